@@ -1,0 +1,56 @@
+"""What can go wrong for a user, each with the exit code of the command line.
+
+A message says what was wrong, where, and what to do.
+"""
+
+from typing import ClassVar
+
+
+class SpksearchError(Exception):
+    """A failure that a user is told about in one message."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageProblem(SpksearchError):
+    """The command, space, config or corpus is wrong."""
+
+    exit_code = 2
+
+
+class EnvironmentProblem(SpksearchError):
+    """Cluster, tracking server, storage, token, port or lock is in the way."""
+
+    exit_code = 3
+
+
+class NoUsableTrial(SpksearchError):
+    """The search ended without a trial worth anything."""
+
+    exit_code = 4
+
+
+class GateNotMet(SpksearchError):
+    """A promotion's condition was not met."""
+
+    exit_code = 5
+
+
+class NotFound(SpksearchError):
+    """No such search, trial or model."""
+
+    exit_code = 6
+
+
+class NotFinished(SpksearchError):
+    """What was asked for needs a search, or a trial, that has ended."""
+
+    exit_code = 7
+
+
+class Interrupted(SpksearchError):
+    """Stopped by a signal with everything saved; 130 for SIGINT, 143 for SIGTERM."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

@@ -1,0 +1,52 @@
+"""Where everything that is written lives: `$SPKSEARCH_HOME`, by default `./runs`."""
+
+import os
+import re
+from pathlib import Path
+
+from search.errors import NotFound, UsageProblem
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
+
+
+def home() -> Path:
+    """The absolute folder of all searches, corpora and the tracking store; not created here."""
+    return Path(os.environ.get("SPKSEARCH_HOME") or "runs").absolute()
+
+
+def search_folder(name: str) -> Path:
+    """The folder of a search, which need not exist.
+
+    Raises:
+        UsageProblem: if the name could leave the home folder or confuse a shell.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageProblem(
+            f"a search's name is 1 to 64 letters, digits, '.', '_' or '-', starting with a letter "
+            f"or digit; got {name!r}"
+        )
+    return home() / name
+
+
+def ledger_path(name: str) -> Path:
+    """The ledger of a search, which need not exist."""
+    return search_folder(name) / "ledger.jsonl"
+
+
+def existing_ledger(name: str) -> Path:
+    """The ledger of a search that exists.
+
+    Raises:
+        NotFound: naming the searches there are.
+    """
+    path = ledger_path(name)
+    if path.is_file():
+        return path
+    there = searches()
+    known = ", ".join(there) if there else "none yet"
+    raise NotFound(f"no search {name!r} in {home()} (there: {known}); `spksearch list` shows them")
+
+
+def searches() -> list[str]:
+    """Names of all searches, in alphabetical order."""
+    return sorted(path.parent.name for path in home().glob("*/ledger.jsonl"))

@@ -1,0 +1,1 @@
+"""Search spaces: one file, one question, one function `space(trial) -> TrainConfig`."""

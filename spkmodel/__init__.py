@@ -1,0 +1,1 @@
+"""One training of a speaker-verification network; knows nothing of searching."""
