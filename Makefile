@@ -1,0 +1,56 @@
+# Every target makes .venv and installs into it, once, if that has not been done.
+# Another environment: make test VENV=/path/to/venv. Another interpreter: make demo PYTHON=/path/to/python3.11
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Two trials or test processes share the cores; more threads each only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check bench
+
+help:
+	@echo 'make demo       the whole story on the built-in corpus: launch, promote, evaluate (minutes)'
+	@echo 'make test       the tests (under ten minutes on two cores)'
+	@echo 'make test-slow  the tests that take minutes each'
+	@echo 'make check      layout, lint, types, import rules, declared dependencies'
+	@echo 'make bench      the published figures, measured again'
+
+demo: $(INSTALLED)
+	$(BIN)/spksearch demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'not long'
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m long --timeout 3600
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m bench
+
+# A virtual environment that is there is used as it is; one without pip (an install that was
+# interrupted) is completed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in $(PYTHON) python3.11 python3.12 python3; do \
+	    $$python -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' \
+	      2>/dev/null && break; \
+	    python=; \
+	  done; \
+	  test -n "$$python" || { echo 'Python 3.11 or 3.12 is needed, and none was found;' \
+	    'install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 3; }; \
+	  echo "making $(VENV) with $$python"; \
+	  $$python -m venv $(VENV); }
+	@echo 'installing (a few minutes the first time)'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo,test,dev]'
+	@touch $@
