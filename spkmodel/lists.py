@@ -1,0 +1,154 @@
+"""Lists of training utterances and of pairs, one a line, as voxceleb_trainer and VoxCeleb write them.
+
+A path in a list is relative to the list's folder and is the utterance's id everywhere.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An enrolment and a test utterance; a target pair is of one speaker."""
+
+    target: bool
+    enrolment: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainEntry:
+    """An utterance of the training list and whose it is."""
+
+    speaker: str
+    path: str
+
+
+class ListError(ValueError):
+    """A list that cannot be used; says where, what is wrong and what would be right."""
+
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        super().__init__(f"{path}:{line}: {problem}")
+        self.path = path
+        self.line = line
+
+
+def utterance_problem(path: str) -> str:
+    """What keeps `path` from being an utterance's path in a list; empty when nothing does."""
+    if not path.isprintable() or any(c.isspace() for c in path):
+        return f"path {path!a} has a character that a list cannot hold; use visible ones, no spaces"
+    if PurePosixPath(path).is_absolute() or path.startswith("~"):
+        return f"path {path} is absolute; write it relative to the list's folder"
+    if ".." in PurePosixPath(path).parts:
+        return f"path {path} has '..'; utterances must lie below the list's folder"
+    if PurePosixPath(path) == PurePosixPath():
+        return f"path {path!r} is the list's folder itself; it must be a file below it"
+    return ""
+
+
+def read_train_list(path: Path) -> list[TrainEntry]:
+    """The entries of `<speaker> <path>` lines.
+
+    Raises:
+        ListError: for the first line that is not one, or an utterance that is listed twice.
+    """
+    entries: list[TrainEntry] = []
+    lines_of: dict[str, int] = {}
+    for number, line in _lines(path):
+        fields = line.split()
+        if len(fields) != 2:
+            raise ListError(
+                path, number, f"{_columns(fields)}; a training line is '<speaker> <path>'"
+            )
+        utterance = _utterance(path, number, fields[1])
+        if utterance in lines_of:
+            raise ListError(
+                path,
+                number,
+                f"{utterance} is already on line {lines_of[utterance]}; list each utterance once",
+            )
+        lines_of[utterance] = number
+        entries.append(TrainEntry(speaker=fields[0], path=utterance))
+    return entries
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """The pairs of `<1|0> <path> <path>` lines; entry i stands on line i + 1.
+
+    Raises:
+        ListError: for the first line that is not one, or when a class is missing altogether.
+    """
+    pairs = [_pair(path, number, line.split()) for number, line in _lines(path)]
+    targets = sum(pair.target for pair in pairs)
+    if targets in (0, len(pairs)):
+        kind = "target pairs (label 1)" if targets == 0 else "non-target pairs (label 0)"
+        raise ListError(path, len(pairs), f"the list has no {kind}; an EER needs pairs of both")
+    return pairs
+
+
+def write_train_list(path: Path, entries: Iterable[TrainEntry]) -> None:
+    """Write `<speaker> <path>` lines, replacing `path` in one step."""
+    _write(path, (f"{entry.speaker} {entry.path}" for entry in entries))
+
+
+def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
+    """Write `<1|0> <path> <path>` lines, replacing `path` in one step."""
+    _write(path, (f"{int(pair.target)} {pair.enrolment} {pair.test}" for pair in pairs))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines from 1; blank ones are allowed at the end only, so that none hides a gap."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ListError(path, 0, f"cannot be read: {error.strerror}") from error
+    lines = raw.removeprefix(b"\xef\xbb\xbf").rstrip().splitlines()
+    if not lines:
+        raise ListError(path, 1, "the list is empty; it needs one entry a line")
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise ListError(path, number, "not UTF-8 text; save the list as UTF-8") from error
+        if not text.strip():
+            raise ListError(path, number, "blank line inside the list; remove it")
+        yield number, text
+
+
+def _pair(path: Path, number: int, fields: list[str]) -> Pair:
+    if len(fields) != 3:
+        raise ListError(path, number, f"{_columns(fields)}; a pair is '<1|0> <path> <path>'")
+    label, enrolment, test = fields
+    if label not in ("0", "1"):
+        raise ListError(
+            path, number, f"label {label!a}; it must be 1 (same speaker) or 0 (different speakers)"
+        )
+    return Pair(
+        target=label == "1",
+        enrolment=_utterance(path, number, enrolment),
+        test=_utterance(path, number, test),
+    )
+
+
+def _utterance(path: Path, number: int, text: str) -> str:
+    if problem := utterance_problem(text):
+        raise ListError(path, number, problem)
+    return str(PurePosixPath(text))
+
+
+def _columns(fields: list[str]) -> str:
+    return f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("w", encoding="utf-8", newline="\n") as out:
+            out.writelines(f"{line}\n" for line in lines)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
