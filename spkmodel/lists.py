@@ -1,4 +1,4 @@
-"""Lists of training utterances and of pairs, one a line, as voxceleb_trainer and VoxCeleb write them.
+"""Lists of training utterances and of pairs, one a line, in the formats of VoxCeleb's tools.
 
 A path in a list is relative to the list's folder and is the utterance's id everywhere.
 """
