@@ -1,0 +1,288 @@
+"""Pictures of a verifier: the DET curve on probit axes, and the histogram of its scores.
+
+Drawn with matplotlib's objects on the Agg canvas: no display, no global state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0b66c3", "#d1500f", "#2b8a3e", "#7a3fb5")
+_INK, _FAINT, _GRID = "#1f2430", "#6b7280", "#e3e6eb"
+_FLOOR_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
+_TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
+_OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
+_DCF_PLACES = (0.765, 0.885)
+_RESOLUTION = 125
+"""Dots an inch: 8 inches are 1000 px."""
+_ROW, _FOOT = 0.235, 0.16
+"""Height of a row of the table, and of the white below it, in inches."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a system without a network reaches on the same pairs; drawn thin."""
+
+    name: str
+    eer: float
+    scores: np.ndarray
+    """Of the same pairs in the same order."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One condition's scores with the figures that are marked on it. Rates are fractions."""
+
+    name: str
+    scores: np.ndarray
+    targets: np.ndarray
+    eer: float
+    low: float
+    high: float
+    """The 95 % interval of `eer`."""
+    threshold: float
+    """The score at the EER."""
+    floors: tuple[Floor, ...] = ()
+
+
+def percent(rate: float) -> str:
+    """A rate for people: 0.0312 is `3.12 %`."""
+    return f"{100 * rate:.2f} %"
+
+
+def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
+    """Write the detection error trade-off of every curve to a PNG, 1000 px wide.
+
+    On probit axes (Martin et al. 1997) Gaussian scores lie on a straight line. The shaded box is
+    the EER's 95 % interval on both axes; diamond and square are the minDCF points. The figures
+    stand in a table below.
+    """
+    lines = [line for curve, colour in zip(curves, _COLOURS, strict=False)
+             for line in _lines(curve, colour)]  # fmt: skip
+    table = _ROW * (len(lines) + 1) + 0.2
+    figure, (axis,) = _canvas(title, subtitle, rows=1, height=8.5 + table, below=table)
+    low, high = _limits(curves, lines)
+    for line in lines:
+        _draw_line(axis, line, low, high)
+    _square_probit_axes(axis, low, high)
+    _write_table(figure, lines)
+    _save(figure, path)
+
+
+def draw_histogram(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
+    """Write the scores of target and non-target pairs to a PNG, one panel a curve, 1000 px wide."""
+    figure, axes = _canvas(title, subtitle, rows=len(curves), height=1.75 + 3.1 * len(curves))
+    edges = np.histogram_bin_edges(np.concatenate([curve.scores for curve in curves]), bins=70)
+    for axis, curve, colour in zip(axes, curves, _COLOURS, strict=False):
+        _draw_panel(axis, curve, colour, edges)
+    axes[-1].set_xlabel("score (higher is more alike)", color=_INK, fontsize=11.5)
+    _save(figure, path)
+
+
+def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Miss and false-alarm rates at every threshold, both ends included."""
+    from spkmodel import metrics
+
+    curve = metrics.det_curve(scores, targets)
+    return np.asarray(curve.miss), np.asarray(curve.false_alarm)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of the plot and one row of its table."""
+
+    name: str
+    colour: str
+    eer: float
+    interval: tuple[float, float] | None
+    miss: np.ndarray
+    false_alarm: np.ndarray
+    style: dict[str, Any]
+
+    def cheapest(self, p_target: float) -> tuple[int, float]:
+        """Where the detection cost is least, and the normalised cost there."""
+        cost = p_target * self.miss + (1 - p_target) * self.false_alarm
+        place = int(np.argmin(cost))
+        return place, float(cost[place]) / min(p_target, 1 - p_target)
+
+
+def _lines(curve: Curve, colour: str) -> list[_Line]:
+    miss, false_alarm = det_points(curve.scores, curve.targets)
+    thick = {"linewidth": 2.2, "zorder": 4}
+    lines = [
+        _Line(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
+    ]
+    for floor, dashes in zip(curve.floors, _FLOOR_DASHES, strict=False):
+        name = f"{floor.name}, {curve.name}"
+        miss, false_alarm = det_points(floor.scores, curve.targets)
+        thin = {"linewidth": 1.2, "alpha": 0.7, "linestyle": dashes, "zorder": 3}
+        lines.append(_Line(name, colour, floor.eer, None, miss, false_alarm, thin))
+    return lines
+
+
+def _draw_line(axis: "Axes", line: _Line, low: float, high: float) -> None:
+    across, up = _probit(line.false_alarm, low), _probit(line.miss, low)
+    axis.plot(across, up, color=line.colour, **line.style)
+    if line.interval is None:
+        return
+    left, right = _probit(np.array(line.interval), low)
+    axis.fill_between(
+        [left, right], left, right, color=line.colour, alpha=0.14, linewidth=0, zorder=2
+    )
+    centre = _probit(np.array([line.eer]), low)
+    axis.plot(
+        centre, centre, "o", color=line.colour, markersize=9.5, markeredgecolor="white", zorder=6
+    )
+    frame = _probit(np.array([low, high]), low)
+    for p_target, marker in _OPERATING_POINTS:
+        place, _ = line.cheapest(p_target)
+        # A point without false alarms lies at minus infinity; it is shown on the frame.
+        left, level = max(across[place], frame[0]), min(up[place], frame[1])
+        axis.plot(left, level, marker, zorder=5, clip_on=False, **_hollow(line.colour))
+
+
+def _hollow(colour: str) -> dict[str, Any]:
+    return {
+        "color": "white", "markeredgecolor": colour, "markeredgewidth": 1.8, "markersize": 7.5,
+    }  # fmt: skip
+
+
+def _write_table(figure: "Figure", lines: Sequence[_Line]) -> None:
+    """A legend with figures: one row a line, the marks explained in the heading."""
+    from matplotlib.lines import Line2D
+
+    height = figure.get_figheight()
+
+    def mark(left: float, right: float, row: float, **style: Any) -> None:
+        level = (_ROW * row + 0.045 + _FOOT) / height
+        figure.add_artist(Line2D([left, right], [level, level], **style))
+
+    def write(place: float, row: float, text: str, **style: Any) -> None:
+        figure.text(place, (_ROW * row + _FOOT) / height, text, fontsize=10.5, **style)
+
+    top = len(lines)
+    mark(0.44, 0.44, top, marker="o", color=_FAINT, markersize=7)
+    write(0.455, top, "EER", color=_FAINT)
+    write(0.56, top, "95 % interval", color=_FAINT)
+    for (p_target, marker), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
+        mark(place - 0.015, place - 0.015, top, marker=marker, **_hollow(_FAINT))
+        write(place, top, f"minDCF {p_target:g}".replace("0.", "."), color=_FAINT)
+    for row, line in zip(range(top - 1, -1, -1), lines, strict=True):
+        mark(0.095, 0.145, row, color=line.colour, **{**line.style, "zorder": 4})
+        weight = {"color": _INK, "fontweight": "normal" if line.interval is None else "bold"}
+        write(0.16, row, line.name, **weight)
+        write(0.455, row, percent(line.eer), **weight)
+        if line.interval is not None:
+            write(0.56, row, _interval(*line.interval), **weight)
+        for (p_target, _), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
+            write(place, row, f"{line.cheapest(p_target)[1]:.3f}", **weight)
+
+
+def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> None:
+    for chosen, fill, name in (
+        (~curve.targets, "#8a93a3", "non-target"),
+        (curve.targets, colour, "target"),
+    ):
+        shares = np.histogram(curve.scores[chosen], edges)[0] * (100 / max(1, chosen.sum()))
+        axis.stairs(shares, edges, fill=True, color=fill, alpha=0.38, linewidth=0)
+        axis.stairs(shares, edges, color=fill, linewidth=1.6, label=name)
+    axis.axvline(curve.threshold, color=_INK, linewidth=1.3, linestyle=(0, (4, 2)))
+    axis.annotate(
+        f"threshold {curve.threshold:.4f}",
+        (curve.threshold, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(7, -12),
+        textcoords="offset points",
+        fontsize=10,
+        color=_INK,
+    )
+    axis.set_title(
+        f"{curve.name}: EER {percent(curve.eer)}  ({_interval(curve.low, curve.high)})",
+        loc="left", fontsize=12, color=colour, fontweight="bold",
+    )  # fmt: skip
+    axis.set_ylabel("share of pairs in %", color=_INK, fontsize=11)
+    axis.set_ylim(0, 1.14 * axis.get_ylim()[1])
+    axis.margins(x=0.01)
+    axis.grid(color=_GRID, linewidth=0.8)
+    axis.legend(
+        loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=3, fontsize=10, frameon=False,
+        handlelength=1.6, columnspacing=1.4, labelcolor=_INK,
+    )  # fmt: skip
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{100 * low:.2f} to {100 * high:.2f} %"
+
+
+def _canvas(
+    title: str, subtitle: str, rows: int, height: float, below: float = 0.0
+) -> tuple["Figure", list["Axes"]]:
+    """A white figure 8 inches wide with its heading; `below` inches are left under the axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, height), dpi=_RESOLUTION, facecolor="white")
+    FigureCanvasAgg(figure)
+    head = 0.86 if below else 1.12
+    figure.subplots_adjust(
+        left=0.095, right=0.975, top=1 - head / height, bottom=(0.62 + below) / height, hspace=0.26
+    )
+    figure.text(0.025, 1 - 0.34 / height, title, fontsize=15, fontweight="bold", color=_INK)
+    figure.text(0.025, 1 - 0.6 / height, subtitle, fontsize=10.5, color=_FAINT)
+    axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    for axis in axes:
+        axis.set_axisbelow(True)
+        axis.tick_params(colors=_INK, labelsize=10.5, length=0)
+        for side, spine in axis.spines.items():
+            spine.set_color(_FAINT)
+            spine.set_visible(side in ("left", "bottom"))
+    return figure, axes
+
+
+def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
+    ticks = _TICKS[(low <= _TICKS) & (high >= _TICKS)]
+    places = _probit(ticks, low)
+    labels = [f"{100 * tick:g}" for tick in ticks]
+    ends = tuple(_probit(np.array([low, high]), low))
+    axis.plot(ends, ends, color=_FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
+    axis.set_xticks(places, labels)
+    axis.set_yticks(places, labels)
+    axis.set_xlim(*ends)
+    axis.set_ylim(*ends)
+    axis.grid(color=_GRID, linewidth=0.8)
+    axis.set_xlabel("false alarms: non-target pairs accepted, in %", color=_INK, fontsize=11.5)
+    axis.set_ylabel("misses: target pairs rejected, in %", color=_INK, fontsize=11.5)
+
+
+def _limits(curves: Sequence[Curve], lines: Sequence[_Line]) -> tuple[float, float]:
+    """Rates between which the axes run: the marked points of every curve lie inside."""
+    resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
+    networks = [line for line in lines if line.interval is not None]
+    marked = [(line, line.cheapest(p)[0]) for line in networks for p, _ in _OPERATING_POINTS]
+    alarms = [0.95 * float(line.false_alarm[place]) for line, place in marked]
+    seen = [alarm for alarm in alarms if alarm > 0]
+    misses = [1.05 * float(line.miss[place]) for line, place in marked]
+    low = min(0.01, max(resolved, min([*seen, *(curve.eer / 8 for curve in curves)])))
+    high = max([0.2, *misses, *(1.3 * line.eer for line in lines)])
+    below, above = _TICKS[low >= _TICKS], _TICKS[min(high, _TICKS[-1]) <= _TICKS]
+    return float(below[-1]), float(above[0])
+
+
+def _probit(rates: np.ndarray, low: float) -> np.ndarray:
+    """The normal quantile, of rates kept a little inside (0, 1) so that ends leave the frame."""
+    kept = np.clip(rates, low / 3, 1 - low / 3)
+    distinct, places = np.unique(kept, return_inverse=True)
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile(float(rate)) for rate in distinct])[places]
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    figure.savefig(path, format="png")
