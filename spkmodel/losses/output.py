@@ -1,0 +1,17 @@
+"""What every loss returns."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LossOutput:
+    """The loss to minimise and its own figures, which carry no gradient.
+
+    Figures: `accuracy` of a loss that classifies, `active_triplet_fraction` of one with triplets.
+    """
+
+    loss: Float[Tensor, ""]
+    parts: dict[str, Float[Tensor, ""]]

@@ -1,0 +1,150 @@
+"""From embeddings to the scores of pairs; higher is more alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from spkmodel.lists import Pair
+
+Backend: TypeAlias = Literal["cosine", "crop_distance"]
+Sides: TypeAlias = Int[Tensor, "pairs 2"]
+_CHUNK = 1024  # pairs scored at once
+
+# Directions closer together than this (root mean square deviation from their mean, between unit
+# vectors) are the rounding of float32 rather than a network that tells anything apart; a network
+# that was never trained stays above 0.001.
+_COLLAPSED_BELOW = 1e-4
+
+
+class Collapsed(ValueError):  # noqa: N818 -- names the state of the network
+    """Embeddings that say nothing: not finite, of length 0, or all in one direction."""
+
+
+def score_pairs(
+    embeddings: Mapping[str, Tensor], pairs: Sequence[Pair], backend: Backend = "cosine"
+) -> Float[np.ndarray, " pairs"]:
+    """Scores in the order of the pairs, float64.
+
+    Args:
+        embeddings: of every utterance of the pairs: (dim,), or (crops, dim) for one a crop.
+        pairs: what to score; their `target` is not looked at.
+        backend: cosine: of the utterances' embeddings, each the mean of its crops. crop_distance:
+            minus the mean Euclidean distance of all pairs of crops, at unit length, in [-2, 0];
+            it is how voxceleb_trainer scores.
+
+    Raises:
+        ValueError: an utterance without an embedding, or embeddings of different shapes.
+        Collapsed: an embedding that is not finite or has length 0.
+    """
+    names, sides = _index(embeddings, pairs)
+    if not names:
+        return np.zeros(0)
+    match backend:
+        case "cosine":
+            means = _stack(names, [_mean_of_crops(embeddings[n]) for n in names])
+            return _cosine(_unit(names, means), sides).numpy()
+        case "crop_distance":
+            crops = _stack(names, [_crops_of(embeddings[n]) for n in names])
+            return _crop_distance(_unit(names, crops), sides).numpy()
+        case other:
+            raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
+
+
+def require_usable(embeddings: Mapping[str, Tensor]) -> None:
+    """Refuse embeddings whose scores would be noise, however the EER comes out.
+
+    A network that is merely bad passes: only directions equal up to rounding are refused.
+
+    Raises:
+        Collapsed: saying which utterance, or how near to each other all directions are.
+    """
+    names = list(embeddings)
+    if len(names) < 2:
+        raise ValueError(f"need embeddings of at least 2 utterances, got {len(names)}")
+    units = _unit(names, _stack(names, [_mean_of_crops(embeddings[n]) for n in names]))
+    spread = float((units - units.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+    if spread < _COLLAPSED_BELOW:
+        raise Collapsed(
+            f"all {len(names)} embeddings point in one direction (root mean square deviation "
+            f"{spread:.1e}, at least {_COLLAPSED_BELOW:.0e} is needed to tell speakers apart)"
+        )
+
+
+def _index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
+    """The utterances of the pairs, each once, and each pair as two places among them."""
+    places: dict[str, int] = {}
+    sides = [
+        (
+            places.setdefault(pair.enrolment, len(places)),
+            places.setdefault(pair.test, len(places)),
+        )
+        for pair in pairs
+    ]
+    missing = [name for name in places if name not in embeddings]
+    if missing:
+        raise ValueError(
+            f"no embedding of utterance {missing[0]!r} ({len(missing)} of the {len(places)} "
+            "utterances of the pairs have none)"
+        )
+    return list(places), torch.tensor(sides, dtype=torch.int64).reshape(-1, 2)
+
+
+def _cosine(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
+    return torch.cat([(units[a] * units[b]).sum(dim=1) for a, b in _chunks(sides)])
+
+
+def _crop_distance(
+    units: Float[Tensor, "utterances crops dim"], sides: Sides
+) -> Float[Tensor, " pairs"]:
+    scores = []
+    for enrolment, test in _chunks(sides):
+        cosines = units[enrolment] @ units[test].transpose(1, 2)  # (chunk, crops, crops)
+        scores.append(-(2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=(1, 2)))
+    return torch.cat(scores)
+
+
+def _chunks(sides: Sides) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(sides), _CHUNK):
+        chunk = sides[start : start + _CHUNK]
+        yield chunk[:, 0], chunk[:, 1]
+
+
+def _mean_of_crops(embedding: Tensor) -> Tensor:
+    return embedding.double() if embedding.ndim == 1 else embedding.double().mean(dim=0)
+
+
+def _crops_of(embedding: Tensor) -> Tensor:
+    return embedding.double() if embedding.ndim == 2 else embedding.double()[None]
+
+
+def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
+    for name, embedding in zip(names, embeddings, strict=True):
+        if embedding.shape != embeddings[0].shape:
+            raise ValueError(
+                f"embeddings must have one shape, got {tuple(embedding.shape)} for utterance "
+                f"{name!r} and {tuple(embeddings[0].shape)} for {names[0]!r}"
+            )
+    return torch.stack(list(embeddings)).detach().cpu()
+
+
+def _unit(names: Sequence[str], embeddings: Tensor) -> Tensor:
+    """At unit length, if every one of them has a direction."""
+    flat = embeddings.reshape(len(names), -1)
+    _refuse(names, ~flat.isfinite().all(dim=1), "not finite")
+    no_length = embeddings.square().sum(dim=-1).reshape(len(names), -1) == 0
+    _refuse(names, no_length.any(dim=1), "all zero")
+    return F.normalize(embeddings, dim=-1, eps=0.0)
+
+
+def _refuse(names: Sequence[str], bad: Tensor, what: str) -> None:
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise Collapsed(
+            f"the embedding of utterance {names[first]!r} is {what} "
+            f"({int(bad.sum())} of {len(names)} are)"
+        )
