@@ -1,0 +1,193 @@
+"""The append-only record of a search; its only reader and writer.
+
+One JSON event a line, fsynced. Sampler, scheduler, budgets and tracking are rebuilt from it.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from search.errors import EnvironmentProblem, SpksearchError
+from search.lock import Lock
+from search.state import SearchState, TrialRecord
+
+Event = dict[str, Any]
+
+
+class LedgerDamaged(SpksearchError):
+    """A line of the ledger, other than a torn last one, cannot be read."""
+
+
+class Ledger:
+    """A search's ledger, open for reading, or for reading and appending by its one driver.
+
+    A copy, deep or pickled, is a reader: Tune copies what it is given, and a copy must not write.
+    """
+
+    def __init__(self, path: Path, search: str, lock: Lock | None) -> None:
+        self.path = path
+        self.search = search
+        self._lock = lock
+        self._turn = threading.Lock()
+        self._descriptor = -1 if lock is None else _open_for_append(path)
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False, search: str | None = None) -> "Ledger":
+        """Open a ledger; to write, take the search's lock and cut off a torn last line.
+
+        Args:
+            path: `ledger.jsonl` in the search's folder; made, folder included, when writing.
+            write: become the search's driver until `close`.
+            search: the search's name; by default its folder's.
+
+        Raises:
+            EnvironmentProblem: if another process drives the search, or the folder is read-only.
+        """
+        name = path.parent.name if search is None else search
+        if not write:
+            return cls(path, name, None)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return cls(path, name, Lock.acquire(path.parent))
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"cannot write the ledger {path}: {error.strerror}; set SPKSEARCH_HOME to a "
+                "folder that can be written"
+            ) from error
+
+    def append(self, event: str, /, **fields: Any) -> Event:
+        """Write one event, wait for the disk, and return it as readers will see it.
+
+        Raises:
+            EnvironmentProblem: if the disk refuses, or another driver took the search over.
+            ValueError: if a number is not finite.
+        """
+        assert self._lock is not None, "opened for reading"
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        record = {"event": event, "time": now, "search": self.search, **fields}
+        line = json.dumps(record, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+        with self._turn:
+            self._lock.renew()
+            end = os.fstat(self._descriptor).st_size
+            try:
+                written = os.write(self._descriptor, line)
+                if written < len(line):
+                    raise OSError(28, "no space left on device")
+                os.fsync(self._descriptor)
+            except OSError as error:
+                os.ftruncate(self._descriptor, end)
+                raise EnvironmentProblem(
+                    f"cannot append to the ledger {self.path}: {error.strerror}; nothing recorded "
+                    "so far is lost, launch again when the storage can be written"
+                ) from error
+        return json.loads(line)
+
+    def keep_alive(self) -> None:
+        """Renew the lease when it is time.
+
+        Raises:
+            EnvironmentProblem: if another driver took the search over.
+        """
+        assert self._lock is not None, "opened for reading"
+        with self._turn:
+            self._lock.renew()
+
+    def events(self) -> Iterator[Event]:
+        """All complete events, oldest first; works while another process appends.
+
+        Raises:
+            LedgerDamaged: naming the line.
+        """
+        yield from self.events_from(0)[0]
+
+    def events_from(self, offset: int) -> tuple[list[Event], int]:
+        """The events after byte `offset` (0, or what an earlier call returned) and the next offset.
+
+        Raises:
+            LedgerDamaged: naming the line.
+        """
+        if not self.path.is_file():
+            return [], offset
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            raw = file.read()
+        complete = raw[: raw.rfind(b"\n") + 1]
+        events: list[Event] = []
+        for index, line in enumerate(complete.splitlines()):
+            try:
+                events.append(_parse(line))
+            except ValueError as error:
+                raise LedgerDamaged(
+                    f"{self.path}:{self._lines_before(offset) + index + 1}: not a ledger event "
+                    f"({error}); restore the file from a copy, or launch under another --name"
+                ) from error
+        return events, offset + len(complete)
+
+    def state(self) -> SearchState:
+        """What all events so far add up to."""
+        return SearchState.from_events(self.events())
+
+    def trials(self) -> dict[str, TrialRecord]:
+        """All trials by name, oldest first."""
+        return self.state().trials
+
+    def close(self) -> None:
+        """End writing and let another process drive; reading stays possible."""
+        if self._lock is not None:
+            os.close(self._descriptor)
+            self._lock.release()
+            self._lock = None
+
+    def _lines_before(self, offset: int) -> int:
+        with self.path.open("rb") as file:
+            return file.read(offset).count(b"\n")
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Ledger, (self.path, self.search, None))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Ledger":
+        return Ledger(self.path, self.search, None)
+
+
+def _parse(line: bytes) -> Event:
+    event = json.loads(line, parse_constant=_refuse_constant)
+    if not isinstance(event, dict) or not {"event", "time", "search"} <= event.keys():
+        raise ValueError("an object with event, time and search is wanted")
+    return event
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _open_for_append(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    _cut_torn_line(path, descriptor)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # or the file's name could be lost with the power
+    os.close(folder)
+    return descriptor
+
+
+def _cut_torn_line(path: Path, descriptor: int) -> None:
+    raw = path.read_bytes()
+    complete = raw.rfind(b"\n") + 1
+    if complete != len(raw):
+        os.ftruncate(descriptor, complete)
+        os.fsync(descriptor)

@@ -1,0 +1,308 @@
+"""The pure rule: which trial advances, which ends, what runs next.
+
+Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In its promotion form
+(algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of
+all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
+first, then the highest rung's, then a new one.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from search.state import SearchState, TrialRecord
+
+RETRIES = 2
+"""Attempts that may crash before the trial counts as failed with the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What decides; all of it stands in the `search` event."""
+
+    rungs: tuple[int, ...]
+    """Epochs at which trials are compared, rising; the last is the end of training."""
+    eta: int = 3
+    kind: Literal["promotion", "stopping"] = "promotion"
+    trials: int | None = None
+    """How many to try in all; None: as many as the hours allow."""
+    hours: float | None = None
+    """Wall time of all sessions together."""
+
+    def __post_init__(self) -> None:
+        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
+            raise ValueError(f"rungs must be rising epochs from 1 on, got {self.rungs}")
+        if self.eta < 2:
+            raise ValueError(f"eta must be at least 2, got {self.eta}")
+        if self.trials is None and self.hours is None:
+            raise ValueError("a search needs a budget: trials, hours or both")
+
+    @classmethod
+    def of(cls, search: Mapping[str, Any]) -> "Rule":
+        """The rule that a `search` event sets down."""
+        return cls(
+            rungs=tuple(search["rungs"]),
+            eta=search["eta"],
+            kind=search["rule"],
+            trials=search["trials"],
+            hours=search["hours"],
+        )
+
+
+def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
+    """The rungs `first * eta**k` up to `max_epochs`, which is the last one.
+
+    A rung less than a doubling below the last is left out: it would decide nothing.
+    """
+    if max_epochs < first:
+        raise ValueError(f"max_epochs must be at least {first}, got {max_epochs}")
+    rungs = []
+    rung = first
+    while 2 * rung <= max_epochs:
+        rungs.append(rung)
+        rung *= eta
+    return tuple(rungs) if rungs and rungs[-1] == max_epochs else (*rungs, max_epochs)
+
+
+# --- what to do ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Train an interrupted trial on, to the rung it was going to."""
+
+    trial: str
+    to_rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Train a trial on, to the next rung."""
+
+    trial: str
+    to_rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrial:
+    """Ask the sampler for a trial and train it to the first rung."""
+
+    to_rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What comes next depends on a trial that is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing is running and nothing is left to run."""
+
+    reason: str
+
+
+Job = Resume | Advance | NewTrial | Wait | Done
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A trial is over, or over until the search is extended."""
+
+    trial: str
+    state: Literal["complete", "stopped", "failed", "killed"]
+    reason: str
+    by: Literal["rule", "budget", "user", "failure"]
+
+
+def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
+    """What a free slot should do now."""
+    out_of_time = rule.hours is not None and spent_hours >= rule.hours
+    if state.search_stop or out_of_time:
+        if any(trial.live for trial in state.trials.values()):
+            return Wait()
+        return Done("asked to stop" if state.search_stop else f"{rule.hours:g} hours used")
+    for trial in state.trials.values():
+        if is_interrupted(trial, rule):
+            return Resume(trial.trial, _target(trial, rule))
+    candidates = advancing(state, rule)
+    if candidates:
+        return candidates[0]
+    if rule.trials is None or len(state.trials) < rule.trials:
+        return NewTrial(rule.rungs[0])
+    if any(trial.live for trial in state.trials.values()):
+        return Wait()
+    return Done("all trials tried")
+
+
+def ends(state: SearchState, rule: Rule) -> list[End]:
+    """The ends that have come about since the last event and are not recorded yet."""
+    found = [_end_of(state, trial, rule) for trial in state.trials.values() if _is_open(trial)]
+    return [end for end in found if end is not None]
+
+
+def last_ends(state: SearchState, rule: Rule, why: str) -> list[End]:
+    """The ends of all that waited to the last, once nothing can run any more."""
+    return [
+        End(trial.trial, "stopped", _place(state, trial, rule, why), "budget")
+        for trial in state.trials.values()
+        if _is_open(trial)
+    ]
+
+
+def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
+    """Whether a trial is short of the rung it was going to and may be started again."""
+    return (
+        _may_go_on(trial)
+        and not trial.stop_asked
+        and trial.crashes <= RETRIES
+        and trial.epoch < _target(trial, rule)
+    )
+
+
+def advancing(state: SearchState, rule: Rule) -> list[Advance]:
+    """All trials that may go to their next rung now: highest rung first, best first."""
+    found: list[Advance] = []
+    settled = rule.trials is not None and len(state.trials) >= rule.trials
+    for rung, following in zip(rule.rungs, rule.rungs[1:], strict=False):
+        settled = settled and not any(_is_heading_to(t, rung, rule) for t in state.trials.values())
+        here = [
+            Advance(trial.trial, following)
+            for trial in _best(state, rung, rule, settled)
+            if _rests_at(trial, rung, rule) and not trial.stop_asked
+        ]
+        settled = settled and not here
+        found = here + found
+    return found
+
+
+def table(state: SearchState, rung: int) -> list[tuple[float, str]]:
+    """All results at a rung, best first, ties by trial; what is not finite is no result."""
+    results = ((trial.at(rung), trial.trial) for trial in state.trials.values())
+    return sorted(each for each in results if math.isfinite(each[0]))
+
+
+# --- how -------------------------------------------------------------------------------------
+
+
+def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[TrialRecord]:
+    results = table(state, rung)
+    # Once no other trial can come to this rung, the share is rounded up: otherwise a search with
+    # few trials would leave its last rungs empty.
+    rounds_up = settled or rule.kind == "stopping"
+    places = math.ceil(len(results) / rule.eta) if rounds_up else len(results) // rule.eta
+    ranked = [state.trials[name] for _, name in results]
+    # A trial killed or failed after this rung had its turn; one that ended here frees its place.
+    return [t for t in ranked if t.state not in ("killed", "failed") or t.epoch > rung][:places]
+
+
+def _is_open(trial: TrialRecord) -> bool:
+    return trial.state in ("running", "paused")
+
+
+def _may_go_on(trial: TrialRecord) -> bool:
+    return (
+        trial.state == "paused"
+        or trial.state == "complete"
+        or (trial.state == "stopped" and trial.ended_by == "budget")
+    )
+
+
+def _target(trial: TrialRecord, rule: Rule) -> int:
+    """Where its last segment was going; if the ladder has changed, the rung just below that."""
+    return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
+
+
+def _rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+    """Whether the trial waits with this rung as its highest."""
+    return (
+        _may_go_on(trial)
+        and trial.epoch >= _target(trial, rule)
+        and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
+    )
+
+
+def _is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+    """Whether a result of this trial may still come to the rung from below."""
+    under_way = trial.live or is_interrupted(trial, rule)
+    return under_way and trial.epoch < rung and _target(trial, rule) <= rung
+
+
+def _end_of(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
+    if trial.live:
+        return None
+    if trial.stop_asked:
+        return End(trial.trial, "killed", "stopped by hand", "user")
+    if trial.crashes > RETRIES:
+        return End(
+            trial.trial, "failed", f"crashed {trial.crashes} times: {trial.reason}", "failure"
+        )
+    if trial.epoch >= rule.rungs[-1]:
+        return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
+    if rule.kind == "stopping" and trial.attempt and not is_interrupted(trial, rule):
+        return _judged_on_arrival(state, trial, rule)
+    return None
+
+
+def _judged_on_arrival(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
+    if any(job.trial == trial.trial for job in advancing(state, rule)):
+        return None
+    reason = _place(state, trial, rule, f"not among the best 1/{rule.eta}")
+    return End(trial.trial, "stopped", reason, "rule")
+
+
+def _place(state: SearchState, trial: TrialRecord, rule: Rule, why: str) -> str:
+    rung = max((r for r in rule.rungs if r <= trial.epoch), default=0)
+    if not rung:
+        return f"{why} before rung {rule.rungs[0]}"
+    names = [name for _, name in table(state, rung)]
+    if trial.trial not in names:
+        return f"{why}; no usable result at rung {rung}"
+    return f"{why}; {names.index(trial.trial) + 1} of {len(names)} at rung {rung}"
+
+
+# --- checking --------------------------------------------------------------------------------
+
+
+def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:
+    """The rung tables straight from the reports, without the state: for checking the state."""
+    rungs: tuple[int, ...] = ()
+    values: dict[tuple[str, int], float] = {}
+    for event in events:
+        if event["event"] == "search":
+            rungs = tuple(event["rungs"])
+        elif event["event"] == "report":
+            values.setdefault((event["trial"], event["epoch"]), event["metrics"]["dev_eer"])
+    return {
+        rung: sorted((value, trial) for (trial, epoch), value in values.items() if epoch == rung)
+        for rung in rungs
+    }
+
+
+def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Segments and ends in the ledger that the rule, told what came before, would not have made."""
+    state = SearchState()
+    wrong = []
+    for event in events:
+        if event["event"] == "segment":
+            wrong += _wrong_segment(state, event)
+        elif event["event"] == "end" and event["by"] == "rule":
+            wrong += _wrong_end(state, event)
+        state.apply(event)
+    return wrong
+
+
+def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
+    rule, trial = Rule.of(state.search), state.trials[event["trial"]]
+    job = (trial.trial, event["to_rung"])
+    allowed = {(each.trial, each.to_rung) for each in advancing(state, rule)}
+    if is_interrupted(trial, rule):
+        allowed.add((trial.trial, _target(trial, rule)))
+    return [] if job in allowed else [f"{event['time']}: {job} not among {sorted(allowed)}"]
+
+
+def _wrong_end(state: SearchState, event: Mapping[str, Any]) -> list[str]:
+    due = {(each.trial, each.state) for each in ends(state, Rule.of(state.search))}
+    job = (event["trial"], event["state"])
+    return [] if job in due else [f"{event['time']}: end {job} not among {sorted(due)}"]

@@ -1,0 +1,237 @@
+"""What the events of a ledger add up to: pure, one event at a time.
+
+Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledger`).
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
+
+OBJECTIVE = "dev_eer"
+"""The metric that chooses; lower is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One epoch of a trial."""
+
+    epoch: int
+    time: str
+    metrics: Mapping[str, float]
+    seconds: float
+    checkpoint: str
+    """Relative to the search's folder."""
+    sha256: str
+    attempt: int
+
+    @property
+    def objective(self) -> float:
+        """The dev EER; infinite if there is none that can be compared."""
+        value = self.metrics.get(OBJECTIVE, math.inf)
+        return value if math.isfinite(value) else math.inf
+
+
+@dataclass(slots=True)
+class TrialRecord:
+    """One trial as the ledger knows it."""
+
+    trial: str
+    config: dict[str, Any]
+    axes: dict[str, Any]
+    distributions: dict[str, str]
+    signature: str
+    origin: str
+    created: str
+    reports: dict[int, Report] = field(default_factory=dict)
+    """By epoch, counted from 1."""
+    state: TrialState = "paused"
+    reason: str = ""
+    """Why it ended, or why its last attempt was cut short."""
+    ended_by: str = ""
+    """Of an ended trial: "rule", "budget", "user", "failure"."""
+    rung: int = 0
+    """The highest rung with a result, as its epoch; 0 before the first."""
+    target: int = 0
+    """The epoch its last segment aims, or aimed, at."""
+    attempt: int = 0
+    """Number of its last start; words of an earlier one are refused."""
+    crashes: int = 0
+    """Attempts that died of themselves; those that a dead driver took along do not count."""
+    stop_asked: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.state == "running"
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained and recorded."""
+        return max(self.reports, default=0)
+
+    @property
+    def last(self) -> Report | None:
+        """The newest epoch."""
+        return self.reports[self.epoch] if self.reports else None
+
+    def best(self) -> Report | None:
+        """The epoch with the lowest dev EER, the earliest of equals; None without a usable one."""
+        usable = [report for report in self.reports.values() if report.objective < math.inf]
+        return min(usable, key=lambda report: (report.objective, report.epoch), default=None)
+
+    def at(self, epoch: int) -> float:
+        """The dev EER of an epoch; infinite if it is missing or not finite."""
+        report = self.reports.get(epoch)
+        return math.inf if report is None else report.objective
+
+
+@dataclass(slots=True)
+class Session:
+    """One driver's work, from its start to its last word."""
+
+    began: datetime
+    last: datetime
+
+
+@dataclass(slots=True)
+class SearchState:
+    """Everything that sampler, scheduler, status and tracking go by."""
+
+    search: dict[str, Any] = field(default_factory=dict)
+    """The last `search` event: an extension replaces what it changes."""
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    sessions: list[Session] = field(default_factory=list)
+    stops: list[dict[str, Any]] = field(default_factory=list)
+    promotions: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """Events of kinds that a later version may write."""
+    finish: dict[str, Any] | None = None
+    """The `finish` event, until a driver starts again."""
+    search_stop: Literal["", "stop", "now"] = ""
+    """Whether the whole search was asked to stop, until a driver starts again."""
+    refused: int = 0
+    """Reports of attempts that were over."""
+    repeated: int = 0
+    """Reports of epochs already there."""
+    version: int = 0
+    """Number of events so far."""
+
+    @classmethod
+    def from_events(cls, events: Iterable[Mapping[str, Any]]) -> "SearchState":
+        """Fold all of them."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The ladder of the last `search` event."""
+        return tuple(self.search.get("rungs", ()))
+
+    def spent_hours(self, now: datetime | None = None) -> float:
+        """Wall time of all drivers together; of the running one up to `now`, if given."""
+        seconds = sum((each.last - each.began).total_seconds() for each in self.sessions)
+        if now is not None and self.sessions and self.finish is None:
+            seconds += max(0.0, (now - self.sessions[-1].last).total_seconds())
+        return seconds / 3600
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take one more event into account; an unknown kind is kept in `others`."""
+        self.version += 1
+        match event["event"]:
+            case "trial":
+                self._add(event)
+            case "segment" | "report" | "end" | "crash":
+                self._apply_to_trial(self.trials[event["trial"]], event)
+            case "stop":
+                self._stop(event)
+            case _:
+                self._apply_to_search(event)
+        if self.sessions and event["event"] not in ("promoted", "evaluated"):
+            self.sessions[-1].last = datetime.fromisoformat(event["time"])
+
+    # --- one trial ---------------------------------------------------------------------------
+
+    def _add(self, event: Mapping[str, Any]) -> None:
+        name = event["trial"]
+        self.trials[name] = TrialRecord(
+            trial=name,
+            config=event["config"],
+            axes=event["axes"],
+            distributions=event["distributions"],
+            signature=event["signature"],
+            origin=event["origin"],
+            created=event["time"],
+        )
+
+    def _apply_to_trial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        match event["event"]:
+            case "segment":
+                trial.state, trial.reason, trial.ended_by = "running", "", ""
+                trial.attempt, trial.target = event["attempt"], event["to_rung"]
+            case "report":
+                self._report(trial, event)
+            case "end":
+                trial.state, trial.reason = event["state"], event["reason"]
+                trial.ended_by = event["by"]
+            case "crash" if trial.live and event["attempt"] == trial.attempt:
+                trial.state, trial.reason = "paused", event["reason"]
+                trial.crashes += event["counts"]
+            case _:
+                self.refused += 1
+
+    def _report(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        epoch = event["epoch"]
+        if not trial.live or event["attempt"] != trial.attempt:
+            self.refused += 1
+            return
+        if epoch in trial.reports:
+            self.repeated += 1
+            return
+        trial.reports[epoch] = Report(
+            epoch=epoch,
+            time=event["time"],
+            metrics=event["metrics"],
+            seconds=event["seconds"],
+            checkpoint=event["checkpoint"],
+            sha256=event["sha256"],
+            attempt=event["attempt"],
+        )
+        if epoch in self.rungs:
+            trial.rung = max(trial.rung, epoch)
+        if epoch >= trial.target:
+            trial.state = "paused"
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    def _stop(self, event: Mapping[str, Any]) -> None:
+        self.stops.append(dict(event))
+        if event["trial"] is None:
+            self.search_stop = "now" if event["now"] else "stop"
+        else:
+            self.trials[event["trial"]].stop_asked = True
+
+    def _apply_to_search(self, event: Mapping[str, Any]) -> None:
+        match event["event"]:
+            case "search":
+                self.search.update(event)
+                for trial in self.trials.values():
+                    trial.rung = max((r for r in self.rungs if r in trial.reports), default=0)
+            case "driver":
+                moment = datetime.fromisoformat(event["time"])
+                self.sessions.append(Session(moment, moment))
+                self.finish, self.search_stop = None, ""
+            case "finish":
+                self.finish = dict(event)
+            case "promoted":
+                self.promotions.append(dict(event))
+            case "evaluated":
+                self.evaluations.append(dict(event))
+            case _:
+                self.others.append(dict(event))
