@@ -26,8 +26,8 @@ class LogMel(Part):
     kind: Literal["log_mel"] = "log_mel"
     mels: int = Field(default=40, ge=8, le=256)
     window: Literal["hamming", "hann"] = "hamming"
-    window_ms: float = Field(default=25.0, gt=0, le=100)
-    hop_ms: float = Field(default=10.0, gt=0, le=50)
+    window_ms: float = Field(default=25.0, ge=1, le=100)
+    hop_ms: float = Field(default=10.0, ge=1, le=50)
     log_floor: float = Field(default=1e-6, gt=0, lt=1)
     """Added to the mel power before the logarithm."""
     normalisation: Literal["fixed", "level", "mean", "instance"] = "mean"
@@ -108,7 +108,8 @@ class LogNet(Part):
     """The log's own network on raw waveform; `reference` entry numbers are those of the log.
 
     InBlock, EBlocks that each halve time, FCBlock, OutBlock. `merge="add"` is the log's model1
-    (entries 01-14), `"concatenate"` its model2 (15 on).
+    (entries 01-14), `"concatenate"` its model2 (15 on). An added skip is padded with zeros where an
+    EBlock is wider than its input, and goes through a 1x1 convolution where it is narrower.
     """
 
     kind: Literal["log_net"] = "log_net"
@@ -138,8 +139,10 @@ class LogNet(Part):
     dense: tuple[int, ...] = (512, 512)
     """Widths of the FCBlock's dense layers."""
     dense_skip: bool = True
+    """Whether the FCBlock's input is added to its output, through a dense layer without bias where
+    their widths differ (in the log's entries they never do)."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Before the OutBlock's dense layer."""
+    """Before the last dense layer: the OutBlock's, or the FCBlock's where there is no OutBlock."""
     out_dim: int | None = Field(default=None, ge=2, le=4096)
     """Width of the OutBlock, which then is the embedding; None: the FCBlock is the embedding."""
     embedding_norm: Literal["none", "batch", "layer", "l2"] = "none"
@@ -149,6 +152,13 @@ class LogNet(Part):
         """Width of the embedding."""
         return self.dense[-1] if self.out_dim is None else self.out_dim
 
+    @property
+    def pooled_dim(self) -> int:
+        """Width of what enters the FCBlock."""
+        if self.skip and self.merge == "concatenate":
+            return self.in_channels + sum(self.channels)
+        return self.channels[-1]
+
     @model_validator(mode="after")
     def _blocks_agree(self) -> "LogNet":
         if len(self.channels) != len(self.resblocks) or not self.channels:
@@ -156,10 +166,11 @@ class LogNet(Part):
                 "encoder.channels and encoder.resblocks need one number for each EBlock, got "
                 f"{len(self.channels)} and {len(self.resblocks)}"
             )
-        if min(self.channels) < 1 or min(self.resblocks) < 0 or not self.dense:
+        if min(self.channels) < 1 or min(self.resblocks) < 0 or min(self.dense, default=0) < 2:
             raise ValueError(
                 "encoder.channels must be positive, encoder.resblocks not negative, encoder.dense "
-                f"not empty, got {self.channels}, {self.resblocks}, {self.dense}"
+                "one or more widths of at least 2, got "
+                f"{self.channels}, {self.resblocks}, {self.dense}"
             )
         if self.merge == "add" and self.order != "O1":
             raise ValueError(
