@@ -4,7 +4,8 @@ A path in a list is relative to the list's folder and is the utterance's id ever
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -96,6 +97,64 @@ def write_train_list(path: Path, entries: Iterable[TrainEntry]) -> None:
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write `<1|0> <path> <path>` lines, replacing `path` in one step."""
     _write(path, (f"{int(pair.target)} {pair.enrolment} {pair.test}" for pair in pairs))
+
+
+def require_present(folder: Path, lists: Mapping[Path, Sequence[tuple[str, ...]]]) -> None:
+    """Every utterance of some lists is a regular file below the folder, links followed.
+
+    The first component of a path may be a link to anywhere (`wav` on another disk); what lies
+    below must stay below its target.
+
+    Args:
+        folder: that paths are relative to.
+        lists: of each list, the utterances of line 1, line 2 and so on.
+
+    Raises:
+        ListError: with the line of the first that is not, and how many are not.
+    """
+    first: tuple[Path, int, str] | None = None
+    problems: dict[str, str] = {}
+    contained: dict[Path, bool] = {}
+    for path, lines in lists.items():
+        for number, utterances in enumerate(lines, 1):
+            for utterance in utterances:
+                if utterance not in problems:
+                    problems[utterance] = _file_problem(folder, utterance, contained)
+                if first is None and problems[utterance]:
+                    first = path, number, f"{utterance} {problems[utterance]}"
+    if first is not None:
+        bad = sum(problem != "" for problem in problems.values())
+        raise ListError(
+            *first[:2],
+            f"{first[2]}; {bad} of {len(problems)} listed utterances cannot be used, paths are "
+            f"relative to {folder}",
+        )
+
+
+def _file_problem(folder: Path, utterance: str, contained: dict[Path, bool]) -> str:
+    """Empty for a usable file; `contained` remembers folders already followed."""
+    file = folder / utterance
+    try:
+        mode = file.lstat().st_mode
+        if file.parent not in contained:
+            contained[file.parent] = _is_contained(folder, utterance, file.parent)
+        is_contained = contained[file.parent]
+        if stat.S_ISLNK(mode):
+            mode = file.stat().st_mode
+            is_contained = is_contained and _is_contained(folder, utterance, file)
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    if not is_contained:
+        return "is or goes through a link that leads out of the folder; copy what it leads to"
+    return "" if stat.S_ISREG(mode) else "is not a regular file"
+
+
+def _is_contained(folder: Path, utterance: str, path: Path) -> bool:
+    roots = [folder.resolve()]
+    parts = PurePosixPath(utterance).parts
+    if len(parts) > 1:
+        roots.append((folder / parts[0]).resolve())
+    return any(path.resolve().is_relative_to(root) for root in roots)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

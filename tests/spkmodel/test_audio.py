@@ -44,8 +44,8 @@ def test_finer_audio_is_rounded_to_sixteen_bits(tmp_path, subtype):
 
 
 def test_floats_beyond_full_scale_are_clipped_not_wrapped(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.array([1.5, -1.5, 0.0]), RATE, subtype="FLOAT")
-    assert read(tmp_path / "a.wav").tolist() == [32767, -32768, 0]
+    soundfile.write(tmp_path / "a.wav", np.tile([1.5, -1.5, 0.0], 600), RATE, subtype="FLOAT")
+    assert read(tmp_path / "a.wav")[:3].tolist() == [32767, -32768, 0]
 
 
 def test_ogg_is_read_close_to_what_was_written(tmp_path):
@@ -88,7 +88,7 @@ def test_a_tone_stays_itself_when_resampled(tmp_path, rate, channels):
 
 @pytest.mark.parametrize(("rate", "channels"), [(1, 1), (10_000_000, 1), (48000, 64)])
 def test_absurd_rates_and_channel_counts_are_not_resampled(tmp_path, rate, channels):
-    soundfile.write(tmp_path / "a.wav", np.zeros((30, channels), np.int16), rate)
+    soundfile.write(tmp_path / "a.wav", np.zeros((rate // 9 + 1, channels), np.int16), rate)
     with pytest.raises(AudioError, match="resampling takes 4000 to 192000 Hz"):
         read_resampled(tmp_path / "a.wav")
 
@@ -110,7 +110,7 @@ def test_a_cut_file_is_an_error_and_not_a_shorter_utterance(tmp_path, name, read
     path = tmp_path / name
     soundfile.write(path, noise(1.0), RATE)
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(AudioError, match=r"cut short|no audio"):
+    with pytest.raises(AudioError, match=r"cut short|are too few"):
         reader(path)
 
 
@@ -122,8 +122,8 @@ def test_damage_inside_a_flac_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_no_number_is_an_error(tmp_path, value):
-    soundfile.write(tmp_path / "a.wav", np.array([0.1, value, 0.2]), RATE, subtype="FLOAT")
-    with pytest.raises(AudioError, match="1 of 3 values are NaN or infinite"):
+    soundfile.write(tmp_path / "a.wav", np.r_[np.zeros(1799), value], RATE, subtype="FLOAT")
+    with pytest.raises(AudioError, match="1 of 1800 values are NaN or infinite"):
         read(tmp_path / "a.wav")
 
 
@@ -134,9 +134,10 @@ def test_what_is_not_audio_is_an_error_that_names_the_file(tmp_path, content):
         read(tmp_path / "a.wav")
 
 
-def test_a_file_with_a_header_only_is_an_error(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.zeros(0, np.int16), RATE)
-    with pytest.raises(AudioError, match="no audio in it"):
+@pytest.mark.parametrize("samples", [0, 1, 1599])
+def test_a_file_with_next_to_nothing_in_it_is_an_error(tmp_path, samples):
+    soundfile.write(tmp_path / "a.wav", np.zeros(samples, np.int16), RATE)
+    with pytest.raises(AudioError, match=f"{samples} frames .* are too few"):
         read(tmp_path / "a.wav")
 
 
