@@ -1,4 +1,4 @@
-"""The encoders against the parameter counts of the lab report and of the log, and their contracts."""
+"""The encoders: parameter counts of the lab report and of the log, and what all encoders keep."""
 
 import math
 
