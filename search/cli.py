@@ -1,0 +1,129 @@
+"""The command line: which verbs there are, and what becomes of an error."""
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from search import cli_corpus, cli_read, cli_run, console, failures
+
+EXIT_CODES = """\
+Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;
+3 environment (cluster, tracking server, storage, token, port, lock); 4 the search ended
+without a usable trial; 5 a condition was not met; 6 no such search, trial or model;
+7 not finished yet; 130, 143 interrupted with everything saved.
+
+Environment: SPKSEARCH_HOME (default ./runs) holds everything that is written;
+SPKSEARCH_NOISE, SPKSEARCH_ROOMS, MLFLOW_TRACKING_URI, RAY_ADDRESS, RAY_AUTH_TOKEN_PATH
+and NO_COLOR are honoured; a flag beats the environment."""
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+app = typer.Typer(
+    name="spksearch",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+    epilog=console.verbatim(EXIT_CODES),
+    help=console.help_text(
+        "Search for speaker-verification networks: launch, browse, promote.",
+        "spksearch demo                              # the whole story in minutes",
+        "spksearch describe quickstart               # what would be tried",
+        "spksearch launch quickstart --corpus DIR    # the same call again resumes it",
+        "spksearch trials quickstart                 # best first",
+        "spksearch ui quickstart                     # the same in the MLflow UI",
+        "spksearch promote quickstart                # what the winner is worth",
+    ),
+)
+
+VERBS = (
+    (cli_run.demo, cli_run.DEMO),
+    (cli_read.describe, cli_read.DESCRIBE),
+    (cli_run.launch, cli_run.LAUNCH),
+    (cli_read.list_searches, cli_read.LIST),
+    (cli_read.status, cli_read.STATUS),
+    (cli_read.trials, cli_read.TRIALS),
+    (cli_read.show, cli_read.SHOW),
+    (cli_run.stop, cli_run.STOP),
+    (cli_run.promote, cli_run.PROMOTE),
+    (cli_run.evaluate, cli_run.EVALUATE),
+    (cli_run.ui, cli_run.UI),
+    (cli_read.doctor, cli_read.DOCTOR),
+)
+
+for _function, _help in VERBS:
+    _name = _function.__name__.removesuffix("_searches")
+    _short = (_function.__doc__ or "").splitlines()[0]
+    app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
+app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            number = version("spksearch")
+        except PackageNotFoundError:
+            number = "unknown (not installed)"
+        console.answer(f"spksearch {number}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Search for speaker-verification networks."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line; the exit code."""
+    arguments = list(arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    _quiet_libraries()
+    try:
+        result: Any = get_command(app).main(arguments, "spksearch", standalone_mode=False)
+    except (typer.TyperException, typer.Abort) as error:
+        return _usage(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
+        if debug:
+            console.stderr().print_exception()
+        console.say(f"spksearch: {failures.message(error)}")
+        return failures.exit_code(error)
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: typer.TyperException | typer.Abort) -> int:
+    if isinstance(error, typer.Abort):
+        console.say("spksearch: interrupted")
+        return 130
+    context = getattr(error, "ctx", None)
+    place = context.command_path if context else "spksearch"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        console.say(error.format_message())
+    else:
+        text = error.format_message().replace("Value error, ", "").rstrip(".")
+        console.say(f"{place}: {text}\nsee: {place} --help")
+    return error.exit_code
+
+
+def _quiet_libraries() -> None:
+    """No advertising, no telemetry, no progress bars but ours; what the user has set stands."""
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }.items():
+        os.environ.setdefault(name, value)

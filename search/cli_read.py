@@ -1,0 +1,197 @@
+"""The verbs that only look: describe, list, status, trials, show, doctor."""
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from search import console
+from search.console import help_text
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Search = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
+
+DESCRIBE = help_text(
+    "The axes of a space: name, range, when it is asked, entries of the log behind it.",
+    "spksearch describe triplet",
+    "spksearch describe spaces/mine.py --json",
+)
+
+
+def describe(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="A space's name or path.")],
+    json_wanted: Json = False,
+) -> None:
+    """The axis table of a space."""
+    from search import axes
+
+    loaded = axes.load(space)
+    described = axes.describe(loaded)
+    count = len(axes.branches(loaded))
+    if json_wanted:
+        from search.documents import document
+
+        console.data(
+            document(
+                "describe",
+                space=loaded.name,
+                question=loaded.question,
+                path=str(loaded.path),
+                sha256=loaded.sha256,
+                branches=count,
+                axes=[asdict(axis) for axis in described],
+            )
+        )
+        return
+    from search.axis_table import axis_table
+
+    console.answer(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
+    console.answer(f"{len(described)} axes, {count} combinations of choices, each of which builds")
+
+
+LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")
+
+
+def list_searches(json_wanted: Json = False) -> None:
+    """All searches, by name."""
+    from search.documents import document
+    from search.home import home, searches
+    from search.trial_tables import search_table
+
+    rows = [row for name in searches() if (row := _row(name)) is not None]
+    if json_wanted:
+        console.data(document("list", home=str(home()), searches=rows))
+    elif rows:
+        console.answer(search_table(rows))
+    else:
+        console.say(f"no search in {home()}; start one: spksearch launch quickstart --corpus DIR")
+
+
+def _row(name: str) -> dict[str, Any] | None:
+    """A search in the list; None, and a word to stderr, if it cannot be read."""
+    from search.documents import of_snapshot
+    from search.errors import SpksearchError
+    from search.reading import state_of, status_of
+    from search.tables import snapshot
+
+    try:
+        state = state_of(name)
+    except SpksearchError as error:
+        console.say(f"{name}: {error}")
+        return None
+    now = time.time()
+    last = state.sessions[-1].last.timestamp() if state.sessions else now
+    return of_snapshot(snapshot(state, status=status_of(name, state), now=now)) | {
+        "age_seconds": max(0.0, now - last)
+    }
+
+
+STATUS = help_text(
+    "One search on one screen.", "spksearch status triplet", "spksearch status triplet --json"
+)
+
+
+def status(name: Search, json_wanted: Json = False) -> None:
+    """State, rungs, best so far, speed, what to do next."""
+    from search.reading import state_of, status_of
+    from search.tables import snapshot, snapshot_table
+
+    state = state_of(name)
+    now = snapshot(state, status=status_of(name, state))
+    if json_wanted:
+        from search.documents import document, of_snapshot
+
+        console.data(document("status", **of_snapshot(now)))
+    else:
+        console.answer(snapshot_table(now))
+
+
+TRIALS = help_text(
+    "All trials of a search, best first.",
+    "spksearch trials triplet",
+    "spksearch trials triplet --sort learning_rate",
+    "spksearch trials triplet --json",
+    more="--sort takes trial, state, rung, epochs, dev_eer or the name of an axis.",
+)
+
+
+def trials(
+    name: Search,
+    sort: Annotated[str, typer.Option(metavar="COL", help="Lowest first.")] = "dev_eer",
+    json_wanted: Json = False,
+) -> None:
+    """One trial a line."""
+    from search.reading import state_of, status_of
+    from search.trial_tables import sorted_trials, trial_table
+
+    state = state_of(name)
+    ordered = sorted_trials(state, sort)
+    how = status_of(name, state)
+    if json_wanted:
+        from search.documents import document, of_trial
+
+        rows = [of_trial(trial, how) for trial in ordered]
+        console.data(document("trials", name=name, state=how, sort=sort, trials=rows))
+    elif ordered:
+        console.answer(trial_table(state, ordered, how))
+    else:
+        console.say(f"search {name!r} has no trial yet")
+
+
+SHOW = help_text(
+    "One trial: config, what is different in it, learning curve, checkpoint.",
+    "spksearch show triplet t0007",
+    "spksearch show triplet t0007 --json",
+)
+
+
+def show(
+    name: Search,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Such as t0007.")],
+    json_wanted: Json = False,
+) -> None:
+    """One trial in detail."""
+    from search.reading import folder_of, state_of, status_of, trial_of
+    from spkmodel.config import TrainConfig
+
+    state = state_of(name)
+    record = trial_of(name, state, trial)
+    how = status_of(name, state)
+    if json_wanted:
+        from search.documents import document, of_whole_trial
+
+        console.data(document("trial", **of_whole_trial(state, record, how)))
+        return
+    from search.trial_tables import trial_page
+
+    default = TrainConfig().model_dump(mode="json")
+    console.answer(*trial_page(state, record, how, folder_of(name), default))
+
+
+DOCTOR = help_text(
+    "What is installed, reachable and wrong, and what to do about it.",
+    "spksearch doctor",
+    "spksearch doctor --json",
+    more="Exit code 3 if something that a search needs does not work.",
+)
+
+
+def doctor(json_wanted: Json = False) -> None:
+    """Look at this machine."""
+    from search.doctor import Check, examine
+    from search.documents import document
+
+    found: list[Check] = []
+    for check in examine():
+        found.append(check)
+        if not json_wanted:
+            todo = f"\n{'':9}{check.todo}" if check.todo else ""
+            console.answer(f"{check.level:8} {check.name}: {check.found}{todo}")
+    problems = sum(check.level == "problem" for check in found)
+    if json_wanted:
+        rows = [asdict(check) for check in found]
+        console.data(document("doctor", ok=not problems, checks=rows))
+    else:
+        console.say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
+    raise typer.Exit(3 if problems else 0)

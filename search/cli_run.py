@@ -1,0 +1,247 @@
+"""The verbs that do something: demo, launch, stop, promote, evaluate, ui."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from search import console
+from search.errors import UsageProblem
+
+Condition = Literal["clean", "mismatched"]
+Folder = Annotated[Path, typer.Option(metavar="DIR")]
+
+DEMO = console.help_text(
+    "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
+    "spksearch demo",
+    "spksearch demo --dir /tmp/demo",
+)
+
+
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Where everything goes [default: ./runs/demo]."),
+    ] = None,
+) -> None:
+    """Launch, promote and evaluate on voices made here."""
+    from search.demo import run_demo
+    from search.home import home
+    from search.live import for_stderr
+
+    run_demo(folder or home() / "demo", for_stderr())
+
+
+LAUNCH = console.help_text(
+    "Start a search. The same call again resumes it, or extends it with larger budgets.",
+    "spksearch launch quickstart --corpus data/speech",
+    "spksearch launch triplet --corpus data/speech --trials 24 --dev-condition mismatched",
+    "spksearch launch triplet --trials 48        # go on, with a larger budget",
+    "spksearch launch triplet --corpus data/speech --dry-run",
+    more="SPACE is a file of spaces/ by name, or a path to a file of yours; a space is code and is "
+    "run.",
+)
+
+
+def launch(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="A space's name or path.")],
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The corpus; a resumed search knows its own."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The search's name [default: the space's].")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Configs to try.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend.")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of one trial.")
+    ] = None,
+    concurrent: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Trials at once.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(metavar="N", min=0.0, help="May be a fraction.")
+    ] = None,
+    cpus_per_trial: Annotated[
+        float | None, typer.Option(metavar="N", min=0.1, help="Threads of one trial.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="An MLflow server [default: one of our own].")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Of the sampler and of the carving of dev speakers."),
+    ] = None,
+    dev_condition: Annotated[
+        Condition | None, typer.Option(help="How the dev pairs sound [default: clean].")
+    ] = None,
+    rule: Annotated[
+        Literal["promotion", "stopping"] | None,
+        typer.Option(help="How trials are stopped early [default: promotion]."),
+    ] = None,
+    noise: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
+    ] = None,
+    rooms: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
+    ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Accept a speaker in two of train, dev, test.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan; start and write nothing.")
+    ] = False,
+) -> None:
+    """Start a search, or go on with it."""
+    from search.launch import launch as launch_search
+    from search.live import for_stderr
+    from search.settings import LaunchRequest
+
+    request = LaunchRequest(
+        space=space,
+        corpus=corpus or _corpus_before(name or Path(space).stem),
+        name=name,
+        trials=trials,
+        hours=hours,
+        max_epochs=max_epochs,
+        concurrent=concurrent,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+        tracking_uri=tracking_uri,
+        seed=seed,
+        dev_condition=dev_condition,
+        rule=rule,
+        noise=noise,
+        rooms=rooms,
+        allow_overlap=allow_overlap,
+        dry_run=dry_run,
+    )
+    outcome = launch_search(request, for_stderr())
+    console.answer(*outcome.lines)
+
+
+def _corpus_before(name: str) -> Path:
+    """The corpus that the search of this name was launched on."""
+    from search.home import ledger_path
+    from search.reading import state_of
+
+    if not ledger_path(name).is_file():
+        raise UsageProblem(
+            f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
+            f"{name!r} to go on with)"
+        )
+    return Path(state_of(name).search["corpus"])
+
+
+STOP = console.help_text(
+    "Stop a search, or one trial of it, from another terminal.",
+    "spksearch stop triplet              # running trials finish their rung",
+    "spksearch stop triplet --now        # after the epoch they are in",
+    "spksearch stop triplet t0007",
+)
+
+
+def stop(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The search.")],
+    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="Only this trial.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the rung.")] = False,
+) -> None:
+    """Ask a running search to stop."""
+    from search.control import request_stop
+
+    console.answer(request_stop(name, trial=trial, now=now))
+
+
+PROMOTE = console.help_text(
+    "Verify the best checkpoint, register it, and judge it once on the test pairs.",
+    "spksearch promote triplet",
+    "spksearch promote triplet --trial t0007 --alias champion",
+)
+
+
+def promote(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The search.")],
+    trial: Annotated[str | None, typer.Option(metavar="TRIAL", help="[default: the best].")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The registered model's name [default: the search's]."),
+    ] = None,
+    alias: Annotated[str, typer.Option(metavar="NAME", help="Of the new version.")] = "candidate",
+) -> None:
+    """Register a winner and evaluate it."""
+    from search.live import for_stderr
+    from search.promote import promote as promote_trial
+
+    console.answer(
+        *promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
+    )
+
+
+EVALUATE = console.help_text(
+    "Score a list of pairs with a model, and report its EER with its interval.",
+    "spksearch evaluate models:/triplet@candidate --corpus data/speech --pairs test_trials.txt",
+    "spksearch evaluate triplet/t0007 --corpus data/speech --pairs valid_trials.txt "
+    "--condition mismatched",
+    more="MODEL is models:/NAME@ALIAS, SEARCH/TRIAL or the folder of a promoted model.",
+)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
+    corpus: Annotated[Path, typer.Option(metavar="DIR", help="Where the utterances are.")],
+    pairs: Annotated[Path, typer.Option(metavar="FILE", help="A list of pairs.")],
+    condition: Annotated[Condition, typer.Option(help="How the pairs sound.")] = "clean",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where report, plots and scores go.")
+    ] = None,
+    noise: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
+    ] = None,
+    rooms: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
+    ] = None,
+) -> None:
+    """Judge a model on a list of pairs."""
+    from search.evaluate import evaluate as evaluate_model
+    from search.live import for_stderr
+
+    lines = evaluate_model(
+        model,
+        corpus=corpus,
+        pairs=pairs,
+        condition=condition,
+        out=out,
+        noise=noise,
+        rooms=rooms,
+        display=for_stderr(),
+    )
+    console.answer(*lines)
+
+
+UI = console.help_text(
+    "Serve the MLflow UI on the right store, until Ctrl-C; prints the address to open.",
+    "spksearch ui triplet",
+    "spksearch ui --port 5000",
+)
+
+
+def ui(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Open on this search's trials.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="[default: a free one].")
+    ] = None,
+) -> None:
+    """Serve the MLflow UI."""
+    from search.ui import serve
+
+    serve(name, port=port, say=lambda line: console.answer(line))

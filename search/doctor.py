@@ -1,0 +1,284 @@
+"""What is installed, reachable and wrong on this machine, each with what to do about it."""
+
+import os
+import re
+import shutil
+import socket
+import stat
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+from search.home import home
+from search.redact import redact
+
+_GIB = 2**30
+_ANSWER_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    level: Literal["ok", "note", "problem"]
+    """note: something optional is missing, or worth knowing. problem: searches will not work."""
+    found: str
+    todo: str = ""
+
+
+def examine() -> Iterator[Check]:
+    """All checks, one after the other; the slow ones (torch, spaces) last."""
+    quick: tuple[Callable[[], Check | list[Check]], ...] = (
+        check_python,
+        check_packages,
+        check_home,
+        check_disk,
+        check_shared_memory,
+        check_loopback,
+        check_tracking,
+        check_ray,
+        check_tokens,
+        check_voices,
+        check_browser,
+        check_spaces,
+        check_devices,
+    )
+    for check in quick:
+        result = check()
+        yield from result if isinstance(result, list) else [result]
+
+
+def check_python() -> Check:
+    """3.11 or 3.12, as pyproject.toml says."""
+    number = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] in ((3, 11), (3, 12)):
+        return Check("python", "ok", number)
+    return Check("python", "problem", number, "make a virtual environment with Python 3.11 or 3.12")
+
+
+def check_packages() -> list[Check]:
+    """What pyproject.toml asks for against what is installed."""
+    try:
+        wanted = [line for line in requires("spksearch") or [] if "extra ==" not in line]
+    except PackageNotFoundError:
+        return [Check("packages", "problem", "spksearch is not installed", "pip install -e .")]
+    wrong = [check for line in wanted if (check := _package(line)) is not None]
+    return wrong or [Check("packages", "ok", f"{len(wanted)} as required")]
+
+
+def _package(requirement: str) -> Check | None:
+    """The problem with one installed package, if there is one."""
+    match = re.match(r"([\w.-]+)(\[[^\]]*\])?\s*(.*)", requirement)
+    assert match is not None
+    name, wanted = match[1], match[3]
+    todo = f"pip install -c constraints.txt '{name}{wanted}'"
+    try:
+        there = version(name)
+    except PackageNotFoundError:
+        return Check(name, "problem", f"missing, {wanted} is wanted", todo)
+    if satisfies(there, wanted):
+        return None
+    return Check(name, "problem", f"{there} is installed, {wanted} is wanted", todo)
+
+
+def satisfies(version_number: str, wanted: str) -> bool:
+    """Whether a version meets `==1.2.*`, `==1.2.3` or `>=1.2`, the forms in pyproject.toml."""
+    operator, number = wanted[:2], wanted[2:].strip()
+    match operator:
+        case "==" if number.endswith(".*"):
+            return version_number.startswith(number[:-1])
+        case "==":
+            return version_number == number
+        case ">=":
+            return _numbers(version_number) >= _numbers(number)
+        case _:
+            raise AssertionError(f"no rule for {wanted!r}")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def check_home() -> Check:
+    """Whether files can be made and renamed where everything is written."""
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft, final = (folder / f".doctor-{uuid.uuid4().hex}{end}" for end in (".tmp", ""))
+        draft.write_text("x")
+        draft.replace(final)
+        final.unlink()
+    except OSError as error:
+        todo = "set SPKSEARCH_HOME to a folder that can be written"
+        return Check("home", "problem", f"{folder}: {error.strerror}", todo)
+    return Check("home", "ok", f"{folder} can be written")
+
+
+def check_disk() -> Check:
+    """Space for corpora and checkpoints."""
+    folder = home()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free / _GIB
+    found = f"{free:.1f} GiB free at {there}"
+    todo = "free some space, or set SPKSEARCH_HOME to a larger disk"
+    if free < 1:
+        return Check("disk", "problem", found, todo)
+    return Check("disk", "ok" if free >= 5 else "note", found, "" if free >= 5 else todo)
+
+
+def check_shared_memory() -> Check:
+    """Ray keeps its objects in /dev/shm, and is slow where that is small."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir():
+        return Check("shared memory", "note", "no /dev/shm", "Ray uses /tmp instead, more slowly")
+    size = shutil.disk_usage(shm).total / _GIB
+    found = f"/dev/shm has {size:.1f} GiB"
+    if size >= 0.25:
+        return Check("shared memory", "ok", found)
+    return Check("shared memory", "note", found, "in a container: docker run --shm-size=1g")
+
+
+def check_loopback() -> Check:
+    """Whether a port can be opened on 127.0.0.1."""
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+    except OSError as error:
+        found = f"no port can be opened on 127.0.0.1: {error.strerror}"
+        return Check("ports", "problem", found, "allow connections within this machine")
+    return Check("ports", "ok", "127.0.0.1 has free ports")
+
+
+def check_tracking() -> Check:
+    """The tracking server that is configured, or ours."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is None:
+        return _own_tracking()
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return Check("MLflow", "ok", f"{redact(uri)}, which needs no server")
+    todo = "start it, correct MLFLOW_TRACKING_URI, or unset it: then a local server is started"
+    try:
+        # No proxy: a tracking server is asked directly, as MLflow's client would on this network.
+        opener = build_opener(ProxyHandler({}))
+        with opener.open(f"{uri.rstrip('/')}/health", timeout=_ANSWER_SECONDS):
+            return Check("MLflow", "ok", f"{redact(uri)} answers")
+    except HTTPError as error:
+        found = f"{redact(uri)} answers {error.code} {error.reason}"
+        if error.code in (401, 403):
+            todo = "set MLFLOW_TRACKING_USERNAME and _PASSWORD; 403 may be its --allowed-hosts"
+        return Check("MLflow", "problem", found, todo)
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return Check("MLflow", "problem", f"{redact(uri)} gives no answer: {reason}", todo)
+
+
+def _own_tracking() -> Check:
+    from search.mlflow_server import answers, find_running
+
+    server = find_running()
+    if server is None:
+        return Check("MLflow", "ok", "none configured: a local server starts with a search")
+    if answers(server.port):
+        return Check("MLflow", "ok", f"our own server answers at {server.uri}")
+    return Check("MLflow", "note", f"our own server, {server.uri}, gives no answer yet")
+
+
+def check_ray() -> Check:
+    """The cluster that is configured, or a head of our own."""
+    address = os.environ.get("RAY_ADDRESS")
+    if address in (None, "", "local"):
+        return Check("Ray", "ok", "none configured: a local head starts with a search")
+    if address == "auto":
+        return Check("Ray", "note", "RAY_ADDRESS=auto: the head on this machine, not asked here")
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    place = (parts.hostname or "", parts.port or 6379)
+    try:
+        with socket.create_connection(place, timeout=_ANSWER_SECONDS):
+            return Check("Ray", "ok", f"something listens at {redact(address)}")
+    except OSError as error:
+        todo = "start the cluster, correct RAY_ADDRESS, or unset it: then a local head is started"
+        reason = error.strerror or "no answer"
+        return Check("Ray", "problem", f"{redact(address)}: {reason}", todo)
+
+
+def check_tokens() -> list[Check]:
+    """Whether clusters want a token, and whether ours are for our eyes only."""
+    checks = []
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        todo = "unset RAY_AUTH_MODE: whoever reaches a port of the cluster can run code on it"
+        checks.append(Check("Ray token", "problem", "authentication is switched off", todo))
+    if missing := _missing_token():
+        checks.append(missing)
+    for path in _token_files():
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            found = f"{path} can be read by others than its owner"
+            checks.append(Check("Ray token", "problem", found, f"chmod 600 {path}"))
+    return checks or [Check("Ray token", "ok", "authentication is on, no token lies open")]
+
+
+def _missing_token() -> Check | None:
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if named is None or Path(named).is_file():
+        return None
+    todo = "copy the cluster's token there, with mode 600, or unset RAY_AUTH_TOKEN_PATH"
+    return Check("Ray token", "problem", f"RAY_AUTH_TOKEN_PATH: no file {named}", todo)
+
+
+def _token_files() -> list[Path]:
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    places = [Path(named)] if named else [home() / "ray-token", Path.home() / ".ray/auth_token"]
+    return [path for path in places if path.is_file()]
+
+
+def check_voices() -> Check:
+    """The speech synthesiser of the built-in corpus, an extra."""
+    if find_spec("espeakng_loader") is not None:
+        return Check("voices", "ok", "espeakng-loader is installed: `spksearch demo` can speak")
+    todo = "for `spksearch demo`: pip install -c constraints.txt 'spksearch[demo]'"
+    return Check("voices", "note", "espeakng-loader is not installed", todo)
+
+
+def check_browser() -> Check:
+    """Chromium, which only a test of the MLflow page needs."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return Check("browser", "ok", path)
+    return Check("browser", "note", "no Chromium; only one test, which is then skipped, opens it")
+
+
+def check_spaces() -> list[Check]:
+    """Whether every space loads and each of its branches builds a config."""
+    from search import axes
+
+    checks = []
+    for name in axes.available():
+        try:
+            count = len(axes.branches(axes.load(name)))
+        except Exception as error:  # noqa: BLE001 (a space is a user's code and raises what it likes)
+            todo = f"correct it: spksearch describe {name}"
+            checks.append(Check(f"space {name}", "problem", f"{error}", todo))
+        else:
+            checks.append(Check(f"space {name}", "ok", f"{count} branches build"))
+    return checks
+
+
+def check_devices() -> Check:
+    """What torch can train on."""
+    try:
+        import torch
+    except ImportError as error:
+        return Check("torch", "problem", f"{error}", "pip install -c constraints.txt -e .")
+    cores = os.cpu_count()
+    if not torch.cuda.is_available():
+        return Check("devices", "ok", f"{cores} CPU cores, no GPU: small networks only")
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Check("devices", "ok", f"{cores} CPU cores, {len(cards)} GPUs: {', '.join(cards)}")

@@ -1,0 +1,95 @@
+"""What the read verbs say to programs: JSON documents, each with its schema's name and version."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from search.state import Report, SearchState, TrialRecord
+from search.tables import Snapshot, trial_state
+
+Document = dict[str, Any]
+
+
+def document(kind: str, **fields: Any) -> Document:
+    """A document of `spksearch.<kind>/1`; the number rises when a field goes or changes meaning."""
+    return {"schema": f"spksearch.{kind}/1", **_finite(fields)}
+
+
+def of_snapshot(now: Snapshot) -> Document:
+    """A search as `list` and `status` give it."""
+    fields = asdict(now)
+    fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in now.rungs]
+    fields["failures"] = [{"trial": trial, "reason": why} for trial, why in now.failures]
+    return fields
+
+
+def of_trial(trial: TrialRecord, status: str) -> Document:
+    """A trial as `trials` gives it."""
+    best = trial.best()
+    return {
+        "trial": trial.trial,
+        "state": trial_state(trial, status),
+        "reason": trial.reason,
+        "rung": trial.rung,
+        "epochs": trial.epoch,
+        "best": None if best is None else of_report(best),
+        "axes": trial.axes,
+        "signature": trial.signature,
+        "origin": trial.origin,
+    }
+
+
+def of_report(report: Report) -> Document:
+    """One epoch."""
+    return {
+        "epoch": report.epoch,
+        "time": report.time,
+        "metrics": dict(report.metrics),
+        "seconds": report.seconds,
+        "checkpoint": report.checkpoint,
+        "sha256": report.sha256,
+    }
+
+
+def of_whole_trial(state: SearchState, trial: TrialRecord, status: str) -> Document:
+    """A trial as `show` gives it, with every epoch and its config."""
+    return of_trial(trial, status) | {
+        "search": state.search["search"],
+        "space": state.search["space"],
+        "config": trial.config,
+        "reports": [of_report(trial.reports[epoch]) for epoch in sorted(trial.reports)],
+    }
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config with dotted keys."""
+    result: dict[str, Any] = {}
+    for key, entry in config.items():
+        if isinstance(entry, Mapping):
+            result |= flat(entry, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = entry
+    return result
+
+
+def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Dotted keys in which two configs differ, with both values; None where one lacks the key."""
+    here, there = flat(config), flat(other)
+    keys = [*here, *(key for key in there if key not in here)]
+    return [(k, here.get(k), there.get(k)) for k in keys if here.get(k) != there.get(k)]
+
+
+def _finite(value: Any) -> Any:
+    """Infinite and undefined numbers become null: JSON has none."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case Mapping():
+            return {str(key): _finite(entry) for key, entry in value.items()}
+        case str():
+            return value
+        case Iterable():
+            return [_finite(entry) for entry in value]
+        case _:
+            return value

@@ -1,0 +1,94 @@
+"""What went wrong, in one message, and the exit code that goes with it."""
+
+import signal
+import traceback
+from pathlib import Path
+
+from search.errors import Interrupted, SpksearchError
+
+OURS = 1
+USAGE = 2
+ENVIRONMENT = 3
+
+_PACKAGES = Path(__file__).resolve().parent.parent
+_OWN = tuple(_PACKAGES / package for package in ("search", "spaces", "spkmodel"))
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of the command line for an error that ended a verb."""
+    match error:
+        case KeyboardInterrupt():
+            return 128 + signal.SIGINT
+        case Interrupted():
+            return 128 + error.signal_number
+        case SpksearchError():
+            return error.exit_code
+        case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
+            return USAGE
+        case OSError():
+            return ENVIRONMENT
+        case ValueError() if _raised_by_us(error):
+            return USAGE
+        case Exception() if _is_ours(error):
+            return ENVIRONMENT
+        case _:
+            return OURS
+
+
+def message(error: BaseException) -> str:
+    """What to tell a person: what, where, what to do; without the name of a Python class."""
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted"
+        case OSError() if error.strerror:
+            return _os_message(error)
+        case _ if exit_code(error) != OURS or isinstance(error, SpksearchError):
+            return _pydantic_message(error) or str(error) or type(error).__name__
+        case _:
+            return (
+                f"unexpected {type(error).__name__}: {error}\n"
+                "this is a failure of spksearch; the same command with --debug shows where"
+            )
+
+
+def _os_message(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    text = f"{place}{error.strerror}"
+    if isinstance(error, PermissionError):
+        return f"{text}; choose a folder that can be written, for example by SPKSEARCH_HOME"
+    return text
+
+
+def _pydantic_message(error: BaseException) -> str | None:
+    """A config's problems, each with the field, what it got and what it takes."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    lines = [_field_message(problem) for problem in error.errors(include_url=False)]
+    return f"{error.title}: " + "\n  ".join(lines)
+
+
+def _field_message(problem: object) -> str:
+    assert isinstance(problem, dict)
+    place = ".".join(str(step) for step in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: no such key"
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return text
+    return f"{place}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    """Whether our own code said so; a ValueError from inside a library is a failure of ours."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError) or _is_ours(error):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(Path(frames[-1].filename).is_relative_to(own) for own in _OWN)
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in ("search", "spaces", "spkmodel")

@@ -1,0 +1,197 @@
+"""How long work shows itself: redrawn on a terminal, a plain line now and then elsewhere."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from search import console
+from search.tables import Snapshot, duration, news, snapshot_line, snapshot_table
+from spkmodel.progress import Progress, silent
+
+Source = Callable[[], Snapshot]
+
+
+class Display(Protocol):
+    """What long work tells a person; all of it goes to stderr."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+        ...
+
+    def task(self, what: str, unit: str) -> AbstractContextManager[Progress]:
+        """A bar for as long as the context lasts: `with display.task("packing", "utterances")`."""
+        ...
+
+    def watch(self, source: Source) -> AbstractContextManager[None]:
+        """A search as `source` sees it, for as long as the context lasts; called on a thread."""
+        ...
+
+
+def for_stderr() -> Display:
+    """The display that suits stderr as it is now."""
+    err = console.stderr()
+    return Terminal(err) if err.is_terminal else Lines()
+
+
+class Silent:
+    """Tells nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing is said."""
+
+    @contextmanager
+    def task(self, what: str, unit: str) -> Iterator[Progress]:  # noqa: ARG002 (the protocol's names)
+        yield silent
+
+    @contextmanager
+    def watch(self, source: Source) -> Iterator[None]:  # noqa: ARG002 (the protocol's name)
+        yield
+
+
+class _Rate(ProgressColumn):
+    """Units a second, since the task began."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{_rate(speed)} {task.fields['unit']}/s")
+
+
+class Terminal:
+    """Bars and a table that are redrawn in place."""
+
+    def __init__(self, err: Console) -> None:
+        self._console = err
+
+    def say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    @contextmanager
+    def task(self, what: str, unit: str) -> Iterator[Progress]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Bars(*columns, console=self._console, refresh_per_second=4) as bars:
+            task = bars.add_task(what, total=None, unit=unit)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    @contextmanager
+    def watch(self, source: Source) -> Iterator[None]:
+        latest = _Latest(source)
+        with Live(
+            get_renderable=lambda: snapshot_table(latest()),
+            console=self._console,
+            refresh_per_second=1,
+        ):
+            yield
+
+
+class Lines:
+    """Plain lines: what changed at once, and where things stand every `every_seconds`."""
+
+    def __init__(self, every_seconds: float = 30.0, look_seconds: float = 1.0) -> None:
+        self._every = every_seconds
+        self._look = look_seconds
+
+    def say(self, text: str) -> None:
+        console.say(text)
+
+    @contextmanager
+    def task(self, what: str, unit: str) -> Iterator[Progress]:
+        reporter = _TaskLines(what, unit, min(self._every, 15.0))
+        yield reporter
+        reporter.close()
+
+    @contextmanager
+    def watch(self, source: Source) -> Iterator[None]:
+        ended = threading.Event()
+        latest = _Latest(source)
+        thread = threading.Thread(target=self._follow, args=(latest, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(timeout=5)
+
+    def _follow(self, latest: "_Latest", ended: threading.Event) -> None:
+        before = latest()
+        self.say(snapshot_line(before))
+        spoken = time.monotonic()
+        while not ended.wait(self._look):
+            before, spoken = self._tell(before, latest(), spoken)
+        for line in news(before, latest()):
+            self.say(line)
+
+    def _tell(self, before: Snapshot, now: Snapshot, spoken: float) -> tuple[Snapshot, float]:
+        for line in news(before, now):
+            self.say(line)
+        if time.monotonic() - spoken < self._every:
+            return now, spoken
+        self.say(snapshot_line(now))
+        return now, time.monotonic()
+
+
+class _Latest:
+    """The newest snapshot; the one before if the search changed while it was being taken."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._snapshot = source()
+
+    def __call__(self) -> Snapshot:
+        try:
+            self._snapshot = self._source()
+        except RuntimeError as error:
+            # The driver's thread adds to the dicts that the source walks over.
+            if "changed size during iteration" not in str(error):
+                raise
+        return self._snapshot
+
+
+class _TaskLines:
+    """A progress that prints a line every `every_seconds`, and one at the end of slow work."""
+
+    def __init__(self, what: str, unit: str, every_seconds: float) -> None:
+        self._what, self._unit, self._every = what, unit, every_seconds
+        self._start = self._spoken = time.monotonic()
+        self._done = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self._done = done
+        now = time.monotonic()
+        if now - self._spoken < self._every or done >= total:
+            return
+        self._spoken = now
+        speed = done / (now - self._start)
+        left = f", {duration((total - done) / speed)} left" if speed > 0 else ""
+        console.say(f"{self._what}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
+
+    def close(self) -> None:
+        seconds = time.monotonic() - self._start
+        if self._done:
+            console.say(f"{self._what}: {self._done} {self._unit} in {duration(seconds)}")
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2g}"

@@ -1,0 +1,51 @@
+"""A search read from its ledger, as the verbs that only look need it."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from search.errors import NotFinished, NotFound
+from search.home import existing_ledger
+from search.ledger import Ledger
+from search.lock import driver_of
+from search.state import SearchState, TrialRecord
+
+
+def state_of(name: str) -> SearchState:
+    """What the ledger of a search adds up to.
+
+    Raises:
+        NotFound: naming the searches there are.
+        NotFinished: if nothing is recorded yet.
+    """
+    path = existing_ledger(name)
+    state = Ledger.open(path).state()
+    if not state.search:
+        raise NotFinished(f"search {name!r} has recorded nothing yet; look again in a moment")
+    return state
+
+
+def status_of(name: str, state: SearchState) -> str:
+    """running, finished or interrupted (nobody drives it and it did not end in order)."""
+    driver = driver_of(existing_ledger(name).parent)
+    if driver is not None and driver.is_alive():
+        return "running"
+    return "finished" if state.finish else "interrupted"
+
+
+def trial_of(name: str, state: SearchState, trial: str) -> TrialRecord:
+    """One trial.
+
+    Raises:
+        NotFound: naming the nearest, or how many there are.
+    """
+    if trial in state.trials:
+        return state.trials[trial]
+    near = get_close_matches(trial, state.trials, n=1)
+    there = f"{len(state.trials)} trials" if state.trials else "no trial yet"
+    hint = f"did you mean {near[0]}?" if near else f"there: {there}"
+    raise NotFound(f"no trial {trial!r} in search {name!r}: {hint} `spksearch trials {name}`")
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a search that exists."""
+    return existing_ledger(name).parent

@@ -1,0 +1,300 @@
+"""A search in numbers and in a few lines for people. Rates become percent here, and only here."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from search.state import Report, SearchState, TrialRecord
+
+ENDED = ("complete", "stopped", "failed", "killed")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best report of a search."""
+
+    trial: str
+    epoch: int
+    dev_eer: float
+    low: float | None
+    high: float | None
+    axes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial at work."""
+
+    trial: str
+    epoch: int
+    target: int
+    dev_eer: float | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A search at one moment: all that a live view or a status shows."""
+
+    name: str
+    space: str
+    state: str
+    reason: str
+    elapsed_seconds: float
+    counts: Mapping[str, int]
+    started_trials: int
+    budget_trials: int | None
+    rungs: tuple[tuple[int, int], ...]
+    """Each rung's epoch, and how many trials have reached it."""
+    best: Best | None
+    running: tuple[Running, ...]
+    failures: tuple[tuple[str, str], ...]
+    """Failed trials and why."""
+    epochs: int
+    epochs_per_minute: float | None
+    eta_seconds: float | None
+    tracker: str = ""
+    address: str = ""
+    commands: tuple[str, ...] = field(default=())
+
+
+def snapshot(
+    state: SearchState,
+    tracker_health: str = "",
+    address: str = "",
+    started: float | None = None,
+    now: float | None = None,
+    status: str | None = None,
+) -> Snapshot:
+    """What `state` amounts to now.
+
+    Args:
+        state: the search, read from its ledger.
+        tracker_health: a few words on the tracking server.
+        address: where the search can be browsed.
+        started: Unix time since when the speed is measured; by default the last driver's start.
+        now: Unix time, by default the clock's.
+        status: running, interrupted or finished; by default what the ledger alone can tell.
+    """
+    now = time.time() if now is None else now
+    status = status or ("finished" if state.finish else "running")
+    trials = list(state.trials.values())
+    started = _last_start(state) if started is None else started
+    speed = _epochs_per_minute(trials, started, now) if status == "running" else None
+    done = sum(len(trial.reports) for trial in trials)
+    spent = state.spent_hours(datetime.fromtimestamp(now, UTC) if status == "running" else None)
+    name = state.search["search"]
+    return Snapshot(
+        name=name,
+        space=state.search["space"],
+        state=status,
+        reason=str(state.finish["reason"]) if state.finish and status == "finished" else "",
+        elapsed_seconds=spent * 3600,
+        counts=dict(Counter(trial_state(trial, status) for trial in trials)),
+        started_trials=len(trials),
+        budget_trials=state.search["trials"],
+        rungs=tuple((rung, sum(rung in t.reports for t in trials)) for rung in state.rungs),
+        best=best_of(state),
+        running=tuple(_running(t) for t in trials if t.live and status == "running"),
+        failures=tuple((t.trial, t.reason) for t in trials if t.state == "failed"),
+        epochs=done,
+        epochs_per_minute=speed,
+        eta_seconds=_eta(state.search, done, speed, spent * 3600),
+        tracker=tracker_health,
+        address=address,
+        commands=next_commands(name, state.search["space"], status),
+    )
+
+
+def trial_state(trial: TrialRecord, status: str) -> str:
+    """A trial's state; one that a dead driver left running is interrupted."""
+    return "interrupted" if trial.live and status != "running" else trial.state
+
+
+def next_commands(name: str, space: str, status: str) -> tuple[str, ...]:
+    """What a person is likely to type next."""
+    browse = (f"spksearch trials {name}", f"spksearch ui {name}")
+    match status:
+        case "running":
+            return (*browse, f"spksearch stop {name}")
+        case "interrupted":
+            own_name = "" if name == space else f" --name {name}"
+            return (*browse, f"spksearch launch {space}{own_name}")
+        case _:
+            return (*browse, f"spksearch promote {name}")
+
+
+def best_of(state: SearchState) -> Best | None:
+    """The best report of any trial; of equal ones the earlier trial's."""
+    reports = [(trial, trial.best()) for trial in state.trials.values()]
+    known = [(trial, report) for trial, report in reports if report is not None]
+    if not known:
+        return None
+    trial, report = min(known, key=lambda pair: (pair[1].metrics["dev_eer"], pair[0].trial))
+    return Best(trial.trial, report.epoch, *eer_of(report), axes=trial.axes)
+
+
+def eer_of(report: Report) -> tuple[float, float | None, float | None]:
+    """Dev EER and its interval, as fractions."""
+    metrics = report.metrics
+    return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
+
+
+def expected_epochs(rungs: Sequence[int], eta: int, trials: int) -> int:
+    """Epochs a search of so many trials trains if a share of 1/eta advances from each rung."""
+    lengths = [rung - below for rung, below in zip(rungs, [0, *rungs], strict=False)]
+    return sum(math.ceil(trials / eta**level) * epochs for level, epochs in enumerate(lengths))
+
+
+def unix(text: str) -> float:
+    """Seconds since 1970 of the ledger's time."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> float | None:
+    new = sum(unix(r.time) >= since for trial in trials for r in trial.reports.values())
+    return new / (now - since) * 60 if new and now > since else None
+
+
+def _eta(search: dict[str, Any], done: int, speed: float | None, spent: float) -> float | None:
+    if speed is None or search["trials"] is None:
+        return None
+    left = expected_epochs(search["rungs"], search["eta"], search["trials"]) - done
+    seconds = max(0.0, left / speed * 60)
+    hours = search["hours"]
+    return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
+
+
+def _last_start(state: SearchState) -> float:
+    return state.sessions[-1].began.timestamp() if state.sessions else unix(state.search["time"])
+
+
+def _running(trial: TrialRecord) -> Running:
+    last = trial.last
+    return Running(
+        trial=trial.trial,
+        epoch=trial.epoch,
+        target=trial.target,
+        dev_eer=last.metrics.get("dev_eer") if last else None,
+    )
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def percent(rate: float | None) -> str:
+    """A rate for people: 0.031 is 3.10 %."""
+    return "-" if rate is None else f"{rate * 100:.2f} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of a rate for people."""
+    return "" if low is None or high is None else f"{low * 100:.1f}-{high * 100:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, to two places of the clock."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} days"
+
+
+def value(axis: Any) -> str:
+    """An axis' value, short."""
+    return f"{axis:.3g}" if isinstance(axis, float) else str(axis)
+
+
+def axes_text(axes: Mapping[str, Any]) -> str:
+    """Axes and values on one line."""
+    return " ".join(f"{name}={value(axis)}" for name, axis in axes.items())
+
+
+def best_text(best: Best) -> str:
+    """The best so far, on one line."""
+    span = interval(best.low, best.high)
+    span = f" ({span})" if span else ""
+    return f"{best.trial}: dev EER {percent(best.dev_eer)}{span} at epoch {best.epoch}"
+
+
+def counts_text(now: Snapshot) -> str:
+    """How many trials, and how they fare."""
+    of = f" of {now.budget_trials}" if now.budget_trials else ""
+    kinds = ("running", "interrupted", "paused", *ENDED)
+    parts = [f"{now.counts[kind]} {kind}" for kind in kinds if now.counts.get(kind)]
+    return f"{now.started_trials}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def pace_text(now: Snapshot) -> str:
+    """Speed and what is left, as far as known."""
+    speed = "" if now.epochs_per_minute is None else f"{now.epochs_per_minute:.3g} epochs/min"
+    left = "" if now.eta_seconds is None else f"about {duration(now.eta_seconds)} left"
+    return ", ".join(part for part in (f"{now.epochs} epochs", speed, left) if part)
+
+
+def snapshot_line(now: Snapshot) -> str:
+    """A search on one line, for logs."""
+    best = f"; best {best_text(now.best)}" if now.best else ""
+    return (
+        f"{now.name} {now.state} {duration(now.elapsed_seconds)}: {counts_text(now)}, "
+        f"{pace_text(now)}{best}"
+    )
+
+
+def news(before: Snapshot, now: Snapshot) -> list[str]:
+    """What is worth a line of its own since `before`."""
+    lines = []
+    if now.best and (before.best is None or now.best.dev_eer < before.best.dev_eer):
+        lines.append(f"new best {best_text(now.best)}  {axes_text(now.best.axes)}")
+    lines += [
+        f"trial {trial} failed: {reason}"
+        for trial, reason in now.failures
+        if (trial, reason) not in before.failures
+    ]
+    if now.tracker != before.tracker:
+        lines.append(f"MLflow: {now.tracker}")
+    if now.state != before.state:
+        lines.append(f"{now.name} {now.state}{': ' + now.reason if now.reason else ''}")
+    return lines
+
+
+def snapshot_table(now: Snapshot) -> Table:
+    """A search on a few lines, for a terminal."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    headline = f"{now.state}{', ' + now.reason if now.reason else ''}"
+    table.add_row(now.name, f"{headline}  {duration(now.elapsed_seconds)}  {pace_text(now)}")
+    table.add_row("trials", counts_text(now))
+    table.add_row("rungs", "  ".join(f"epoch {rung}: {count}" for rung, count in now.rungs))
+    if now.best:
+        table.add_row("best", Text(best_text(now.best), style="green"))
+        table.add_row("", axes_text(now.best.axes))
+    for label, text in _labelled(now):
+        table.add_row(label, text)
+    return table
+
+
+def _labelled(now: Snapshot) -> list[tuple[str, str]]:
+    rows = [("running" if i == 0 else "", _running_text(r)) for i, r in enumerate(now.running)]
+    rows += [("failed", f"{trial}: {reason}") for trial, reason in now.failures[-3:]]
+    if now.tracker or now.address:
+        rows.append(("MLflow", "  ".join(part for part in (now.tracker, now.address) if part)))
+    rows += [("next" if i == 0 else "", text) for i, text in enumerate(now.commands)]
+    return rows
+
+
+def _running_text(running: Running) -> str:
+    goal = f" of {running.target}" if running.target else ""
+    eer = "" if running.dev_eer is None else f"  dev EER {percent(running.dev_eer)}"
+    return f"{running.trial}  epoch {running.epoch}{goal}{eer}"

@@ -1,0 +1,214 @@
+"""Tables of trials, and one trial in detail, for people."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from search.documents import differences, flat
+from search.errors import UsageProblem
+from search.state import Report, SearchState, TrialRecord
+from search.tables import best_of, best_text, duration, interval, percent, trial_state, value
+
+COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer")
+_CURVE_ROWS = 24
+_CURVE_WIDTH = 40
+
+
+def sorted_trials(state: SearchState, column: str) -> list[TrialRecord]:
+    """Trials by a column or an axis, lowest first; those that have none come last.
+
+    Raises:
+        UsageProblem: naming the nearest column.
+    """
+    known = (*COLUMNS, *axis_names(state))
+    if column not in known:
+        near = get_close_matches(column, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+        raise UsageProblem(f"--sort: no column {column!r}; {hint}")
+    return sorted(state.trials.values(), key=lambda trial: (*_key(trial, column), trial.trial))
+
+
+def _key(trial: TrialRecord, column: str) -> tuple[bool, str, float, str]:
+    """Missing last; otherwise numbers among themselves, then words."""
+    entry = _entry(trial, column)
+    if isinstance(entry, int | float):
+        return False, "", float(entry), ""
+    return entry is None, "word", 0.0, str(entry)
+
+
+def _entry(trial: TrialRecord, column: str) -> Any:
+    match column:
+        case "trial" | "state" | "rung":
+            return getattr(trial, column)
+        case "epochs":
+            return trial.epoch
+        case "dev_eer":
+            best = trial.best()
+            return None if best is None else best.objective
+        case axis:
+            return trial.axes.get(axis)
+
+
+def axis_names(state: SearchState) -> list[str]:
+    """Every axis that a trial has, in the order of their first appearance."""
+    return list(dict.fromkeys(axis for trial in state.trials.values() for axis in trial.axes))
+
+
+def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) -> Table:
+    """One trial a row, an axis a column."""
+    axes = axis_names(state)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("trial", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("rung", "epochs", "dev EER", "95 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for axis in axes:
+        table.add_column(axis, overflow="fold")
+    for trial in trials:
+        best = trial.best()
+        table.add_row(
+            trial.trial,
+            trial_state(trial, status),
+            str(trial.rung or "-"),
+            str(trial.epoch),
+            percent(best.objective if best else None),
+            _interval(best),
+            *(value(trial.axes.get(axis, "")) for axis in axes),
+        )
+    return table
+
+
+def _interval(report: Report | None) -> str:
+    if report is None:
+        return ""
+    return interval(report.metrics.get("dev_eer_low"), report.metrics.get("dev_eer_high"))
+
+
+# --- one trial -------------------------------------------------------------------------------
+
+
+def trial_page(
+    state: SearchState, trial: TrialRecord, status: str, folder: Path, default: Mapping[str, Any]
+) -> list[Table | str]:
+    """Config, what it differs in, learning curve, checkpoint and command lines of one trial."""
+    name = state.search["search"]
+    parts: list[Table | str] = [_head(name, trial, status), "", "config"]
+    parts += [f"  {line}" for line in config_lines(trial.config)]
+    parts += ["", *_difference_lines(state, trial, default)]
+    parts += ["", *curve_lines(trial)] if trial.reports else []
+    parts += ["", *_checkpoint_lines(trial, folder)]
+    parts += ["", f"next    spksearch promote {name} --trial {trial.trial}"]
+    parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {state.search['corpus']}"]
+    parts[-1] = f"{parts[-1]} --pairs valid_trials.txt"
+    return parts
+
+
+def _head(name: str, trial: TrialRecord, status: str) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    why = f": {trial.reason}" if trial.reason else ""
+    table.add_row("trial", f"{name}/{trial.trial}")
+    table.add_row("state", f"{trial_state(trial, status)}{why}")
+    table.add_row("rung", f"{trial.rung or 'none'}, {trial.epoch} epochs trained")
+    best = trial.best()
+    if best is not None:
+        span = _interval(best)
+        span = f" ({span})" if span else ""
+        table.add_row("best", f"dev EER {percent(best.objective)}{span} at epoch {best.epoch}")
+    table.add_row("origin", f"{trial.origin}, signature {trial.signature}")
+    return table
+
+
+def config_lines(config: Mapping[str, Any]) -> list[str]:
+    """A config, one part a line."""
+    lines = []
+    for part, entry in config.items():
+        if isinstance(entry, Mapping):
+            text = " ".join(f"{key}={_short(inner)}" for key, inner in flat(entry).items())
+            lines.append(f"{part}: {text}")
+        else:
+            lines.append(f"{part}: {_short(entry)}")
+    return lines
+
+
+def _short(entry: Any) -> str:
+    return ",".join(map(value, entry)) if isinstance(entry, list | tuple) else value(entry)
+
+
+def _difference_lines(
+    state: SearchState, trial: TrialRecord, default: Mapping[str, Any]
+) -> list[Table | str]:
+    best = best_of(state)
+    other, title = default, "the default config"
+    if best is not None and best.trial != trial.trial:
+        other, title = state.trials[best.trial].config, f"the best, {best_text(best)}"
+    found = differences(trial.config, other)
+    if not found:
+        return [f"no difference from {title}"]
+    table = Table.grid(padding=(0, 2))
+    for key, here, there in found:
+        table.add_row(f"  {key}", _or_absent(here), f"not {_or_absent(there)}")
+    return [f"different from {title}", table]
+
+
+def _or_absent(entry: Any) -> str:
+    return "-" if entry is None else _short(entry)
+
+
+def curve_lines(trial: TrialRecord) -> list[str]:
+    """Dev EER by epoch as bars; of a long training every so manyth epoch, the best and the last."""
+    best = trial.best()
+    epochs = sorted(trial.reports)
+    step = -(-len(epochs) // _CURVE_ROWS)
+    shown = [
+        epoch
+        for place, epoch in enumerate(epochs)
+        if place % step == 0 or epoch == epochs[-1] or (best and epoch == best.epoch)
+    ]
+    worst = max((trial.at(epoch) for epoch in epochs if trial.at(epoch) <= 1), default=1.0) or 1.0
+    lines = ["epoch  dev EER  train loss  seconds"]
+    for epoch in shown:
+        report = trial.reports[epoch]
+        usable = report.objective <= 1
+        bar = "#" * round(report.objective / worst * _CURVE_WIDTH) if usable else ""
+        mark = " best" if best and epoch == best.epoch else ""
+        lines.append(
+            f"{epoch:5d}  {percent(report.objective if usable else None):>7}  "
+            f"{report.metrics.get('train_loss', float('nan')):10.4f}  {report.seconds:7.1f}  "
+            f"{bar}{mark}"
+        )
+    return lines
+
+
+def _checkpoint_lines(trial: TrialRecord, folder: Path) -> list[str]:
+    best = trial.best()
+    if best is None:
+        return ["no checkpoint"]
+    return [f"checkpoint  {folder / best.checkpoint}", f"sha256      {best.sha256}"]
+
+
+# --- all searches ----------------------------------------------------------------------------
+
+
+def search_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One search a row; the rows are those of `spksearch list --json`."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("search", "space", "state", "trials", "best dev EER", "trial", "last event"):
+        right = heading in ("trials", "best dev EER")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        best = row["best"]
+        table.add_row(
+            row["name"],
+            row["space"],
+            row["state"],
+            f"{row['started_trials']}/{row['budget_trials'] or '-'}",
+            percent(best["dev_eer"] if best else None),
+            best["trial"] if best else "",
+            f"{duration(row['age_seconds'])} ago",
+        )
+    return table
