@@ -1,0 +1,268 @@
+"""Brings MLflow to where a mirror of the ledger is: every point once, one run per trial.
+
+Each run carries how many ledger events it has received, set in the same request as the points of
+these events and after them. A repeated request changes nothing: MLflow stores a point of the same
+key, step, time and value once. Errors are the caller's to handle: `deliver` again, as often as
+needed, at any time.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from search import shared_view
+from search.mirror import CURSOR, SEARCH, Mirror, MirroredRun, Point
+from search.redact import redact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+log = logging.getLogger(__name__)
+
+_MOST_POINTS = 900
+_MOST_TAGS = 90
+"""A request may carry 1000 metrics, 100 params and 100 tags."""
+_PAGE = 1000
+_LONGEST_PARAM = 6000
+
+
+@dataclass
+class _Delivered:
+    """What MLflow is known to have of one run."""
+
+    run_id: str
+    points: int = 0
+    params: set[str] = field(default_factory=set)
+    tags: dict[str, str] = field(default_factory=dict)
+    status: str = "RUNNING"
+
+
+class Delivery:
+    """The MLflow side of one search."""
+
+    def __init__(self, client: "MlflowClient", mirror: Mirror) -> None:
+        self._client = client
+        self._mirror = mirror
+        self._known: dict[str, _Delivered] = {}
+        self._ever: set[str] = set()
+        self._attached = False
+        self._warned: set[str] = set()
+        self._decorations: dict[str, str] = {}
+        self.experiment_id = ""
+
+    def doubt(self) -> None:
+        """After an error: look again what is there before anything is sent."""
+        self._attached = False
+
+    def deliver(self, keys: set[str]) -> None:
+        """Send all that MLflow lacks of these runs, then of the parent, which counts all events.
+
+        Raises:
+            MlflowException: if the server does not answer, or refuses.
+        """
+        if not self._attached:
+            keys |= self._attach()
+        order = sorted(keys - {SEARCH})
+        if order and SEARCH not in self._known:
+            self._push(SEARCH, whole=False)
+        for key in order:
+            self._push(key)
+        self._push(SEARCH)
+
+    def decorate(self) -> None:
+        """Note and shared view of the experiment; what the server refuses is left out."""
+        from mlflow.exceptions import MlflowException, RestException
+
+        for key, value in self._decoration().items():
+            if self._decorations.get(key) == value:
+                continue
+            try:
+                self._client.set_experiment_tag(self.experiment_id, key, value)
+            except RestException as problem:
+                self._warn(key, f"MLflow refuses the experiment tag {key}: {redact(str(problem))}")
+            except MlflowException:
+                return  # an outage: the next delivery meets it too, and tells
+            self._decorations[key] = value
+
+    def _decoration(self) -> dict[str, str]:
+        axes = [trial.axes for trial in self._mirror.state.trials.values()]
+        name = self._mirror.name
+        return {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": "best_dev_eer",
+            "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
+            "mlflow.note.content": note(self._mirror),
+            **({shared_view.tag_of(name): shared_view.view(name, axes)} if axes else {}),
+        }
+
+    # --- what is there ------------------------------------------------------------------------
+
+    def _attach(self) -> set[str]:
+        """Find the experiment and the runs; the keys of all runs, since any may lack something."""
+        self.experiment_id = self._experiment().experiment_id
+        found: dict[str, _Delivered] = {}
+        for run in self._runs():
+            key = run.data.tags.get("trial", SEARCH)
+            if key not in self._mirror.runs:
+                continue
+            if key in found:
+                self._warn(key, f"MLflow has more than one run of {key}; the oldest goes on")
+                continue
+            found[key] = self._as_delivered(run, self._mirror.runs[key])
+        for key in sorted(self._ever - found.keys()):
+            self._warn(key, f"the MLflow run of {key} was deleted; it is made again")
+        self._known = found
+        self._ever |= found.keys()
+        self._decorations = {}
+        self._attached = True
+        return set(self._mirror.runs)
+
+    def _experiment(self) -> "Experiment":
+        name = self._mirror.experiment
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            experiment = self._client.get_experiment(self._client.create_experiment(name))
+        elif experiment.lifecycle_stage == "deleted":
+            self._warn(name, f"the MLflow experiment {name} was deleted; it is restored")
+            self._client.restore_experiment(experiment.experiment_id)
+        return experiment
+
+    def _runs(self) -> Iterator["Run"]:
+        """All live runs of this search, oldest first."""
+        mine = (
+            f"tags.`search` = '{self._mirror.name}' and tags.`started` = '{self._mirror.started}'"
+        )
+        token: str | None = None
+        while token != "":
+            page = self._client.search_runs(
+                [self.experiment_id],
+                mine,
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token or ""
+
+    @staticmethod
+    def _as_delivered(run: "Run", wanted: MirroredRun) -> _Delivered:
+        received = int(run.data.tags.get(CURSOR, "0"))
+        return _Delivered(
+            run.info.run_id,
+            points=sum(point.event < received for point in wanted.points),
+            params=set(run.data.params),
+            tags=dict(run.data.tags),
+            status=run.info.status,
+        )
+
+    # --- what is sent -------------------------------------------------------------------------
+
+    def _push(self, key: str, *, whole: bool = True) -> None:
+        """Make the run if it is missing, and send what it lacks; only make it, unless `whole`."""
+        wanted = self._mirror.runs[key]
+        if key not in self._known:
+            self._known[key] = self._create(key, wanted)
+            self._ever.add(key)
+        if not whole:
+            return
+        there = self._known[key]
+        if wanted.status == "RUNNING" and there.status != "RUNNING":
+            self._client.update_run(there.run_id, status="RUNNING")
+            there.status = "RUNNING"
+        self._send(key, there, wanted)
+        if there.status != wanted.status:
+            self._client.set_terminated(there.run_id, wanted.status, wanted.ended_ms)
+            there.status = wanted.status
+
+    def _create(self, key: str, wanted: MirroredRun) -> _Delivered:
+        # The tags that find it again go with the request that makes it: if the answer is lost, the
+        # run is found and not made twice. The cursor does not: nothing was received yet.
+        tags = self._tags(key, wanted)
+        del tags[CURSOR]
+        run = self._client.create_run(
+            self.experiment_id, start_time=wanted.started_ms, tags=tags, run_name=wanted.name
+        )
+        return _Delivered(run.info.run_id, tags=dict(tags))
+
+    def _tags(self, key: str, wanted: MirroredRun) -> dict[str, str]:
+        if key == SEARCH:
+            return wanted.tags | {CURSOR: str(self._mirror.events)}
+        return wanted.tags | {"mlflow.parentRunId": self._known[SEARCH].run_id}
+
+    def _send(self, key: str, there: _Delivered, wanted: MirroredRun) -> None:
+        tags = {
+            name: value
+            for name, value in self._tags(key, wanted).items()
+            if there.tags.get(name) != value
+        }
+        cursor = {CURSOR: tags.pop(CURSOR)} if CURSOR in tags else {}
+        points = wanted.points[there.points :]
+        params = [name for name in wanted.params if name not in there.params]
+        words = list(tags.items())
+        while len(points) > _MOST_POINTS or len(words) > _MOST_TAGS or len(params) > _MOST_TAGS:
+            self._batch(key, points[:_MOST_POINTS], params[:_MOST_TAGS], words[:_MOST_TAGS])
+            del points[:_MOST_POINTS], params[:_MOST_TAGS], words[:_MOST_TAGS]
+        if points or params or words or cursor:
+            self._batch(key, points, params, [*words, *cursor.items()])
+        there.points, there.params = len(wanted.points), set(wanted.params)
+        there.tags |= tags | cursor
+
+    def _batch(
+        self, key: str, points: Sequence[Point], params: Sequence[str], tags: Sequence[Any]
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        run_id, wanted = self._known[key].run_id, self._mirror.runs[key]
+        metrics = [Metric(each.key, each.value, each.time_ms, each.step) for each in points]
+        settings = [Param(name, wanted.params[name][:_LONGEST_PARAM]) for name in params]
+        words = [RunTag(name, value) for name, value in tags]
+        try:
+            self._client.log_batch(run_id, metrics, settings, words)
+        except MlflowException as problem:
+            if problem.error_code != "INVALID_PARAMETER_VALUE" or not self._is_active(run_id):
+                raise
+            # One bad value must not hold up all that comes after it.
+            parts: list[dict[str, Any]] = [{"metrics": [each]} for each in metrics]
+            parts += [{"params": [each]} for each in settings] + [
+                {"tags": [each]} for each in words
+            ]
+            for part in parts:
+                self._single(key, run_id, part)
+
+    def _single(self, key: str, run_id: str, part: dict[str, Any]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_batch(run_id, **part)
+        except MlflowException as problem:
+            if problem.error_code != "INVALID_PARAMETER_VALUE" or not self._is_active(run_id):
+                raise
+            words = redact(str(problem))
+            self._warn(words, f"MLflow refuses a value of {key}, which goes without it: {words}")
+
+    def _is_active(self, run_id: str) -> bool:
+        return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+
+    def _warn(self, about: str, words: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            log.warning("%s", words)
+
+
+def note(mirror: Mirror) -> str:
+    """What stands above the experiment's table, of which the page shows the heading."""
+    eer, trial, epoch = mirror.best
+    result = f"best dev EER {eer:.2%}, trial {trial} at epoch {epoch}" if trial else "no result yet"
+    search, name = mirror.state.search, mirror.name
+    lines = [
+        f"# {name}: {result}",
+        f"Space `{search['space']}`, dev condition {search['dev_condition']}, "
+        f"seed {search['seed']}, rungs {'/'.join(str(rung) for rung in search['rungs'])}.",
+        "Rates are fractions. `state` tells stopped trials from complete ones; `rung` is the "
+        "highest epoch at which a trial was compared with others.",
+        f"    spksearch status {name}\n    spksearch ui {name}\n    spksearch promote {name}",
+    ]
+    return "\n\n".join(lines) + "\n"

@@ -1,0 +1,270 @@
+"""What MLflow is to show of a search, worked out from the ledger's events alone.
+
+Pure: the same events give the same runs, params, tags and points, so that sending them again
+after a crash changes nothing. `search.tracking` carries it to a server.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from search.state import OBJECTIVE, SearchState
+
+Event = Mapping[str, Any]
+
+SEARCH = "search"
+"""The key of the parent run, beside the trials' own names."""
+CURSOR = "ledger_events"
+"""Tag of a run: how many of the ledger's events it has received."""
+
+_SETTINGS = (
+    "space",
+    "corpus_sha256",
+    "seed",
+    "dev_condition",
+    "rungs",
+    "eta",
+    "rule",
+    "trials",
+    "hours",
+    "max_epochs",
+    "concurrent",
+)
+_STATUS = {
+    "running": "RUNNING",
+    "paused": "RUNNING",
+    "complete": "FINISHED",
+    "stopped": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+}
+_NOT_TAGS = frozenset({"event", "time", "search", "trial", "state"})
+_TAG_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one metric; `event` is the place of its event in the ledger, from 0."""
+
+    event: int
+    key: str
+    value: float
+    step: int
+    time_ms: int
+
+
+@dataclass(slots=True)
+class MirroredRun:
+    """One MLflow run as it should be."""
+
+    name: str
+    started_ms: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: list[Point] = field(default_factory=list)
+    status: str = "RUNNING"
+    ended_ms: int | None = None
+    """None while its status is RUNNING."""
+
+
+class Mirror:
+    """All runs of one search, from its ledger's events in their order."""
+
+    def __init__(self) -> None:
+        self.state = SearchState()
+        self.runs: dict[str, MirroredRun] = {}
+        self.events = 0
+        self.name = ""
+        self.started = ""
+        """Time of the first event: with the name it tells this search from another of that name."""
+        self.best: tuple[float, str, int] = (math.inf, "", 0)
+        """Lowest dev EER so far, its trial, its epoch."""
+        self.reports = 0
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment."""
+        return f"spksearch/{self.state.search['space']}"
+
+    def add(self, event: Event) -> set[str]:
+        """Take in the next event; the keys of the runs it changed.
+
+        Raises:
+            KeyError, TypeError, ValueError: if the event lacks what its kind must have; it is
+                counted, and otherwise left out.
+        """
+        place = self.events
+        self.events += 1
+        known = self._epochs_of(event)
+        self.state.apply(event)
+        is_news = self._epochs_of(event) > known
+        self.reports += is_news
+        changed = self._change(event, place, is_news=is_news)
+        for key in changed:
+            self.runs[key].tags[CURSOR] = str(self.events)
+        return changed
+
+    def _epochs_of(self, event: Event) -> int:
+        trial = self.state.trials.get(event.get("trial") or "")
+        return 0 if trial is None else len(trial.reports)
+
+    def _change(self, event: Event, place: int, *, is_news: bool) -> set[str]:
+        match event["event"]:
+            case "search":
+                return self._settings(event)
+            case "trial":
+                return self._add_trial(event)
+            case "report" if is_news:
+                return self._points(event, place) | self._show(event)
+            case "segment" | "report" | "end" | "crash":
+                return self._show(event) | self._count(event, place)
+            case "driver" | "finish":
+                return self._turn(event)
+            case "promoted" | "evaluated":
+                return self._judged(event, place)
+        return set()  # steering, and what later versions add, concerns the search, not its mirror
+
+    def _settings(self, event: Event) -> set[str]:
+        settings = {key: as_param(event[key]) for key in _SETTINGS if event.get(key) is not None}
+        if SEARCH not in self.runs:
+            self.name, self.started = event["search"], event["time"]
+            tags = {"kind": "search", "search": self.name, "started": self.started}
+            tags["state"] = "running"
+            started_ms = milliseconds(event["time"])
+            self.runs[SEARCH] = MirroredRun(self.name, started_ms, settings, tags)
+        run = self.runs[SEARCH]
+        # A param can be set once only; what an extension changed is told by a tag.
+        for key, value in settings.items():
+            if run.params.get(key) != value:
+                run.tags[f"extended_{key}"] = value
+        for library, version in event.get("versions", {}).items():
+            run.tags[f"version_{library}"] = as_tag(version)
+        return {SEARCH}
+
+    def _add_trial(self, event: Event) -> set[str]:
+        trial = event["trial"]
+        tags = {
+            "kind": "trial",
+            "search": self.name,
+            "started": self.started,
+            "trial": trial,
+            "state": self.state.trials[trial].state,
+            "rung": "0",
+            "origin": as_tag(event["origin"]),
+            "signature": event["signature"],
+        }
+        if event.get("log_entry") is not None:
+            tags["log_entry"] = as_tag(event["log_entry"])
+        params = {name: as_param(value) for name, value in event["axes"].items()}
+        name = run_name(trial, event["config"])
+        self.runs[trial] = MirroredRun(name, milliseconds(event["time"]), params, tags)
+        return {trial}
+
+    def _points(self, event: Event, place: int) -> set[str]:
+        """The points of an epoch, and of the best so far, of the trial and of the search."""
+        trial, epoch, time_ms = event["trial"], event["epoch"], milliseconds(event["time"])
+        run, values = self.runs[trial], finite(event["metrics"])
+        run.points += [Point(place, key, values[key], epoch, time_ms) for key in values]
+        eer = values.get(OBJECTIVE, math.inf)
+        best = self.state.trials[trial].best()
+        if best is not None and best.epoch == epoch:
+            run.points.append(Point(place, "best_dev_eer", eer, epoch, time_ms))
+        if eer >= self.best[0]:
+            return {trial}
+        self.best = (eer, trial, epoch)
+        search = self.runs[SEARCH]
+        search.points.append(Point(place, "best_dev_eer", eer, self.reports, time_ms))
+        search.tags["best_trial"] = trial
+        return {trial, SEARCH}
+
+    def _show(self, event: Event) -> set[str]:
+        """The trial's record, as tags and status."""
+        key = event["trial"]
+        run, record = self.runs[key], self.state.trials[key]
+        run.tags["state"], run.tags["rung"] = record.state, str(record.rung)
+        run.tags["attempt"] = str(record.attempt)
+        if record.reason:
+            run.tags["reason"] = as_tag(record.reason)
+        run.status = _STATUS[record.state]
+        run.ended_ms = None if run.status == "RUNNING" else milliseconds(event["time"])
+        return {key}
+
+    def _count(self, event: Event, place: int) -> set[str]:
+        """The search's number of trials in each state, whenever one ends."""
+        if event["event"] != "end":
+            return set()
+        counts = Counter(trial.state for trial in self.state.trials.values())
+        point = Point(
+            place,
+            f"trials_{event['state']}",
+            counts[event["state"]],
+            self.reports,
+            milliseconds(event["time"]),
+        )
+        self.runs[SEARCH].points.append(point)
+        return {SEARCH}
+
+    def _turn(self, event: Event) -> set[str]:
+        """A driver began or ended its work on the search."""
+        run = self.runs[SEARCH]
+        if event["event"] == "driver":
+            run.status, run.ended_ms, run.tags["state"] = "RUNNING", None, "running"
+            return {SEARCH}
+        time_ms = milliseconds(event["time"])
+        run.tags |= {"state": "finished", "reason": as_tag(event["reason"])}
+        # A trial that no rule ended waits for ever at its rung: its tag says paused.
+        left = {key for key, each in self.runs.items() if each.status == "RUNNING"}
+        for key in left:
+            self.runs[key].status, self.runs[key].ended_ms = "FINISHED", time_ms
+        return left | {SEARCH}
+
+    def _judged(self, event: Event, place: int) -> set[str]:
+        """A promotion or an evaluation: its numbers on the trial's run, its words as tags."""
+        trial = event.get("trial")
+        key = trial if trial in self.runs else SEARCH
+        run, time_ms = self.runs[key], milliseconds(event["time"])
+        values = finite(event) | finite(event.get("metrics") or {})
+        step = self.state.trials[key].epoch if key != SEARCH else self.reports
+        run.points += [Point(place, name, values[name], step, time_ms) for name in values]
+        for name in event.keys() - _NOT_TAGS:
+            if isinstance(event[name], str):
+                run.tags[f"{event['event']}_{name}"] = as_tag(event[name])
+        if event["event"] == "promoted":
+            self.runs[SEARCH].tags["promoted_trial"] = str(trial)
+            return {key, SEARCH}
+        return {key}
+
+
+def run_name(trial: str, config: Mapping[str, Any]) -> str:
+    """The first thing seen of a run, of which a table shows some 22 characters."""
+    kinds = [config.get(part, {}).get("kind", "") for part in ("encoder", "loss")]
+    return " ".join([trial, *(kind for kind in kinds if kind)])
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers: MLflow would store an infinite one as the largest double."""
+    return {
+        key: float(value)
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def as_param(value: Any) -> str:
+    """A param's value: numbers exactly, lists compactly."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_tag(words: Any) -> str:
+    """A tag's value on one line, of a length that a table bears."""
+    line = " ".join(str(words).split())
+    return line if len(line) <= _TAG_LENGTH else line[: _TAG_LENGTH - 1] + "…"
+
+
+def milliseconds(time: str) -> int:
+    """A ledger's time as MLflow counts it: the same for every replay of the event."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)

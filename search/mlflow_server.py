@@ -1,0 +1,319 @@
+"""A local MLflow server on the home folder's store: started, shared, revived and stopped by us."""
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search import server_guard
+from search.errors import EnvironmentProblem
+from search.home import home
+from search.lock import process_start
+from search.redact import redact
+
+HOST = "127.0.0.1"
+READY_SECONDS = 120.0
+"""A first start makes the database: 13 s measured on two busy cores, more on slow disks."""
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `mlflow-server.json` says: enough to find a server and to know it is still that one."""
+
+    pid: int
+    started: str
+    port: int
+    owner_pid: int
+    owner_started: str
+    store: str
+
+    def alive(self) -> bool:
+        return process_start(self.pid) == self.started
+
+    def owned(self) -> bool:
+        """Whether the process that started it lives; without it the server is about to end."""
+        return process_start(self.owner_pid) == self.owner_started
+
+
+class Server:
+    """A server that runs or is about to; several processes may use the same one.
+
+    Only the process that started it ends it. When it ends, or is killed, `revive` puts another
+    one in its place, on the same port and store, whoever had started the first.
+    """
+
+    def __init__(self, folder: Path, store: str, record: _Record, pipe: int | None) -> None:
+        self._folder = folder
+        self._store = store
+        self._record = record
+        self._pipe = pipe
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._changing = threading.Lock()
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._record.port
+
+    @property
+    def uri(self) -> str:
+        """Its address for clients and browsers."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The leader of its process group."""
+        return self._record.pid
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process started it, and so ends it."""
+        return self._pipe is not None
+
+    def alive(self) -> bool:
+        """Whether its processes are there; not whether it answers."""
+        if self._guard is not None:
+            return self._guard.poll() is None
+        return self._record.alive()
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Returns once it answers.
+
+        Raises:
+            EnvironmentProblem: with the end of its log, if it ended or the time is up.
+        """
+        end = time.monotonic() + seconds
+        while not answers(self.port):
+            if not self.alive():
+                raise EnvironmentProblem(f"the MLflow server ended{self._last_words()}")
+            if time.monotonic() > end:
+                raise EnvironmentProblem(
+                    f"the MLflow server gave no answer on port {self.port} within "
+                    f"{seconds:.0f} s{self._last_words()}"
+                )
+            time.sleep(0.1)
+
+    def revive(self) -> None:
+        """Puts another server in its place if it is gone; does not wait until that one answers."""
+        with self._changing:
+            if self.alive():
+                return
+            self._let_go()
+            _wait_until_free(self.port)
+            other = start(self._folder, self.port, self._store)
+            self._record, self._pipe, self._guard = other._record, other._pipe, other._guard
+
+    def stop(self) -> None:
+        """Ends it if this process started it, with every process of its group."""
+        with self._changing:
+            if self.owned:
+                self._let_go()
+                _end_group(self._record)
+
+    def kill(self) -> None:
+        """SIGKILL to its process group, as a fault would; for the tests of what follows."""
+        os.killpg(self.pid, signal.SIGKILL)
+        if self._guard is not None:
+            self._guard.wait()
+
+    def _let_go(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        if self._guard is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._guard.wait(server_guard.GRACE_SECONDS + 3)
+
+    def _last_words(self) -> str:
+        path = _log_path(self._folder)
+        with contextlib.suppress(OSError):
+            lines = path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+            if lines:
+                return f"; the end of {path}:\n" + redact("\n".join(lines))
+        return f"; its log {path} is empty"
+
+
+def start(folder: Path | None = None, port: int | None = None, store: str | None = None) -> Server:
+    """The running server of this home, or a new one, which may not answer yet: `wait_ready`.
+
+    Args:
+        folder: the home folder; by default `$SPKSEARCH_HOME`.
+        port: for a new server; by default the one it had last, else any that is free.
+        store: database URI; by default sqlite in the home folder.
+
+    Raises:
+        EnvironmentProblem: if the port is occupied or the folder cannot be written.
+    """
+    folder = (folder or home()).absolute()
+    store = store or f"sqlite:///{folder / 'mlflow.db'}"
+    with _one_at_a_time(folder):
+        running = find_running(folder, store)
+        if running is not None:
+            return running
+        last = _read_record(folder)
+        if last is not None and last.alive() and not last.owned():
+            _end_group(last)
+        return _start_new(folder, _choose_port(port, last), store)
+
+
+def find_running(folder: Path | None = None, store: str | None = None) -> Server | None:
+    """The live server of this home, if there is one; it may still be starting.
+
+    One whose owner has died is not counted: its guard is ending it.
+    """
+    folder = (folder or home()).absolute()
+    store = store or f"sqlite:///{folder / 'mlflow.db'}"
+    record = _read_record(folder)
+    if record is None or record.store != _digest(store) or not record.alive():
+        return None
+    return Server(folder, store, record, pipe=None) if record.owned() else None
+
+
+def answers(port: int, seconds: float = 2.0) -> bool:
+    """Whether an MLflow server answers on this port of 127.0.0.1, asked without any proxy."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _start_new(folder: Path, port: int, store: str) -> Server:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
+    command += ["--workers", "1", "--serve-artifacts"]
+    # The default would also let "10.evil.example" in: its patterns match names, not addresses.
+    command += ["--allowed-hosts", f"{HOST}:*,localhost:*,{HOST},localhost"]
+    reader, writer = os.pipe()
+    with _log_path(folder).open("wb") as log:
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", server_guard.__file__, *command],
+            stdin=reader,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=_environment(folder, store),
+            start_new_session=True,
+        )
+    os.close(reader)
+    record = _Record(
+        guard.pid,
+        process_start(guard.pid) or "",
+        port,
+        os.getpid(),
+        process_start(os.getpid()) or "",
+        _digest(store),
+    )
+    draft = _record_path(folder).with_suffix(".tmp")
+    draft.write_text(json.dumps(record.__dict__) + "\n")
+    draft.replace(_record_path(folder))
+    server = Server(folder, store, record, pipe=writer)
+    server._guard = guard
+    return server
+
+
+def _environment(folder: Path, store: str) -> dict[str, str]:
+    """The caller's environment with MLflow's own settings replaced by ours."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    return kept | {
+        # Not on the command line, where `ps` would show a password.
+        "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "mlartifacts"),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _choose_port(asked: int | None, last: _Record | None) -> int:
+    if asked is not None:
+        if not _free(asked):
+            raise EnvironmentProblem(
+                f"port {asked} on {HOST} is occupied; give another one with --port, or none for "
+                f"any that is free"
+            )
+        return asked
+    if last is not None and _free(last.port):
+        return last.port
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def _wait_until_free(port: int, seconds: float = 3.0) -> None:
+    """A killed process gives its port back a moment after its leader is gone."""
+    end = time.monotonic() + seconds
+    while not _free(port) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _end_group(record: _Record) -> None:
+    """SIGTERM, then SIGKILL to what is left of the group, whose leader must be the recorded one."""
+    end = time.monotonic() + server_guard.GRACE_SECONDS
+    if record.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(record.pid, signal.SIGTERM)
+    while record.alive() and time.monotonic() < end:
+        time.sleep(0.05)
+    if record.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(record.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two commands started together make one server."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "mlflow-server.lock").open("w")
+    except OSError as problem:
+        raise EnvironmentProblem(
+            f"cannot write in {folder}: {problem.strerror}; set SPKSEARCH_HOME to another folder"
+        ) from problem
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read_record(folder: Path) -> _Record | None:
+    try:
+        return _Record(**json.loads(_record_path(folder).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _record_path(folder: Path) -> Path:
+    return folder / "mlflow-server.json"
+
+
+def _log_path(folder: Path) -> Path:
+    return folder / "mlflow-server.log"
+
+
+def _digest(store: str) -> str:
+    return hashlib.sha256(store.encode()).hexdigest()[:16]

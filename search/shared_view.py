@@ -1,0 +1,153 @@
+"""The page of MLflow that a search opens on: trials best first, with columns and charts.
+
+MLflow's page reads an experiment tag `mlflow.sharedViewState.<key>` when its address asks for
+`viewStateShareKey=<key>`. That is not a documented interface, so whoever writes the tag must be
+ready to go on without it.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from search.redact import without_user
+
+Axes = Mapping[str, Any]
+
+_MOST_CHARACTERS = 20_000
+"""MLflow refuses longer experiment tags."""
+_MOST_AXES = 12
+_METRICS = ("best_dev_eer", "dev_eer", "dev_min_dcf_p01")
+_TAGS = ("state", "rung")
+
+
+def key_of(search: str) -> str:
+    """The share key of a search's view."""
+    return f"spksearch-{search}"
+
+
+def tag_of(search: str) -> str:
+    """The experiment tag that holds a search's view."""
+    return f"mlflow.sharedViewState.{key_of(search)}"
+
+
+def address(base_uri: str, experiment_id: str, search: str) -> str:
+    """Where a browser finds the view, without user and password."""
+    base = without_user(base_uri).rstrip("/")
+    share = quote(key_of(search), safe="")
+    return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={share}"
+
+
+def view(search: str, trials: Sequence[Axes]) -> str:
+    """The tag's value for the trials so far, each given by its axes."""
+    shown = _shown(trials)
+    while len(text := json.dumps(_state(search, shown, trials))) >= _MOST_CHARACTERS:
+        shown.pop()
+    return text
+
+
+def _state(search: str, shown: Sequence[str], trials: Sequence[Axes]) -> dict[str, Any]:
+    common = [name for name in shown if share_of(name, trials) == 1]
+    return {
+        "searchFilter": f"tags.`kind` = 'trial' and tags.`search` = '{search}'",
+        "orderByKey": "metrics.`best_dev_eer`",
+        "orderByAsc": True,
+        "selectedColumns": [
+            *(f"metrics.`{name}`" for name in _METRICS),
+            *(f"params.`{name}`" for name in shown),
+            *(f"tags.`{name}`" for name in _TAGS),
+        ],
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": _charts(search, common, most_telling(common, trials)),
+        "compareRunSections": [
+            {
+                "uuid": _section(search),
+                "name": search,
+                "display": True,
+                "isReordered": False,
+                "deleted": False,
+                "isGenerated": False,
+            }
+        ],
+    }
+
+
+def share_of(name: str, trials: Sequence[Axes]) -> float:
+    """The part of the trials that have this axis: one branch of a space may lack another's."""
+    return sum(name in axes for axes in trials) / max(len(trials), 1)
+
+
+def most_telling(names: Sequence[str], trials: Sequence[Axes]) -> str | None:
+    """The numeric axis worth a scatter plot: the learning rate, else the most varied one."""
+    numeric = [
+        name
+        for name in names
+        if all(_is_number(axes[name]) for axes in trials if name in axes)
+        and len({axes[name] for axes in trials if name in axes}) > 1
+    ]
+    rates = [name for name in numeric if name.endswith("learning_rate") or name == "lr"]
+    varied = sorted(numeric, key=lambda name: -len({axes.get(name) for axes in trials}))
+    return next(iter([*rates, *varied]), None)
+
+
+def _shown(trials: Sequence[Axes]) -> list[str]:
+    """The axes that get a column: those of most trials first, then in order of appearance."""
+    names = dict.fromkeys(name for axes in trials for name in axes)
+    return sorted(names, key=lambda name: -share_of(name, trials))[:_MOST_AXES]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _section(search: str) -> str:
+    return f"section-{hashlib.sha256(search.encode()).hexdigest()[:12]}"
+
+
+def _charts(search: str, common: Sequence[str], telling: str | None) -> list[dict[str, Any]]:
+    base: dict[str, Any] = {
+        "metricSectionId": _section(search),
+        "deleted": False,
+        "isGenerated": False,
+        "runsCountToCompare": 100,
+    }
+    curves = base | {
+        "uuid": "curves",
+        "type": "LINE",
+        "displayName": "Dev EER by epoch",
+        "metricKey": "dev_eer",
+        "selectedMetricKeys": ["dev_eer"],
+        "scaleType": "linear",
+        "xAxisKey": "step",
+        "xAxisScaleType": "log",
+        "selectedXAxisMetricKey": "",
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "range": {},
+        "ignoreOutliers": False,
+        "useGlobalXaxisKey": False,
+        "useGlobalLineSmoothing": False,
+        "lineSmoothness": 0,
+    }
+    parallel = base | {
+        "uuid": "axes",
+        "type": "PARALLEL",
+        "displayName": "Axes and best dev EER",
+        "selectedParams": list(common),
+        "selectedMetrics": ["best_dev_eer"],
+        "showAllRuns": True,
+    }
+    scatter = base | {
+        "uuid": "telling",
+        "type": "SCATTER",
+        "displayName": f"{telling} and best dev EER",
+        "xaxis": {"key": telling, "type": "PARAM"},
+        "yaxis": {"key": "best_dev_eer", "type": "METRIC"},
+    }
+    return [
+        *([parallel] if common else []),
+        curves,
+        *([scatter] if telling is not None else []),
+    ]

@@ -1,0 +1,279 @@
+"""Feeds MLflow from a search's ledger, on a thread of its own; no search ever waits for it.
+
+The ledger is the truth. Whatever happens to the server, to this process or to the runs, the next
+delivery starts from what MLflow has and sends what it lacks.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from search import shared_view
+from search.ledger import Ledger
+from search.mirror import Mirror
+from search.mlflow_server import READY_SECONDS, answers, find_running
+from search.redact import redact
+
+if TYPE_CHECKING:
+    from search.delivery import Delivery
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 10.0
+"""Between two tries while the server is away."""
+_FIRST_WAIT_SECONDS = 0.5
+_HURRIED_WAIT_SECONDS = 1.0
+_DECORATE_SECONDS = 5.0
+_CLIENT_SETTINGS = {
+    # A repeated "create run" whose first answer was lost would make a second run, so the client
+    # does not repeat: this module looks what is there, and then tries again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerHealth:
+    """How the feeding goes."""
+
+    ok: bool
+    """Whether the last try got through; True before the first one."""
+    queued: int
+    """Ledger events that MLflow has not received yet."""
+    error: str = ""
+    """The last error, without credentials; empty when `ok`."""
+
+
+class Tracker:
+    """Follows a ledger and keeps MLflow at its state, from `start` to `close`.
+
+    One process at a time feeds from a ledger; another one that tries waits for its turn.
+    """
+
+    def __init__(self, ledger_path: Path, tracking_uri: str, server: Server | None = None) -> None:
+        """Nothing is read or sent before `start`.
+
+        Args:
+            ledger_path: need not exist yet.
+            tracking_uri: of the MLflow server or store.
+            revive: called while the server does not answer, to start it again without waiting.
+        """
+        self._ledger = Ledger.open(ledger_path)
+        self._uri = tracking_uri
+        self._revive = revive
+        self._offset = 0
+        self._mirror = Mirror()
+        self._changed: set[str] = set()
+        self._delivery: Delivery | None = None
+        self._delivered = 0
+        self._failures = 0
+        self._error = ""
+        self._decorated_at = 0.0
+        self._complete_since = -1.0
+        self._hurry = False
+        self._closing = threading.Event()
+        self._wake = threading.Event()
+        self._progress = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
+
+    def start(self) -> "Tracker":
+        """Begin to follow."""
+        self._thread.start()
+        return self
+
+    def health(self) -> TrackerHealth:
+        """How it goes; never blocks."""
+        queued = max(0, self._mirror.events - self._delivered)
+        return TrackerHealth(not self._error, queued, self._error)
+
+    def address(self) -> str:
+        """Where the search can be browsed; empty until the server has answered once."""
+        delivery = self._delivery
+        if delivery is None or not delivery.experiment_id or not self._uri.startswith("http"):
+            return ""
+        return shared_view.address(self._uri, delivery.experiment_id, self._mirror.name)
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until MLflow has all that the ledger holds now; False if the time is up first."""
+        asked, end = time.monotonic(), time.monotonic() + timeout
+        self._hurry = True
+        try:
+            with self._progress:
+                while self._complete_since < asked:
+                    self._wake.set()
+                    left = end - time.monotonic()
+                    if left <= 0 or not self._thread.is_alive():
+                        return False
+                    self._progress.wait(min(left, 0.2))
+            return True
+        finally:
+            self._hurry = False
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop following; what is not delivered stays for the next one. `drain` before, to wait."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with _client_settings(), self._turn() as turn:
+                self._await_server()
+                while turn and not self._closing.is_set():
+                    self._cycle()
+        except Exception as problem:  # nothing that goes wrong here may end a search
+            self._error = redact(f"the tracker ended: {problem!r}")
+            log.exception("the tracker ended")
+
+    def _await_server(self) -> None:
+        """A local server that is only starting is no outage."""
+        server = find_running(self._ledger.path.parent.parent)
+        end = time.monotonic() + READY_SECONDS
+        while server is not None and server.uri == self._uri and server.alive():
+            if answers(server.port) or self._closing.wait(0.2) or time.monotonic() > end:
+                return
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[bool]:
+        """The right to feed from this ledger; False if closed before it came."""
+        lock = take_turn(self._ledger.path.parent)
+        while lock is None and not self._closing.wait(POLL_SECONDS):
+            self._error = "another process feeds MLflow from this ledger"
+            lock = take_turn(self._ledger.path.parent)
+        self._error = ""
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.close()
+
+    def _cycle(self) -> None:
+        began = time.monotonic()
+        try:
+            self._read()
+            self._deliver()
+        except Exception as problem:  # noqa: BLE001 (a server may fail in any way; the search goes on)
+            self._failed(problem)
+            return
+        if self._failures:
+            log.info("tracking server is back: events=%d", self._mirror.events)
+        self._failures, self._error = 0, ""
+        with self._progress:
+            self._complete_since = began
+            self._progress.notify_all()
+        self._wake.wait(POLL_SECONDS)
+        self._wake.clear()
+
+    def _read(self) -> None:
+        events, self._offset = self._ledger.events_from(self._offset)
+        for event in events:
+            try:
+                self._changed |= self._mirror.add(event)
+            except (KeyError, TypeError, ValueError) as problem:
+                log.warning(
+                    "event left out of MLflow: number=%d event=%s problem=%r",
+                    self._mirror.events,
+                    event.get("event"),
+                    problem,
+                )
+
+    def _deliver(self) -> None:
+        if not self._mirror.runs:
+            return
+        if self._delivery is None:
+            self._delivery = _new_delivery(self._uri, self._mirror)
+        read = self._mirror.events
+        if self._changed or self._delivered == 0:
+            self._delivery.deliver(set(self._changed))
+            self._changed.clear()
+        self._delivered = read
+        if self._hurry or time.monotonic() - self._decorated_at > _DECORATE_SECONDS:
+            self._delivery.decorate()
+            self._decorated_at = time.monotonic()
+
+    def _failed(self, problem: Exception) -> None:
+        """Say it once, help the server up, and wait, longer each time."""
+        if self._delivery is not None:
+            self._delivery.doubt()
+        self._error = redact(" ".join(str(problem).split()))[:300]
+        if self._failures == 0:
+            log.warning("MLflow does not take what it is sent, trying on: %s", self._error)
+        self._failures += 1
+        if self._revive is not None:
+            try:
+                self._revive()
+            except Exception as again:  # noqa: BLE001 (starting it again is a courtesy)
+                log.warning("the tracking server cannot be started again: %s", redact(str(again)))
+        wait = min(LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))
+        end = time.monotonic() + wait
+        while time.monotonic() < end and not self._closing.is_set():
+            if self._hurry and time.monotonic() > end - wait + _HURRIED_WAIT_SECONDS:
+                return
+            self._closing.wait(0.1)
+
+
+def catch_up(ledger_path: Path, tracking_uri: str, timeout: float = 60.0) -> bool:
+    """Bring MLflow to the ledger's state once; whether it is there now.
+
+    Where another process feeds from this ledger, which needs no help, that counts as well.
+    """
+    if (lock := take_turn(ledger_path.parent)) is None:
+        return True
+    lock.close()
+    tracker = Tracker(ledger_path, tracking_uri).start()
+    try:
+        return tracker.drain(timeout)
+    finally:
+        tracker.close()
+
+
+def take_turn(folder: Path) -> IO[str] | None:
+    """A lock that only one feeder of a ledger has, until it is closed or its process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "tracking.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _new_delivery(uri: str, mirror: Mirror) -> "Delivery":
+    from mlflow import MlflowClient
+
+    from search.delivery import Delivery
+
+    return Delivery(MlflowClient(tracking_uri=uri), mirror)
+
+
+@contextlib.contextmanager
+def _client_settings() -> Iterator[None]:
+    """MLflow's client reads its settings from the environment at every call."""
+    local = ("NO_PROXY", "no_proxy")
+    before = {key: os.environ.get(key) for key in (*_CLIENT_SETTINGS, *local)}
+    os.environ.update(_CLIENT_SETTINGS)
+    for key in local:
+        os.environ[key] = ",".join(filter(None, [before[key], "127.0.0.1,localhost"]))
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value

@@ -1,0 +1,106 @@
+"""Opens the MLflow page on the right store, brought up to date from the ledgers."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from search import mlflow_server, shared_view, tracking
+from search.errors import EnvironmentProblem
+from search.home import existing_ledger, ledger_path, searches
+from search.ledger import Ledger
+from search.redact import HIDDEN, redact, without_user
+
+_LOOK_SECONDS = 1.0
+
+
+def serve(name: str | None, *, port: int | None = None, say: Callable[[str], None]) -> None:
+    """Say the address and keep the server up until Ctrl-C; a server elsewhere needs no keeping.
+
+    Args:
+        name: the search whose trials the page opens on; None: all experiments.
+        port: of a new local server.
+        say: takes each line for the user.
+
+    Raises:
+        NotFound: if there is no such search.
+        EnvironmentProblem: if the port is occupied or the server does not answer.
+    """
+    ledgers = [existing_ledger(name)] if name is not None else [ledger_path(n) for n in searches()]
+    uri = tracking_uri(ledgers[0] if name is not None else None)
+    if uri.startswith("http"):
+        say(page(ledgers, name, uri, say))
+        return
+    server = mlflow_server.start(port=port, store=uri or None)
+    try:
+        say("starting the MLflow server" if server.owned else "using the MLflow server that runs")
+        server.wait_ready()
+        # Those that record elsewhere are shown there, under their own names.
+        here = [each for each in ledgers if name is not None or not recorded_uri(each)]
+        say(page(here, name, server.uri, say))
+        say("Ctrl-C ends it" if server.owned else "it ends with the command that started it")
+        _keep_up(server)
+    except KeyboardInterrupt:
+        say("ended")
+    finally:
+        server.stop()
+
+
+def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], None]) -> str:
+    """The address to open, with everything the ledgers hold brought to that server first."""
+    for ledger in ledgers:
+        if not tracking.catch_up(ledger, uri):
+            say(f"MLflow at {redact(uri)} has not received all of {ledger.parent.name} yet")
+    if name is None:
+        return without_user(uri)
+    return shared_view.address(uri, experiment_of(ledgers[0], uri), name)
+
+
+def experiment_of(ledger: Path, uri: str) -> str:
+    """The id of a search's experiment.
+
+    Raises:
+        EnvironmentProblem: if the server does not answer, or does not know it.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    name = f"spksearch/{Ledger.open(ledger).state().search['space']}"
+    try:
+        experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
+    except MlflowException as problem:
+        raise EnvironmentProblem(
+            f"MLflow at {redact(uri)} does not answer: {redact(str(problem))}"
+        ) from problem
+    if experiment is None:
+        raise EnvironmentProblem(
+            f"MLflow at {redact(uri)} has no experiment {name!r}; `spksearch doctor` checks it"
+        )
+    return str(experiment.experiment_id)
+
+
+def tracking_uri(ledger: Path | None) -> str:
+    """Where MLflow is: the environment's word, else the ledger's; empty for the local store.
+
+    Raises:
+        EnvironmentProblem: if credentials are needed, which no ledger holds.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or (recorded_uri(ledger) if ledger else "")
+    if HIDDEN in uri:
+        raise EnvironmentProblem(
+            f"the search records to {uri}; set MLFLOW_TRACKING_URI to this address with its "
+            f"credentials, which are not kept anywhere"
+        )
+    return uri
+
+
+def recorded_uri(ledger: Path) -> str:
+    """The tracking address of a search's ledger; empty for the local store."""
+    return Ledger.open(ledger).state().search.get("tracking_uri") or ""
+
+
+def _keep_up(server: mlflow_server.Server) -> None:
+    """For ever; the server of a command that has ended is replaced, on the same port."""
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        server.revive()
