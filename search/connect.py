@@ -1,0 +1,140 @@
+"""Where trials run: a Ray head of our own on this machine, or a cluster that is running.
+
+A head that we start listens on loopback alone, with a token that only we can read, and is ended
+by us; one that we join is left as it was found.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.errors import EnvironmentProblem
+from search.home import home
+
+log = logging.getLogger(__name__)
+
+_OBJECT_STORE_BYTES = 128 << 20  # trials share a memory-mapped corpus, not Ray's object store
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What trials can have."""
+
+    address: str
+    cpus: float
+    gpus: float
+    local: bool
+    """Started by us, on this machine."""
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def prepare_environment() -> None:
+    """Settings that Ray reads when it is imported or started; call before either.
+
+    Ray runs workers at nice 15, where any other process starves them; it writes a snapshot of its
+    own every few seconds, though the ledger is our only state; and it binds to every interface.
+    """
+    os.environ.update(
+        {
+            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+            "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+            "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+            "RAY_AIR_NEW_OUTPUT": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",
+            # The only switch that makes every port of a local head listen on 127.0.0.1.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            # The default of future versions; without it Ray warns at every start.
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        }
+    )
+
+
+@contextlib.contextmanager
+def cluster(address: str | None, gpus: float | None = None) -> Iterator[Cluster]:
+    """Join the cluster at `address` (or `RAY_ADDRESS`), or start a head here.
+
+    Raises:
+        EnvironmentProblem: if the cluster does not answer or refuses us.
+    """
+    prepare_environment()
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    local = address in (None, "local")
+    if local:
+        _own_token()
+    import ray
+
+    if ray.is_initialized():
+        # Somebody in this process is connected already; the connection stays theirs.
+        yield _resources("joined", local=False)
+        return
+    try:
+        if local:
+            ray.init(
+                address="local",
+                num_cpus=usable_cpus(),
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=_OBJECT_STORE_BYTES,
+            )
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = "a local Ray head" if local else f"the Ray cluster at {address}"
+        raise EnvironmentProblem(
+            f"{where} could not be reached: {error}; `spksearch doctor` tells what is missing"
+        ) from error
+    try:
+        yield _resources(address or "local", local)
+    finally:
+        ray.shutdown()
+
+
+def _resources(address: str, local: bool) -> Cluster:
+    import ray
+
+    there = ray.cluster_resources()
+    return Cluster(address, there.get("CPU", 0.0), there.get("GPU", 0.0), local)
+
+
+def _own_token() -> None:
+    """Give a head of ours a token file with mode 0600, unless the user has chosen one.
+
+    Left alone, Ray writes a token that everybody on the machine can read.
+    """
+    if os.environ.get("RAY_AUTH_MODE") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        os.environ["RAY_AUTH_MODE"] = "token"
+        return
+    path = home() / "ray-token"
+    _write_token(path)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def _write_token(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(beside, path)  # fails where a token is there already, which then stays
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            raise EnvironmentProblem(
+                f"{path} can be read by others than its owner; `chmod 600 {path}`, or remove it "
+                "and a new token is written"
+            ) from None
+    finally:
+        beside.unlink()

@@ -1,0 +1,73 @@
+"""The whole story on the built-in corpus: voices, launch, promote, evaluate."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search import launch
+from search.settings import LaunchRequest
+
+if TYPE_CHECKING:
+    from search.live import Display
+
+TRIALS = 10
+MAX_EPOCHS = 9
+NAME = "demo"
+
+
+def run_demo(folder: Path, display: "Display") -> list[str]:
+    """Run every step in `folder` and return what a person should read at the end.
+
+    A second run goes on with the first one, whatever became of it.
+
+    Raises:
+        DemoCorpusError: if the extra that speaks the voices is not installed.
+        SpksearchError: whatever a step refuses.
+    """
+    from search import promote
+    from spkmodel import demo_corpus
+
+    with _home(folder):
+        with display.task("speaking the built-in corpus", "utterances") as progress:
+            corpus = demo_corpus.make(folder / "corpus", progress=progress)
+        outcome = launch.launch(
+            LaunchRequest(
+                space="quickstart",
+                corpus=corpus,
+                name=NAME,
+                trials=TRIALS,
+                max_epochs=MAX_EPOCHS,
+                dev_condition="mismatched",
+            ),
+            display,
+        )
+        with display.task("judging the winner on pairs the search never saw", "utterances") as bar:
+            report = promote.promote(NAME, progress=bar)
+    return [*outcome.lines, "", *promote.summary(report), "", *_next(folder)]
+
+
+def _next(folder: Path) -> list[str]:
+    place = "" if folder == Path("runs").absolute() else f"SPKSEARCH_HOME={folder} "
+    return [
+        "next:",
+        f"  {place}spksearch ui {NAME}               # browse every trial",
+        f"  {place}spksearch show {NAME} TRIAL       # one trial: config, curve, checkpoint",
+        "  spksearch describe triplet              # what else can be searched",
+        "  spksearch launch triplet --corpus DIR   # your own speech",
+    ]
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Everything that the steps write goes below `folder`."""
+    before = os.environ.get("SPKSEARCH_HOME")
+    os.environ["SPKSEARCH_HOME"] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SPKSEARCH_HOME"]
+        else:
+            os.environ["SPKSEARCH_HOME"] = before

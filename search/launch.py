@@ -1,0 +1,360 @@
+"""One search from its name to its summary; launching a name again goes on with it."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import axes, tables
+from search.connect import Cluster, cluster, usable_cpus
+from search.errors import EnvironmentProblem, NoUsableTrial, UsageProblem
+from search.home import home, ledger_path, search_folder
+from search.ledger import Ledger
+from search.scheduler import Done, Rule, next_job
+from search.settings import (
+    LaunchRequest,
+    Settings,
+    decide,
+    extensions,
+    from_ledger,
+    surroundings_folders,
+)
+from search.state import SearchState, TrialRecord
+from search.trial_tables import sorted_trials, trial_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from search.live import Display
+    from search.mlflow_server import Server
+    from search.tracking import Tracker
+    from spkmodel.corpus import Corpus
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 30.0
+_SHOWN = 10
+_RECORDED_VERSIONS = ("spksearch", "torch", "torchaudio", "ray", "optuna", "mlflow", "numpy")
+
+
+@dataclass(frozen=True)
+class LaunchOutcome:
+    """How a launch ended."""
+
+    name: str
+    state: str
+    """`finished`, `stopped`, or `planned` after a dry run."""
+    lines: list["RenderableType"]
+    """The summary, for people."""
+
+
+def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
+    """Start a search, or go on with the one of that name.
+
+    Raises:
+        UsageProblem: space, corpus or settings are wrong, or the name is another search's.
+        EnvironmentProblem: cluster, storage or lock is in the way.
+        NoUsableTrial: the search ended and no trial is worth anything.
+        Interrupted: a signal ended it; everything is saved.
+    """
+    space = axes.load(request.space)
+    branches = axes.branches(space)
+    name = request.name or space.name
+    before = settings_of(name)
+    corpus = _checked_corpus(request, branches, before)
+    if request.dry_run:
+        return _plan(name, space, request, before, corpus, len(branches))
+    settings = _prepared(request, before, space, corpus, display)
+    with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
+        _record(ledger, settings, before)
+        state, rule = ledger.state(), Rule.of(settings.event())
+        if not isinstance(next_job(state, rule, state.spent_hours()), Done) or not state.trials:
+            _drive(ledger, state, rule, space, settings, request, display)
+    return _outcome(name, Ledger.open(ledger_path(name)).state())
+
+
+def settings_of(name: str) -> Settings | None:
+    """What the search of this name was last launched with; None if there is none."""
+    path = ledger_path(name)
+    event = Ledger.open(path).state().search if path.is_file() else None
+    return from_ledger(event) if event else None
+
+
+# --- before anything runs --------------------------------------------------------------------
+
+
+def _checked_corpus(
+    request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
+) -> "Corpus":
+    """The corpus, with every branch of the space checked against it."""
+    from spkmodel.corpus import open_corpus
+
+    seed = request.seed if request.seed is not None else (before.seed if before else 0)
+    corpus = open_corpus(request.corpus, seed=seed, allow_overlap=request.allow_overlap)
+    counts: dict[str, int] = {}
+    for entry in corpus.train:
+        counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
+    most = sorted(counts.values(), reverse=True)
+    for branch in branches:
+        speakers = branch.config.batches.speakers
+        try:
+            branch.config.check_corpus(
+                len(counts), most[speakers - 1] if speakers <= len(most) else 0
+            )
+        except ValueError as error:
+            chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
+            raise UsageProblem(
+                f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
+                f"{error}"
+            ) from error
+    return corpus
+
+
+def _prepared(
+    request: LaunchRequest,
+    before: Settings | None,
+    space: axes.Space,
+    corpus: "Corpus",
+    display: "Display",
+) -> Settings:
+    """Pack what is not packed yet, and decide everything."""
+    from spkmodel import conditions, store, surroundings
+
+    noise, rooms = surroundings_folders(request)
+    condition = request.dev_condition or (before.dev_condition if before else "clean")
+    with display.task("packing the corpus", "utterances") as progress:
+        packed = store.Store.open(store.pack(corpus, home(), progress=progress))
+    with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
+        dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
+    return decide(
+        request,
+        before,
+        space_name=space.name,
+        space_sha256=space.sha256,
+        corpus_sha256=packed.sha256,
+        store=packed.folder,
+        dev_store=dev.folder,
+        surroundings=surroundings.fingerprint(noise, rooms),
+    )
+
+
+def _record(ledger: Ledger, settings: Settings, before: Settings | None) -> None:
+    """Write down a new search, or an extended one."""
+    if before is not None and settings == before:
+        return
+    if before is not None:
+        for name, (old, new) in extensions(settings, before).items():
+            log.info("%s changed from %s to %s", name, old, new)
+    ledger.append("search", **settings.event(), versions=_versions())
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _RECORDED_VERSIONS}
+
+
+def _plan(
+    name: str,
+    space: axes.Space,
+    request: LaunchRequest,
+    before: Settings | None,
+    corpus: "Corpus",
+    branches: int,
+) -> LaunchOutcome:
+    """What a launch would do."""
+    settings = decide(
+        request,
+        before,
+        space_name=space.name,
+        space_sha256=space.sha256,
+        corpus_sha256=before.corpus_sha256 if before else "",
+        store=Path(before.store) if before else Path(),
+        dev_store=Path(before.dev_store) if before else Path(),
+        surroundings=before.surroundings if before else "",
+    )
+    expected = tables.expected_epochs(settings.rungs, settings.eta, settings.trials)
+    resumed = f"goes on with {search_folder(name)}" if before else "new"
+    lines: list[RenderableType] = [
+        f"search {name} ({resumed}): {space.question}",
+        f"space {space.name}: {len(axes.describe(space))} axes, {branches} branches, all build",
+        f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
+        f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
+        f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
+        f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
+        f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
+        f"{settings.trials * settings.max_epochs}",
+        "nothing was started or written; leave out --dry-run to launch",
+    ]
+    return LaunchOutcome(name, "planned", lines)
+
+
+# --- while it runs ---------------------------------------------------------------------------
+
+
+def _drive(
+    ledger: Ledger,
+    state: SearchState,
+    rule: Rule,
+    space: axes.Space,
+    settings: Settings,
+    request: LaunchRequest,
+    display: "Display",
+) -> None:
+    """Connect, run to the end, deliver what MLflow has not had yet."""
+    from search import engine
+    from spkmodel.trainable import SegmentTrainable
+
+    with _tracked(ledger, request, display) as tracker, cluster(request.address) as resources:
+        gpus = _gpus_per_trial(settings, resources)
+        concurrent = settings.concurrent or _slots(settings, resources, gpus)
+        started = time.time()
+
+        def source() -> tables.Snapshot:
+            return tables.snapshot(state, _words(tracker), tracker.address(), started)
+
+        with display.watch(source):
+            engine.run(
+                ledger,
+                state,
+                space,
+                rule,
+                SegmentTrainable,
+                _segment_settings(ledger, settings),
+                resources={"cpu": settings.cpus_per_trial, "gpu": gpus},
+                concurrent=concurrent,
+                seed=settings.seed,
+                storage=search_folder(ledger.search),
+            )
+
+
+def _gpus_per_trial(settings: Settings, resources: Cluster) -> float:
+    if settings.gpus_per_trial is not None:
+        return settings.gpus_per_trial
+    return 1.0 if resources.gpus >= 1 else 0.0
+
+
+def _slots(settings: Settings, resources: Cluster, gpus: float) -> int:
+    """How many trials the cluster has room for.
+
+    Raises:
+        EnvironmentProblem: if it has room for none: a trial would wait for ever.
+    """
+    room = [int(resources.cpus / settings.cpus_per_trial)]
+    if gpus > 0:
+        room.append(int(resources.gpus / gpus))
+    if min(room) < 1:
+        raise EnvironmentProblem(
+            f"a trial wants {settings.cpus_per_trial:g} CPUs and {gpus:g} GPUs, the cluster "
+            f"({resources.address}) has {resources.cpus:g} and {resources.gpus:g}; lower "
+            "--cpus-per-trial or --gpus-per-trial"
+        )
+    return min(room)
+
+
+def _segment_settings(
+    ledger: Ledger, settings: Settings
+) -> Callable[[TrialRecord, int, int], dict[str, Any]]:
+    """What the engine hands to an actor for (trial, attempt, to_rung)."""
+    from spkmodel.trainable import Segment, segment_config
+
+    folder = search_folder(ledger.search)
+    threads = max(1, int(settings.cpus_per_trial))
+
+    def of(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
+        last = trial.last
+        return segment_config(
+            Segment(
+                trial=trial.trial,
+                attempt=attempt,
+                config=trial.config,
+                to_epoch=to_rung,
+                resume=str(folder / last.checkpoint) if last else "",
+                resume_sha256=last.sha256 if last else "",
+                folder=str(folder / "trials" / trial.trial),
+                store=settings.store,
+                dev_store=settings.dev_store,
+                noise=settings.noise,
+                rooms=settings.rooms,
+                threads=min(threads, usable_cpus()),
+                device="auto",
+            )
+        )
+
+    return of
+
+
+@contextmanager
+def _tracked(ledger: Ledger, request: LaunchRequest, display: "Display") -> Iterator["Tracker"]:
+    """MLflow fed from the ledger while the context lasts; a server of our own where none is given.
+
+    Whatever happens to MLflow, the search goes on; what it could not take is told at the end.
+    """
+    from search import mlflow_server
+    from search.tracking import Tracker
+
+    uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    server = None if uri else mlflow_server.start()
+    tracker = Tracker(ledger.path, uri or _uri(server), server.revive if server else None).start()
+    try:
+        yield tracker
+        with display.task("delivering to MLflow", "events"):
+            complete = tracker.drain(_DRAIN_SECONDS)
+        if not complete:
+            health = tracker.health()
+            display.say(
+                f"MLflow could not take {health.queued} events ({health.error or 'too slow'}); "
+                f"they are in the ledger, and `spksearch ui {ledger.search}` delivers them"
+            )
+    finally:
+        tracker.close()
+        if server is not None:
+            server.stop()
+
+
+def _uri(server: "Server | None") -> str:
+    assert server is not None
+    return server.uri
+
+
+def _words(tracker: "Tracker") -> str:
+    health = tracker.health()
+    if health.ok:
+        return "up to date" if health.queued < 20 else f"{health.queued} events behind"
+    return f"away, {health.queued} events wait; the search goes on"
+
+
+# --- afterwards ------------------------------------------------------------------------------
+
+
+def _outcome(name: str, state: SearchState) -> LaunchOutcome:
+    """The summary of a search that no longer runs.
+
+    Raises:
+        NoUsableTrial: if it ended and no trial has a usable report.
+    """
+    now = tables.snapshot(state)
+    if now.best is None and state.finish is not None:
+        failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
+        raise NoUsableTrial(
+            f"search {name} ended and none of its {now.started_trials} trials has a dev EER"
+            + (f" ({failures})" if failures else "")
+            + f"; `spksearch trials {name}` lists them"
+        )
+    return LaunchOutcome(name, now.state, summary(state, now))
+
+
+def summary(state: SearchState, now: tables.Snapshot) -> list["RenderableType"]:
+    """What a search came to: counts, the best, a table of the best ten, the next commands."""
+    best = sorted_trials(state, "dev_eer")[:_SHOWN]
+    lines: list[RenderableType] = [
+        f"{now.name} {now.state} after {tables.duration(now.elapsed_seconds)}: "
+        f"{tables.counts_text(now)}, {now.epochs} epochs",
+        trial_table(state, best, now.state),
+    ]
+    if now.best is not None:
+        lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
+    return [*lines, "next:", *(f"  {command}" for command in now.commands)]

@@ -1,0 +1,220 @@
+"""What a search is launched with: asked for now, kept from before, or the default."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.errors import UsageProblem
+from search.redact import redact
+from search.scheduler import ladder
+
+ETA = 3
+DEFAULT_TRIALS = 24
+DEFAULT_MAX_EPOCHS = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchRequest:
+    """What the user asked for; None: what the search had before, or the default."""
+
+    space: str
+    corpus: Path
+    name: str | None = None
+    trials: int | None = None
+    hours: float | None = None
+    max_epochs: int | None = None
+    concurrent: int | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    address: str | None = None
+    tracking_uri: str | None = None
+    seed: int | None = None
+    dev_condition: str | None = None
+    rule: str | None = None
+    noise: Path | None = None
+    rooms: Path | None = None
+    allow_overlap: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One search, fully decided; the `search` event of the ledger holds exactly these fields."""
+
+    space: str
+    space_sha256: str
+    corpus: str
+    corpus_sha256: str
+    store: str
+    dev_store: str
+    seed: int
+    dev_condition: str
+    noise: str
+    rooms: str
+    """Folders; empty for the built-in surroundings."""
+    surroundings: str
+    """Fingerprint of both."""
+    rule: str
+    eta: int
+    rungs: list[int]
+    trials: int
+    hours: float | None
+    max_epochs: int
+    concurrent: int | None
+    """None: as many as the cluster has room for."""
+    cpus_per_trial: float
+    gpus_per_trial: float | None
+    """None: one where the cluster has any."""
+    tracking_uri: str
+    """Without credentials; empty for the local store."""
+
+    def event(self) -> dict[str, Any]:
+        """The fields of the ledger's `search` event."""
+        return asdict(self)
+
+
+_IDENTITY = {
+    "space": "the space",
+    "space_sha256": "the space's source (its file has changed)",
+    "corpus_sha256": "the corpus",
+    "seed": "--seed",
+    "dev_condition": "--dev-condition",
+    "surroundings": "the ambiences and rooms (--noise, --rooms)",
+    "rule": "--rule",
+}
+"""What makes a search the search it is; what else differs extends it."""
+
+_EXTENSIBLE = ("trials", "hours", "max_epochs", "concurrent", "cpus_per_trial", "gpus_per_trial")
+
+
+def from_ledger(event: dict[str, Any]) -> Settings:
+    """The settings that a `search` event records."""
+    return Settings(**{name: event[name] for name in Settings.__dataclass_fields__})
+
+
+def surroundings_folders(request: LaunchRequest) -> tuple[Path | None, Path | None]:
+    """Folders of ambiences and of rooms: asked for, from the environment, or in the corpus.
+
+    Raises:
+        UsageProblem: if one that was named is not a folder.
+    """
+    return (
+        surroundings_folder(request.noise, "noise", request.corpus),
+        surroundings_folder(request.rooms, "rooms", request.corpus),
+    )
+
+
+def surroundings_folder(asked: Path | None, kind: str, corpus: Path) -> Path | None:
+    """One of the two: `asked`, else $SPKSEARCH_NOISE or $SPKSEARCH_ROOMS, else in the corpus."""
+    variable = f"SPKSEARCH_{kind.upper()}"
+    from_environment = os.environ.get(variable)
+    named = asked or (Path(from_environment) if from_environment else None)
+    if named is not None:
+        if not named.is_dir():
+            source = f"--{kind}" if asked else variable
+            raise UsageProblem(f"{source}: no folder {named}")
+        return named.absolute()
+    inside = corpus / kind
+    return inside.absolute() if inside.is_dir() else None
+
+
+def decide(
+    request: LaunchRequest,
+    before: Settings | None,
+    *,
+    space_name: str,
+    space_sha256: str,
+    corpus_sha256: str,
+    store: Path,
+    dev_store: Path,
+    surroundings: str,
+) -> Settings:
+    """Merge what is asked with what was; the names after the star are facts found by the caller.
+
+    Raises:
+        UsageProblem: if an earlier search of this name is another search, naming each difference,
+            or if a number is out of range.
+    """
+    noise, rooms = surroundings_folders(request)
+    max_epochs = _first(request.max_epochs, before and before.max_epochs, DEFAULT_MAX_EPOCHS)
+    settings = Settings(
+        space=space_name,
+        space_sha256=space_sha256,
+        corpus=str(request.corpus.absolute()),
+        corpus_sha256=corpus_sha256,
+        store=str(store),
+        dev_store=str(dev_store),
+        seed=_first(request.seed, before and before.seed, 0),
+        dev_condition=_first(request.dev_condition, before and before.dev_condition, "clean"),
+        noise=str(noise or ""),
+        rooms=str(rooms or ""),
+        surroundings=surroundings,
+        rule=_first(request.rule, before and before.rule, "promotion"),
+        eta=ETA,
+        rungs=list(ladder(max_epochs, ETA)),
+        trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
+        hours=_first(request.hours, before and before.hours, None),
+        max_epochs=max_epochs,
+        concurrent=_first(request.concurrent, before and before.concurrent, None),
+        cpus_per_trial=_first(request.cpus_per_trial, before and before.cpus_per_trial, 1.0),
+        gpus_per_trial=_first(request.gpus_per_trial, before and before.gpus_per_trial, None),
+        tracking_uri=redact(
+            request.tracking_uri
+            or os.environ.get("MLFLOW_TRACKING_URI")
+            or (before.tracking_uri if before else "")
+        ),
+    )
+    _check_ranges(settings)
+    if before is not None:
+        _check_same(settings, before)
+    return settings
+
+
+def extensions(settings: Settings, before: Settings) -> dict[str, tuple[Any, Any]]:
+    """What differs from before and may: name to (before, now)."""
+    return {
+        name: (getattr(before, name), getattr(settings, name))
+        for name in _EXTENSIBLE
+        if getattr(before, name) != getattr(settings, name)
+    }
+
+
+def _first(*choices: Any) -> Any:
+    """The first that is not None; None if all are."""
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _check_ranges(settings: Settings) -> None:
+    least = {"trials": 1, "max_epochs": 1, "concurrent": 1}
+    for name, smallest in least.items():
+        value = getattr(settings, name)
+        if value is not None and value < smallest:
+            raise UsageProblem(
+                f"--{name.replace('_', '-')} must be at least {smallest}, got {value}"
+            )
+    if settings.hours is not None and settings.hours <= 0:
+        raise UsageProblem(f"--hours must be positive, got {settings.hours}")
+    if settings.cpus_per_trial <= 0:
+        raise UsageProblem(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
+    if settings.gpus_per_trial is not None and settings.gpus_per_trial < 0:
+        raise UsageProblem(f"--gpus-per-trial must not be negative, got {settings.gpus_per_trial}")
+
+
+def _check_same(settings: Settings, before: Settings) -> None:
+    differences = [
+        f"{words}: {_short(getattr(before, name))} before, {_short(getattr(settings, name))} now"
+        for name, words in _IDENTITY.items()
+        if getattr(before, name) != getattr(settings, name)
+    ]
+    if differences:
+        raise UsageProblem(
+            "a search of this name exists and is another one; it differs in "
+            + "; ".join(differences)
+            + ". Launch under another --name, or with what it had before"
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."

@@ -1,0 +1,186 @@
+"""The bridge to Ray: one segment of a training, from a checkpoint to a rung, epoch by epoch.
+
+An actor is reused for the next segment; what is heavy (the packed corpus, the surroundings) stays
+open between segments.
+"""
+
+import logging
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from spkmodel import checkpoint
+from spkmodel.config import TrainConfig
+from spkmodel.scoring import Collapsed
+from spkmodel.store import Store
+from spkmodel.surroundings import Surroundings, open_surroundings
+from spkmodel.train import Diverged, EpochResult, Training
+from spkmodel.validate import Verdict, evaluate_encoder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one actor is asked to train; plain values only, for they travel between processes."""
+
+    trial: str
+    attempt: int
+    config: dict[str, Any]
+    to_epoch: int
+    resume: str
+    """Folder of the checkpoint to go on from; empty: from the start."""
+    resume_sha256: str
+    folder: str
+    """The training's own folder; checkpoints and the log file go there."""
+    store: str
+    dev_store: str
+    noise: str
+    rooms: str
+    """Folders of ambiences and room responses; empty: the built-in ones."""
+    threads: int
+    device: str
+    """`auto`, `cpu`, `cuda`, ..."""
+
+
+class SegmentTrainable(tune.Trainable):
+    """Trains one segment; each step is an epoch, judged on the dev pairs and checkpointed."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._stores: dict[str, Store] = {}
+        self._surroundings: dict[tuple[str, str], Surroundings] = {}
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next segment; the actor and what it has opened are kept."""
+        self._segment = Segment(**new_config["segment"])
+        self._training: Training | None = None
+        self._log_path = Path(self._segment.folder) / "log.txt"
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(self._segment.threads)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch; a training that diverged or collapsed says so in `failure`."""
+        started = time.monotonic()
+        try:
+            training = self._prepared()
+            epoch = training.run_epoch()
+            verdict = self._judged(training)
+        except (Diverged, Collapsed) as error:
+            kind = "diverged" if isinstance(error, Diverged) else "collapsed"
+            self._say(f"{kind}: {error}")
+            return self._result(self._next_epoch(), failure=f"{kind}: {error}")
+        except Exception:
+            self._say(traceback.format_exc())
+            raise
+        metrics = _metrics(epoch, verdict)
+        place, sha256 = self._saved(training)
+        seconds = time.monotonic() - started
+        self._say(
+            f"epoch {training.epoch}: dev_eer={verdict.eer:.4f} "
+            f"train_loss={epoch.train_loss:.4f} in {seconds:.1f} s"
+        )
+        return self._result(
+            training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
+        )
+
+    def _result(
+        self,
+        epoch: int,
+        metrics: dict[str, float] | None = None,
+        seconds: float = 0.0,
+        place: str = "",
+        sha256: str = "",
+        failure: str = "",
+    ) -> dict[str, Any]:
+        return {
+            "trial": self._segment.trial,
+            "attempt": self._segment.attempt,
+            "epoch": epoch,
+            "metrics": metrics or {},
+            "seconds": seconds,
+            "checkpoint": place,
+            "sha256": sha256,
+            # Not `done`: Tune would then pass the result to neither scheduler nor searcher.
+            "end": bool(failure) or epoch >= self._segment.to_epoch,
+            "failure": failure,
+        }
+
+    def _prepared(self) -> Training:
+        if self._training is None:
+            segment = self._segment
+            training = Training(
+                TrainConfig.model_validate(segment.config),
+                self._store(segment.store),
+                self._surroundings_of(segment.noise, segment.rooms),
+                _device(segment.device),
+            )
+            if segment.resume:
+                training.load(checkpoint.read(Path(segment.resume), segment.resume_sha256))
+            self._training = training
+        return self._training
+
+    def _next_epoch(self) -> int:
+        return 1 if self._training is None else self._training.epoch + 1
+
+    def _judged(self, training: Training) -> Verdict:
+        dev = self._store(self._segment.dev_store)
+        pairs = self._store(self._segment.store).dev_pairs
+        return evaluate_encoder(training.encoder, dev, pairs, _device(self._segment.device))
+
+    def _saved(self, training: Training) -> tuple[str, str]:
+        """Checkpoint into a folder of this attempt: a forgotten earlier one cannot touch it."""
+        folder = Path(self._segment.folder)
+        place = folder / f"epoch{training.epoch:04d}-attempt{self._segment.attempt}"
+        tensors, state = training.state()
+        return str(place), checkpoint.write(place, tensors, state)
+
+    def _store(self, folder: str) -> Store:
+        if folder not in self._stores:
+            self._stores[folder] = Store.open(Path(folder))
+        return self._stores[folder]
+
+    def _surroundings_of(self, noise: str, rooms: str) -> Surroundings:
+        key = (noise, rooms)
+        if key not in self._surroundings:
+            self._surroundings[key] = open_surroundings(
+                Path(noise) if noise else None, Path(rooms) if rooms else None, split="train"
+            )
+        return self._surroundings[key]
+
+    def _say(self, line: str) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with self._log_path.open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} attempt {self._segment.attempt}: {line.rstrip()}\n")
+
+
+def segment_config(segment: Segment) -> dict[str, Any]:
+    """The dictionary that Tune hands to the trainable."""
+    return {"segment": asdict(segment)}
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
+    metrics = {
+        "dev_eer": verdict.eer,
+        "dev_eer_low": verdict.low,
+        "dev_eer_high": verdict.high,
+        "dev_min_dcf_p01": verdict.min_dcf_p01,
+        "train_loss": epoch.train_loss,
+        "learning_rate": epoch.learning_rate,
+        "utterances_per_second": epoch.utterances_per_second,
+    }
+    if "active_triplet_fraction" in epoch.parts:
+        metrics["active_triplet_fraction"] = epoch.parts["active_triplet_fraction"]
+    return metrics

@@ -1,0 +1,172 @@
+"""Utterances to embeddings to scores to error rates."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spkmodel import checkpoint, encoders, metrics, scoring
+from spkmodel.config import TrainConfig
+from spkmodel.lists import Pair
+from spkmodel.progress import Progress, silent
+from spkmodel.store import Store
+
+LENGTH_STEP = 1600
+"""Samples; utterances are cut at the end to multiples of 0.1 s, so that equal lengths batch."""
+
+_LARGEST_BATCH_SECONDS = 48
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a list of pairs says of an encoder. Rates are fractions."""
+
+    eer: float
+    low: float
+    high: float
+    """The 95 % interval of `eer`, by a bootstrap over speakers."""
+    min_dcf_p01: float
+    min_dcf_p05: float
+    threshold: float
+    """The score at which misses and false alarms are equal."""
+    scores: np.ndarray
+    targets: np.ndarray
+    speakers: int
+
+    @property
+    def pairs(self) -> int:
+        """How many were scored."""
+        return len(self.scores)
+
+    @property
+    def target_pairs(self) -> int:
+        """How many of them are of one speaker."""
+        return int(self.targets.sum())
+
+
+def embed(
+    encoder: nn.Module,
+    store: Store,
+    utterances: Sequence[str],
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> dict[str, Tensor]:
+    """One embedding of shape (dim,) for each whole utterance, float32 on the CPU.
+
+    The encoder is put into evaluation mode and left as it was found.
+    """
+    device = torch.device(device)
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for utterance in utterances:
+        by_length[_whole_steps(len(store.waveform(utterance)))].append(utterance)
+    embeddings: dict[str, Tensor] = {}
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        with torch.inference_mode():
+            for length in sorted(by_length, reverse=True):
+                for batch in _batches(by_length[length], length):
+                    waveforms = torch.stack([_waveform(store, name, length) for name in batch])
+                    output = encoder(waveforms.to(device)).float().cpu()
+                    embeddings |= zip(batch, output, strict=True)
+                    progress(len(embeddings), len(utterances))
+    finally:
+        encoder.train(was_training)
+    return embeddings
+
+
+def _whole_steps(samples: int) -> int:
+    """The length that is embedded: whole steps, or all of an utterance shorter than two."""
+    return samples if samples < 2 * LENGTH_STEP else samples - samples % LENGTH_STEP
+
+
+def _batches(utterances: list[str], length: int) -> list[list[str]]:
+    size = max(1, _LARGEST_BATCH_SECONDS * 16000 // max(1, length))
+    return [utterances[start : start + size] for start in range(0, len(utterances), size)]
+
+
+def _waveform(store: Store, utterance: str, length: int) -> Tensor:
+    samples = np.asarray(store.waveform(utterance)[:length], dtype=np.float32) / 32768.0
+    return torch.from_numpy(samples)
+
+
+def judge(
+    embeddings: Mapping[str, Tensor],
+    pairs: Sequence[Pair],
+    speaker_of: Callable[[str], str],
+    replicates: int = 200,
+    seed: int = 0,
+) -> Verdict:
+    """Score pairs by cosine and compute the error rates.
+
+    Raises:
+        scoring.Collapsed: if embeddings are not finite or all alike; never an EER of those.
+    """
+    scoring.require_usable(embeddings)
+    scores = scoring.score_pairs(embeddings, pairs)
+    targets = np.array([pair.target for pair in pairs], dtype=bool)
+    enrolment = [speaker_of(pair.enrolment) for pair in pairs]
+    test = [speaker_of(pair.test) for pair in pairs]
+    interval = metrics.bootstrap_eer(
+        scores, targets, enrolment, test, replicates=replicates, seed=seed
+    )
+    return Verdict(
+        eer=metrics.eer(scores, targets),
+        low=interval.low,
+        high=interval.high,
+        min_dcf_p01=metrics.min_dcf(scores, targets, p_target=0.01),
+        min_dcf_p05=metrics.min_dcf(scores, targets, p_target=0.05),
+        threshold=metrics.threshold_at_eer(scores, targets),
+        scores=scores,
+        targets=targets,
+        speakers=len({*enrolment, *test}),
+    )
+
+
+def utterances_of(pairs: Sequence[Pair]) -> list[str]:
+    """Every utterance of the pairs once, in order of first appearance."""
+    return list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
+
+
+def evaluate_encoder(
+    encoder: nn.Module,
+    store: Store,
+    pairs: Sequence[Pair],
+    device: torch.device | str = "cpu",
+    replicates: int = 200,
+    progress: Progress = silent,
+) -> Verdict:
+    """Embed the utterances of `pairs` and judge them."""
+    embeddings = embed(encoder, store, utterances_of(pairs), device, progress)
+    return judge(embeddings, pairs, store.speaker, replicates)
+
+
+def load_encoder(
+    folder: Path, sha256: str | None = None, device: torch.device | str = "cpu"
+) -> tuple[nn.Module, TrainConfig]:
+    """The encoder of a checkpoint folder, ready to embed, and the config that trained it.
+
+    Raises:
+        checkpoint.CheckpointError: if the checkpoint is not readable, not the recorded one, or
+            does not fit its own config.
+    """
+    saved = checkpoint.read(folder, sha256)
+    config = TrainConfig.model_validate(saved.state["config"])
+    encoder = encoders.build(config.encoder)
+    prefix = "encoder."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in saved.tensors.items()
+        if name.startswith(prefix)
+    }
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise checkpoint.CheckpointError(
+            f"{folder}: its tensors do not fit its own config ({config.encoder.kind}): {error}"
+        ) from error
+    return encoder.to(device).eval(), config
