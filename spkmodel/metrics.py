@@ -79,7 +79,11 @@ def eer_rocch(scores: Numbers, targets: Numbers) -> float:
 
 
 def min_dcf(
-    scores: Numbers, targets: Numbers, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0
+    scores: Numbers,
+    targets: Numbers,
+    p_target: float,
+    c_miss: float | int = 1,
+    c_fa: float | int = 1,
 ) -> float:
     """Lowest detection cost of any threshold, over that of deciding blindly: in [0, 1]."""
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
@@ -123,7 +127,7 @@ def threshold_at_eer(scores: Numbers, targets: Numbers) -> float:
     return middle if middle > below else above  # neighbouring floats have nothing between them
 
 
-def rates_at(scores: Numbers, targets: Numbers, threshold: float) -> tuple[float, float]:
+def rates_at(scores: Numbers, targets: Numbers, threshold: float | int) -> tuple[float, float]:
     """(miss, false alarm) of accepting the scores at or above `threshold`."""
     if np.isnan(threshold):
         raise ValueError("threshold must be a number, got nan")

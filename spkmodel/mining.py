@@ -27,7 +27,7 @@ def mine(
     distances: Float[Tensor, "batch batch"],
     speakers: Int[Tensor, " batch"],
     strategy: Strategy,
-    margin: float,
+    margin: float | int,
 ) -> Triplets:
     """Choose triplets by the distances between all rows of a batch.
 
@@ -83,7 +83,7 @@ def _semi_hard(
     distances: Float[Tensor, "batch batch"],
     is_positive: Bool[Tensor, "batch batch"],
     is_negative: Bool[Tensor, "batch batch"],
-    margin: float,
+    margin: float | int,
 ) -> Triplets:
     anchor, positive = torch.nonzero(is_positive & is_negative.any(dim=1)[:, None], as_tuple=True)
     to_positive = distances[anchor, positive][:, None]  # (pairs, 1)

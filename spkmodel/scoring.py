@@ -46,10 +46,10 @@ def score_pairs(
         return np.zeros(0)
     match backend:
         case "cosine":
-            means = _stack(names, [_mean_of_crops(embeddings[n]) for n in names])
+            means = _stack(names, [_crops_of(n, embeddings[n]).mean(dim=0) for n in names])
             return _cosine(_unit(names, means), sides).numpy()
         case "crop_distance":
-            crops = _stack(names, [_crops_of(embeddings[n]) for n in names])
+            crops = _stack(names, [_crops_of(n, embeddings[n]) for n in names])
             return _crop_distance(_unit(names, crops), sides).numpy()
         case other:
             raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
@@ -66,7 +66,7 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
     names = list(embeddings)
     if len(names) < 2:
         raise ValueError(f"need embeddings of at least 2 utterances, got {len(names)}")
-    units = _unit(names, _stack(names, [_mean_of_crops(embeddings[n]) for n in names]))
+    units = _unit(names, _stack(names, [_crops_of(n, embeddings[n]).mean(dim=0) for n in names]))
     spread = float((units - units.mean(dim=0)).square().sum(dim=1).mean().sqrt())
     if spread < _COLLAPSED_BELOW:
         raise Collapsed(
@@ -114,11 +114,12 @@ def _chunks(sides: Sides) -> Iterator[tuple[Tensor, Tensor]]:
         yield chunk[:, 0], chunk[:, 1]
 
 
-def _mean_of_crops(embedding: Tensor) -> Tensor:
-    return embedding.double() if embedding.ndim == 1 else embedding.double().mean(dim=0)
-
-
-def _crops_of(embedding: Tensor) -> Tensor:
+def _crops_of(name: str, embedding: Tensor) -> Tensor:
+    if embedding.ndim not in (1, 2):
+        raise ValueError(
+            f"an embedding has shape (dim,) or (crops, dim), but that of utterance {name!r} has "
+            f"shape {tuple(embedding.shape)}"
+        )
     return embedding.double() if embedding.ndim == 2 else embedding.double()[None]
 
 
