@@ -21,7 +21,7 @@ _CHUNK = 1024  # pairs scored at once
 _COLLAPSED_BELOW = 1e-4
 
 
-class Collapsed(ValueError):  # noqa: N818 -- names the state of the network
+class Collapsed(ValueError):
     """Embeddings that say nothing: not finite, of length 0, or all in one direction."""
 
 
