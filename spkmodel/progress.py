@@ -1,12 +1,9 @@
 """How long work tells how far it has come."""
 
-from typing import Protocol
+from collections.abc import Callable
 
-
-class Progress(Protocol):
-    """Called with the units done so far and the total; may be called often."""
-
-    def __call__(self, done: int, total: int) -> None: ...
+Progress = Callable[[int, int], None]
+"""Called with the units done so far and the total; may be called often."""
 
 
 def silent(done: int, total: int) -> None:

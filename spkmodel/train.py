@@ -206,7 +206,7 @@ def _half_cosine(done: float) -> float:
 
 def _cycle(schedule: CosineRestarts, epochs: float) -> tuple[float, float]:
     """Start and end, in epochs, of the cycle that the moment `epochs` lies in or ends."""
-    start, end = 0, schedule.first_epochs
+    start, end = 0.0, float(schedule.first_epochs)
     while epochs > end + 1e-9:
         start, end = end, end * schedule.growth
     return start, end

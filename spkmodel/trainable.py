@@ -48,7 +48,7 @@ class Segment:
     """`auto`, `cpu`, `cuda`, ..."""
 
 
-class SegmentTrainable(tune.Trainable):
+class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
     """Trains one segment; each step is an epoch, judged on the dev pairs and checkpointed."""
 
     def setup(self, config: dict[str, Any]) -> None:

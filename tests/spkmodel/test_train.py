@@ -131,7 +131,7 @@ def test_norms_and_biases_are_not_decayed(buzz_store, surroundings):
 
 def test_restarts_end_their_cycles_at_the_rungs():
     schedule = CosineRestarts(first_epochs=1, growth=3, warmup_fraction=0.1, floor=0.01)
-    for end in (1, 3, 9, 27):
+    for end in (1.0, 3.0, 9.0, 27.0):
         assert learning_rate(schedule, 1.0, end) == pytest.approx(0.01)
         assert learning_rate(schedule, 1.0, end + 0.001 * end) < 0.02
     assert learning_rate(schedule, 1.0, 1 + 0.1 * 2) == pytest.approx(1.0)
@@ -148,6 +148,6 @@ def test_one_cosine_falls_from_full_rate_to_zero_and_stays_there():
 
 
 def test_a_constant_rate_is_reached_after_the_warm_up():
-    rates = [learning_rate(Constant(warmup_epochs=2), 1.0, epochs) for epochs in (0.5, 1, 2, 30)]
+    rates = [learning_rate(Constant(warmup_epochs=2), 1.0, epochs) for epochs in (0.5, 1.0, 2.0, 30.0)]
     assert rates == [0.25, 0.5, 1, 1]
     assert math.isclose(learning_rate(Constant(), 0.3, 0.01), 0.3)
