@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -129,8 +129,8 @@ def batches_of_epoch(store: Store, config: Batches, seed: int, epoch: int) -> Ep
 class Prefetcher(Generic[Item]):
     """Draws from an iterable in one background thread, a few items ahead.
 
-    An exception there is raised here, in its turn. Leaving the `with` block early stops the thread
-    after the item it is at.
+    Iterated once. An exception there is raised here, in its turn. Leaving the `with` block early
+    stops the thread after the item it is at.
     """
 
     def __init__(self, items: Iterable[Item], ahead: int) -> None:
@@ -139,7 +139,7 @@ class Prefetcher(Generic[Item]):
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="prefetch", daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Prefetcher[Item]":
         self._thread.start()
         return self
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -63,7 +63,7 @@ class Store:
         self._rows = {utterance: row for row, utterance in enumerate(self.ids)}
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path) -> "Store":
         """Map a store.
 
         Raises:
@@ -83,7 +83,9 @@ class Store:
                 index = dict(columns)
             samples = np.memmap(folder / _AUDIO, dtype="<i2", mode="r").view(np.ndarray)
             return cls(folder, about, index, samples)
-        except (OSError, KeyError, TypeError, json.JSONDecodeError, BadZipFile) as error:
+        except StoreError:
+            raise
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise StoreError(f"{folder}: not a whole store ({error}); {_ANEW}") from error
 
     @property
@@ -327,12 +329,18 @@ def _digests(
 
 
 def _remembered(path: Path) -> dict[str, list[Any]]:
+    """Empty when it is not there or damaged: nothing but time is lost with it."""
     try:
         entries = json.loads(path.read_bytes())
-        assert all(len(entry) == 3 for entry in entries.values())
-        return dict(entries)
-    except (OSError, ValueError, AttributeError, TypeError, AssertionError):
-        return {}  # nothing but time is lost with it
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if isinstance(entry, list) and len(entry) == 3
+    }
 
 
 def _remember(path: Path, entries: Mapping[str, list[Any]]) -> None:
