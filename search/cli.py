@@ -1,8 +1,8 @@
 """The command line: which verbs there are, and what becomes of an error."""
 
 import os
+import signal
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +65,8 @@ app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             number = version("spksearch")
         except PackageNotFoundError:
@@ -94,20 +96,20 @@ def run(arguments: Sequence[str]) -> int:
     _quiet_libraries()
     try:
         result: Any = get_command(app).main(arguments, "spksearch", standalone_mode=False)
-    except (typer.TyperException, typer.Abort) as error:
+    except typer.TyperException as error:
         return _usage(error)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
         if debug:
             console.stderr().print_exception()
         console.say(f"spksearch: {failures.message(error)}")
         return failures.exit_code(error)
-    return result if isinstance(result, int) else 0
-
-
-def _usage(error: typer.TyperException | typer.Abort) -> int:
-    if isinstance(error, typer.Abort):
+    code = result if isinstance(result, int) else 0
+    if code == 128 + signal.SIGINT:
         console.say("spksearch: interrupted")
-        return 130
+    return code
+
+
+def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     place = context.command_path if context else "spksearch"
     if type(error).__name__ == "NoArgsIsHelpError":

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from search import console
 from search.console import help_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spkmodel.corpus import CorpusReport
 
 app = typer.Typer(
@@ -68,8 +69,10 @@ def check(
         raise typer.Exit(2)
 
 
-def report_table(report: "CorpusReport") -> Table:
+def report_table(report: "CorpusReport") -> "Table":
     """A corpus in numbers, a split a row."""
+    from rich.table import Table
+
     from search.tables import duration
 
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -28,7 +28,6 @@ def describe(
 
     loaded = axes.load(space)
     described = axes.describe(loaded)
-    count = len(axes.branches(loaded))
     if json_wanted:
         from search.documents import document
 
@@ -39,7 +38,6 @@ def describe(
                 question=loaded.question,
                 path=str(loaded.path),
                 sha256=loaded.sha256,
-                branches=count,
                 axes=[asdict(axis) for axis in described],
             )
         )
@@ -47,7 +45,7 @@ def describe(
     from search.axis_table import axis_table
 
     console.answer(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
-    console.answer(f"{len(described)} axes, {count} combinations of choices, each of which builds")
+    console.answer(f"{len(described)} axes; every combination of choices builds")
 
 
 LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")
@@ -73,7 +71,7 @@ def _row(name: str) -> dict[str, Any] | None:
     from search.documents import of_snapshot
     from search.errors import SpksearchError
     from search.reading import state_of, status_of
-    from search.tables import snapshot
+    from search.tables import snapshot, unix
 
     try:
         state = state_of(name)
@@ -81,7 +79,7 @@ def _row(name: str) -> dict[str, Any] | None:
         console.say(f"{name}: {error}")
         return None
     now = time.time()
-    last = state.sessions[-1].last.timestamp() if state.sessions else now
+    last = state.sessions[-1].last.timestamp() if state.sessions else unix(state.search["time"])
     return of_snapshot(snapshot(state, status=status_of(name, state), now=now)) | {
         "age_seconds": max(0.0, now - last)
     }

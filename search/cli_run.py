@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from search import console
+from search.documents import document
 from search.errors import UsageProblem
 
 Condition = Literal["clean", "mismatched"]
-Folder = Annotated[Path, typer.Option(metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 DEMO = console.help_text(
     "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
@@ -175,14 +176,18 @@ def promote(
         typer.Option(metavar="NAME", help="The registered model's name [default: the search's]."),
     ] = None,
     alias: Annotated[str, typer.Option(metavar="NAME", help="Of the new version.")] = "candidate",
+    json_wanted: Json = False,
 ) -> None:
     """Register a winner and evaluate it."""
     from search.live import for_stderr
     from search.promote import promote as promote_trial
+    from search.promote import summary
 
-    console.answer(
-        *promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
-    )
+    report = promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
+    if json_wanted:
+        console.data(document("promotion", **report.as_json()))
+    else:
+        console.answer(*summary(report))
 
 
 EVALUATE = console.help_text(
@@ -208,12 +213,14 @@ def evaluate(
     rooms: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
     ] = None,
+    json_wanted: Json = False,
 ) -> None:
     """Judge a model on a list of pairs."""
     from search.evaluate import evaluate as evaluate_model
+    from search.evaluate import summary
     from search.live import for_stderr
 
-    lines = evaluate_model(
+    report = evaluate_model(
         model,
         corpus=corpus,
         pairs=pairs,
@@ -223,7 +230,10 @@ def evaluate(
         rooms=rooms,
         display=for_stderr(),
     )
-    console.answer(*lines)
+    if json_wanted:
+        console.data(document("evaluation", folder=str(report.folder), **report.document))
+    else:
+        console.answer(*summary(report))
 
 
 UI = console.help_text(
@@ -244,4 +254,4 @@ def ui(
     """Serve the MLflow UI."""
     from search.ui import serve
 
-    serve(name, port=port, say=lambda line: console.answer(line))
+    serve(name, port=port, say=console.answer)

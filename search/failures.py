@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 from search.errors import Interrupted, SpksearchError
+from search.home import home
 
 OURS = 1
 USAGE = 2
@@ -24,7 +25,8 @@ def exit_code(error: BaseException) -> int:
         case SpksearchError():
             return error.exit_code
         case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
-            return USAGE
+            # What is asked for is named by the user; the home folder is where we want to write.
+            return ENVIRONMENT if _is_below_home(error) else USAGE
         case OSError():
             return ENVIRONMENT
         case ValueError() if _raised_by_us(error):
@@ -54,30 +56,24 @@ def message(error: BaseException) -> str:
 def _os_message(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     text = f"{place}{error.strerror}"
-    if isinstance(error, PermissionError):
-        return f"{text}; choose a folder that can be written, for example by SPKSEARCH_HOME"
+    if exit_code(error) == ENVIRONMENT:
+        return f"{text}; SPKSEARCH_HOME names a folder that can be written"
     return text
 
 
 def _pydantic_message(error: BaseException) -> str | None:
-    """A config's problems, each with the field, what it got and what it takes."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
         return None
-    lines = [_field_message(problem) for problem in error.errors(include_url=False)]
-    return f"{error.title}: " + "\n  ".join(lines)
+    from search.config_problem import words
+
+    return words(error)
 
 
-def _field_message(problem: object) -> str:
-    assert isinstance(problem, dict)
-    place = ".".join(str(step) for step in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{place}: no such key"
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return text
-    return f"{place}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
+def _is_below_home(error: OSError) -> bool:
+    name = error.filename
+    return isinstance(name, str | Path) and Path(name).absolute().is_relative_to(home())
 
 
 def _raised_by_us(error: BaseException) -> bool:

@@ -1,0 +1,63 @@
+"""What pydantic found wrong with a config, for people: field, what it got, what would be right."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from spkmodel import config
+from spkmodel.config import Part
+
+_Variants = list[type[Part]]
+
+
+def words(error: ValidationError) -> str:
+    """One line a problem; an unknown key names the nearest known one."""
+    lines = [_line(error.title, problem) for problem in error.errors(include_url=False)]
+    return f"{error.title}: " + "\n  ".join(lines)
+
+
+def _line(title: str, problem: Any) -> str:
+    place, variants = _walk(title, problem["loc"])
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    match problem["type"]:
+        case "extra_forbidden":
+            known = [field for variant in variants for field in variant.model_fields]
+            near = get_close_matches(place.rpartition(".")[2], known, n=1)
+            return f"{place}: no such key" + (f"; did you mean {near[0]}?" if near else "")
+        case "value_error":
+            return text
+        case _:
+            return f"{place}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
+
+
+def _walk(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
+    """The dotted place without the kinds that pydantic puts in, and the parts it could be in."""
+    here: _Variants = [part for part in (getattr(config, title, None),) if part is not None]
+    place, variants = [], here
+    for step in steps:
+        tagged = [part for part in here if len(here) > 1 and _kind(part) == step]
+        if tagged:
+            here = variants = tagged
+            continue
+        place.append(str(step))
+        variants = here
+        here = [part for each in here if step in each.model_fields for part in _parts(each, step)]
+    return ".".join(place), variants
+
+
+def _kind(part: type[Part]) -> Any:
+    field = part.model_fields.get("kind")
+    return None if field is None else field.default
+
+
+def _parts(part: type[Part], field: str | int) -> _Variants:
+    return _in(part.model_fields[str(field)].annotation)
+
+
+def _in(annotation: Any) -> _Variants:
+    """Every part inside a type, unions and annotations opened."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return [annotation]
+    return [part for inner in get_args(annotation) for part in _in(inner)]
