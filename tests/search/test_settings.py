@@ -1,0 +1,106 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search.errors import UsageProblem
+from search.settings import (
+    LaunchRequest,
+    decide,
+    extensions,
+    from_ledger,
+    surroundings_folder,
+)
+
+
+def _decided(before=None, **asked):
+    request = LaunchRequest(space="quickstart", corpus=Path("/data/speech"), **asked)
+    return decide(
+        request,
+        before,
+        space_name="quickstart",
+        space_sha256="a" * 64,
+        corpus_sha256="b" * 64,
+        store=Path("/home/corpora/b"),
+        dev_store=Path("/home/corpora/b/dev"),
+        surroundings="c" * 16,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "SPKSEARCH_NOISE", "SPKSEARCH_ROOMS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_ledgers_event_gives_back_the_settings():
+    settings = _decided(trials=7, max_epochs=27)
+    assert from_ledger({"event": "search", "versions": {}, **settings.event()}) == settings
+
+
+def test_what_is_not_asked_stays_as_it_was():
+    first = _decided(trials=7, dev_condition="mismatched", rule="stopping", seed=3)
+    again = _decided(first)
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [({"trials": 48}, "trials"), ({"max_epochs": 27}, "max_epochs"), ({"hours": 2.0}, "hours")],
+)
+def test_a_changed_budget_extends(asked, name):
+    first = _decided()
+    extended = _decided(first, **asked)
+    assert extensions(extended, first)[name] == (getattr(first, name), asked[name])
+
+
+def test_a_larger_max_epochs_adds_a_rung():
+    assert _decided(max_epochs=9).rungs == [1, 3, 9]
+    assert _decided(max_epochs=27).rungs == [1, 3, 9, 27]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"seed": 1}, "--seed"),
+        ({"dev_condition": "mismatched"}, "--dev-condition"),
+        ({"rule": "stopping"}, "--rule"),
+    ],
+)
+def test_another_search_under_the_same_name_is_refused_and_the_difference_named(asked, words):
+    with pytest.raises(UsageProblem, match=words):
+        _decided(_decided(), **asked)
+
+
+def test_another_corpus_under_the_same_name_is_refused():
+    with pytest.raises(UsageProblem, match="the corpus"):
+        _decided(replace(_decided(), corpus_sha256="d" * 64))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"trials": 0}, {"hours": 0.0}, {"cpus_per_trial": 0.0}, {"gpus_per_trial": -1.0}]
+)
+def test_numbers_out_of_range_are_refused(asked):
+    with pytest.raises(UsageProblem, match="must"):
+        _decided(**asked)
+
+
+def test_a_password_never_reaches_the_settings():
+    settings = _decided(tracking_uri="https://me:secret@mlflow.example/x")
+    assert "secret" not in settings.tracking_uri
+    assert "mlflow.example" in settings.tracking_uri
+
+
+def test_surroundings_come_from_the_flag_then_the_environment_then_the_corpus(
+    tmp_path, monkeypatch
+):
+    for name in ("asked", "environment", "corpus/noise"):
+        (tmp_path / name).mkdir(parents=True)
+    corpus = tmp_path / "corpus"
+    assert surroundings_folder(None, "noise", tmp_path) is None
+    assert surroundings_folder(None, "noise", corpus) == corpus / "noise"
+    monkeypatch.setenv("SPKSEARCH_NOISE", str(tmp_path / "environment"))
+    assert surroundings_folder(None, "noise", corpus) == tmp_path / "environment"
+    assert surroundings_folder(tmp_path / "asked", "noise", corpus) == tmp_path / "asked"
+    with pytest.raises(UsageProblem, match="--noise"):
+        surroundings_folder(tmp_path / "nowhere", "noise", corpus)

@@ -1,0 +1,50 @@
+"""Every space that comes with the project keeps the promises of a space."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from search import axes
+from spkmodel.config import TrainConfig
+
+
+@pytest.fixture(params=axes.available())
+def space(request):
+    return axes.load(request.param)
+
+
+def test_the_four_spaces_are_there():
+    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(axes.available())
+
+
+def test_every_branch_builds_a_config_that_survives_a_round_trip(space):
+    branches = axes.branches(space)
+    assert branches
+    for branch in branches[:: max(1, len(branches) // 200)]:
+        dumped = branch.config.model_dump(mode="json")
+        assert TrainConfig.model_validate(dumped) == branch.config
+
+
+def test_a_space_asks_a_question(space):
+    assert space.question.endswith("?") or "?" in space.question
+
+
+def test_every_axis_changes_the_config(space):
+    described = axes.describe(space)
+    assert len({axis.name for axis in described}) == len(described)
+    signatures = {branch.config.signature for branch in axes.branches(space)}
+    assert len(signatures) > 1
+
+
+def test_a_space_imports_only_configs_and_the_trials_type(space):
+    tree = ast.parse(Path(space.path).read_text())
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert modules <= {"typing", "spkmodel.config", "optuna"}
+
+
+def test_an_encoder_can_be_built_for_every_space(space):
+    from spkmodel import encoders
+
+    branch = axes.branches(space)[0]
+    assert encoders.parameter_count(branch.config.encoder) > 10_000

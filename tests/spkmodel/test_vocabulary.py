@@ -1,0 +1,21 @@
+"""STYLE.md's vocabulary, where a machine can check it."""
+
+import re
+from pathlib import Path
+
+import spkmodel
+
+PACKAGE = Path(spkmodel.__file__).parent
+
+
+def test_a_training_knows_no_trials():
+    # trainable.py is the bridge to the search and carries the trial's name across.
+    list_names = re.compile(r"(valid|test)_trials\.txt|\w*_TRIALS\b")
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "trainable.py"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"trial", list_names.sub("", line), re.IGNORECASE)
+    ]
+    assert found == []
