@@ -22,7 +22,9 @@ DEMO = console.help_text(
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="Where everything goes [default: ./runs/demo]."),
+        typer.Option(
+            "--dir", metavar="DIR", help="Where everything goes [default: SPKSEARCH_HOME]."
+        ),
     ] = None,
 ) -> None:
     """Launch, promote and evaluate on voices made here."""
@@ -30,7 +32,7 @@ def demo(
     from search.home import home
     from search.live import for_stderr
 
-    run_demo(folder or home() / "demo", for_stderr())
+    console.answer(*run_demo(folder or home(), for_stderr()))
 
 
 LAUNCH = console.help_text(

@@ -262,12 +262,14 @@ def check_spaces() -> list[Check]:
     checks = []
     for name in axes.available():
         try:
-            count = len(axes.branches(axes.load(name)))
+            count = len(axes.describe(axes.load(name)))
         except Exception as error:  # noqa: BLE001 (a space is a user's code and raises what it likes)
             todo = f"correct it: spksearch describe {name}"
             checks.append(Check(f"space {name}", "problem", f"{error}", todo))
         else:
-            checks.append(Check(f"space {name}", "ok", f"{count} branches build"))
+            checks.append(
+                Check(f"space {name}", "ok", f"{count} axes, every combination of choices builds")
+            )
     return checks
 
 

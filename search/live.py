@@ -137,6 +137,8 @@ class Lines:
     def _follow(self, latest: "_Latest", ended: threading.Event) -> None:
         before = latest()
         self.say(snapshot_line(before))
+        if before.address:
+            self.say(f"browse: {before.address}")
         spoken = time.monotonic()
         while not ended.wait(self._look):
             before, spoken = self._tell(before, latest(), spoken)

@@ -1,6 +1,7 @@
 """A search in numbers and in a few lines for people. Rates become percent here, and only here."""
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,8 @@ class Snapshot:
     running: tuple[Running, ...]
     failures: tuple[tuple[str, str], ...]
     """Failed trials and why."""
+    crashes: int
+    """Attempts that died; each was, or is, tried again up to a limit."""
     epochs: int
     epochs_per_minute: float | None
     eta_seconds: float | None
@@ -103,6 +106,7 @@ def snapshot(
         best=best_of(state),
         running=tuple(_running(t) for t in trials if t.live and status == "running"),
         failures=tuple((t.trial, t.reason) for t in trials if t.state == "failed"),
+        crashes=sum(trial.crashes for trial in trials),
         epochs=done,
         epochs_per_minute=speed,
         eta_seconds=_eta(state.search, done, speed, spent * 3600),
@@ -232,7 +236,9 @@ def counts_text(now: Snapshot) -> str:
     of = f" of {now.budget_trials}" if now.budget_trials else ""
     kinds = ("running", "interrupted", "paused", *ENDED)
     parts = [f"{now.counts[kind]} {kind}" for kind in kinds if now.counts.get(kind)]
-    return f"{now.started_trials}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+    crashed = f", crashed attempts: {now.crashes}" if now.crashes else ""
+    kinds_text = f" ({', '.join(parts)})" if parts else ""
+    return f"{now.started_trials}{of} trials{kinds_text}{crashed}"
 
 
 def pace_text(now: Snapshot) -> str:
@@ -261,11 +267,20 @@ def news(before: Snapshot, now: Snapshot) -> list[str]:
         for trial, reason in now.failures
         if (trial, reason) not in before.failures
     ]
-    if now.tracker != before.tracker:
+    if now.crashes > before.crashes:
+        lines.append(f"an attempt crashed ({now.crashes} so far) and is tried again")
+    if _without_numbers(now.tracker) != _without_numbers(before.tracker):
         lines.append(f"MLflow: {now.tracker}")
+    if now.address and now.address != before.address:
+        lines.append(f"browse: {now.address}")
     if now.state != before.state:
         lines.append(f"{now.name} {now.state}{': ' + now.reason if now.reason else ''}")
     return lines
+
+
+def _without_numbers(text: str) -> str:
+    """Of "3 events behind" and "2 events behind" only one is news."""
+    return re.sub(r"\d+", "", text)
 
 
 def snapshot_table(now: Snapshot) -> Table:
@@ -285,11 +300,16 @@ def snapshot_table(now: Snapshot) -> Table:
     return table
 
 
-def _labelled(now: Snapshot) -> list[tuple[str, str]]:
-    rows = [("running" if i == 0 else "", _running_text(r)) for i, r in enumerate(now.running)]
+def _labelled(now: Snapshot) -> list[tuple[str, str | Text]]:
+    rows: list[tuple[str, str | Text]] = [
+        ("running" if i == 0 else "", _running_text(r)) for i, r in enumerate(now.running)
+    ]
     rows += [("failed", f"{trial}: {reason}") for trial, reason in now.failures[-3:]]
-    if now.tracker or now.address:
-        rows.append(("MLflow", "  ".join(part for part in (now.tracker, now.address) if part)))
+    if now.tracker:
+        rows.append(("MLflow", now.tracker))
+    if now.address:
+        # A link, so that an address folded by a narrow terminal opens all the same.
+        rows.append(("browse", Text(now.address, style=f"link {now.address}")))
     rows += [("next" if i == 0 else "", text) for i, text in enumerate(now.commands)]
     return rows
 

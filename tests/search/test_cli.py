@@ -415,3 +415,83 @@ def test_a_home_that_cannot_be_written_exits_3(capsys, speech, tmp_path, monkeyp
     blocked.touch()  # root may write everywhere, but a file is no folder even for root
     monkeypatch.setenv("SPKSEARCH_HOME", str(blocked / "home"))
     assert failed(capsys, "corpus", "pack", str(speech))[0] == 3
+
+
+# --- verbs that others carry out -------------------------------------------------------------
+
+
+@pytest.fixture
+def handed_on(monkeypatch):
+    """Stands in for what a verb calls, and keeps what it was called with."""
+    calls = []
+
+    def replace(where: str, result: object) -> list:
+        def called(*arguments, **options):
+            calls.append((arguments, options))
+            return result
+
+        monkeypatch.setattr(where, called)
+        return calls
+
+    return replace
+
+
+def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
+    capsys, handed_on, tmp_path
+):
+    from search.launch import LaunchOutcome
+    from search.settings import LaunchRequest
+
+    calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"]))
+    line = ["launch", "triplet", "--corpus", str(tmp_path), "--name", "mine", "--trials", "24"]
+    line += ["--dev-condition", "mismatched", "--rule", "stopping", "--gpus-per-trial", "0.5"]
+    assert answered(capsys, *line) == "a line\n"
+    assert calls[0][0][0] == LaunchRequest(
+        space="triplet",
+        corpus=tmp_path,
+        name="mine",
+        trials=24,
+        dev_condition="mismatched",
+        rule="stopping",
+        gpus_per_trial=0.5,
+    )
+
+
+def test_a_search_that_is_there_goes_on_without_naming_its_corpus(capsys, handed_on, night):
+    from search.launch import LaunchOutcome
+
+    assert night.is_file()
+    calls = handed_on("search.launch.launch", LaunchOutcome("night", "finished", []))
+    answered(capsys, "launch", "quickstart", "--name", "night")
+    assert calls[0][0][0].corpus == Path("/data/speech")
+
+
+def test_promote_takes_the_best_trial_and_the_alias_candidate(capsys, handed_on):
+    calls = handed_on("search.promote.promote", None)
+    handed_on("search.promote.summary", ["EER 3 %"])
+    assert answered(capsys, "promote", "night") == "EER 3 %\n"
+    options = calls[0][1]
+    assert (options["trial"], options["model"], options["alias"]) == (None, None, "candidate")
+
+
+def test_evaluate_is_clean_unless_told_otherwise(capsys, handed_on):
+    calls = handed_on("search.evaluate.evaluate", None)
+    handed_on("search.evaluate.summary", ["EER 3 %"])
+    answered(capsys, "evaluate", "night/t0002", "--corpus", "c", "--pairs", "p.txt")
+    answered(
+        capsys, "evaluate", "m", "--corpus", "c", "--pairs", "p.txt", "--condition", "mismatched"
+    )
+    assert [call[1]["condition"] for call in calls if call[1]] == ["clean", "mismatched"]
+
+
+def test_ui_hands_on_the_port(capsys, handed_on):
+    calls = handed_on("search.ui.serve", None)
+    answered(capsys, "ui", "night", "--port", "5001")
+    assert calls[0][0] == ("night",)
+    assert calls[0][1]["port"] == 5001
+
+
+def test_the_demo_runs_in_the_folder_it_is_given(capsys, handed_on, tmp_path):
+    calls = handed_on("search.demo.run_demo", ["done"])
+    assert answered(capsys, "demo", "--dir", str(tmp_path)) == "done\n"
+    assert calls[0][0][0] == tmp_path

@@ -45,7 +45,8 @@ def test_without_a_terminal_each_event_is_told_once(capsys):
         "new best t0002",
     ]
     assert sum("failed" in line and line.startswith("trial") for line in lines) == 1
-    assert len(lines) == 1 + 4  # where things stood at first, and the news
+    assert "browse: http://127.0.0.1:5000/#/x" in lines
+    assert len(lines) == 2 + 4  # where things stood at first, and the news
 
 
 def test_without_a_terminal_where_things_stand_is_told_now_and_then(capsys):
@@ -54,8 +55,8 @@ def test_without_a_terminal_where_things_stand_is_told_now_and_then(capsys):
     with Lines(every_seconds=SHORT, look_seconds=SHORT).watch(source):
         wait_for(source, 110)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) >= 3
-    assert all(line.startswith("night running") for line in lines)
+    assert len(lines) >= 4
+    assert all(line.startswith(("night running", "browse: ")) for line in lines)
 
 
 def test_what_happened_last_is_told_although_the_search_has_ended(capsys):
@@ -112,7 +113,7 @@ def test_a_search_that_changes_while_it_is_looked_at_is_shown_as_it_was(capsys):
     with Lines(every_seconds=60, look_seconds=SHORT).watch(source):
         time.sleep(5 * SHORT)
     assert len(seen) > 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2  # where things stood, and the address
 
 
 def test_silence_is_silent(capsys):

@@ -100,6 +100,18 @@ def test_a_new_best_and_a_failure_are_news_and_the_same_again_is_not():
     assert news(now, now) == []
 
 
+def test_a_crash_is_news_and_so_is_an_address_but_not_another_count_of_events():
+    before = snapshot(state(9), "3 events behind", now=NOW)
+    crash = example.event("crash", 33, trial="t0002", attempt=1, reason="killed", counts=True)
+    events = [*example.events()[:9], crash]
+    now = snapshot(SearchState.from_events(events), "2 events behind", "http://x", now=NOW)
+    assert news(before, now) == [
+        "an attempt crashed (1 so far) and is tried again",
+        "browse: http://x",
+    ]
+    assert "crashed attempts: 1" in snapshot_line(now)
+
+
 def test_a_search_fits_on_one_line():
     line = snapshot_line(snapshot(state(), now=NOW))
     assert "\n" not in line
