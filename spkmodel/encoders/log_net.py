@@ -1,6 +1,8 @@
 """The log's own network on the raw waveform, with every axis its entries varied.
 
-Convolutions over time alone. Lengths follow one rule: a stride of 2 makes n into ceil(n / 2).
+Convolutions over time alone, written as images of height 1 because torch can then keep the
+channels innermost, which on CPU is a third faster. Lengths follow one rule: a stride of 2 makes n
+into ceil(n / 2).
 """
 
 from collections.abc import Callable
@@ -35,7 +37,7 @@ def build(config: LogNet) -> "LogNetEncoder":
         embedding_norm=_embedding_norm(config.embedding_norm, config.embedding_dim),
     )
     for module in encoder.modules():
-        if isinstance(module, nn.Conv1d):
+        if isinstance(module, nn.Conv2d):
             # torch's own default shrinks the signal at every layer, and this network is deep.
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
@@ -66,27 +68,33 @@ class LogNetEncoder(nn.Module):
         self.embedding_norm = embedding_norm
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
-        maps = self.eblocks(self.in_block(self.front_end(waveforms)))  # (batch, width, time)
-        pooled = maps.mean(dim=2) if self.global_pooling == "average" else maps.amax(dim=2)
+        maps = self.in_block(self.front_end(waveforms).unsqueeze(2))  # (batch, channels, 1, time)
+        maps = self.eblocks(maps.contiguous(memory_format=torch.channels_last))
+        average = self.global_pooling == "average"
+        pooled = maps.mean(dim=(2, 3)) if average else maps.amax(dim=(2, 3))
         return self.embedding_norm(self.out_block(self.fc_block(pooled)))
 
 
-class SameConv(nn.Conv1d):
+class SameConv(nn.Conv2d):
     """Convolution that makes n into ceil(n / stride), padded evenly, the odd zero at the end."""
 
+    def __init__(
+        self, channels_in: int, channels: int, kernel: int, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(channels_in, channels, (1, kernel), stride=(1, stride), bias=bias)
+
     def forward(
-        self, inputs: Float[Tensor, "batch channels_in time_in"]
-    ) -> Float[Tensor, "batch channels time"]:
-        (kernel,), (stride,) = self.kernel_size, self.stride
-        samples = inputs.shape[2]
+        self, inputs: Float[Tensor, "batch channels_in 1 time_in"]
+    ) -> Float[Tensor, "batch channels 1 time"]:
+        kernel, stride, samples = self.kernel_size[1], self.stride[1], inputs.shape[3]
         missing = max((-(-samples // stride) - 1) * stride + kernel - samples, 0)
         left, right = missing // 2, missing - missing // 2
         if left == right:
-            return F.conv1d(inputs, self.weight, self.bias, stride, left)
-        return F.conv1d(F.pad(inputs, (left, right)), self.weight, self.bias, stride)
+            return F.conv2d(inputs, self.weight, self.bias, self.stride, (0, left))
+        return F.conv2d(F.pad(inputs, (left, right)), self.weight, self.bias, self.stride)
 
 
-class OffsetBatchNorm(nn.BatchNorm1d):
+class OffsetBatchNorm(nn.BatchNorm2d):
     """BatchNorm with an offset and no scale.
 
     The log's running statistics decay by 0.999 a step, over some 63,000 steps; here by torch's
@@ -115,8 +123,8 @@ class ResBlock(nn.Module):
         )
 
     def forward(
-        self, maps: Float[Tensor, "batch channels time"]
-    ) -> Float[Tensor, "batch channels time"]:
+        self, maps: Float[Tensor, "batch channels 1 time"]
+    ) -> Float[Tensor, "batch channels 1 time"]:
         return maps + self.residual(maps)
 
 
@@ -130,8 +138,8 @@ class EBlock(nn.Module):
         self.merge = merge
 
     def forward(
-        self, maps: Float[Tensor, "batch channels_in time_in"]
-    ) -> Float[Tensor, "batch channels time"]:
+        self, maps: Float[Tensor, "batch channels_in 1 time_in"]
+    ) -> Float[Tensor, "batch channels 1 time"]:
         residual = self.residual(maps)
         if self.shortcut is None:
             return residual
@@ -152,9 +160,9 @@ class WidenChannels(nn.Module):
         self.channels = channels
 
     def forward(
-        self, maps: Float[Tensor, "batch channels_in time"]
-    ) -> Float[Tensor, "batch channels time"]:
-        return F.pad(maps, (0, 0, 0, self.channels - maps.shape[1]))
+        self, maps: Float[Tensor, "batch channels_in 1 time"]
+    ) -> Float[Tensor, "batch channels 1 time"]:
+        return F.pad(maps, (0, 0, 0, 0, 0, self.channels - maps.shape[1]))
 
 
 class FCBlock(nn.Module):
@@ -208,8 +216,8 @@ def _eblocks(config: LogNet, activation: Activation) -> list[EBlock]:
 
 def _shortcut(config: LogNet, channels_in: int, channels: int) -> nn.Sequential:
     """The input at half its time and, where it is to be added, at the width of the output."""
-    pool = nn.AvgPool1d if config.skip_pooling == "average" else nn.MaxPool1d
-    shortcut = nn.Sequential(pool(kernel_size=2, stride=2, ceil_mode=True))
+    pool = nn.AvgPool2d if config.skip_pooling == "average" else nn.MaxPool2d
+    shortcut = nn.Sequential(pool(kernel_size=(1, 2), stride=(1, 2), ceil_mode=True))
     if config.merge == "add" and channels > channels_in:
         shortcut.append(WidenChannels(channels))
     if config.merge == "add" and channels < channels_in:
