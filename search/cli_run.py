@@ -175,7 +175,9 @@ def promote(
     trial: Annotated[str | None, typer.Option(metavar="TRIAL", help="[default: the best].")] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The registered model's name [default: the search's]."),
+        typer.Option(
+            metavar="NAME", help="The registered model's name [default: spksearch-SPACE]."
+        ),
     ] = None,
     alias: Annotated[str, typer.Option(metavar="NAME", help="Of the new version.")] = "candidate",
     json_wanted: Json = False,
@@ -194,9 +196,8 @@ def promote(
 
 EVALUATE = console.help_text(
     "Score a list of pairs with a model, and report its EER with its interval.",
-    "spksearch evaluate models:/triplet@candidate --corpus data/speech --pairs test_trials.txt",
-    "spksearch evaluate triplet/t0007 --corpus data/speech --pairs valid_trials.txt "
-    "--condition mismatched",
+    "spksearch evaluate models:/spksearch-triplet@candidate --corpus data --pairs test_trials.txt",
+    "spksearch evaluate triplet/t0007 --corpus data --pairs pairs.txt --condition mismatched",
     more="MODEL is models:/NAME@ALIAS, SEARCH/TRIAL or the folder of a promoted model.",
 )
 

@@ -24,12 +24,15 @@ _GIB = 2**30
 _ANSWER_SECONDS = 3.0
 
 
+Level = Literal["ok", "note", "problem"]
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing looked at."""
 
     name: str
-    level: Literal["ok", "note", "problem"]
+    level: Level
     """note: something optional is missing, or worth knowing. problem: searches will not work."""
     found: str
     todo: str = ""
@@ -218,10 +221,11 @@ def check_tokens() -> list[Check]:
         checks.append(Check("Ray token", "problem", "authentication is switched off", todo))
     if missing := _missing_token():
         checks.append(missing)
-    for path in _token_files():
+    for path, used in _token_files():
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             found = f"{path} can be read by others than its owner"
-            checks.append(Check("Ray token", "problem", found, f"chmod 600 {path}"))
+            level: Level = "problem" if used else "note"
+            checks.append(Check("Ray token", level, found, f"chmod 600 {path}"))
     return checks or [Check("Ray token", "ok", "authentication is on, no token lies open")]
 
 
@@ -233,10 +237,16 @@ def _missing_token() -> Check | None:
     return Check("Ray token", "problem", f"RAY_AUTH_TOKEN_PATH: no file {named}", todo)
 
 
-def _token_files() -> list[Path]:
+def _token_files() -> list[tuple[Path, bool]]:
+    """Tokens that are there, and whether a search of ours would use them."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    places = [Path(named)] if named else [home() / "ray-token", Path.home() / ".ray/auth_token"]
-    return [path for path in places if path.is_file()]
+    if named:
+        places = [(Path(named), True)]
+    else:
+        elsewhere = os.environ.get("RAY_ADDRESS") not in (None, "", "local")
+        rays_own = Path.home() / ".ray/auth_token"
+        places = [(home() / "ray-token", not elsewhere), (rays_own, elsewhere)]
+    return [(path, used) for path, used in places if path.is_file()]
 
 
 def check_voices() -> Check:

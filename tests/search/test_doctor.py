@@ -176,6 +176,16 @@ def test_a_token_that_others_can_read_is_a_problem(bare):
     assert levels(doctor.check_tokens()) == ["ok"]
 
 
+def test_rays_own_token_is_a_problem_only_where_a_cluster_is_joined_with_it(tmp_path, monkeypatch):
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("secret")
+    token.chmod(0o644)
+    assert levels(doctor.check_tokens()) == ["note"]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert levels(doctor.check_tokens()) == ["problem"]
+
+
 def test_a_token_that_is_not_there_and_a_cluster_without_one_are_problems(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
     assert "no file" in doctor.check_tokens()[0].found
