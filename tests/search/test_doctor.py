@@ -85,7 +85,7 @@ def test_every_requirement_of_the_project_is_understood(monkeypatch):
     import tomllib
     from pathlib import Path
 
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     monkeypatch.setattr(doctor, "requires", lambda _: project["dependencies"])
     assert levels(doctor.check_packages()) == ["ok"]
 
