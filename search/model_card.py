@@ -1,0 +1,145 @@
+"""`MODEL_CARD.md`: what a promoted model is, what it is worth, what it is not for."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from search.figures import percent
+
+Facts = Mapping[str, Any]
+
+
+def write(report: Facts, config: Facts) -> str:
+    """The card of the model that a promotion's report describes, in Markdown."""
+    parts = [
+        _heading(report),
+        _figures(report["test"]),
+        _dev(report),
+        _threshold(report),
+        _limits(report),
+        _loading(report),
+        f"## Config\n\nSignature `{report['model']['signature']}`.\n\n"
+        f"```json\n{json.dumps(config, indent=2)}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(report: Facts) -> str:
+    model = report["model"]
+    return (
+        f"# {report['search']}/{report['trial']}, epoch {report['epoch']}\n\n"
+        f"A speaker encoder of kind `{model['encoder']}` with {model['parameters']:,} parameters "
+        f"(training head excluded): 16 kHz mono speech in, an embedding of "
+        f"{model['embedding_dim']} numbers out. Two utterances are compared by the cosine of their "
+        f"embeddings. It was found by the search `{report['search']}` of the space "
+        f"`{report['space']}` and trained on the training list of a corpus with SHA-256 "
+        f"`{report['corpus_sha256'][:16]}...`.\n\n"
+        f"Weights: `encoder.safetensors`, SHA-256 `{model['sha256']}`."
+    )
+
+
+def _figures(test: Facts | None) -> str:
+    if test is None:
+        return (
+            "## What it is worth\n\nUnknown: the corpus has no test pairs. The dev figure below "
+            "chose this model and flatters it."
+        )
+    listed = test["list"]
+    rows = [_row(name, numbers[name]) for numbers in [test["conditions"]] for name in numbers]
+    again = test["looks"]
+    looks = (
+        "The search had never looked at these pairs before."
+        if again == 0
+        else f"The search had looked at these pairs {again} time(s) before: the figures flatter."
+    )
+    return "\n".join(
+        [
+            "## What it is worth",
+            "",
+            f"`{listed['name']}`: {listed['pairs']:,} pairs ({listed['targets']:,} target, "
+            f"{listed['non_targets']:,} non-target) of {listed['speakers']:,} speakers, SHA-256 "
+            f"`{listed['sha256'][:16]}...`. {looks} Whole utterances, cosine; the interval is a "
+            "bootstrap over speakers.",
+            "",
+            "| condition | system | EER | 95 % interval | minDCF .01 | minDCF .05 |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *(line for row in rows for line in row),
+            "",
+            "The mismatched condition puts each utterance through a filter, a room and noise of "
+            "its own. Mel statistics are what is reached without a network.",
+            "",
+            "![DET curve](det.png)",
+            "",
+            "![scores](histogram.png)",
+        ]
+    )
+
+
+def _row(condition: str, numbers: Facts) -> list[str]:
+    systems = [("**this model**", numbers)]
+    systems += [(floor["name"], floor) for floor in numbers["floors"]]
+    return [
+        f"| {condition} | {name} | {percent(each['eer'])} | {percent(each['eer_low'])} to "
+        f"{percent(each['eer_high'])} | {each['min_dcf_p01']:.3f} | {each['min_dcf_p05']:.3f} |"
+        for name, each in systems
+    ]
+
+
+def _dev(report: Facts) -> str:
+    dev = report["dev"]
+    listed = dev["list"]
+    return (
+        f"On the dev pairs that chose it ({listed['pairs']:,} of {listed['speakers']:,} speakers, "
+        f"{dev['condition']}): EER {percent(dev['eer'])} ({percent(dev['eer_low'])} to "
+        f"{percent(dev['eer_high'])})."
+    )
+
+
+def _threshold(report: Facts) -> str:
+    dev = report["dev"]
+    lines = [
+        "## Threshold",
+        "",
+        f"Accept a pair if the cosine is at least **{dev['threshold']:.4f}** (`threshold.json`): "
+        f"where misses and false alarms were equal on the {dev['condition']} dev pairs.",
+    ]
+    if report["test"] is not None:
+        lines += ["", "On the test pairs it gives:", ""]
+        lines += [
+            f"- {name}: {percent(numbers['at_dev_threshold']['miss'])} misses, "
+            f"{percent(numbers['at_dev_threshold']['false_alarm'])} false alarms"
+            for name, numbers in report["test"]["conditions"].items()
+        ]
+    lines += ["", "Another microphone, room or population needs a threshold of its own."]
+    return "\n".join(lines)
+
+
+def _limits(report: Facts) -> str:
+    seconds = report["utterance_seconds"]
+    return (
+        "## Intended use and limits\n\n"
+        "For research and for verifying, with consent, that two recordings are of one speaker. Not "
+        "for identifying people without their knowledge, and not as the only ground of a decision "
+        "about a person. It does not detect replayed or synthetic speech.\n\n"
+        f"It was judged on utterances of {seconds['low']:.1f} to {seconds['high']:.1f} s (median "
+        f"{seconds['median']:.1f} s) of the corpus named above; languages, ages, devices and "
+        "recording sessions that the corpus lacks are untested. Where a speaker has one recording "
+        "session only, the clean figure rewards the channel as well as the voice."
+    )
+
+
+def _loading(report: Facts) -> str:
+    return (
+        "## Loading it\n\n"
+        "```python\n"
+        "import mlflow\n\n"
+        f'model = mlflow.pyfunc.load_model("models:/{report["registered_name"]}@ALIAS")\n'
+        "embeddings = model.predict(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
+        "```\n\n"
+        "No pickle is involved: it loads with `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. With "
+        "the project installed, from this folder:\n\n"
+        "```python\n"
+        "from search.model_source import load\n\n"
+        'encoder = load("FOLDER", device="cpu").encoder\n'
+        "```"
+    )

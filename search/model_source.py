@@ -1,0 +1,254 @@
+"""Where a model comes from: a registered version, a trial of a search, or a folder.
+
+Whatever the source, weights are safetensors and a config is JSON, read by our own code and
+compared with the hash that was recorded; nothing that came with a model is executed.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import registry
+from search.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.home import existing_ledger, search_folder, searches
+from search.ledger import Ledger
+from search.state import Report, SearchState, TrialRecord
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spkmodel.config import TrainConfig
+
+WEIGHTS = "encoder.safetensors"
+CONFIG = "config.json"
+_LARGEST_CONFIG = 1 << 20
+_LARGEST_WEIGHTS = 8 << 30
+_TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)/(t\d+)")
+ACCEPTED = (
+    "a model is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, or the folder of a "
+    "promoted model or of a checkpoint"
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An encoder ready to embed, and what is known of its origin."""
+
+    encoder: "nn.Module"
+    config: "TrainConfig"
+    source: str
+    """As a person would name it."""
+    sha256: str
+    """Of the weights, as `encoder.safetensors` holds them."""
+    search: str = ""
+    trial: str = ""
+    epoch: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it."""
+        from spkmodel import encoders
+
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "signature": self.config.signature,
+            "encoder": self.config.encoder.kind,
+            "parameters": encoders.parameter_count(self.config.encoder),
+            "embedding_dim": self.config.encoder.embedding_dim,
+            "search": self.search,
+            "trial": self.trial,
+            "epoch": self.epoch,
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A trial's checkpoint, and why it was taken."""
+
+    trial: TrialRecord
+    report: Report
+    folder: Path
+    """Of the checkpoint."""
+    rung: int
+    """The rung at which trials were compared; 0 if the trial was named."""
+
+
+def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
+    """The model that `source` names.
+
+    Raises:
+        NotFound: no such model, search or trial.
+        UsageProblem: the source is nothing that can be used.
+        EnvironmentProblem: the tracking server is in the way.
+        SpksearchError: the weights are not the ones that were recorded.
+    """
+    if source.startswith("models:"):
+        return _registered(source, device, tracking_uri)
+    folder = Path(source)
+    if (folder / WEIGHTS).is_file():
+        return read_promoted(folder, device)
+    if folder.is_dir() and list(folder.glob("*.safetensors")):
+        return read_checkpoint(folder, device)
+    if (match := _TRIAL.fullmatch(source)) is not None:
+        state = Ledger.open(existing_ledger(match[1])).state()
+        return read_choice(match[1], choose(state, search_folder(match[1]), match[2]), device)
+    raise _not_a_model(source, folder)
+
+
+def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice:
+    """The checkpoint to promote: of the named trial, or of the search's best.
+
+    The best trial is the one with the lowest dev EER at the highest rung that any trial reached:
+    fewer epochs are not compared with more. Of a trial, the epoch with its lowest dev EER counts;
+    one whose checkpoint is gone is passed over.
+
+    Args:
+        state: of the search.
+        folder: the search's folder, to which checkpoints are relative.
+        trial: its name; None: the best.
+
+    Raises:
+        NotFound: no such trial.
+        NoUsableTrial: nothing to promote.
+    """
+    if trial is not None:
+        record = _named(state, trial)
+        report = _best_kept(record, folder)
+        if report is None:
+            raise NoUsableTrial(
+                f"trial {trial} ({record.state}{f', {record.reason}' if record.reason else ''}) "
+                "has no usable epoch with a checkpoint; `spksearch trials` shows which have"
+            )
+        return Choice(record, report, folder / report.checkpoint, rung=0)
+    for rung in sorted(state.rungs, reverse=True):
+        finite = [t for t in state.trials.values() if t.at(rung) < float("inf")]
+        for record in sorted(finite, key=lambda each: (each.at(rung), each.trial)):
+            report = _best_kept(record, folder)
+            if report is not None:
+                return Choice(record, report, folder / report.checkpoint, rung)
+    states = ", ".join(sorted({record.state for record in state.trials.values()})) or "none yet"
+    raise NoUsableTrial(
+        f"search {folder.name!r} has no trial with a dev EER and a checkpoint "
+        f"({len(state.trials)} trials: {states}); `spksearch status {folder.name}` shows why"
+    )
+
+
+def read_choice(search: str, choice: Choice, device: str) -> Model:
+    """The chosen checkpoint's encoder, its hash compared with the ledger's."""
+    trial, epoch = choice.trial.trial, choice.report.epoch
+    try:
+        model = read_checkpoint(choice.folder, device, choice.report.sha256)
+    except ValueError as error:
+        raise SpksearchError(str(error)) from error
+    source = f"{search}/{trial} (epoch {epoch})"
+    return Model(model.encoder, model.config, source, model.sha256, search, trial, epoch)
+
+
+def read_checkpoint(folder: Path, device: str, sha256: str | None = None) -> Model:
+    """The encoder of a checkpoint folder."""
+    from spkmodel import validate
+
+    encoder, config = validate.load_encoder(folder, sha256, device)
+    return Model(encoder, config, str(folder), hashlib.sha256(weights_of(encoder)).hexdigest())
+
+
+def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "") -> Model:
+    """The encoder of a promoted model's folder.
+
+    Raises:
+        UsageProblem: if a file is missing or is not what it should be.
+        SpksearchError: if the weights' hash is not `sha256`.
+    """
+    from pydantic import ValidationError
+    from safetensors import SafetensorError
+    from safetensors.torch import load as tensors_of
+
+    from spkmodel import encoders
+    from spkmodel.config import TrainConfig
+
+    raw = _bytes_of(folder / WEIGHTS, _LARGEST_WEIGHTS)
+    found = hashlib.sha256(raw).hexdigest()
+    if sha256 and found != sha256:
+        raise SpksearchError(
+            f"{source or folder}: the weights' SHA-256 is {found[:16]}..., recorded was "
+            f"{sha256[:16]}...: they were changed or damaged and are not used"
+        )
+    try:
+        document = json.loads(_bytes_of(folder / CONFIG, _LARGEST_CONFIG))
+        config = TrainConfig.model_validate(document)
+        encoder = encoders.build(config.encoder)
+        encoder.load_state_dict(tensors_of(raw))
+    except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
+        raise UsageProblem(f"{folder}: not a promoted model of ours: {error}") from error
+    origin = _origin(folder)
+    return Model(encoder.to(device).eval(), config, source or str(folder), found, *origin)
+
+
+def weights_of(encoder: "nn.Module") -> bytes:
+    """What `encoder.safetensors` holds: every tensor of the encoder, buffers included."""
+    from safetensors.torch import save
+
+    state = encoder.state_dict()
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+
+
+def _registered(source: str, device: str, tracking_uri: str | None) -> Model:
+    with registry.connected(tracking_uri) as client, registry.downloaded(client, source) as found:
+        model = read_promoted(found.folder, device, found.tags["sha256"], found.uri)
+    tags = found.tags
+    return Model(
+        model.encoder, model.config, found.uri, model.sha256,
+        tags.get("search", ""), tags.get("trial", ""), int(tags.get("epoch", "0")),
+    )  # fmt: skip
+
+
+def _origin(folder: Path) -> tuple[str, str, int]:
+    """Search, trial and epoch from a promoted folder's report; empty where there is none."""
+    report = folder / "report.json"
+    if not report.is_file():
+        return "", "", 0
+    try:
+        document = json.loads(_bytes_of(report, _LARGEST_CONFIG))
+        return str(document["search"]), str(document["trial"]), int(document["epoch"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageProblem(f"{report}: not the report of a promoted model: {error!r}") from error
+
+
+def _bytes_of(path: Path, most: int) -> bytes:
+    if not path.is_file():
+        raise UsageProblem(f"{path}: no such file; a promoted model has {WEIGHTS} and {CONFIG}")
+    size = path.stat().st_size
+    if size > most:
+        raise UsageProblem(f"{path}: {size} bytes are more than the {most} allowed")
+    return path.read_bytes()
+
+
+def _named(state: SearchState, trial: str) -> TrialRecord:
+    if trial in state.trials:
+        return state.trials[trial]
+    near = difflib.get_close_matches(trial, state.trials, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`spksearch trials` lists them"
+    raise NotFound(f"no trial {trial!r} among {len(state.trials)}; {hint}")
+
+
+def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
+    """The usable epoch with the lowest dev EER among those whose checkpoint is there."""
+    kept = [
+        report
+        for report in record.reports.values()
+        if report.objective < float("inf") and (folder / report.checkpoint).is_dir()
+    ]
+    return min(kept, key=lambda report: (report.objective, report.epoch), default=None)
+
+
+def _not_a_model(source: str, folder: Path) -> SpksearchError:
+    if folder.is_dir():
+        return UsageProblem(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
+    if folder.is_file():
+        return UsageProblem(f"{source}: a file of this kind cannot be read yet; {ACCEPTED}")
+    known = ", ".join(searches()) or "none yet"
+    return NotFound(f"no model {source!r}; {ACCEPTED}; searches here: {known}")

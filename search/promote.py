@@ -1,0 +1,215 @@
+"""The best checkpoint of a search, verified, judged once on the test pairs, and registered.
+
+The order keeps a promotion whole at any interruption: the folder appears in one step, then the
+look at the test pairs is recorded, then the version is registered; another call completes it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import evaluate, judgement, model_source, promotion, registry, tracking
+from search.errors import UsageProblem
+from search.figures import percent
+from search.home import existing_ledger, search_folder
+from search.ledger import Ledger
+from search.live import Display, Silent
+from search.redact import redact
+from search.registry import Registered
+from search.result_folder import read_report
+
+if TYPE_CHECKING:
+    from search.model_source import Choice
+
+
+@dataclass(frozen=True)
+class PromotionReport:
+    """A promoted model, where it lies and what it is worth."""
+
+    document: dict[str, Any]
+    """What `report.json` holds."""
+    folder: Path
+    registered: Registered
+    again: bool
+    """Whether it had been promoted before, and nothing was computed now."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        registered = self.registered
+        return {
+            **self.document,
+            "folder": str(self.folder),
+            "model_name": registered.name,
+            "model_version": registered.version,
+            "alias": registered.alias,
+            "uri": registered.uri,
+            "again": self.again,
+        }
+
+
+def promote(
+    name: str,
+    *,
+    trial: str | None = None,
+    model: str | None = None,
+    alias: str = "candidate",
+    tracking_uri: str | None = None,
+    display: Display | None = None,
+) -> PromotionReport:
+    """Verify, judge and register a trial's checkpoint; again, it changes nothing but the alias.
+
+    Args:
+        name: the search; it must not be running.
+        trial: one of its trials; by default the best, see `model_source.choose`.
+        model: the registered model's name; by default `spksearch-<space>`.
+        alias: which the version gets.
+        tracking_uri: of the registry; see `registry.connected`.
+        display: what long work tells.
+
+    Raises:
+        NotFound: no such search or trial.
+        NotFinished: the search still runs.
+        NoUsableTrial: nothing to promote.
+        SpksearchError: the checkpoint is not what the ledger says.
+        EnvironmentProblem: the tracking server is in the way; what was computed is kept.
+    """
+    path = existing_ledger(name)
+    display = display or Silent()
+    with evaluate.writing(path, "it can be promoted") as ledger:
+        search = ledger.state().search
+        choice = model_source.choose(ledger.state(), search_folder(name), trial)
+        registered_name = model or f"spksearch-{search['space']}"
+        folder = _promoted_folder(name, choice)
+        document = _earlier(folder, choice)
+        again = document is not None
+        if document is None:
+            document = promotion.judge(ledger, choice, folder, registered_name, display)
+        _record_look(ledger, document)
+        registered = _register(ledger, document, folder, registered_name, alias, tracking_uri)
+    return PromotionReport(document, folder, registered, again and not registered.created)
+
+
+def summary(report: PromotionReport) -> list[str]:
+    """The report for people."""
+    document, dev = report.document, report.document["dev"]
+    model = document["model"]
+    lines = [
+        f"{document['search']}/{document['trial']}, epoch {document['epoch']}: {model['encoder']}, "
+        f"{model['parameters']:,} parameters"
+        + (" (promoted before; nothing was computed again)" if report.again else ""),
+        f"dev ({dev['condition']}): EER {percent(dev['eer'])}, checkpoint verified",
+    ]
+    test = document["test"]
+    if test is None:
+        lines.append("the corpus has no test pairs: registered without figures")
+    else:
+        lines.append(judgement.counts(test["list"]))
+        for numbers in test["conditions"].values():
+            lines += judgement.lines_of(numbers)
+        lines += evaluate.looks_line(test["looks"])
+    registered = report.registered
+    return [
+        *lines,
+        f"registered as {registered.name} version {registered.version}: {registered.uri}",
+        f"folder: {report.folder}",
+    ]
+
+
+def _promoted_folder(name: str, choice: "Choice") -> Path:
+    return search_folder(name) / "promoted" / f"{choice.trial.trial}-{choice.report.epoch}"
+
+
+def _earlier(folder: Path, choice: "Choice") -> dict[str, Any] | None:
+    """The report of this very checkpoint, if it was judged before."""
+    document = read_report(folder)
+    if document is None:
+        return None
+    if document["model"]["checkpoint_sha256"] != choice.report.sha256:
+        raise UsageProblem(
+            f"{folder} holds a promotion of another checkpoint than the ledger names; move it away"
+        )
+    return document
+
+
+def _record_look(ledger: Ledger, document: dict[str, Any]) -> None:
+    """Append the `evaluated` event, unless an earlier call did."""
+    test, model = document["test"], document["model"]
+    if test is None:
+        return
+    pairs = test["list"]
+    if evaluate.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[1]:
+        return
+    numbers = list(test["conditions"].values())
+    ledger.append("evaluated", **evaluate.evaluated_event(model, pairs, numbers))
+
+
+# --- the registry ----------------------------------------------------------------------------
+
+
+def _register(
+    ledger: Ledger,
+    document: dict[str, Any],
+    folder: Path,
+    name: str,
+    alias: str,
+    tracking_uri: str | None,
+) -> Registered:
+    search = ledger.state().search
+    title = f"promoted {document['trial']}, epoch {document['epoch']}"
+    with registry.connected(tracking_uri, search["tracking_uri"]) as client:
+        registered = registry.register(
+            client,
+            folder,
+            name,
+            alias,
+            f"spksearch/{search['space']}",
+            title=title,
+            tags=_tags(document),
+            metrics=_metrics(document),
+        )
+        _record_promotion(ledger, document, folder, registered, client.tracking_uri)
+        tracking.catch_up(ledger.path, client.tracking_uri)
+    return registered
+
+
+def _record_promotion(
+    ledger: Ledger, document: dict[str, Any], folder: Path, registered: Registered, uri: str
+) -> None:
+    fields = {
+        "trial": document["trial"],
+        "checkpoint": {
+            "epoch": document["epoch"],
+            "sha256": document["model"]["checkpoint_sha256"],
+        },
+        "sha256": document["model"]["sha256"],
+        "folder": str(folder.relative_to(ledger.path.parent)),
+        "model": registered.name,
+        "version": registered.version,
+        "alias": registered.alias,
+        "tracking_uri": redact(uri),
+    }
+    earlier = [{key: event.get(key) for key in fields} for event in ledger.state().promotions]
+    if not earlier or earlier[-1] != json.loads(json.dumps(fields)):
+        ledger.append("promoted", **fields)
+
+
+def _tags(document: dict[str, Any]) -> dict[str, str]:
+    model = document["model"]
+    tags = {
+        "sha256": model["sha256"],
+        "checkpoint_sha256": model["checkpoint_sha256"],
+        "signature": model["signature"],
+        "search": document["search"],
+        "trial": document["trial"],
+        "epoch": str(document["epoch"]),
+        "dev_eer": f"{document['dev']['eer']:.6f}",
+    }
+    return tags | {key: f"{value:.6f}" for key, value in _metrics(document).items()}
+
+
+def _metrics(document: dict[str, Any]) -> dict[str, float]:
+    if document["test"] is None:
+        return {}
+    numbers = list(document["test"]["conditions"].values())
+    return dict(evaluate.evaluated_event(document["model"], {}, numbers)["metrics"])

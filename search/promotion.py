@@ -1,0 +1,224 @@
+"""A promoted model's folder: checkpoint verified, test pairs scored once, everything written."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import evaluate, judgement, model_card, model_source
+from search.errors import SpksearchError, UsageProblem
+from search.judgement import Judgement, PairList
+from search.ledger import Ledger
+from search.live import Display
+from search.result_folder import filled, write_json
+
+if TYPE_CHECKING:
+    from search.model_source import Choice, Model
+    from spkmodel.conditions import Condition
+    from spkmodel.store import Store
+
+CONDITIONS: "tuple[Condition, ...]" = ("clean", "mismatched")
+TOLERANCE = 1e-6
+"""Between recorded and recomputed dev EER on the same kind of device; elsewhere, two pairs."""
+
+
+def judge(
+    ledger: Ledger, choice: "Choice", folder: Path, registered_name: str, display: Display
+) -> dict[str, Any]:
+    """Verify a checkpoint, score the test pairs in every condition, write the folder.
+
+    Returns what `report.json` holds.
+
+    Raises:
+        SpksearchError: if the checkpoint is not what the ledger says.
+        UsageProblem: if the corpus is not there, or not as it was.
+    """
+    from spkmodel.store import Store
+
+    began = time.monotonic()
+    search = ledger.state().search
+    device = evaluate.default_device()
+    model = model_source.read_choice(ledger.search, choice, device)
+    store = Store.open(Path(search["store"]))
+    dev = _verified_dev(model, choice, search, store, device, display)
+    tested = _test_pairs(search, store)
+    judged = [] if tested is None else _judge_test(model, tested, search, store, device, display)
+    facts = model.facts() | {"checkpoint_sha256": choice.report.sha256}
+    document = {
+        "kind": "promotion",
+        "search": ledger.search,
+        "space": search["space"],
+        "trial": model.trial,
+        "epoch": model.epoch,
+        "rung": choice.rung,
+        "registered_name": registered_name,
+        "model": facts,
+        "corpus_sha256": search["corpus_sha256"],
+        "dev": dev,
+        "test": _test(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
+        "utterance_seconds": _lengths(store, tested),
+        "seconds": round(time.monotonic() - began, 2),
+        **evaluate.surrounding_facts(device),
+    }
+    _write(folder, model, document, judged, tested)
+    return document
+
+
+def _write(
+    folder: Path,
+    model: "Model",
+    document: dict[str, Any],
+    judged: list[Judgement],
+    tested: PairList | None,
+) -> None:
+    config = model.config.model_dump(mode="json")
+    with filled(folder) as beside:
+        (beside / model_source.WEIGHTS).write_bytes(model_source.weights_of(model.encoder))
+        write_json(beside / model_source.CONFIG, config)
+        write_json(beside / "threshold.json", _threshold(document))
+        write_json(beside / "report.json", document)
+        (beside / "MODEL_CARD.md").write_text(model_card.write(document, config), encoding="utf-8")
+        if tested is not None:
+            for each in judged:
+                suffix = "" if each.condition == "clean" else f"_{each.condition}"
+                judgement.write_scores(beside / f"scores{suffix}.txt", tested.pairs, each.scores)
+            title = f"{document['search']}/{document['trial']}, {document['epoch']} epochs"
+            judgement.write_pictures(beside, judged, title, document["test"]["list"])
+
+
+def _threshold(document: dict[str, Any]) -> dict[str, Any]:
+    """The threshold to use, chosen on the dev pairs, and where the test pairs would have put it."""
+    dev, test = document["dev"], document["test"]
+    return {
+        "threshold": dev["threshold"],
+        "score": judgement.SCORING,
+        "chosen_on": {"list": dev["list"], "condition": dev["condition"], "rule": "EER"},
+        "at_test_eer": {}
+        if test is None
+        else {name: each["threshold"] for name, each in test["conditions"].items()},
+    }
+
+
+# --- dev: is it what the ledger says? --------------------------------------------------------
+
+
+def _verified_dev(
+    model: "Model",
+    choice: "Choice",
+    search: dict[str, Any],
+    store: "Store",
+    device: str,
+    display: Display,
+) -> dict[str, Any]:
+    """Figures on the dev pairs, equal to those that the trial reported.
+
+    Raises:
+        SpksearchError: if they are not.
+    """
+    from spkmodel import validate
+    from spkmodel.store import Store
+
+    pairs = judgement.pair_list("dev pairs", store.dev_pairs, store)
+    with display.task("verifying on the dev pairs", "utterances") as progress:
+        verdict = validate.evaluate_encoder(
+            model.encoder, Store.open(Path(search["dev_store"])), pairs.pairs, device,
+            judgement.REPLICATES, progress,
+        )  # fmt: skip
+    recorded = choice.report.metrics["dev_eer"]
+    facts = pairs.facts(store)
+    allowed = TOLERANCE
+    if not _same_kind_of_device(search, device):
+        allowed = max(allowed, 2 / min(facts["targets"], facts["non_targets"]))
+    if abs(verdict.eer - recorded) > allowed:
+        raise SpksearchError(
+            f"{choice.folder}: on the dev pairs this checkpoint has an EER of {verdict.eer:.6f}, "
+            f"but the ledger says {recorded:.6f} (they may differ by {allowed:.1g} on this "
+            "device): the corpus's store or the code has changed since; it is not promoted"
+        )
+    return {
+        "list": facts,
+        "condition": search["dev_condition"],
+        "recorded_eer": recorded,
+        **judgement.figures_of(verdict),
+    }
+
+
+def _same_kind_of_device(search: dict[str, Any], device: str) -> bool:
+    """Whether the trials ran on what we have; unknown where they took what the cluster had."""
+    gpus = search["gpus_per_trial"]
+    return gpus is not None and (gpus > 0) == (device == "cuda")
+
+
+# --- test: once ------------------------------------------------------------------------------
+
+
+def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
+    """The corpus's test pairs, which no store and no ledger has; None if it has none.
+
+    Raises:
+        UsageProblem: if the corpus is gone or is another one now.
+    """
+    from spkmodel.corpus import open_corpus
+
+    folder = Path(search["corpus"])
+    if not folder.is_dir():
+        raise UsageProblem(
+            f"{folder}: the corpus of this search is not there; its test pairs are needed"
+        )
+    corpus = open_corpus(folder, search["seed"], allow_overlap=True)
+    if not corpus.test_pairs:
+        return None
+    known = set(store.of_split("test"))
+    for pair in corpus.test_pairs:
+        if not {pair.enrolment, pair.test} <= known:
+            raise UsageProblem(
+                f"{folder}: {pair.enrolment} or {pair.test} of the test pairs was not there when "
+                "the search began; promote with the corpus as it was"
+            )
+    name = corpus.test_list.name if corpus.test_list else "test pairs"
+    return judgement.pair_list(name, corpus.test_pairs, store)
+
+
+def _judge_test(
+    model: "Model",
+    tested: PairList,
+    search: dict[str, Any],
+    store: "Store",
+    device: str,
+    display: Display,
+) -> list[Judgement]:
+    noise, rooms = (Path(search[kind]) if search[kind] else None for kind in ("noise", "rooms"))
+    return [
+        judgement.judge(model.encoder, store, tested, each, noise, rooms, device, display)
+        for each in CONDITIONS
+    ]
+
+
+def _test(
+    ledger: Ledger,
+    tested: PairList | None,
+    judged: list[Judgement],
+    store: "Store",
+    sha256: str,
+    threshold: float,
+) -> dict[str, Any] | None:
+    from spkmodel import metrics
+
+    if tested is None:
+        return None
+    conditions = {}
+    for each in judged:
+        miss, false_alarm = metrics.rates_at(each.scores, each.targets, threshold)
+        rates = {"threshold": threshold, "miss": miss, "false_alarm": false_alarm}
+        conditions[each.condition] = each.numbers | {"at_dev_threshold": rates}
+    looks, _ = evaluate.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
+    return {"list": tested.facts(store), "looks": looks, "conditions": conditions}
+
+
+def _lengths(store: "Store", tested: PairList | None) -> dict[str, float]:
+    """Shortest, median and longest utterance that it was judged on."""
+    import numpy as np
+
+    utterances = store.of_split("dev") if tested is None else tested.utterances
+    seconds = [store.seconds(utterance) for utterance in utterances]
+    low, median, high = (float(np.quantile(seconds, q)) for q in (0, 0.5, 1))
+    return {"low": low, "median": median, "high": high}
