@@ -197,6 +197,7 @@ def weights_of(encoder: "nn.Module") -> bytes:
 
 
 def _registered(source: str, device: str, tracking_uri: str | None) -> Model:
+    registry.parsed(source)  # before a server is started for it
     with registry.connected(tracking_uri) as client, registry.downloaded(client, source) as found:
         model = read_promoted(found.folder, device, found.tags["sha256"], found.uri)
     tags = found.tags

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search import mlflow_server
 from search.errors import EnvironmentProblem, NotFound, UsageProblem
@@ -137,10 +137,7 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
     """
     import mlflow
 
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise UsageProblem(f"{uri}: write models:/NAME@ALIAS or models:/NAME/VERSION")
-    found = _version(client, *match.groups())
+    found = _version(client, *parsed(uri))
     if "sha256" not in found.tags:
         raise UsageProblem(
             f"{uri}: version {found.version} has no sha256 tag, so it was not made by `spksearch "
@@ -150,6 +147,18 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
         exact = f"models:/{found.name}/{found.version}"
         mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=folder)
         yield Downloaded(Path(folder) / "artifacts", exact, dict(found.tags))
+
+
+def parsed(uri: str) -> tuple[str, str | None, str | None]:
+    """Name, alias and version, one of the two None, of an address in the registry.
+
+    Raises:
+        UsageProblem: if it is none.
+    """
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise UsageProblem(f"{uri}: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    return match[1], match[2], match[3]
 
 
 def _version(
@@ -247,6 +256,17 @@ def _open_run(client: "MlflowClient", experiment: str, title: str, tags: Mapping
 
 def _log_model(folder: Path) -> "ModelInfo":
     import mlflow
+
+    with warnings.catch_warnings():
+        # It asks for an example to check the signature by; a test of ours does that.
+        warnings.filterwarnings("ignore", message=".*input example")
+        return mlflow.pyfunc.log_model(
+            name="encoder", model_type="speaker-encoder", **model_parts(folder)
+        )
+
+
+def model_parts(folder: Path) -> dict[str, Any]:
+    """What MLflow is to keep of a promoted folder: code, files, signature, requirements."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -260,21 +280,16 @@ def _log_model(folder: Path) -> "ModelInfo":
         "report": "report.json",
         "card": "MODEL_CARD.md",
     }
-    with warnings.catch_warnings():
-        # It asks for an example to check the signature by; a test of ours does that.
-        warnings.filterwarnings("ignore", message=".*input example")
-        return mlflow.pyfunc.log_model(
-            name="encoder",
-            python_model=str(_CODE),
-            artifacts={key: str(folder / name) for key, name in files.items()},
-            code_paths=[str(_MODELS)],
-            signature=ModelSignature(
-                Schema([TensorSpec(single, (-1, -1))]),
-                Schema([TensorSpec(single, (-1, int(report["model"]["embedding_dim"])))]),
-            ),
-            pip_requirements=[f"{name}=={_public(name)}" for name in REQUIREMENTS],
-            model_type="speaker-encoder",
-        )
+    return {
+        "python_model": str(_CODE),
+        "artifacts": {key: str(folder / name) for key, name in files.items()},
+        "code_paths": [str(_MODELS)],
+        "signature": ModelSignature(
+            Schema([TensorSpec(single, (-1, -1))]),
+            Schema([TensorSpec(single, (-1, int(report["model"]["embedding_dim"])))]),
+        ),
+        "pip_requirements": [f"{name}=={_public(name)}" for name in REQUIREMENTS],
+    }
 
 
 def _public(distribution: str) -> str:
