@@ -1,0 +1,1 @@
+"""Every published number has its script here: `python -m bench.NAME`."""

@@ -1,0 +1,20 @@
+"""The quick figures, one after the other: `python -m bench`; the long ones say so below.
+
+python -m bench.speech    hours of CPU: the searches on real speech that the README reports
+python -m bench.outage    minutes: a search through a minute without its MLflow server
+"""
+
+import runpy
+
+QUICK = ("bench.sampler", "bench.training")
+
+
+def main() -> None:
+    for name in QUICK:
+        print(f"== {name}")
+        runpy.run_module(name, run_name="__main__")
+    print(__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from spkmodel import checkpoint
+from spkmodel.config import TDNN, AdamW, Batches, TrainConfig
+from spkmodel.trainable import Segment, SegmentTrainable, segment_config
+from spkmodel.validate import evaluate_encoder, load_encoder
+
+CONFIG = TrainConfig(
+    encoder=TDNN(channels=16, dilations=(2,), embedding_dim=16),
+    batches=Batches(speakers=6, utterances=2, crop_seconds=0.5),
+)
+
+
+@pytest.fixture
+def segment(buzz_store, tmp_path):
+    return Segment(
+        trial="t0001",
+        attempt=1,
+        config=CONFIG.model_dump(mode="json"),
+        to_epoch=2,
+        resume="",
+        resume_sha256="",
+        folder=str(tmp_path / "t0001"),
+        store=str(buzz_store.folder),
+        dev_store=str(buzz_store.folder),
+        noise="",
+        rooms="",
+        threads=1,
+        device="cpu",
+    )
+
+
+def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, buzz_store):
+    actor = SegmentTrainable(segment_config(segment))
+    one, two = actor.step(), actor.step()
+    assert [one["epoch"], two["epoch"]] == [1, 2]
+    assert [one["end"], two["end"]] == [False, True]
+    assert "done" not in two
+    encoder, config = load_encoder(Path(two["checkpoint"]), two["sha256"])
+    assert config == CONFIG
+    verdict = evaluate_encoder(encoder, buzz_store, buzz_store.dev_pairs)
+    assert verdict.eer == pytest.approx(two["metrics"]["dev_eer"], abs=1e-9)
+    assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two["metrics"])
+    assert all(math.isfinite(value) for value in two["metrics"].values())
+
+
+def test_a_reused_actor_trains_what_a_new_one_would(segment, tmp_path):
+    reused = SegmentTrainable(segment_config(segment))
+    reused.step()
+    other = replace(segment, folder=str(tmp_path / "other"), attempt=2)
+    assert reused.reset_config(segment_config(other))
+    again = reused.step()
+    fresh = SegmentTrainable(segment_config(replace(other, folder=str(tmp_path / "fresh")))).step()
+    assert again["metrics"]["train_loss"] == fresh["metrics"]["train_loss"]
+    assert again["sha256"] == fresh["sha256"]
+    assert again["attempt"] == 2
+
+
+def test_a_segment_goes_on_from_the_checkpoint_it_is_given(segment, tmp_path):
+    straight = SegmentTrainable(segment_config(segment))
+    first, second = straight.step(), straight.step()
+    later = replace(
+        segment,
+        resume=first["checkpoint"],
+        resume_sha256=first["sha256"],
+        folder=str(tmp_path / "later"),
+    )
+    resumed = SegmentTrainable(segment_config(later)).step()
+    assert resumed["epoch"] == 2
+    assert resumed["sha256"] == second["sha256"]
+
+
+def test_a_training_that_diverges_is_a_failure_with_its_reason_and_never_an_eer(segment):
+    wild = CONFIG.model_copy(
+        update={"optimiser": AdamW(learning_rate=1.0, weight_decay=0), "gradient_clip": 1e30}
+    )
+    actor = SegmentTrainable(segment_config(replace(segment, config=wild.model_dump(mode="json"))))
+    actor._prepared()
+    with torch.no_grad():
+        next(actor._training.encoder.parameters()).fill_(float("inf"))
+    result = actor.step()
+    assert result["failure"].startswith(("diverged", "collapsed"))
+    assert result["end"]
+    assert result["metrics"] == {}
+    assert result["checkpoint"] == ""
+    assert result["failure"] in (actor._log_path).read_text()
+
+
+def test_what_breaks_is_written_to_the_log_and_raised(segment):
+    broken = replace(segment, resume="/nowhere/at/all", resume_sha256="0")
+    actor = SegmentTrainable(segment_config(broken))
+    with pytest.raises(checkpoint.CheckpointError, match="nowhere"):
+        actor.step()
+    assert "CheckpointError" in actor._log_path.read_text()
