@@ -62,6 +62,10 @@ def launch(
     max_epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of one trial.")
     ] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials trained to the last epoch at least [default: 1]."),
+    ] = None,
     concurrent: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Trials at once.")
     ] = None,
@@ -114,6 +118,7 @@ def launch(
         trials=trials,
         hours=hours,
         max_epochs=max_epochs,
+        finalists=finalists,
         concurrent=concurrent,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,

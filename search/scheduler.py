@@ -29,12 +29,16 @@ class Rule:
     """How many to try in all; None: as many as the hours allow."""
     hours: float | None = None
     """Wall time of all sessions together."""
+    finalists: int = 1
+    """How many trials at least are trained to the last rung, once all others have settled."""
 
     def __post_init__(self) -> None:
         if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
             raise ValueError(f"rungs must be rising epochs from 1 on, got {self.rungs}")
         if self.eta < 2:
             raise ValueError(f"eta must be at least 2, got {self.eta}")
+        if self.finalists < 1:
+            raise ValueError(f"finalists must be at least 1, got {self.finalists}")
         if self.trials is None and self.hours is None:
             raise ValueError("a search needs a budget: trials, hours or both")
 
@@ -47,6 +51,7 @@ class Rule:
             kind=search["rule"],
             trials=search["trials"],
             hours=search["hours"],
+            finalists=search.get("finalists", 1),
         )
 
 
@@ -192,6 +197,8 @@ def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[Tria
     # few trials would leave its last rungs empty.
     rounds_up = settled or rule.kind == "stopping"
     places = math.ceil(len(results) / rule.eta) if rounds_up else len(results) // rule.eta
+    if settled and rung == rule.rungs[-2]:
+        places = max(places, rule.finalists)
     ranked = [state.trials[name] for _, name in results]
     # A trial killed or failed after this rung had its turn; one that ended here frees its place.
     return [t for t in ranked if t.state not in ("killed", "failed") or t.epoch > rung][:places]

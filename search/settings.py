@@ -24,6 +24,7 @@ class LaunchRequest:
     trials: int | None = None
     hours: float | None = None
     max_epochs: int | None = None
+    finalists: int | None = None
     concurrent: int | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
@@ -61,6 +62,8 @@ class Settings:
     trials: int
     hours: float | None
     max_epochs: int
+    finalists: int
+    """How many trials at least are trained to the last rung."""
     concurrent: int | None
     """None: as many as the cluster has room for."""
     cpus_per_trial: float
@@ -85,7 +88,15 @@ _IDENTITY = {
 }
 """What makes a search the search it is; what else differs extends it."""
 
-_EXTENSIBLE = ("trials", "hours", "max_epochs", "concurrent", "cpus_per_trial", "gpus_per_trial")
+_EXTENSIBLE = (
+    "trials",
+    "hours",
+    "max_epochs",
+    "finalists",
+    "concurrent",
+    "cpus_per_trial",
+    "gpus_per_trial",
+)
 
 
 def from_ledger(event: dict[str, Any]) -> Settings:
@@ -156,6 +167,7 @@ def decide(
         trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
         hours=_first(request.hours, before and before.hours, None),
         max_epochs=max_epochs,
+        finalists=_first(request.finalists, before and before.finalists, 1),
         concurrent=_first(request.concurrent, before and before.concurrent, None),
         cpus_per_trial=_first(request.cpus_per_trial, before and before.cpus_per_trial, 1.0),
         gpus_per_trial=_first(request.gpus_per_trial, before and before.gpus_per_trial, None),
@@ -186,7 +198,7 @@ def _first(*choices: Any) -> Any:
 
 
 def _check_ranges(settings: Settings) -> None:
-    least = {"trials": 1, "max_epochs": 1, "concurrent": 1}
+    least = {"trials": 1, "max_epochs": 1, "finalists": 1, "concurrent": 1}
     for name, smallest in least.items():
         value = getattr(settings, name)
         if value is not None and value < smallest:

@@ -167,7 +167,6 @@ def _words(error: Exception) -> str:
 
 def check_seed(space: Space, one: TrainConfig, other: TrainConfig) -> None:
     """Refuse two configs of one space with different seeds."""
-    """Refuse two configs of one space with different seeds."""
     if one.seed != other.seed:
         raise UsageProblem(
             f"space {space.name!r} sets config.seed to {one.seed} and to {other.seed}; the seed is "
