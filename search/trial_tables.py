@@ -10,7 +10,16 @@ from rich.table import Table
 from search.documents import differences, flat
 from search.errors import UsageProblem
 from search.state import Report, SearchState, TrialRecord
-from search.tables import best_of, best_text, duration, interval, percent, trial_state, value
+from search.tables import (
+    axes_text,
+    best_of,
+    best_text,
+    duration,
+    interval,
+    percent,
+    trial_state,
+    value,
+)
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer")
 _CURVE_ROWS = 24
@@ -113,12 +122,13 @@ def _head(name: str, trial: TrialRecord, status: str) -> Table:
     why = f": {trial.reason}" if trial.reason else ""
     table.add_row("trial", f"{name}/{trial.trial}")
     table.add_row("state", f"{trial_state(trial, status)}{why}")
-    table.add_row("rung", f"{trial.rung or 'none'}, {trial.epoch} epochs trained")
+    table.add_row("rung", f"{trial.rung or 'none'}; epochs trained: {trial.epoch}")
     best = trial.best()
     if best is not None:
         span = _interval(best)
         span = f" ({span})" if span else ""
         table.add_row("best", f"dev EER {percent(best.objective)}{span} at epoch {best.epoch}")
+    table.add_row("axes", axes_text(trial.axes))
     table.add_row("origin", f"{trial.origin}, signature {trial.signature}")
     return table
 
