@@ -7,15 +7,17 @@ nothing has to be restored and nothing can disagree with the ledger.
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from search.errors import UsageProblem
 from search.scheduler import Rule
-from search.state import OBJECTIVE, SearchState, TrialRecord
+from search.state import SearchState, TrialRecord
 from search.walk import Space
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
@@ -124,13 +126,16 @@ def _tell(trial: TrialRecord, rung: int, rule: Rule) -> "FrozenTrial":
         told = {"state": TrialState.FAIL}
     return optuna.trial.create_trial(
         params=trial.axes,
-        distributions={
-            name: optuna.distributions.json_to_distribution(text)
-            for name, text in trial.distributions.items()
-        },
-        user_attrs={"trial": trial.trial, "metric": OBJECTIVE},
+        distributions={name: _distribution(text) for name, text in trial.distributions.items()},
         **told,
     )
+
+
+@lru_cache(maxsize=1000)
+def _distribution(text: str) -> "BaseDistribution":
+    import optuna
+
+    return optuna.distributions.json_to_distribution(text)
 
 
 def _is_verdict_on_config(trial: TrialRecord) -> bool:

@@ -1,0 +1,87 @@
+"""Ledgers told as stories, without disk or cluster."""
+
+from datetime import UTC, datetime, timedelta
+
+from search.scheduler import Rule, ends
+from search.state import SearchState
+from spkmodel.config import AdamW, TrainConfig
+
+
+class Story:
+    """Events and the state that they add up to, a second apart."""
+
+    def __init__(self, rungs=(1, 3, 9), eta=3, rule="promotion", trials=24, hours=None):
+        self.events = []
+        self.state = SearchState()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.record(
+            "search", rungs=list(rungs), eta=eta, rule=rule, trials=trials, hours=hours, seed=0
+        )
+        self.record("driver", host="here", pid=1, started="0-1")
+
+    @property
+    def rule(self):
+        return Rule.of(self.state.search)
+
+    def record(self, event, **fields):
+        self.now += timedelta(seconds=1)
+        line = {"event": event, "time": self.now.isoformat(), "search": "story", **fields}
+        self.events.append(line)
+        self.state.apply(line)
+
+    def trial(self, axes=None, distributions=None, config=None):
+        name = f"t{len(self.state.trials) + 1:04d}"
+        config = config or TrainConfig(
+            optimiser=AdamW(learning_rate=1e-3 * (1 + len(self.state.trials)))
+        )
+        self.record(
+            "trial",
+            trial=name,
+            config=config.model_dump(mode="json"),
+            signature=config.signature,
+            origin="sampler",
+            axes=axes or {},
+            distributions=distributions or {},
+        )
+        return name
+
+    def segment(self, trial, to_rung):
+        record = self.state.trials[trial]
+        self.record(
+            "segment",
+            trial=trial,
+            attempt=record.attempt + 1,
+            from_epoch=record.epoch,
+            to_rung=to_rung,
+        )
+
+    def report(self, trial, epoch, dev_eer, attempt=None):
+        self.record(
+            "report",
+            trial=trial,
+            attempt=attempt or self.state.trials[trial].attempt,
+            epoch=epoch,
+            metrics={"dev_eer": dev_eer},
+            seconds=1.0,
+            checkpoint=f"trials/{trial}/e{epoch}",
+            sha256="0" * 64,
+        )
+
+    def crash(self, trial, reason="worker died", counts=True):
+        attempt = self.state.trials[trial].attempt
+        self.record("crash", trial=trial, attempt=attempt, reason=reason, counts=counts)
+
+    def end(self, trial, state, reason="", by="rule"):
+        rung = self.state.trials[trial].rung
+        self.record("end", trial=trial, state=state, reason=reason, by=by, rung=rung)
+
+    def train(self, trial, to_rung, dev_eer):
+        """A whole segment that ends with this dev EER, and the ends that it brings about."""
+        self.segment(trial, to_rung)
+        for epoch in range(self.state.trials[trial].epoch + 1, to_rung + 1):
+            self.report(trial, epoch, dev_eer)
+        self.settle()
+
+    def settle(self):
+        for end in ends(self.state, self.rule):
+            self.end(end.trial, end.state, end.reason, end.by)

@@ -1,0 +1,216 @@
+import copy
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from search.errors import EnvironmentProblem
+from search.ledger import Ledger, LedgerDamaged
+from search.lock import DriverInfo, driver_of, process_start
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "trip" / "ledger.jsonl"
+
+
+def _numbers(path):
+    return [event["number"] for event in Ledger.open(path).events()]
+
+
+def test_an_event_comes_back_with_its_time_and_its_search(path):
+    with Ledger.open(path, write=True) as ledger:
+        written = ledger.append("note", text="é", nested={"a": [1, None]})
+    assert list(Ledger.open(path).events()) == [written]
+    assert written["event"] == "note"
+    assert written["search"] == "trip"
+    assert written["time"].endswith("+00:00")
+    assert len(written["time"]) == len("2026-11-22T10:00:00.123456+00:00")
+
+
+def test_a_number_that_json_lacks_is_refused_and_nothing_is_written(path):
+    with Ledger.open(path, write=True) as ledger:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            ledger.append("report", metrics={"dev_eer": float("nan")})
+        assert path.read_bytes() == b""
+
+
+def test_a_torn_last_line_is_invisible_and_cut_off_before_the_next_event(path):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+    with path.open("ab") as file:
+        file.write(b'{"event": "note", "num')
+    assert _numbers(path) == [1]
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=2)
+    assert _numbers(path) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{half\n", b"[1]\n", b'{"event": "x"}\n', b"\0\0\n", b"\xff\n"]
+)
+def test_any_other_damage_is_an_error_with_its_line(path, damage):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+    with path.open("ab") as file:
+        file.write(damage)
+        file.write(b'{"event": "note", "time": "", "search": ""}\n')
+    with pytest.raises(LedgerDamaged, match=r"ledger\.jsonl:2: not a ledger event"):
+        list(Ledger.open(path).events())
+
+
+def test_a_reader_that_goes_on_from_its_offset_sees_each_event_once(path):
+    with Ledger.open(path, write=True) as ledger:
+        reader = Ledger.open(path)
+        ledger.append("note", number=1)
+        first, offset = reader.events_from(0)
+        assert reader.events_from(offset) == ([], offset)
+        ledger.append("note", number=2)
+        second, _ = reader.events_from(offset)
+    assert [event["number"] for event in first + second] == [1, 2]
+
+
+def test_events_of_many_threads_stay_whole_while_they_are_read(path):
+    with Ledger.open(path, write=True) as ledger:
+
+        def write(writer):
+            for number in range(20):
+                ledger.append("note", number=[writer, number], text="x" * 5000)
+
+        threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            _numbers(path)
+        for thread in threads:
+            thread.join()
+    numbers = _numbers(path)
+    assert len(numbers) == 80
+    assert all([n for w, n in numbers if w == writer] == list(range(20)) for writer in range(4))
+
+
+def test_there_is_one_driver_and_the_second_learns_which(path):
+    with (
+        Ledger.open(path, write=True),
+        pytest.raises(
+            EnvironmentProblem, match=rf"process {os.getpid()} on {socket.gethostname()}"
+        ),
+    ):
+        Ledger.open(path, write=True)
+    with Ledger.open(path, write=True):
+        pass
+    assert driver_of(path.parent) is None
+
+
+def test_of_many_that_open_at_once_one_drives(path):
+    gate = threading.Barrier(8)
+    held, refused = [], []
+
+    def race():
+        gate.wait()
+        try:
+            held.append(Ledger.open(path, write=True))
+        except EnvironmentProblem as problem:
+            refused.append(problem)
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(held), len(refused)) == (1, 7)
+    held[0].close()
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from search.ledger import Ledger
+ledger = Ledger.open(Path(sys.argv[1]), write=True)
+sys.stdout.write("held\\n"); sys.stdout.flush()
+time.sleep(60)
+"""
+
+
+def test_a_dead_owner_on_this_host_is_taken_over_at_once(path):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout.readline() == "held\n"
+    with pytest.raises(EnvironmentProblem, match=f"process {owner.pid} "):
+        Ledger.open(path, write=True)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    assert driver_of(path.parent).pid == owner.pid
+    with Ledger.open(path, write=True):
+        assert driver_of(path.parent).pid == os.getpid()
+
+
+def _leave_owner(path, **fields):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "driver.json").write_text(json.dumps(fields))
+
+
+def test_an_owner_whose_pid_was_given_to_another_process_is_dead(path):
+    _leave_owner(path, host=socket.gethostname(), pid=os.getppid(), started="0-1", lease_until=9e12)
+    Ledger.open(path, write=True).close()
+
+
+def test_another_host_is_taken_over_only_after_its_lease(path):
+    _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() + 60)
+    with pytest.raises(EnvironmentProblem, match="process 1 on elsewhere"):
+        Ledger.open(path, write=True)
+    _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() - 1)
+    Ledger.open(path, write=True).close()
+
+
+def test_a_driver_that_lost_its_lease_to_another_host_may_not_append(path, monkeypatch):
+    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() + 60)
+        with pytest.raises(EnvironmentProblem, match="elsewhere"):
+            ledger.append("note", number=2)
+    assert _numbers(path) == [1]
+    assert driver_of(path.parent).host == "elsewhere"
+
+
+def test_a_process_is_told_apart_from_one_that_is_gone():
+    assert process_start(os.getpid()) == process_start(os.getpid())
+    assert process_start(2**22 + 1) is None
+    assert not DriverInfo(socket.gethostname(), 2**22 + 1, "0-1", 9e12).is_alive()
+
+
+def test_a_copy_can_read_but_never_write(path):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        for other in (copy.deepcopy(ledger), pickle.loads(pickle.dumps(ledger))):
+            assert [event["number"] for event in other.events()] == [1]
+            with pytest.raises(AssertionError, match="reading"):
+                other.append("note", number=2)
+
+
+def test_a_full_disk_leaves_a_whole_ledger_and_a_message(path, monkeypatch):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        real = os.write
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda descriptor, line: real(descriptor, line[:9]))
+            with pytest.raises(EnvironmentProblem, match="no space left"):
+                ledger.append("note", number=2)
+        ledger.append("note", number=3)
+    assert _numbers(path) == [1, 3]
+    assert path.read_bytes().endswith(b"\n")
+
+
+def test_a_folder_that_cannot_be_made_is_a_problem_of_the_environment(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentProblem, match="SPKSEARCH_HOME"):
+        Ledger.open(tmp_path / "file" / "trip" / "ledger.jsonl", write=True)

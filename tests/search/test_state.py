@@ -1,0 +1,118 @@
+import math
+from datetime import timedelta
+
+from story import Story
+
+from search.state import SearchState
+
+
+def test_a_state_told_at_once_equals_one_told_event_by_event():
+    tale = Story()
+    tale.train(tale.trial(), 1, 0.3)
+    tale.train("t0001", 3, 0.2)
+    assert SearchState.from_events(tale.events) == tale.state
+
+
+def test_a_trial_runs_in_its_segment_and_rests_at_its_rung():
+    tale = Story()
+    trial = tale.state.trials[tale.trial()]
+    assert (trial.state, trial.epoch, trial.rung, trial.last) == ("paused", 0, 0, None)
+    tale.segment("t0001", 3)
+    tale.report("t0001", 1, 0.4)
+    tale.report("t0001", 2, 0.3)
+    assert (trial.state, trial.epoch, trial.rung, trial.target) == ("running", 2, 1, 3)
+    tale.report("t0001", 3, 0.35)
+    assert (trial.state, trial.epoch, trial.rung) == ("paused", 3, 3)
+    assert (trial.best().epoch, trial.last.epoch) == (2, 3)
+
+
+def test_late_words_of_an_older_attempt_are_refused_and_counted():
+    tale = Story()
+    tale.segment(tale.trial(), 3)
+    tale.crash("t0001")
+    tale.report("t0001", 1, 0.4)
+    tale.segment("t0001", 3)
+    tale.report("t0001", 1, 0.9, attempt=1)
+    tale.report("t0001", 1, 0.3)
+    trial = tale.state.trials["t0001"]
+    assert (trial.attempt, trial.at(1), tale.state.refused) == (2, 0.3, 2)
+    tale.record("crash", trial="t0001", attempt=1, reason="late", counts=True)
+    assert (trial.state, trial.crashes) == ("running", 1)
+
+
+def test_an_epoch_counts_once():
+    tale = Story()
+    tale.segment(tale.trial(), 3)
+    tale.report("t0001", 1, 0.4)
+    tale.report("t0001", 1, 0.1)
+    assert tale.state.trials["t0001"].at(1) == 0.4
+    assert tale.state.repeated == 1
+
+
+def test_an_attempt_that_a_dead_driver_took_along_is_no_crash_of_the_trial():
+    tale = Story()
+    tale.segment(tale.trial(), 1)
+    tale.crash("t0001", "its driver died", counts=False)
+    trial = tale.state.trials["t0001"]
+    assert (trial.state, trial.crashes, trial.reason) == ("paused", 0, "its driver died")
+
+
+def test_a_segment_after_an_end_revives_the_trial():
+    tale = Story()
+    tale.train(tale.trial(), 1, 0.3)
+    tale.end("t0001", "stopped", "the search is over", "budget")
+    assert tale.state.trials["t0001"].state == "stopped"
+    tale.segment("t0001", 3)
+    trial = tale.state.trials["t0001"]
+    assert (trial.state, trial.reason, trial.ended_by, trial.epoch) == ("running", "", "", 1)
+
+
+def test_no_result_that_is_not_a_number_is_ever_the_best():
+    tale = Story()
+    tale.segment(tale.trial(), 9)
+    for epoch, value in enumerate([math.nan, math.inf, 0.5, 0.5], start=1):
+        tale.report("t0001", epoch, value)
+    trial = tale.state.trials["t0001"]
+    assert trial.best().epoch == 3
+    assert (trial.at(1), trial.at(2), trial.at(7)) == (math.inf,) * 3
+
+
+def test_the_last_search_event_wins_and_moves_the_rungs():
+    tale = Story(rungs=(1, 3, 10))
+    tale.train(tale.trial(), 3, 0.3)
+    tale.train("t0001", 10, 0.3)
+    assert tale.state.trials["t0001"].rung == 10
+    tale.record("search", rungs=[1, 3, 9, 27], trials=30)
+    assert tale.state.trials["t0001"].rung == 9
+    assert (tale.state.search["trials"], tale.state.search["eta"]) == (30, 3)
+
+
+def test_hours_are_those_of_drivers_and_not_of_the_nights_between():
+    tale = Story()
+    tale.now += timedelta(hours=1)
+    tale.record("finish", reason="", totals={})
+    tale.now += timedelta(hours=10)
+    assert round(tale.state.spent_hours(tale.now), 2) == 1.0
+    tale.record("promoted", trial="t0001")
+    tale.record("driver", host="here", pid=2, started="0-2")
+    tale.now += timedelta(hours=2)
+    assert round(tale.state.spent_hours(tale.now), 2) == 3.0
+    assert round(tale.state.spent_hours(), 2) == 1.0
+
+
+def test_a_new_driver_forgets_that_the_last_one_was_stopped():
+    tale = Story()
+    tale.record("stop", trial=None, now=True, by="user")
+    assert tale.state.search_stop == "now"
+    tale.record("finish", reason="stopped", totals={})
+    tale.record("driver", host="here", pid=2, started="0-2")
+    assert (tale.state.search_stop, tale.state.finish) == ("", None)
+
+
+def test_what_a_later_version_writes_is_kept():
+    tale = Story()
+    tale.record("promoted", trial="t0001")
+    tale.record("evaluated", trial="t0001")
+    tale.record("weather", sky="blue")
+    assert [len(tale.state.promotions), len(tale.state.evaluations)] == [1, 1]
+    assert [event["event"] for event in tale.state.others] == ["weather"]
