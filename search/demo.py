@@ -10,6 +10,8 @@ from search import launch
 from search.settings import LaunchRequest
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from search.live import Display
 
 TRIALS = 10
@@ -17,7 +19,7 @@ MAX_EPOCHS = 9
 NAME = "demo"
 
 
-def run_demo(folder: Path, display: "Display") -> list[str]:
+def run_demo(folder: Path, display: "Display") -> list["RenderableType"]:
     """Run every step in `folder` and return what a person should read at the end.
 
     A second run goes on with the first one, whatever became of it.
@@ -43,9 +45,10 @@ def run_demo(folder: Path, display: "Display") -> list[str]:
             ),
             display,
         )
-        with display.task("judging the winner on pairs the search never saw", "utterances") as bar:
-            report = promote.promote(NAME, progress=bar)
-    return [*outcome.lines, "", *promote.summary(report), "", *_next(folder)]
+        report = promote.promote(NAME, display=display)
+    # The search's own next commands would repeat what stands at the end.
+    table = outcome.lines[: outcome.lines.index("next:")]
+    return [*table, "", *promote.summary(report), "", *_next(folder)]
 
 
 def _next(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from search.settings import (
     LaunchRequest,
     Settings,
     decide,
+    dev_condition,
     extensions,
     from_ledger,
     surroundings_folders,
@@ -126,7 +127,7 @@ def _prepared(
     from spkmodel import conditions, store, surroundings
 
     noise, rooms = surroundings_folders(request)
-    condition = request.dev_condition or (before.dev_condition if before else "clean")
+    condition = dev_condition(request, before)
     with display.task("packing the corpus", "utterances") as progress:
         packed = store.Store.open(store.pack(corpus, home(), progress=progress))
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search.errors import UsageProblem
 from search.redact import redact
@@ -12,6 +12,8 @@ from search.scheduler import ladder
 ETA = 3
 DEFAULT_TRIALS = 24
 DEFAULT_MAX_EPOCHS = 9
+
+Condition = Literal["clean", "mismatched"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class LaunchRequest:
     address: str | None = None
     tracking_uri: str | None = None
     seed: int | None = None
-    dev_condition: str | None = None
+    dev_condition: Condition | None = None
     rule: str | None = None
     noise: Path | None = None
     rooms: Path | None = None
@@ -50,7 +52,7 @@ class Settings:
     store: str
     dev_store: str
     seed: int
-    dev_condition: str
+    dev_condition: Condition
     noise: str
     rooms: str
     """Folders; empty for the built-in surroundings."""
@@ -130,6 +132,13 @@ def surroundings_folder(asked: Path | None, kind: str, corpus: Path) -> Path | N
     return inside.absolute() if inside.is_dir() else None
 
 
+def dev_condition(request: LaunchRequest, before: Settings | None) -> Condition:
+    """How the dev pairs sound: as asked, as before, or as recorded."""
+    if request.dev_condition is not None:
+        return request.dev_condition
+    return before.dev_condition if before else "clean"
+
+
 def decide(
     request: LaunchRequest,
     before: Settings | None,
@@ -157,7 +166,7 @@ def decide(
         store=str(store),
         dev_store=str(dev_store),
         seed=_first(request.seed, before and before.seed, 0),
-        dev_condition=_first(request.dev_condition, before and before.dev_condition, "clean"),
+        dev_condition=dev_condition(request, before),
         noise=str(noise or ""),
         rooms=str(rooms or ""),
         surroundings=surroundings,
