@@ -7,7 +7,7 @@ needed, at any time.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,14 +103,11 @@ class Delivery:
         """Find the experiment and the runs; the keys of all runs, since any may lack something."""
         self.experiment_id = self._experiment().experiment_id
         found: dict[str, _Delivered] = {}
-        for run in self._runs():
-            key = run.data.tags.get("trial", SEARCH)
-            if key not in self._mirror.runs:
-                continue
-            if key in found:
-                self._warn(key, f"MLflow has more than one run of {key}; the oldest goes on")
-                continue
-            found[key] = self._as_delivered(run, self._mirror.runs[key])
+        for key, runs in self._runs_by_key().items():
+            found[key] = self._as_delivered(runs[0], self._mirror.runs[key])
+            for double in runs[1:]:
+                self._warn(key, f"MLflow had two runs of {key}; the one with less is deleted")
+                self._client.delete_run(double.info.run_id)
         for key in sorted(self._ever - found.keys()):
             self._warn(key, f"the MLflow run of {key} was deleted; it is made again")
         self._known = found
@@ -129,29 +126,31 @@ class Delivery:
             self._client.restore_experiment(experiment.experiment_id)
         return experiment
 
-    def _runs(self) -> Iterator["Run"]:
-        """All live runs of this search, oldest first."""
+    def _runs_by_key(self) -> dict[str, list["Run"]]:
+        """This search's live runs; should a trial have two, the one that received more is first."""
         mine = (
             f"tags.`search` = '{self._mirror.name}' and tags.`started` = '{self._mirror.started}'"
         )
+        runs: dict[str, list[Run]] = {}
         token: str | None = None
         while token != "":
             page = self._client.search_runs(
-                [self.experiment_id],
-                mine,
-                max_results=_PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
+                [self.experiment_id], mine, max_results=_PAGE, page_token=token
             )
-            yield from page
+            for run in page:
+                key = run.data.tags.get("trial", SEARCH)
+                if key in self._mirror.runs:
+                    runs.setdefault(key, []).append(run)
             token = page.token or ""
+        for same in runs.values():
+            same.sort(key=lambda run: (-_received(run), run.info.start_time, run.info.run_id))
+        return runs
 
     @staticmethod
     def _as_delivered(run: "Run", wanted: MirroredRun) -> _Delivered:
-        received = int(run.data.tags.get(CURSOR, "0"))
         return _Delivered(
             run.info.run_id,
-            points=sum(point.event < received for point in wanted.points),
+            points=sum(point.event < _received(run) for point in wanted.points),
             params=set(run.data.params),
             tags=dict(run.data.tags),
             status=run.info.status,
@@ -250,6 +249,11 @@ class Delivery:
         if about not in self._warned:
             self._warned.add(about)
             log.warning("%s", words)
+
+
+def _received(run: "Run") -> int:
+    """How many of the ledger's events a run has received."""
+    return int(run.data.tags.get(CURSOR, "0"))
 
 
 def note(mirror: Mirror) -> str:

@@ -63,6 +63,11 @@ class Server:
         self._changing = threading.Lock()
 
     @property
+    def folder(self) -> Path:
+        """The home folder that it serves."""
+        return self._folder
+
+    @property
     def port(self) -> int:
         """Where it listens, on 127.0.0.1."""
         return self._record.port
@@ -193,15 +198,18 @@ def answers(port: int, seconds: float = 2.0) -> bool:
         connection.close()
 
 
-def _start_new(folder: Path, port: int, store: str) -> Server:
+def _command(port: int) -> list[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--serve-artifacts"]
     # The default would also let "10.evil.example" in: its patterns match names, not addresses.
-    command += ["--allowed-hosts", f"{HOST}:*,localhost:*,{HOST},localhost"]
+    return [*command, "--allowed-hosts", f"{HOST}:*,localhost:*,{HOST},localhost"]
+
+
+def _start_new(folder: Path, port: int, store: str) -> Server:
     reader, writer = os.pipe()
     with _log_path(folder).open("wb") as log:
         guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", server_guard.__file__, *command],
+            [sys.executable, "-I", "-S", server_guard.__file__, *_command(port)],
             stdin=reader,
             stdout=log,
             stderr=subprocess.STDOUT,

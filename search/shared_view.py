@@ -19,8 +19,18 @@ Axes = Mapping[str, Any]
 _MOST_CHARACTERS = 20_000
 """MLflow refuses longer experiment tags."""
 _MOST_AXES = 12
-_METRICS = ("best_dev_eer", "dev_eer", "dev_min_dcf_p01")
-_TAGS = ("state", "rung")
+_METRICS = ("dev_eer", "dev_min_dcf_p01")
+_FIRST = {
+    "attributes.`Run Name`": 210,
+    "runDateAndNestInfo": 130,
+    "metrics.`best_dev_eer`": 110,
+    "tags.`state`": 90,
+    "tags.`rung`": 60,
+}
+"""What stands first, with its width: left to itself, the page puts tags behind all params, where a
+screen's width does not reach."""
+_NOT_SELECTED = ("attributes.`Run Name`", "runDateAndNestInfo")
+"""Always there, so that they cannot be asked for."""
 
 
 def key_of(search: str) -> str:
@@ -50,15 +60,18 @@ def view(search: str, trials: Sequence[Axes]) -> str:
 
 def _state(search: str, shown: Sequence[str], trials: Sequence[Axes]) -> dict[str, Any]:
     common = [name for name in shown if share_of(name, trials) == 1]
+    columns = [
+        *_FIRST,
+        *(f"metrics.`{name}`" for name in _METRICS),
+        *(f"params.`{name}`" for name in shown),
+    ]
     return {
         "searchFilter": f"tags.`kind` = 'trial' and tags.`search` = '{search}'",
         "orderByKey": "metrics.`best_dev_eer`",
         "orderByAsc": True,
-        "selectedColumns": [
-            *(f"metrics.`{name}`" for name in _METRICS),
-            *(f"params.`{name}`" for name in shown),
-            *(f"tags.`{name}`" for name in _TAGS),
-        ],
+        "selectedColumns": [each for each in columns if each not in _NOT_SELECTED],
+        "columnOrder": columns,
+        "columnWidths": _FIRST,
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": _charts(search, common, most_telling(common, trials)),
         "compareRunSections": [

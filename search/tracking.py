@@ -61,7 +61,9 @@ class Tracker:
     One process at a time feeds from a ledger; another one that tries waits for its turn.
     """
 
-    def __init__(self, ledger_path: Path, tracking_uri: str, server: Server | None = None) -> None:
+    def __init__(
+        self, ledger_path: Path, tracking_uri: str, revive: Callable[[], None] | None = None
+    ) -> None:
         """Nothing is read or sent before `start`.
 
         Args:

@@ -1,4 +1,4 @@
-"""A ledger written by hand and a real MLflow server, for what is shown in MLflow."""
+"""One MLflow server for a whole test run, and ledgers of searches that never ran."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,30 +7,63 @@ import pytest
 
 from search import mlflow_server as servers
 
+_SERVER = pytest.StashKey[servers.Server]()
+
+
+def pytest_collection_finish(session):
+    """Start the server while tests run that do not need it: it takes ten seconds and more."""
+    wanted = any("mlflow_server" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        folder = session.config._tmp_path_factory.mktemp("mlflow-home")
+        session.config.stash[_SERVER] = servers.start(folder)
+
+
+def pytest_unconfigure(config):
+    """End it, whether or not a test came to use it."""
+    if (server := config.stash.get(_SERVER, None)) is not None:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(request):
+    """The server of the test run; a test that kills it revives it."""
+    server = request.config.stash[_SERVER]
+    server.wait_ready()
+    return server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_home(mlflow_server):
+    """The home folder that the server of the test run serves."""
+    return mlflow_server.folder
+
 
 class FakeSearch:
     """A ledger on disk without a search behind it; its clock starts now and ticks with events."""
 
-    def __init__(self, folder, name):
+    def __init__(self, home, name, space=None):
         self.name = name
-        self.space = f"space-of-{name}"
-        self.path = folder / name / "ledger.jsonl"
-        self.events = []
+        self.space = space or f"space-of-{name}"
+        self.path = home / name / "ledger.jsonl"
+        self.path.parent.mkdir(parents=True)
         self.clock = datetime.now(UTC)
+        self.events = []
 
     def write(self, event, **fields):
-        self.clock += timedelta(seconds=1)
+        self.clock += timedelta(seconds=1.25)
         time = self.clock.isoformat(timespec="microseconds")
-        line = {"event": event, "time": time, "search": self.name, **fields}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"event": event, "time": time, "search": self.name, **fields}
+        self.events.append(record)
         with self.path.open("a", encoding="utf-8") as ledger:
-            ledger.write(json.dumps(line) + "\n")
-        self.events.append(line)
+            ledger.write(json.dumps(record) + "\n")
 
     def begin(self, **changes):
+        """What a driver writes first."""
         settings = {
             "space": self.space,
-            "corpus_sha256": "0" * 64,
+            "space_sha256": "5" * 64,
+            "corpus": "/corpora/voices",
+            "corpus_sha256": "c" * 64,
             "seed": 0,
             "dev_condition": "clean",
             "rungs": [1, 3, 9],
@@ -40,8 +73,9 @@ class FakeSearch:
             "hours": None,
             "max_epochs": 9,
             "concurrent": 2,
+            "tracking_uri": "",
         }
-        self.write("search", **(settings | changes))
+        self.write("search", **settings | changes)
         self.write("driver", host="here", pid=1, started="0-1")
 
     def trial(self, number, **axes):
@@ -60,40 +94,35 @@ class FakeSearch:
     def segment(self, trial, to_rung, from_epoch=0, attempt=1):
         self.write("segment", trial=trial, attempt=attempt, from_epoch=from_epoch, to_rung=to_rung)
 
-    def report(self, trial, epoch, dev_eer, attempt=1):
+    def report(self, trial, epoch, dev_eer, attempt=1, **more):
+        metrics = {
+            "dev_eer": dev_eer,
+            "dev_eer_low": dev_eer * 0.8,
+            "dev_eer_high": dev_eer * 1.2,
+            "dev_min_dcf_p01": min(1.0, dev_eer * 4),
+            "train_loss": 3 / epoch,
+            "learning_rate": 1e-3,
+            "utterances_per_second": 410.0,
+        }
         self.write(
             "report",
             trial=trial,
             attempt=attempt,
             epoch=epoch,
-            metrics={"dev_eer": dev_eer, "train_loss": 3.0 / epoch},
+            metrics=metrics | more,
             seconds=1.0,
             checkpoint=f"trials/{trial}/e{epoch:04d}-{attempt}",
-            sha256="0" * 64,
+            sha256="a" * 64,
         )
 
     def end(self, trial, state, rung, reason=""):
         self.write("end", trial=trial, state=state, reason=reason, by="rule", rung=rung)
 
     def finish(self):
-        self.write("finish", reason="all trials tried", totals={})
+        self.write("finish", reason="the budget of trials is spent", totals={})
 
 
 @pytest.fixture
 def fake_search(tmp_path):
-    """Makes a `FakeSearch` of a name."""
-    return lambda name: FakeSearch(tmp_path, name)
-
-
-@pytest.fixture(scope="session")
-def mlflow_server_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("mlflow")
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(mlflow_server_home):
-    """One server for the whole run; a test that kills it revives it."""
-    server = servers.start(mlflow_server_home)
-    server.wait_ready()
-    yield server
-    server.stop()
+    """Makes a `FakeSearch` of a name below `tmp_path`."""
+    return lambda name, space=None: FakeSearch(tmp_path, name, space)
