@@ -1,0 +1,250 @@
+"""What a search's one driver does, whatever runs its segments: asks the rule, writes the ledger.
+
+Every word is in the ledger before anyone acts on it, so a driver may die between any two lines.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from search import control, sampler
+from search.ledger import Ledger
+from search.lock import this_process
+from search.scheduler import Done, End, NewTrial, Rule, Wait, ends, last_ends, next_job
+from search.state import SearchState, TrialRecord
+from search.walk import Space
+
+log = logging.getLogger(__name__)
+
+SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
+"""From (trial, attempt, to_rung) to what the trainable is given."""
+
+_CONTROL_SECONDS = 0.25
+
+
+class Driver:
+    """Holds the one writable ledger and the state that it adds up to."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        state: SearchState,
+        space: Space,
+        rule: Rule,
+        settings: SegmentSettings,
+        seed: int,
+        kind: sampler.Kind,
+    ) -> None:
+        self.state = state
+        self.why_done = ""
+        self.stop_now: set[str] = set()
+        """Trials to be stopped in the middle of their epoch."""
+        self._ledger = ledger
+        self._space = space
+        self._rule = rule
+        self._settings = settings
+        self._seed = seed
+        self._kind = kind
+        self._looked = 0.0
+
+    # --- beginning and end -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take over: what an earlier driver left running counts as interrupted."""
+        for request in control.pending(self._folder):
+            if request.trial is None:
+                request.path.unlink()  # was meant for the driver before
+        me = this_process()
+        self._record("driver", host=me.host, pid=me.pid, started=me.started)
+        self._cut_all("its driver ended")
+        self._settle()
+
+    def finish(self) -> None:
+        """Give every trial its end and close the search, until it is extended."""
+        self._cut_all(self.why_done or "the search was stopped")
+        self._settle()
+        why = self.why_done or "stopped by hand"
+        self._record_ends(last_ends(self.state, self._rule, why))
+        trials = self.state.trials.values()
+        totals = {
+            "trials": len(trials),
+            "complete": sum(trial.state == "complete" for trial in trials),
+            "failed": sum(trial.state == "failed" for trial in trials),
+            "epochs": sum(len(trial.reports) for trial in trials),
+            "hours": round(self._spent(), 4),
+        }
+        self._record("finish", reason=why, totals=totals)
+
+    def interrupt(self, why: str) -> None:
+        """Leave in order, with all trials ready to be resumed."""
+        self._cut_all(why)
+        self._settle()
+
+    # --- segments ----------------------------------------------------------------------------
+
+    def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
+        """Decide, write it down, and say what to run."""
+        job = next_job(self.state, self._rule, self._spent())
+        match job:
+            case Wait():
+                return "wait"
+            case Done(reason):
+                self.why_done = self.why_done or reason
+                return "done"
+            case NewTrial():
+                name = self._new_trial()
+                if name is None:
+                    self.why_done = "every config of the space has been tried"
+                    self._rule = replace(self._rule, trials=len(self.state.trials))
+                    return self.next_segment()
+            case _:
+                name = job.trial
+        trial = self.state.trials[name]
+        self._record(
+            "segment",
+            trial=name,
+            attempt=trial.attempt + 1,
+            from_epoch=trial.epoch,
+            to_rung=job.to_rung,
+        )
+        return trial, self._settings(trial, trial.attempt, job.to_rung)
+
+    def report(self, result: Mapping[str, Any]) -> bool:
+        """Take an epoch's result; whether its segment is over."""
+        trial = self.state.trials[result["trial"]]
+        if not self._speaks_for(trial, result["attempt"]):
+            log.warning("refused a late word of %s, attempt %d", trial.trial, result["attempt"])
+            return True
+        metrics = {
+            key.removeprefix("metrics/"): value
+            for key, value in result.items()
+            if key.startswith("metrics/")
+        }
+        failure = result["failure"] or _not_finite(metrics, result["epoch"])
+        if failure:
+            self._record_ends([End(trial.trial, "failed", failure, "failure")])
+            return True
+        self._record(
+            "report",
+            trial=trial.trial,
+            attempt=trial.attempt,
+            epoch=result["epoch"],
+            metrics=metrics,
+            seconds=result["seconds"],
+            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
+            sha256=result["sha256"],
+        )
+        if trial.live and (trial.stop_asked or self._is_leaving()):
+            self._cut(trial, "stopped between two epochs")
+        self._settle()
+        return not trial.live
+
+    def segment_over(self, trial: str, attempt: int, crash: str = "") -> None:
+        """An attempt will say no more; `crash` tells why if it died of itself."""
+        record = self.state.trials[trial]
+        if not self._speaks_for(record, attempt):
+            return
+        if crash:
+            log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
+        self._cut(record, crash or "stopped in the middle of an epoch", counts=bool(crash))
+        self._settle()
+
+    # --- steering ----------------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Keep the lock and carry out what was asked for; cheap enough for every step."""
+        self._ledger.keep_alive()
+        if time.monotonic() - self._looked < _CONTROL_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for request in control.pending(self._folder):
+            self._carry_out(request)
+            request.path.unlink()
+
+    def _carry_out(self, request: control.StopRequest) -> None:
+        if request.trial is not None and request.trial not in self.state.trials:
+            log.warning("asked to stop %s, which does not exist", request.trial)
+            return
+        self._record("stop", trial=request.trial, now=request.now, by=request.by)
+        if request.trial is not None and self.state.trials[request.trial].live and request.now:
+            self.stop_now.add(request.trial)
+        self._settle()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    @property
+    def _folder(self) -> Path:
+        return self._ledger.path.parent
+
+    def _record(self, event: str, **fields: Any) -> None:
+        self.state.apply(self._ledger.append(event, **fields))
+
+    def _record_ends(self, due: list[End]) -> None:
+        for end in due:
+            self._record(
+                "end",
+                trial=end.trial,
+                state=end.state,
+                reason=end.reason,
+                by=end.by,
+                rung=self.state.trials[end.trial].rung,
+            )
+
+    def _settle(self) -> None:
+        self._record_ends(ends(self.state, self._rule))
+
+    def _cut(self, trial: TrialRecord, reason: str, counts: bool = False) -> None:
+        self._record(
+            "crash", trial=trial.trial, attempt=trial.attempt, reason=reason, counts=counts
+        )
+
+    def _cut_all(self, reason: str) -> None:
+        for trial in self.state.trials.values():
+            if trial.live:
+                self._cut(trial, reason)
+
+    def _speaks_for(self, trial: TrialRecord, attempt: int) -> bool:
+        return trial.live and trial.attempt == attempt
+
+    def _spent(self) -> float:
+        return self.state.spent_hours(datetime.now(UTC))
+
+    def _is_leaving(self) -> bool:
+        hours = self._rule.hours
+        return bool(self.state.search_stop) or (hours is not None and self._spent() >= hours)
+
+    def _new_trial(self) -> str | None:
+        idea = sampler.suggest(self._space, self.state, self._rule, self._seed, self._kind)
+        if idea is None:
+            return None
+        name = f"t{len(self.state.trials) + 1:04d}"
+        self._record(
+            "trial",
+            trial=name,
+            config=idea.config.model_dump(mode="json"),
+            signature=idea.config.signature,
+            origin="sampler",
+            axes=idea.axes,
+            distributions=idea.distributions,
+        )
+        return name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())  # Tune pickles what it is given into a file that nobody reads
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Driver":
+        return self
+
+
+def _not_finite(metrics: Mapping[str, Any], epoch: int) -> str:
+    """Why a result is a failure; empty if it is none."""
+    if "dev_eer" not in metrics:
+        return f"diverged: no dev_eer at epoch {epoch}"
+    bad = [f"{key} is {value}" for key, value in metrics.items() if not math.isfinite(value)]
+    return f"diverged: {', '.join(bad)} at epoch {epoch}" if bad else ""

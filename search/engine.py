@@ -1,0 +1,319 @@
+"""A search on Ray Tune: one Tune trial is one segment of ours, from a rung to the next.
+
+Tune schedules and carries; a searcher hands out what the driver decides, a scheduler records every
+result before Tune acts on it. No state lives in Tune: its snapshots are never read.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from search.driver import Driver, SegmentSettings
+from search.errors import Interrupted
+from search.ledger import Ledger
+from search.sampler import Kind
+from search.scheduler import Rule
+from search.state import SearchState
+from search.walk import Space
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's own snapshots are never read, so they may be rare.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # How long an actor in the middle of an epoch may hold up the end of a stopped search.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def prepare_environment() -> None:
+    """Settings that Tune reads when a search starts."""
+    os.environ.update(_ENVIRONMENT)
+
+
+def run(
+    ledger: Ledger,
+    state: SearchState,
+    space: Space,
+    rule: Rule,
+    trainable: type[Any],
+    segment_settings: SegmentSettings,
+    *,
+    resources: Mapping[str, float],
+    concurrent: int,
+    seed: int,
+    storage: Path,
+    poll: Callable[[], None] | None = None,
+    kind: Kind = "tpe",
+) -> None:
+    """Drive a search to its end; Ray is connected, the ledger open for writing.
+
+    Args:
+        ledger: the search's, with its `search` event.
+        state: what the ledger adds up to; kept up to date while the search runs.
+        space: asked for new trials.
+        rule: decides.
+        trainable: a `tune.Trainable` of segments, as in `spkmodel.trainable`.
+        segment_settings: what a segment's actor is given.
+        resources: what one trial takes, as Tune counts (`cpu`, `gpu`).
+        concurrent: trials at a time.
+        seed: of the sampler.
+        storage: the search's folder, which all machines of the cluster see.
+        poll: called again and again from the driver's loop.
+        kind: of sampler.
+
+    Raises:
+        Interrupted: after SIGINT or SIGTERM, with everything saved.
+    """
+    prepare_environment()
+    driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
+    loop = _Loop(driver, poll)
+    with _signals(loop), _quiet_tune(), _tune_folder(storage) as folder:
+        driver.begin()
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, dict(resources)),
+            tune_config=tune.TuneConfig(
+                # Tune wants a metric that every result has; what is compared is the rule's affair.
+                metric="epoch",
+                mode="max",
+                num_samples=-1,
+                max_concurrent_trials=concurrent,
+                reuse_actors=True,
+                search_alg=_Segments(loop),
+                scheduler=_Recorder(loop),
+                trial_dirname_creator=_folder_name,
+            ),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=str(folder.parent),
+                verbose=0,
+                stop=_Stopper(loop),
+                callbacks=[_Watch(loop)],
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+        loop.leave()
+
+
+class _Loop:
+    """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
+
+    def __init__(self, driver: Driver, poll: Callable[[], None] | None) -> None:
+        self.driver = driver
+        self.poll = poll
+        self.attempts: dict[str, tuple[str, int]] = {}
+        """By Tune's trial id."""
+        self.problem: Exception | None = None
+        self.signal = 0
+
+    def guarded(self, action: Callable[[], T], otherwise: T) -> T:
+        """Do it; a problem ends the search in order, and is raised after Tune has let go."""
+        if self.problem is not None:
+            return otherwise
+        try:
+            return action()
+        except Exception as problem:  # noqa: BLE001  # raised again by `leave`
+            self.problem = problem
+            return otherwise
+
+    @property
+    def leaving(self) -> bool:
+        """Whether to end without waiting for anything."""
+        asked_now = self.driver.state.search_stop == "now"
+        return self.problem is not None or bool(self.signal) or asked_now
+
+    def leave(self) -> None:
+        """Close the books after Tune has ended."""
+        if self.problem is not None:
+            raise self.problem
+        if self.signal:
+            name = signal.Signals(self.signal).name
+            self.driver.interrupt(f"interrupted by {name}")
+            raise Interrupted(
+                f"interrupted by {name}; everything up to the last epochs is saved, and the same "
+                "launch goes on from there",
+                self.signal,
+            )
+        self.driver.finish()
+
+    def step(self) -> None:
+        self.driver.poll()
+        if self.poll is not None:
+            self.poll()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Loop":
+        return self
+
+
+class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
+    """Hands out segments; an attempt that ended short of its rung comes back from the rule."""
+
+    def __init__(self, loop: _Loop) -> None:
+        super().__init__(metric="epoch", mode="max")
+        self._loop = loop
+
+    def suggest(self, trial_id: str) -> Any:
+        if self._loop.leaving:
+            return Searcher.FINISHED
+        return self._loop.guarded(lambda: self._next(trial_id), Searcher.FINISHED)
+
+    def _next(self, trial_id: str) -> Any:
+        # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
+        self._loop.step()
+        segment = self._loop.driver.next_segment()
+        if segment == "wait":
+            return None
+        if segment == "done":
+            return Searcher.FINISHED
+        trial, config = segment
+        self._loop.attempts[trial_id] = (trial.trial, trial.attempt)
+        return config
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        del result
+        if not error:  # the reason of an error is known to `_Watch`
+            trial, attempt = self._loop.attempts.pop(trial_id)
+            self._loop.guarded(lambda: self._loop.driver.segment_over(trial, attempt), None)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger has it."""
+
+
+class _Recorder(FIFOScheduler):  # type: ignore[misc]
+    """Sees every result before Tune acts on it; a searcher would miss the last of a segment."""
+
+    def __init__(self, loop: _Loop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        del tune_controller, trial
+        over = self._loop.guarded(lambda: self._loop.driver.report(result), True)
+        return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        unwanted = self._loop.driver.stop_now
+        while unwanted:
+            name = unwanted.pop()
+            for trial in tune_controller.get_live_trials():
+                if self._loop.attempts.get(trial.trial_id, ("", 0))[0] == name:
+                    tune_controller.stop_trial(trial)
+        return super().choose_trial_to_run(tune_controller)
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Looks around at every step, and hears of crashes with their reason."""
+
+    def __init__(self, loop: _Loop) -> None:
+        self._loop = loop
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        del iteration, trials, info
+        self._loop.guarded(self._loop.step, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        del iteration, trials, info
+        name, attempt = self._loop.attempts.pop(trial.trial_id)
+        reason = _last_words(trial.error_file)
+        self._loop.guarded(lambda: self._loop.driver.segment_over(name, attempt, reason), None)
+
+
+class _Stopper(tune.Stopper):  # type: ignore[misc]
+    """Ends all at once when there is reason to leave."""
+
+    def __init__(self, loop: _Loop) -> None:
+        self._loop = loop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        del trial_id, result
+        return False
+
+    def stop_all(self) -> bool:
+        return self._loop.leaving
+
+
+def _folder_name(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+def _last_words(error_file: str | None) -> str:
+    """The last line of what Tune wrote about an error that names an exception."""
+    if error_file is None or not Path(error_file).is_file():
+        return "the worker died"
+    lines = Path(error_file).read_text(encoding="utf-8", errors="replace").splitlines()
+    words = [line.strip() for line in lines if line.strip()]
+    named = [line for line in words if ": " in line and not line.startswith("File ")]
+    return (named or words or ["the worker died"])[-1][:500]
+
+
+@contextmanager
+def _signals(loop: _Loop) -> Iterator[None]:
+    """The first SIGINT or SIGTERM leaves in order, the second at once: the ledger has it all."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        if loop.signal:
+            os._exit(128 + number)
+        loop.signal = number
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """What Tune says about its own trials and snapshots would only confuse; ours is recorded."""
+    tunes = logging.getLogger("ray.tune")
+    level = tunes.level
+    tunes.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        tunes.setLevel(level)
+
+
+@contextmanager
+def _tune_folder(storage: Path) -> Iterator[Path]:
+    """A place for what Tune writes, gone afterwards; what dead drivers left goes too."""
+    for left in storage.glob(".tune-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = storage / f".tune-{os.getpid()}-{time.time_ns()}"
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
