@@ -64,7 +64,9 @@ def launch(
     ] = None,
     finalists: Annotated[
         int | None,
-        typer.Option(min=1, help="Trials trained to the last epoch at least [default: 1]."),
+        typer.Option(
+            metavar="N", min=1, help="Trials trained to the last epoch at least [default: 1]."
+        ),
     ] = None,
     concurrent: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Trials at once.")
@@ -151,21 +153,27 @@ def _corpus_before(name: str) -> Path:
 
 STOP = console.help_text(
     "Stop a search, or one trial of it, from another terminal.",
-    "spksearch stop triplet              # running trials finish their rung",
-    "spksearch stop triplet --now        # after the epoch they are in",
+    "spksearch stop triplet              # running trials finish the epoch they are in",
+    "spksearch stop triplet --now        # that epoch is lost",
     "spksearch stop triplet t0007",
+    more="Launching the search again goes on with everything but the trials stopped by name.",
 )
 
 
 def stop(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The search.")],
     trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="Only this trial.")] = None,
-    now: Annotated[bool, typer.Option("--now", help="Do not wait for the rung.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
 ) -> None:
     """Ask a running search to stop."""
     from search.control import request_stop
 
-    console.answer(request_stop(name, trial=trial, now=now))
+    what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
+    match request_stop(name, trial=trial, now=now):
+        case "asked":
+            console.answer(f"{what} is asked to stop; spksearch status {name} shows when it has")
+        case "recorded":
+            console.answer(f"{what} is stopped; the search does not run")
 
 
 PROMOTE = console.help_text(
@@ -203,7 +211,8 @@ EVALUATE = console.help_text(
     "Score a list of pairs with a model, and report its EER with its interval.",
     "spksearch evaluate models:/spksearch-triplet@candidate --corpus data --pairs test_trials.txt",
     "spksearch evaluate triplet/t0007 --corpus data --pairs pairs.txt --condition mismatched",
-    more="MODEL is models:/NAME@ALIAS, SEARCH/TRIAL or the folder of a promoted model.",
+    more="MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, or the folder of a "
+    "promoted model or of a checkpoint.",
 )
 
 

@@ -11,7 +11,7 @@ from search.tables import Snapshot, trial_state
 Document = dict[str, Any]
 
 
-def document(kind: str, **fields: Any) -> Document:
+def document(kind: str, /, **fields: Any) -> Document:
     """A document of `spksearch.<kind>/1`; the number rises when a field goes or changes meaning."""
     return {"schema": f"spksearch.{kind}/1", **_finite(fields)}
 

@@ -150,10 +150,15 @@ def eer_of(report: Report) -> tuple[float, float | None, float | None]:
     return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
 
 
-def expected_epochs(rungs: Sequence[int], eta: int, trials: int) -> int:
+def expected_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
     """Epochs a search of so many trials trains if a share of 1/eta advances from each rung."""
-    lengths = [rung - below for rung, below in zip(rungs, [0, *rungs], strict=False)]
-    return sum(math.ceil(trials / eta**level) * epochs for level, epochs in enumerate(lengths))
+    epochs, below, here = 0, 0, trials
+    for rung in rungs:
+        if rung == rungs[-1]:
+            here = max(here, min(finalists, trials))
+        epochs += here * (rung - below)
+        below, here = rung, math.ceil(here / eta)
+    return epochs
 
 
 def unix(text: str) -> float:
@@ -169,7 +174,8 @@ def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> f
 def _eta(search: dict[str, Any], done: int, speed: float | None, spent: float) -> float | None:
     if speed is None or search["trials"] is None:
         return None
-    left = expected_epochs(search["rungs"], search["eta"], search["trials"]) - done
+    finalists = search.get("finalists", 1)
+    left = expected_epochs(search["rungs"], search["eta"], search["trials"], finalists) - done
     seconds = max(0.0, left / speed * 60)
     hours = search["hours"]
     return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))

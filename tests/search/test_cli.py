@@ -495,3 +495,18 @@ def test_the_demo_runs_in_the_folder_it_is_given(capsys, handed_on, tmp_path):
     calls = handed_on("search.demo.run_demo", ["done"])
     assert answered(capsys, "demo", "--dir", str(tmp_path)) == "done\n"
     assert calls[0][0][0] == tmp_path
+
+
+def test_stop_says_whether_a_driver_was_asked_or_none_was_needed(capsys, handed_on):
+    calls = handed_on("search.control.request_stop", "asked")
+    assert "search night is asked to stop" in answered(capsys, "stop", "night", "--now")
+    assert calls[0] == (("night",), {"trial": None, "now": True})
+    handed_on("search.control.request_stop", "recorded")
+    assert "trial t0001 of search night is stopped" in answered(capsys, "stop", "night", "t0001")
+
+
+@pytest.mark.usefixtures("night")
+def test_stopping_what_does_not_run_or_is_not_there_is_told(capsys):
+    assert failed(capsys, "stop", "night")[0] == 2
+    assert failed(capsys, "stop", "night", "t0009")[0] == 6
+    assert failed(capsys, "stop", "day")[0] == 6

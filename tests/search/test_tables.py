@@ -64,6 +64,8 @@ def test_speed_counts_the_epochs_since_the_driver_started():
 
 def test_of_nine_trials_a_third_goes_on_from_each_rung():
     assert expected_epochs([1, 3, 9], 3, 9) == 9 * 1 + 3 * 2 + 1 * 6
+    assert expected_epochs([1, 3, 9], 3, 10) == 10 * 1 + 4 * 2 + 2 * 6
+    assert expected_epochs([1, 3, 9], 3, 9, finalists=3) == 9 * 1 + 3 * 2 + 3 * 6
 
 
 def test_the_time_left_is_the_epochs_left_at_the_present_speed():
