@@ -83,7 +83,9 @@ def fingerprint(noise: Path | None, rooms: Path | None) -> str:
 def _audio_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SurroundingsError(f"{folder}: no such folder of ambiences or rooms")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
     if len(files) < len(SPLITS):
         raise SurroundingsError(
             f"{folder}: {len(files)} audio files ({', '.join(_SUFFIXES)}), but at least "
