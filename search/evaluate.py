@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from spkmodel.store import Store
 
 
+SCHEMA = "spksearch.evaluation/1"
+
+
 @dataclass(frozen=True)
 class EvaluationReport:
     """One model, one list, one condition."""
@@ -90,7 +93,7 @@ def evaluate(
             loaded.encoder, store, listed, condition, *surroundings, device, display
         )
         document = {
-            "kind": "evaluation",
+            "schema": SCHEMA,
             "model": loaded.facts(),
             "list": facts,
             "corpus_sha256": store.sha256,
@@ -135,12 +138,12 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def packed(corpus: Path, display: Display) -> "Store":
-    """The corpus's store, packed if it was not."""
+def packed(corpus: Path, display: Display, seed: int = 0) -> "Store":
+    """The corpus's store, packed if it was not; `seed` is that of its dev speakers' choice."""
     from spkmodel import store
     from spkmodel.corpus import open_corpus
 
-    opened = open_corpus(corpus)
+    opened = open_corpus(corpus, seed)
     with display.task("packing the corpus", "steps") as progress:
         return store.Store.open(store.pack(opened, home(), progress=progress))
 
@@ -289,7 +292,7 @@ def _require_free(folder: Path, model: "Model", facts: dict[str, Any], condition
         return
     there = read_report(folder) or {}
     same = (
-        there.get("kind") == "evaluation"
+        there.get("schema") == SCHEMA
         and there["model"]["sha256"] == model.sha256
         and there["list"]["sha256"] == facts["sha256"]
         and there["condition"] == condition

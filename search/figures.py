@@ -121,10 +121,9 @@ def _lines(curve: Curve, colour: str) -> list[_Line]:
         _Line(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
     ]
     for floor, dashes in zip(curve.floors, _FLOOR_DASHES, strict=False):
-        name = f"{floor.name}, {curve.name}"
         miss, false_alarm = det_points(floor.scores, curve.targets)
         thin = {"linewidth": 1.2, "alpha": 0.7, "linestyle": dashes, "zorder": 3}
-        lines.append(_Line(name, colour, floor.eer, None, miss, false_alarm, thin))
+        lines.append(_Line(floor.name, colour, floor.eer, None, miss, false_alarm, thin))
     return lines
 
 
@@ -263,14 +262,12 @@ def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
 
 
 def _limits(curves: Sequence[Curve], lines: Sequence[_Line]) -> tuple[float, float]:
-    """Rates between which the axes run: the marked points of every curve lie inside."""
+    """Rates between which the axes run: every EER inside, the marked misses if they can be."""
     resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
     networks = [line for line in lines if line.interval is not None]
     marked = [(line, line.cheapest(p)[0]) for line in networks for p, _ in _OPERATING_POINTS]
-    alarms = [0.95 * float(line.false_alarm[place]) for line, place in marked]
-    seen = [alarm for alarm in alarms if alarm > 0]
     misses = [1.05 * float(line.miss[place]) for line, place in marked]
-    low = min(0.01, max(resolved, min([*seen, *(curve.eer / 8 for curve in curves)])))
+    low = min(0.01, max(resolved, min(0.001, min(curve.eer for curve in curves) / 8)))
     high = max([0.2, *misses, *(1.3 * line.eer for line in lines)])
     below, above = _TICKS[low >= _TICKS], _TICKS[min(high, _TICKS[-1]) <= _TICKS]
     return float(below[-1]), float(above[0])

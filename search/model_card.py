@@ -133,7 +133,7 @@ def _loading(report: Facts) -> str:
         "## Loading it\n\n"
         "```python\n"
         "import mlflow\n\n"
-        f'model = mlflow.pyfunc.load_model("models:/{report["registered_name"]}@ALIAS")\n'
+        f'model = mlflow.pyfunc.load_model("{report["registered_as"]}")\n'
         "embeddings = model.predict(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
         "```\n\n"
         "No pickle is involved: it loads with `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. With "

@@ -84,7 +84,9 @@ def promote(
         document = _earlier(folder, choice)
         again = document is not None
         if document is None:
-            document = promotion.judge(ledger, choice, folder, registered_name, display)
+            document = promotion.judge(
+                ledger, choice, folder, f"models:/{registered_name}@{alias}", display
+            )
         _record_look(ledger, document)
         registered = _register(ledger, document, folder, registered_name, alias, tracking_uri)
     return PromotionReport(document, folder, registered, again and not registered.created)

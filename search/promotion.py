@@ -16,41 +16,40 @@ if TYPE_CHECKING:
     from spkmodel.conditions import Condition
     from spkmodel.store import Store
 
+SCHEMA = "spksearch.promotion/1"
 CONDITIONS: "tuple[Condition, ...]" = ("clean", "mismatched")
 TOLERANCE = 1e-6
 """Between recorded and recomputed dev EER on the same kind of device; elsewhere, two pairs."""
 
 
 def judge(
-    ledger: Ledger, choice: "Choice", folder: Path, registered_name: str, display: Display
+    ledger: Ledger, choice: "Choice", folder: Path, registered_as: str, display: Display
 ) -> dict[str, Any]:
     """Verify a checkpoint, score the test pairs in every condition, write the folder.
 
-    Returns what `report.json` holds.
+    Returns what `report.json` holds; `registered_as` is the address by which its card loads it.
 
     Raises:
         SpksearchError: if the checkpoint is not what the ledger says.
         UsageProblem: if the corpus is not there, or not as it was.
     """
-    from spkmodel.store import Store
-
     began = time.monotonic()
     search = ledger.state().search
     device = evaluate.default_device()
     model = model_source.read_choice(ledger.search, choice, device)
-    store = Store.open(Path(search["store"]))
+    store = _store(search, display)
     dev = _verified_dev(model, choice, search, store, device, display)
     tested = _test_pairs(search, store)
     judged = [] if tested is None else _judge_test(model, tested, search, store, device, display)
     facts = model.facts() | {"checkpoint_sha256": choice.report.sha256}
     document = {
-        "kind": "promotion",
+        "schema": SCHEMA,
         "search": ledger.search,
         "space": search["space"],
         "trial": model.trial,
         "epoch": model.epoch,
         "rung": choice.rung,
-        "registered_name": registered_name,
+        "registered_as": registered_as,
         "model": facts,
         "corpus_sha256": search["corpus_sha256"],
         "dev": dev,
@@ -98,6 +97,49 @@ def _threshold(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# --- stores ----------------------------------------------------------------------------------
+
+
+def _store(search: dict[str, Any], display: Display) -> "Store":
+    """What the trials trained on; packed again if it was removed.
+
+    Raises:
+        UsageProblem: if the corpus is no longer what it was then.
+    """
+    from spkmodel.store import Store
+
+    folder = Path(search["store"])
+    if folder.is_dir():
+        return Store.open(folder)
+    store = evaluate.packed(Path(search["corpus"]), display, search["seed"])
+    if store.sha256 != search["corpus_sha256"]:
+        raise UsageProblem(
+            f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
+            "as it was"
+        )
+    return store
+
+
+def _dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Store":
+    """The dev utterances as the trials heard them; made again if they were removed."""
+    from spkmodel import conditions
+    from spkmodel.store import Store
+
+    folder, condition = Path(search["dev_store"]), search["dev_condition"]
+    if folder.is_dir():
+        return Store.open(folder)
+    with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
+        return conditions.conditioned_store(
+            store, "dev", condition, *_surroundings(search), progress
+        )
+
+
+def _surroundings(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
+    """Folders of ambiences and rooms; None for the built-in ones."""
+    noise, rooms = search["noise"], search["rooms"]
+    return Path(noise) if noise else None, Path(rooms) if rooms else None
+
+
 # --- dev: is it what the ledger says? --------------------------------------------------------
 
 
@@ -115,12 +157,12 @@ def _verified_dev(
         SpksearchError: if they are not.
     """
     from spkmodel import validate
-    from spkmodel.store import Store
 
+    heard = _dev_store(search, store, display)
     pairs = judgement.pair_list("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = validate.evaluate_encoder(
-            model.encoder, Store.open(Path(search["dev_store"])), pairs.pairs, device,
+            model.encoder, heard, pairs.pairs, device,
             judgement.REPLICATES, progress,
         )  # fmt: skip
     recorded = choice.report.metrics["dev_eer"]
@@ -186,9 +228,8 @@ def _judge_test(
     device: str,
     display: Display,
 ) -> list[Judgement]:
-    noise, rooms = (Path(search[kind]) if search[kind] else None for kind in ("noise", "rooms"))
     return [
-        judgement.judge(model.encoder, store, tested, each, noise, rooms, device, display)
+        judgement.judge(model.encoder, store, tested, each, *_surroundings(search), device, display)
         for each in CONDITIONS
     ]
 

@@ -1,6 +1,7 @@
 """MLflow's model registry: versions found, downloaded and made, without pickle."""
 
 import json
+import logging
 import os
 import re
 import tempfile
@@ -109,7 +110,9 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
         import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
-    earlier = mlflow.get_tracking_uri()
+    logger = logging.getLogger("mlflow")
+    level, earlier = logger.level, mlflow.get_tracking_uri()
+    logger.setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     try:
         yield mlflow.MlflowClient(uri)
@@ -119,6 +122,7 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
             "it can be reached"
         ) from error
     finally:
+        logger.setLevel(level)
         mlflow.set_tracking_uri(earlier)
         for name, value in before.items():
             if value is None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search import evaluate, model_source, promote, promotion
-from search.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError
+from search import evaluate, model_source, promote, promotion, registry
+from search.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger import Ledger
 from spkmodel import validate
 from spkmodel.store import Store
@@ -199,6 +199,24 @@ def test_a_checkpoint_whose_dev_eer_is_not_the_recorded_one_is_not_promoted(tiny
     with pytest.raises(SpksearchError, match=r"but the ledger says 0\.001"):
         promote.promote("night", trial="t0001")
     assert not (tiny.home / "night" / "promoted" / "t0001-1").exists()
+
+
+def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "home"))
+    version = registry.Registered("spksearch-bald", "1", "candidate", created=True)
+    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    voices = tiny_search.make_corpus(tmp_path / "voices")
+    tiny_search.make_search(
+        tmp_path / "home", voices, "bald", space="bald", dev_condition="mismatched"
+    )
+    shutil.rmtree(tmp_path / "home" / "corpora")
+    report = promote.promote("bald")
+    assert report.document["dev"]["eer"] == pytest.approx(report.document["dev"]["recorded_eer"])
+    shutil.rmtree(tmp_path / "home" / "corpora")
+    (voices / "wav" / "v00" / "0.wav").write_bytes((voices / "wav/v00/1.wav").read_bytes())
+    shutil.rmtree(report.folder)
+    with pytest.raises(UsageProblem, match="the corpus has changed"):
+        promote.promote("bald")
 
 
 def test_an_interrupted_promotion_is_completed_by_the_next(
