@@ -79,6 +79,7 @@ def _state(search: str, shown: Sequence[str], trials: Sequence[Axes]) -> dict[st
                 "uuid": _section(search),
                 "name": search,
                 "display": True,
+                "columns": 2,
                 "isReordered": False,
                 "deleted": False,
                 "isGenerated": False,

@@ -153,8 +153,9 @@ class Tracker:
     def _turn(self) -> Iterator[bool]:
         """The right to feed from this ledger; False if closed before it came."""
         lock = take_turn(self._ledger.path.parent)
-        while lock is None and not self._closing.wait(POLL_SECONDS):
+        if lock is None:
             self._error = "another process feeds MLflow from this ledger"
+        while lock is None and not self._closing.wait(POLL_SECONDS):
             lock = take_turn(self._ledger.path.parent)
         self._error = ""
         try:
