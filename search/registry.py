@@ -117,9 +117,10 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
     try:
         yield mlflow.MlflowClient(uri)
     except MlflowException as error:
+        away = "Max retries exceeded" in error.message
         raise EnvironmentProblem(
-            f"MLflow at {redact(uri)}: {redact(error.message)}; `spksearch doctor` shows whether "
-            "it can be reached"
+            f"MLflow at {redact(uri)}: {'no answer' if away else redact(error.message)}; what is "
+            "done is kept, give the same command again once `spksearch doctor` finds it well"
         ) from error
     finally:
         logger.setLevel(level)

@@ -94,3 +94,14 @@ def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
         "candidate",
         None,
     )
+
+
+def test_a_tracking_server_that_is_away_is_a_problem_of_the_environment_without_secrets():
+    from search.errors import EnvironmentProblem
+
+    with (
+        pytest.raises(EnvironmentProblem, match="no answer") as caught,
+        registry.connected("http://someone:secret@127.0.0.1:1") as client,
+    ):
+        client.search_registered_models()
+    assert "secret" not in str(caught.value)
