@@ -223,7 +223,7 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
         unwanted = self._loop.driver.stop_now
         while unwanted:
             name = unwanted.pop()
-            for trial in tune_controller.get_live_trials():
+            for trial in list(tune_controller.get_live_trials()):
                 if self._loop.attempts.get(trial.trial_id, ("", 0))[0] == name:
                     tune_controller.stop_trial(trial)
         return super().choose_trial_to_run(tune_controller)

@@ -9,12 +9,16 @@ first, then the highest rung's, then a new one.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from search.state import SearchState, TrialRecord
 
 RETRIES = 2
 """Attempts that may crash before the trial counts as failed with the next one."""
+
+HOPELESS = 3
+"""Trials that may crash for good before anything is reported; then nothing new is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,10 @@ class End:
 
 def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
     """What a free slot should do now."""
-    out_of_time = rule.hours is not None and spent_hours >= rule.hours
-    if state.search_stop or out_of_time:
-        if any(trial.live for trial in state.trials.values()):
-            return Wait()
-        return Done("asked to stop" if state.search_stop else f"{rule.hours:g} hours used")
+    is_live = any(trial.live for trial in state.trials.values())
+    over = _why_over(state, rule, spent_hours)
+    if over:
+        return Wait() if is_live else Done(over)
     for trial in state.trials.values():
         if is_interrupted(trial, rule):
             return Resume(trial.trial, _target(trial, rule))
@@ -136,9 +139,7 @@ def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
         return candidates[0]
     if rule.trials is None or len(state.trials) < rule.trials:
         return NewTrial(rule.rungs[0])
-    if any(trial.live for trial in state.trials.values()):
-        return Wait()
-    return Done("all trials tried")
+    return Wait() if is_live else Done("all trials tried")
 
 
 def ends(state: SearchState, rule: Rule) -> list[End]:
@@ -154,6 +155,17 @@ def last_ends(state: SearchState, rule: Rule, why: str) -> list[End]:
         for trial in state.trials.values()
         if _is_open(trial)
     ]
+
+
+def is_hopeless(state: SearchState) -> bool:
+    """Whether the running driver has seen nothing but crashes, and so will see nothing else."""
+    if not state.sessions or state.finish is not None:
+        return False
+    if any(trial.reports or trial.live for trial in state.trials.values()):
+        return False
+    began = state.sessions[-1].began
+    failed = [trial for trial in state.trials.values() if trial.state == "failed" and trial.crashes]
+    return sum(datetime.fromisoformat(trial.ended) >= began for trial in failed) >= HOPELESS
 
 
 def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
@@ -189,6 +201,15 @@ def table(state: SearchState, rung: int) -> list[tuple[float, str]]:
 
 
 # --- how -------------------------------------------------------------------------------------
+
+
+def _why_over(state: SearchState, rule: Rule, spent_hours: float) -> str:
+    """Why nothing more is to be started although something is left; empty if there is no reason."""
+    if state.search_stop:
+        return "asked to stop"
+    if rule.hours is not None and spent_hours >= rule.hours:
+        return f"{rule.hours:g} hours used"
+    return f"the first {HOPELESS} trials all crashed" if is_hopeless(state) else ""
 
 
 def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[TrialRecord]:

@@ -53,6 +53,8 @@ class TrialRecord:
     """Why it ended, or why its last attempt was cut short."""
     ended_by: str = ""
     """Of an ended trial: "rule", "budget", "user", "failure"."""
+    ended: str = ""
+    """When it ended."""
     rung: int = 0
     """The highest rung with a result, as its epoch; 0 before the first."""
     target: int = 0
@@ -173,13 +175,14 @@ class SearchState:
     def _apply_to_trial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "segment":
-                trial.state, trial.reason, trial.ended_by = "running", "", ""
+                trial.state = "running"
+                trial.reason, trial.ended_by, trial.ended = "", "", ""
                 trial.attempt, trial.target = event["attempt"], event["to_rung"]
             case "report":
                 self._report(trial, event)
             case "end":
                 trial.state, trial.reason = event["state"], event["reason"]
-                trial.ended_by = event["by"]
+                trial.ended_by, trial.ended = event["by"], event["time"]
             case "crash" if trial.live and event["attempt"] == trial.attempt:
                 trial.state, trial.reason = "paused", event["reason"]
                 trial.crashes += event["counts"]

@@ -174,6 +174,21 @@ def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
     assert next_job(tale.state, tale.rule) == Done("all trials tried")
 
 
+def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_again():
+    tale = Story()
+    for _ in range(3):
+        trial = tale.trial()
+        for _ in range(3):
+            tale.segment(trial, 1)
+            tale.crash(trial)
+        tale.settle()
+    assert next_job(tale.state, tale.rule) == Done("the first 3 trials all crashed")
+    tale.record("finish", reason="", totals={})
+    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    tale.record("driver", host="here", pid=2, started="0-2")
+    assert next_job(tale.state, tale.rule) == NewTrial(1)
+
+
 def test_dead_drivers_never_fail_a_trial():
     tale = Story(trials=1)
     tale.trial()

@@ -1,0 +1,40 @@
+"""One Ray for a whole test run, and homes that nobody else writes to."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_TESTS = Path(__file__).parent
+
+
+@pytest.fixture
+def spksearch_home(tmp_path, monkeypatch):
+    """An empty `$SPKSEARCH_HOME`."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("SPKSEARCH_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """The address of a local Ray with two processors, to which this process is connected."""
+    from search.connect import prepare_environment
+
+    prepare_environment()
+    # Workers unpickle classes by the name of their module.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(_TESTS.parent), str(_TESTS / "search")])
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # the token is for clusters that others can reach
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=100 << 20,
+    )
+    yield context.address_info["gcs_address"]
+    ray.shutdown()

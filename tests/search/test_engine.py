@@ -1,0 +1,175 @@
+"""Real Tune, real worker processes, a toy to train."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+import toy
+
+from search import control
+from search.ledger import Ledger
+from search.lock import process_start
+from search.scheduler import recompute_rungs, table, wrong_decisions
+from search.state import SearchState
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
+
+
+def events_of(folder):
+    return list(Ledger.open(folder / "ledger.jsonl").events())
+
+
+def assert_sound(folder):
+    """Every epoch of every trial is there once, in order, and every decision is the rule's."""
+    events = events_of(folder)
+    state = SearchState.from_events(events)
+    epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+    assert set(epochs.values()) <= {1}
+    assert (state.refused, state.repeated) == (0, 0)
+    for trial in state.trials.values():
+        assert sorted(trial.reports) == list(range(1, trial.epoch + 1))
+        assert all((folder / r.checkpoint / "state.json").is_file() for r in trial.reports.values())
+    assert wrong_decisions(events) == []
+    assert recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
+    return state
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_path):
+    folder = tmp_path / "plain"
+    running = toy.run(folder, trials=12)
+    state = assert_sound(folder)
+    assert running == state
+    assert len(state.trials) == 12
+    assert Counter(trial.state for trial in state.trials.values())["complete"] >= 2
+    assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}
+    assert all(trial.reason for trial in state.trials.values())
+    assert state.finish["reason"] == "all trials tried"
+    best = min(state.trials.values(), key=lambda trial: trial.best().objective)
+    assert best.state == "complete"
+    assert not list(folder.glob(".tune-*"))
+    assert control.driver_alive(folder) is None
+
+    toy.run(folder, trials=15, max_epochs=27)
+    extended = assert_sound(folder)
+    assert len(extended.trials) == 15
+    assert max(trial.epoch for trial in extended.trials.values()) == 27
+    assert extended.trials[best.trial].reports.items() >= best.reports.items()
+
+
+def test_a_driver_killed_in_mid_search_loses_no_trial_and_repeats_no_epoch(tmp_path, local_ray):
+    folder = tmp_path / "killed"
+    command = [sys.executable, toy.__file__, local_ray, str(folder)]
+    driver = subprocess.Popen(command)
+    ledger = Ledger.open(folder / "ledger.jsonl")
+    wait_for(lambda: sum(e["event"] == "report" for e in ledger.events()) >= 9)
+    driver.kill()
+    driver.wait()
+    before = ledger.state()
+    assert before.finish is None
+    toy.run(folder)
+    after = assert_sound(folder)
+    for name, trial in before.trials.items():
+        assert after.trials[name].signature == trial.signature
+        assert after.trials[name].reports.items() >= trial.reports.items()
+    assert len(after.trials) == 12
+    assert len(after.sessions) == 2
+    assert all(trial.crashes == 0 for trial in after.trials.values())
+
+
+def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_others_up(tmp_path):
+    folder = tmp_path / "deaths"
+    victim = folder / "trials" / "t0002" / "pid"
+    killed = []
+
+    def murder():
+        if not killed and victim.is_file():
+            pid = int(victim.read_text())
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    toy.run(folder, trials=4, poll=murder, slow={"t0002": 0.5}, diverges=["t0001"], nan=["t0003"])
+    state = assert_sound(folder)
+    assert len(killed) == 1
+    trials = state.trials
+    assert (trials["t0001"].state, trials["t0001"].reason) == ("failed", "diverged: loss is nan")
+    assert trials["t0003"].state == "failed"
+    assert trials["t0003"].reason == "diverged: dev_eer is nan at epoch 1"
+    assert (trials["t0002"].crashes, trials["t0002"].attempt >= 2) == (1, True)
+    assert trials["t0002"].epoch >= 1
+    crash = next(e for e in events_of(folder) if e["event"] == "crash")
+    assert crash["counts"]
+    assert "died" in crash["reason"]
+
+
+def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
+    spksearch_home,
+):
+    folder = spksearch_home / "stopped"
+    asked = []
+
+    def steer():
+        reports = (folder / "ledger.jsonl").read_text().count('"report"')
+        if not asked and (folder / "trials" / "t0001" / "pid").is_file():
+            asked.append(control.request_stop("stopped", "t0001", now=True))
+        if len(asked) == 1 and reports >= 3:
+            asked.append(control.request_stop("stopped", None, now=False))
+
+    toy.run(folder, poll=steer, slow={"t0001": 1.5})
+    state = assert_sound(folder)
+    assert asked == ["asked", "asked"]
+    assert (state.trials["t0001"].state, state.trials["t0001"].epoch) == ("killed", 0)
+    assert state.finish["reason"] == "asked to stop"
+    assert len(state.trials) < 12
+    assert control.pending(folder) == []
+
+    toy.run(folder, trials=6)
+    state = assert_sound(folder)
+    assert len(state.trials) >= 6
+    assert state.trials["t0001"].state == "killed"
+    assert state.finish["reason"] == "all trials tried"
+
+
+def test_a_signal_leaves_a_ledger_that_can_be_resumed(tmp_path, local_ray):
+    folder = tmp_path / "signalled"
+    command = [sys.executable, toy.__file__, local_ray, str(folder)]
+    driver = subprocess.Popen(command)
+    ledger = Ledger.open(folder / "ledger.jsonl")
+    wait_for(lambda: any(e["event"] == "report" for e in ledger.events()))
+    driver.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    assert driver.wait(timeout=30) == 128 + signal.SIGTERM
+    seconds = time.monotonic() - asked
+    state = assert_sound(folder)
+    assert not any(trial.live for trial in state.trials.values())
+    assert state.finish is None
+    assert seconds < 15
+    assert process_start(driver.pid) is None
+
+
+def test_the_stopping_rule_runs_on_the_same_machinery(tmp_path):
+    folder = tmp_path / "stopping"
+    toy.run(folder, trials=6, rule="stopping")
+    state = assert_sound(folder)
+    assert state.trials["t0001"].state == "complete"
+    assert {trial.ended_by for trial in state.trials.values()} == {"rule"}
+
+
+def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
+    def fail():
+        raise ValueError("the sky is falling")
+
+    with pytest.raises(ValueError, match="the sky is falling"):
+        toy.run(tmp_path / "problem", poll=fail)
+    toy.run(tmp_path / "problem", trials=1)
+    assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"

@@ -1,0 +1,117 @@
+"""A search whose epochs take a moment and whose result is a formula; also a program of its own."""
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+from ray import tune
+
+from search import axes, engine
+from search.errors import Interrupted
+from search.ledger import Ledger
+from search.scheduler import Rule, ladder
+
+SPACE = '''"""How fast should it learn?"""
+from spkmodel.config import AdamW, TrainConfig
+def space(trial):
+    return TrainConfig(
+        optimiser=AdamW(learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True))
+    )
+'''
+
+
+class Toy(tune.Trainable):
+    """Learns by sleeping; a checkpoint is its epoch."""
+
+    def setup(self, config):
+        self.reset_config(config)
+
+    def reset_config(self, new_config):
+        self.segment = new_config["segment"]
+        self.epoch = 0
+        if self.segment["resume"]:
+            self.epoch = json.loads((Path(self.segment["resume"]) / "state.json").read_text())
+        return True
+
+    def step(self):
+        segment = self.segment
+        place = Path(segment["folder"]) / f"e{self.epoch + 1:04d}-{segment['attempt']}"
+        place.mkdir(parents=True)
+        (place.parent / "pid").write_text(str(os.getpid()))
+        seconds = segment["knobs"].get("slow", {}).get(segment["trial"], 0.05)
+        time.sleep(seconds)
+        self.epoch += 1
+        failure = ""
+        metrics = {"dev_eer": self._dev_eer(), "train_loss": 1 / self.epoch}
+        if segment["trial"] in segment["knobs"].get("diverges", ()):
+            failure, metrics = "diverged: loss is nan", {}
+        if segment["trial"] in segment["knobs"].get("nan", ()):
+            metrics["dev_eer"] = math.nan
+        (place / "state.json").write_text(json.dumps(self.epoch))
+        return {
+            "trial": segment["trial"],
+            "attempt": segment["attempt"],
+            "epoch": self.epoch,
+            "metrics": metrics,
+            "seconds": seconds,
+            "checkpoint": str(place),
+            "sha256": "",
+            "end": self.epoch >= segment["to_epoch"],
+            "failure": failure,
+        }
+
+    def _dev_eer(self):
+        rate = self.segment["config"]["optimiser"]["learning_rate"]
+        return 0.1 * abs(math.log10(rate) + 2.5) + 0.1 / self.epoch
+
+
+def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", **knobs):
+    """Begin a search in `folder`, or go on with it; its state afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "toy_space.py").write_text(SPACE)
+    budgets = {"rungs": list(ladder(max_epochs)), "trials": trials, "rule": rule}
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        state = ledger.state()
+        if any(state.search.get(key) != value for key, value in budgets.items()):
+            state.apply(ledger.append("search", eta=3, hours=None, seed=0, **budgets))
+
+        def settings(trial, attempt, to_rung):
+            last = trial.last
+            segment = {
+                "trial": trial.trial,
+                "attempt": attempt,
+                "config": trial.config,
+                "to_epoch": to_rung,
+                "resume": str(folder / last.checkpoint) if last else "",
+                "folder": str(folder / "trials" / trial.trial),
+                "knobs": knobs,
+            }
+            return {"segment": segment}
+
+        engine.run(
+            ledger,
+            state,
+            axes.load(str(folder / "toy_space.py")),
+            Rule.of(state.search),
+            Toy,
+            settings,
+            resources={"cpu": 1},
+            concurrent=2,
+            seed=0,
+            storage=folder,
+            poll=poll,
+        )
+    return state
+
+
+if __name__ == "__main__":
+    import ray
+
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+    try:
+        run(Path(sys.argv[2]))
+    except Interrupted as interrupted:
+        os._exit(128 + interrupted.signal_number)
