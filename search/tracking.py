@@ -31,6 +31,8 @@ LONGEST_WAIT_SECONDS = 10.0
 """Between two tries while the server is away."""
 _FIRST_WAIT_SECONDS = 0.5
 _HURRIED_WAIT_SECONDS = 1.0
+_REVIVE_SECONDS = 20.0
+"""Between two starts of a server that stays away, doubled each time: one costs 10 CPU-seconds."""
 _DECORATE_SECONDS = 5.0
 _CLIENT_SETTINGS = {
     # A repeated "create run" whose first answer was lost would make a second run, so the client
@@ -81,6 +83,8 @@ class Tracker:
         self._delivered = 0
         self._failures = 0
         self._error = ""
+        self._revivals = 0
+        self._revive_at = 0.0
         self._decorated_at = 0.0
         self._complete_since = -1.0
         self._hurry = False
@@ -174,7 +178,7 @@ class Tracker:
             return
         if self._failures:
             log.info("tracking server is back: events=%d", self._mirror.events)
-        self._failures, self._error = 0, ""
+        self._failures, self._revivals, self._revive_at, self._error = 0, 0, 0.0, ""
         with self._progress:
             self._complete_since = began
             self._progress.notify_all()
@@ -216,17 +220,23 @@ class Tracker:
         if self._failures == 0:
             log.warning("MLflow does not take what it is sent, trying on: %s", self._error)
         self._failures += 1
-        if self._revive is not None:
-            try:
-                self._revive()
-            except Exception as again:  # noqa: BLE001 (starting it again is a courtesy)
-                log.warning("the tracking server cannot be started again: %s", redact(str(again)))
+        self._revive_now_and_then()
         wait = min(LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))
         end = time.monotonic() + wait
         while time.monotonic() < end and not self._closing.is_set():
             if self._hurry and time.monotonic() > end - wait + _HURRIED_WAIT_SECONDS:
                 return
             self._closing.wait(0.1)
+
+    def _revive_now_and_then(self) -> None:
+        if self._revive is None or time.monotonic() < self._revive_at:
+            return
+        self._revive_at = time.monotonic() + _REVIVE_SECONDS * 2 ** min(self._revivals, 6)
+        self._revivals += 1
+        try:
+            self._revive()
+        except Exception as problem:  # noqa: BLE001 (starting it again is a courtesy)
+            log.warning("the tracking server cannot be started again: %s", redact(str(problem)))
 
 
 def catch_up(ledger_path: Path, tracking_uri: str, timeout: float = 60.0) -> bool:
