@@ -39,15 +39,11 @@ def usable_cpus() -> int:
 def prepare_environment() -> None:
     """Settings that Ray reads when it is imported or started; call before either.
 
-    Ray runs workers at nice 15, where any other process starves them; it writes a snapshot of its
-    own every few seconds, though the ledger is our only state; and it binds to every interface.
+    Left alone, Ray runs workers at nice 15, where any other process starves them, and a local head
+    listens on every interface.
     """
     os.environ.update(
         {
-            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-            "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-            "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-            "RAY_AIR_NEW_OUTPUT": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",
             # The only switch that makes every port of a local head listen on 127.0.0.1.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from search.live import Display
 
 TRIALS = 10
-MAX_EPOCHS = 9
+MAX_EPOCHS = 27
 NAME = "demo"
 
 

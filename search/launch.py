@@ -177,7 +177,9 @@ def _plan(
         dev_store=Path(before.dev_store) if before else Path(),
         surroundings=before.surroundings if before else "",
     )
-    expected = tables.expected_epochs(settings.rungs, settings.eta, settings.trials)
+    expected = tables.expected_epochs(
+        settings.rungs, settings.eta, settings.trials, settings.finalists
+    )
     resumed = f"goes on with {search_folder(name)}" if before else "new"
     lines: list[RenderableType] = [
         f"search {name} ({resumed}): {space.question}",
@@ -206,10 +208,11 @@ def _drive(
     display: "Display",
 ) -> None:
     """Connect, run to the end, deliver what MLflow has not had yet."""
-    from search import engine
-    from spkmodel.trainable import SegmentTrainable
-
     with _tracked(ledger, request, display) as tracker, cluster(request.address) as resources:
+        # Imported here because Ray reads its environment, the token's place in it, on import.
+        from search import engine
+        from spkmodel.trainable import SegmentTrainable
+
         gpus = _gpus_per_trial(settings, resources)
         concurrent = settings.concurrent or _slots(settings, resources, gpus)
         started = time.time()

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from search.config_problem import words
 from search.errors import UsageProblem
 from spkmodel.config import TrainConfig
 
@@ -161,6 +164,8 @@ def build(
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return words(error)
     known = isinstance(error, ValueError)
     return str(error) if known else f"{type(error).__name__}: {error}"
 

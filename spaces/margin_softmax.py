@@ -52,7 +52,11 @@ def space(trial: "Trial") -> TrainConfig:
             dropout=trial.suggest_float("dropout", 0.0, 0.5),  # log: 06, 117-118
         ),
         loss=loss,
-        batches=Batches(speakers=64, utterances=1, crop_seconds=1.5),
+        batches=Batches(
+            speakers=trial.suggest_categorical("batch_speakers", [32, 64]),  # log: 13
+            utterances=1,
+            crop_seconds=1.5,
+        ),
         augment=Augment(
             gain_db=6.0,
             filter_probability=trial.suggest_float("filter_probability", 0.4, 1.0),

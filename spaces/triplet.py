@@ -40,16 +40,18 @@ def space(trial: "Trial") -> TrainConfig:
             )
         case other:
             raise AssertionError(other)
-    composition = trial.suggest_categorical("batch", ["32x2", "16x4", "24x4", "16x8"])  # log: 13
+    composition = trial.suggest_categorical(
+        "batch", ["16x2", "32x2", "16x4", "18x4"]
+    )  # log: 13, 100
     match composition:
+        case "16x2":
+            speakers, utterances = 16, 2
         case "32x2":
             speakers, utterances = 32, 2
         case "16x4":
             speakers, utterances = 16, 4
-        case "24x4":
-            speakers, utterances = 24, 4
-        case "16x8":
-            speakers, utterances = 16, 8
+        case "18x4":
+            speakers, utterances = 18, 4
         case other:
             raise AssertionError(other)
     return TrainConfig(
