@@ -150,9 +150,11 @@ class Driver:
         record = self.state.trials[trial]
         if not self._speaks_for(record, attempt):
             return
-        if crash:
+        if crash and not record.stop_asked:
             log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
-        self._cut(record, crash or "stopped in the middle of an epoch", counts=bool(crash))
+            self._cut(record, crash, counts=True)
+        else:
+            self._cut(record, "stopped in the middle of an epoch")
         self._settle()
 
     # --- steering ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -219,15 +220,6 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
         over = self._loop.guarded(lambda: self._loop.driver.report(result), True)
         return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
 
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        unwanted = self._loop.driver.stop_now
-        while unwanted:
-            name = unwanted.pop()
-            for trial in list(tune_controller.get_live_trials()):
-                if self._loop.attempts.get(trial.trial_id, ("", 0))[0] == name:
-                    tune_controller.stop_trial(trial)
-        return super().choose_trial_to_run(tune_controller)
-
 
 class _Watch(tune.Callback):  # type: ignore[misc]
     """Looks around at every step, and hears of crashes with their reason."""
@@ -236,8 +228,15 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self._loop = loop
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, trials, info
+        del iteration, info
         self._loop.guarded(self._loop.step, None)
+        unwanted = self._loop.driver.stop_now
+        for trial in trials if unwanted else ():
+            name, _ = self._loop.attempts.get(trial.trial_id, ("", 0))
+            actor = trial.temporary_state.ray_actor
+            if name in unwanted and actor is not None:
+                ray.kill(actor)  # an actor in the middle of an epoch listens to nothing else
+                unwanted.discard(name)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
