@@ -131,7 +131,9 @@ def judge(
         embeddings = validate.embed(encoder, heard, pairs.utterances, device, progress)
     verdict = validate.judge(embeddings, pairs.pairs, store.speaker, REPLICATES)
     with display.task(f"floors, {condition}", "utterances") as progress:
-        found = tuple(floors.compute(store, heard, pairs.pairs, progress=progress))
+        found = tuple(
+            floors.compute(store, heard, pairs.pairs, condition, noise, rooms, progress=progress)
+        )
     numbers = figures_of(verdict) | {
         "condition": condition,
         "surroundings": "" if condition == "clean" else _fingerprint(noise, rooms),
