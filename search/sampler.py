@@ -6,7 +6,7 @@ nothing has to be restored and nothing can disagree with the ledger.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,8 @@ def suggest(
 ) -> Suggestion | None:
     """A config that has not been tried; None if none is found, so small is the space.
 
+    `seed` is the search's: it decides what is suggested, and how the config is trained.
+
     Raises:
         UsageProblem: if the space cannot build what it asked for.
     """
@@ -54,8 +56,9 @@ def suggest(
     told = [_tell(trial, rung, rule) for trial in state.trials.values()]
     for attempt in range(_TRIES):
         suggestion = _ask(space, told, _derived(seed, len(state.trials), attempt), kind)
-        if suggestion.config.signature not in tried:
-            return suggestion
+        config = suggestion.config.model_copy(update={"seed": seed})
+        if config.signature not in tried:
+            return replace(suggestion, config=config)
     return None
 
 
