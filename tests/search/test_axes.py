@@ -1,0 +1,209 @@
+import subprocess
+import sys
+
+import pytest
+
+from search import axes
+from search.errors import UsageProblem
+
+NESTED = '''"""Which loss, and how hard should it push?
+
+More words.
+"""
+from spkmodel.config import AAMSoftmax, Softmax, TrainConfig, Triplet, Combined, AdamW, TDNN
+
+def space(trial):
+    match trial.suggest_categorical("loss", ["softmax", "aam", "triplet", "combined"]):
+        case "softmax":
+            loss = Softmax()
+        case "aam":
+            loss = AAMSoftmax(margin_rad=trial.suggest_float("margin_rad", 0.1, 0.5))
+        case "triplet" | "combined" as kind:
+            mines = trial.suggest_categorical("mining", ["batch_all", "batch_hard"])  # log: 100-102
+            margin = 0.3
+            if mines == "batch_hard":
+                margin = trial.suggest_float(  # log: 103-105
+                    "triplet_margin", 0.01, 1.0, log=True
+                )
+            loss = Triplet(margin=margin, mining=mines)
+            if kind == "combined":
+                loss = Combined(triplet=loss)
+    return TrainConfig(
+        loss=loss,
+        encoder=TDNN(channels=trial.suggest_int("channels", 32, 128, step=32)),
+        optimiser=AdamW(learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)),
+    )
+'''
+
+HEAD = "from spkmodel.config import TrainConfig, Triplet, AdamW, Batches\n"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A space from its source."""
+
+    def from_source(source):
+        path = tmp_path / "made.py"
+        path.write_text(source)
+        return axes.load(str(path))
+
+    return from_source
+
+
+def _space_of(*lines):
+    return HEAD + "def space(trial):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def test_a_space_knows_its_name_its_question_and_its_source(make):
+    space = make(NESTED)
+    assert (space.name, space.question) == ("made", "Which loss, and how hard should it push?")
+    assert len(space.sha256) == 64
+    assert space.sha256 != make(NESTED + "\n").sha256
+
+
+def test_every_combination_of_choices_is_a_branch_and_none_is_twice(make):
+    branches = axes.branches(make(NESTED))
+    assert [tuple(branch.choices.values()) for branch in branches] == [
+        ("softmax",),
+        ("aam",),
+        ("triplet", "batch_all"),
+        ("triplet", "batch_hard"),
+        ("combined", "batch_all"),
+        ("combined", "batch_hard"),
+    ]
+    assert branches[1].axes == ("loss", "margin_rad", "channels", "learning_rate")
+    assert branches[1].config.loss.margin_rad == pytest.approx(0.3)
+    assert branches[3].config.loss.margin == pytest.approx(0.1)
+    assert branches[0].config.encoder.channels in (64, 96)
+
+
+def test_an_axis_is_described_with_range_condition_and_the_entries_behind_it(make):
+    table = {axis.name: axis for axis in axes.describe(make(NESTED))}
+    assert list(table) == [
+        "loss",
+        "channels",
+        "learning_rate",
+        "margin_rad",
+        "mining",
+        "triplet_margin",
+    ]
+    assert table["loss"].range_text == "softmax | aam | triplet | combined"
+    assert table["channels"].range_text == "32 .. 128, step 32"
+    assert table["learning_rate"].range_text == "0.0001 .. 0.01, log"
+    assert {name: axis.condition for name, axis in table.items() if axis.condition} == {
+        "margin_rad": "loss = aam",
+        "mining": "loss = triplet or combined",
+        "triplet_margin": "mining = batch_hard",
+    }
+    assert {name: axis.entries for name, axis in table.items() if axis.entries} == {
+        "mining": "100-102",
+        "triplet_margin": "103-105",
+    }
+
+
+def test_an_unknown_space_is_answered_with_the_nearest_and_all():
+    with pytest.raises(UsageProblem, match=r"did you mean 'quickstart'\? there are .*triplet"):
+        axes.load("quikstart")
+    with pytest.raises(UsageProblem, match=r"no space file nowhere/x\.py"):
+        axes.load("nowhere/x.py")
+
+
+def test_the_spaces_that_come_along_can_be_loaded_by_name():
+    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(axes.available())
+    assert axes.load("quickstart").question.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def space(trial: return", "SyntaxError"),
+        ("import no_such_module", "no_such_module"),
+        ("x = 1", r"no function space\(trial\)"),
+    ],
+)
+def test_a_file_that_is_no_space_is_refused_with_its_path(make, source, words):
+    with pytest.raises(UsageProblem, match=rf"made\.py .*{words}"):
+        make(source)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            [
+                'k = trial.suggest_categorical("k", [1, 2])',
+                "return TrainConfig(loss=Triplet(), batches=Batches(utterances=k))",
+            ],
+            r"with k = 1 .*batches\.utterances must be at least 2",
+        ),
+        (
+            [
+                'x = trial.suggest_float("x", 0, 1)',
+                "return TrainConfig(optimiser=AdamW(learning_rate=x))",
+            ],
+            r"numbers at the low.*learning_rate",
+        ),
+        (['return trial.suggest_floot("x", 0, 1)'], "AttributeError.*suggest_floot"),
+        (["return 3"], "must return a TrainConfig, got int"),
+        (
+            [
+                'high = trial.suggest_categorical("high", [1, 2])',
+                'trial.suggest_float("x", 0, high)',
+                "return TrainConfig()",
+            ],
+            r"axis 'x' has two ranges, 0 \.\. 1 and 0 \.\. 2",
+        ),
+        (
+            [
+                'trial.suggest_float("x", 0, 1)',
+                'trial.suggest_int("x", 0, 1)',
+                "return TrainConfig()",
+            ],
+            "two ranges",
+        ),
+        (['return TrainConfig(seed=trial.suggest_int("seed", 0, 9))'], "neither a seed nor"),
+        (['trial.suggest_int("epochs", 1, 9)', "return TrainConfig()"], "nor the fidelity"),
+        (
+            [
+                'which = trial.suggest_categorical("which", ["a", "b"])',
+                'return TrainConfig(seed=1 if which == "a" else 2)',
+            ],
+            r"sets config\.seed to 1 and to 2",
+        ),
+        (
+            ['trial.suggest_categorical("x", [(1, 2), (3, 4)])', "return TrainConfig()"],
+            "strings, numbers, booleans or None",
+        ),
+        (['trial.suggest_categorical("x", [])', "return TrainConfig()"], "needs different choices"),
+        (['trial.suggest_float("x", 0, 1, log=True)', "return TrainConfig()"], "no such range"),
+        (['trial.suggest_float("x", 2, 1)', "return TrainConfig()"], "no such range"),
+        (
+            ['trial.suggest_int("x", 1, 8, step=2, log=True)', "return TrainConfig()"],
+            "not both",
+        ),
+    ],
+)
+def test_what_no_search_could_run_is_refused_before_it_starts(make, lines, words):
+    with pytest.raises(UsageProblem, match=words):
+        axes.branches(make(_space_of(*lines)))
+
+
+def test_an_axis_may_be_named_after_a_configs_epochs(make):
+    lines = ['trial.suggest_float("warmup_epochs", 0, 1)', "return TrainConfig()"]
+    assert [axis.name for axis in axes.describe(make(_space_of(*lines)))] == ["warmup_epochs"]
+
+
+def test_a_space_without_end_is_refused(make, monkeypatch):
+    monkeypatch.setattr("search.walk.MOST_BRANCHES", 10)
+    lines = [f'trial.suggest_categorical("x{i}", [1, 2])' for i in range(4)]
+    with pytest.raises(UsageProblem, match="more than 10 combinations"):
+        axes.branches(make(_space_of(*lines, "return TrainConfig()")))
+
+
+def test_describing_loads_neither_optuna_nor_torch_nor_ray():
+    program = (
+        "import sys; from search import axes; axes.describe(axes.load('triplet'));"
+        "sys.exit(str({'optuna', 'torch', 'ray', 'mlflow', 'numpy'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip() == ""

@@ -1,0 +1,197 @@
+import math
+import time
+
+import pytest
+from optuna.trial import TrialState
+from story import Story
+
+from search import axes, sampler
+from search.errors import UsageProblem
+from search.scheduler import Rule
+from spkmodel.config import TrainConfig
+
+SPACE = '''"""How fast, how hard, with what?"""
+from spkmodel.config import AAMSoftmax, AdamW, Softmax, TrainConfig
+def space(trial):
+    loss = Softmax()
+    if trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam":
+        loss = AAMSoftmax(margin_rad=trial.suggest_float("margin_rad", 0.1, 0.5))
+    rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
+    return TrainConfig(loss=loss, optimiser=AdamW(learning_rate=rate))
+'''
+
+
+def _load(tmp_path, source):
+    path = tmp_path / "made.py"
+    path.write_text(source)
+    return axes.load(str(path))
+
+
+@pytest.fixture
+def space(tmp_path):
+    return _load(tmp_path, SPACE)
+
+
+def _add(tale, space):
+    """Whatever the sampler thinks of next."""
+    idea = sampler.suggest(space, tale.state, tale.rule, seed=0)
+    return tale.trial(idea.axes, idea.distributions, idea.config)
+
+
+def _told(tale, name, rung=None):
+    rule = tale.rule
+    return sampler._tell(
+        tale.state.trials[name], rung or sampler.model_rung(tale.state, rule), rule
+    )
+
+
+def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
+    tale = Story()
+    for _ in range(13):
+        tale.train(_add(tale, space), 1, 0.3)
+    one, other = (sampler.suggest(space, tale.state, tale.rule, seed=0) for _ in range(2))
+    assert one == other
+    assert sampler.suggest(space, tale.state, tale.rule, seed=1) != one
+    _add(tale, space)
+    assert sampler.suggest(space, tale.state, tale.rule, seed=0) != one
+
+
+def test_a_suggestion_is_what_the_space_made_of_its_axes(space):
+    idea = sampler.suggest(space, Story().state, Story().rule, seed=3)
+    assert isinstance(idea.config, TrainConfig)
+    assert idea.config.optimiser.learning_rate == idea.axes["learning_rate"]
+    assert set(idea.distributions) == set(idea.axes)
+
+
+def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apart(space):
+    tale = Story()
+    deep, shallow, running, fresh, diverged, crashed, killed, late = (
+        _add(tale, space) for _ in range(8)
+    )
+    tale.train(deep, 3, 0.2)
+    tale.train(shallow, 1, 0.4)
+    tale.segment(running, 3)
+    tale.report(running, 1, 0.3)
+    tale.segment(fresh, 1)
+    tale.segment(diverged, 1)
+    tale.end(diverged, "failed", "diverged: loss is nan", "failure")
+    tale.end(crashed, "failed", "crashed 3 times: worker died", "failure")
+    tale.end(killed, "killed", "stopped by hand", "user")
+    tale.segment(late, 9)
+    for epoch in (1, 2, 3):
+        tale.report(late, epoch, 0.1)
+    tale.end(late, "failed", "collapsed: all embeddings are alike", "failure")
+    seen = {name: _told(tale, name, rung=3) for name in tale.state.trials}
+    assert {name: trial.state for name, trial in seen.items()} == {
+        deep: TrialState.COMPLETE,
+        shallow: TrialState.PRUNED,
+        running: TrialState.PRUNED,
+        fresh: TrialState.RUNNING,
+        diverged: TrialState.PRUNED,
+        crashed: TrialState.FAIL,
+        killed: TrialState.FAIL,
+        late: TrialState.PRUNED,
+    }
+    assert (seen[deep].value, seen[deep].intermediate_values) == (0.2, {1: 0.2, 3: 0.2})
+    assert seen[shallow].intermediate_values == {1: 0.4}
+    assert seen[diverged].intermediate_values == {0: 1.0}
+    assert seen[late].intermediate_values == {0: 1.0}
+
+
+def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
+    tale = Story()
+    name = _add(tale, space)
+    tale.train(name, 3, 0.2)
+    assert _told(tale, name, rung=1).state == TrialState.COMPLETE
+    assert _told(tale, name, rung=9).state == TrialState.PRUNED
+
+
+def test_the_highest_rung_with_twelve_results_is_modelled():
+    tale = Story(trials=40)
+    assert sampler.model_rung(tale.state, tale.rule) == 1
+    names = [tale.trial() for _ in range(14)]
+    for name in names:
+        tale.train(name, 1, 0.3)
+    for name in names[:11]:
+        tale.train(name, 3, 0.2)
+    assert sampler.model_rung(tale.state, tale.rule) == 1
+    tale.train(names[11], 3, math.nan)
+    assert sampler.model_rung(tale.state, tale.rule) == 1
+    tale.train(names[12], 3, 0.2)
+    assert sampler.model_rung(tale.state, tale.rule) == 3
+
+
+def _rates(space, eer_of, trials=40, bad=()):
+    """Learning rates that the sampler tries against a law; a rate in `bad` diverges."""
+    tale = Story(trials=trials)
+    rates = []
+    for _ in range(trials):
+        name = _add(tale, space)
+        rate = tale.state.trials[name].axes["learning_rate"]
+        rates.append(rate)
+        if bad and bad[0] < rate < bad[1]:
+            tale.segment(name, 1)
+            tale.end(name, "failed", "diverged: loss is nan", "failure")
+        else:
+            tale.train(name, 1, eer_of(rate))
+    return rates
+
+
+def test_it_learns_where_the_good_ones_are(space):
+    rates = _rates(space, lambda rate: 0.1 + 0.1 * abs(math.log10(rate) + 3.5))
+    near = [abs(math.log10(rate) + 3.5) < 0.5 for rate in rates]
+    assert sum(near[20:]) > sum(near[:20])
+    assert sum(near[20:]) >= 12
+
+
+def test_it_keeps_away_from_where_trainings_diverge(space):
+    rates = _rates(space, lambda rate: 0.2 + (1e6 * rate) % 7 / 100, trials=60, bad=(1e-2, 1))
+    assert sum(rate > 1e-2 for rate in rates[:20]) >= 4
+    assert sum(rate > 1e-2 for rate in rates[20:]) <= 4
+
+
+def test_no_config_is_tried_twice_and_a_small_space_runs_out(tmp_path):
+    space = _load(
+        tmp_path,
+        '"""Two?"""\nfrom spkmodel.config import Softmax, AAMSoftmax, TrainConfig\n'
+        "def space(trial):\n"
+        '    aam = trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam"\n'
+        "    return TrainConfig(loss=AAMSoftmax() if aam else Softmax())\n",
+    )
+    tale = Story()
+    for _ in range(2):
+        tale.train(_add(tale, space), 1, 0.3)
+    assert len({trial.signature for trial in tale.state.trials.values()}) == 2
+    assert sampler.suggest(space, tale.state, tale.rule, seed=0) is None
+
+
+def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
+    space = _load(
+        tmp_path,
+        '"""Bad?"""\nfrom spkmodel.config import AdamW, TrainConfig\n'
+        "def space(trial):\n"
+        '    rate = trial.suggest_float("rate", 2, 3)\n'
+        "    return TrainConfig(optimiser=AdamW(learning_rate=rate))\n",
+    )
+    with pytest.raises(UsageProblem, match=r"space 'made' with \{'rate'"):
+        sampler.suggest(space, Story().state, Story().rule, seed=0)
+
+
+def test_chance_alone_is_a_sampler_too(space):
+    tale = Story()
+    tale.train(_add(tale, space), 1, 0.3)
+    one = sampler.suggest(space, tale.state, tale.rule, seed=0, kind="random")
+    assert one == sampler.suggest(space, tale.state, tale.rule, seed=0, kind="random")
+
+
+def test_a_thousand_trials_are_taken_in_within_a_second(space):
+    tale = Story(trials=1001)
+    first = sampler.suggest(space, tale.state, tale.rule, seed=0)
+    for number in range(1000):
+        rate = 1e-4 * 10 ** (3 * number / 1000)
+        name = tale.trial(first.axes | {"learning_rate": rate}, first.distributions, first.config)
+        tale.segment(name, 1)
+        tale.report(name, 1, 0.1 + number % 7 / 100)
+    began = time.process_time()
+    assert sampler.suggest(space, tale.state, Rule((1, 3, 9), trials=1001), seed=0) is not None
+    assert time.process_time() - began < 1
