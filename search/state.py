@@ -136,6 +136,15 @@ class SearchState:
         """The ladder of the last `search` event."""
         return tuple(self.search.get("rungs", ()))
 
+    def ranked(self) -> list[TrialRecord]:
+        """Trials with a usable report, by the lowest dev EER of any epoch; of equals the earlier.
+
+        This is what `best` means everywhere: in tables, in MLflow's `best_dev_eer`, in `promote`.
+        """
+        best = {name: trial.best() for name, trial in self.trials.items()}
+        usable = [(report.objective, name) for name, report in best.items() if report is not None]
+        return [self.trials[name] for _, name in sorted(usable)]
+
     def spent_hours(self, now: datetime | None = None) -> float:
         """Wall time of all drivers together; of the running one up to `now`, if given."""
         seconds = sum((each.last - each.began).total_seconds() for each in self.sessions)
@@ -162,7 +171,7 @@ class SearchState:
 
     def _add(self, event: Mapping[str, Any]) -> None:
         name = event["trial"]
-        self.trials[name] = TrialRecord(
+        record = TrialRecord(
             trial=name,
             config=event["config"],
             axes=event["axes"],
@@ -171,6 +180,8 @@ class SearchState:
             origin=event["origin"],
             created=event["time"],
         )
+        # A live view reads in another thread: a dictionary that it may walk never changes size.
+        self.trials = {**self.trials, name: record}
 
     def _apply_to_trial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         match event["event"]:
@@ -197,7 +208,7 @@ class SearchState:
         if epoch in trial.reports:
             self.repeated += 1
             return
-        trial.reports[epoch] = Report(
+        report = Report(
             epoch=epoch,
             time=event["time"],
             metrics=event["metrics"],
@@ -206,6 +217,7 @@ class SearchState:
             sha256=event["sha256"],
             attempt=event["attempt"],
         )
+        trial.reports = {**trial.reports, epoch: report}
         if epoch in self.rungs:
             trial.rung = max(trial.rung, epoch)
         if epoch >= trial.target:

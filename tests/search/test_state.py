@@ -15,7 +15,8 @@ def test_a_state_told_at_once_equals_one_told_event_by_event():
 
 def test_a_trial_runs_in_its_segment_and_rests_at_its_rung():
     tale = Story()
-    trial = tale.state.trials[tale.trial()]
+    tale.trial()
+    trial = tale.state.trials["t0001"]
     assert (trial.state, trial.epoch, trial.rung, trial.last) == ("paused", 0, 0, None)
     tale.segment("t0001", 3)
     tale.report("t0001", 1, 0.4)
@@ -107,6 +108,15 @@ def test_a_new_driver_forgets_that_the_last_one_was_stopped():
     tale.record("finish", reason="stopped", totals={})
     tale.record("driver", host="here", pid=2, started="0-2")
     assert (tale.state.search_stop, tale.state.finish) == ("", None)
+
+
+def test_what_another_thread_walks_through_never_changes_size():
+    tale = Story()
+    tale.segment(tale.trial(), 3)
+    trials, reports = tale.state.trials, tale.state.trials["t0001"].reports
+    tale.report("t0001", 1, 0.3)
+    tale.trial()
+    assert (len(trials), len(reports)) == (1, 0)
 
 
 def test_what_a_later_version_writes_is_kept():

@@ -1,0 +1,177 @@
+"""The driver's decisions and words, without Ray."""
+
+import math
+import pickle
+from datetime import timedelta
+
+import pytest
+
+from search import axes, control
+from search.driver import Driver
+from search.ledger import Ledger
+from search.scheduler import Rule
+from search.state import SearchState
+
+SPACE = '''"""How fast?"""
+from spkmodel.config import AdamW, TrainConfig
+def space(trial):
+    return TrainConfig(optimiser=AdamW(learning_rate=trial.suggest_categorical("rate", {rates})))
+'''
+
+
+class Rig:
+    """A driver on a ledger of its own, and an actor that says what it is told to."""
+
+    def __init__(self, folder, trials=4, hours=None, rates=(1e-3, 2e-3, 3e-3, 4e-3, 5e-3)):
+        folder.mkdir(exist_ok=True)
+        (folder / "made.py").write_text(SPACE.replace("{rates}", str(list(rates))))
+        self.folder = folder
+        self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
+        self.state = self.ledger.state()
+        if not self.state.search:
+            fields = {"rungs": [1, 3], "eta": 3, "rule": "promotion"}
+            event = self.ledger.append("search", **fields, trials=trials, hours=hours)
+            self.state.apply(event)
+        self.driver = Driver(
+            self.ledger,
+            self.state,
+            axes.load(str(folder / "made.py")),
+            Rule.of(self.state.search),
+            lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
+            seed=0,
+            kind="tpe",
+        )
+        self.driver.begin()
+
+    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure=""):
+        return self.driver.report(
+            {
+                "trial": trial,
+                "attempt": attempt,
+                "epoch": epoch,
+                "metrics/dev_eer": dev_eer,
+                "seconds": 1.0,
+                "checkpoint": str(self.folder / "trials" / trial / f"e{epoch}"),
+                "sha256": "",
+                "failure": failure,
+            }
+        )
+
+
+@pytest.fixture
+def rig(tmp_path):
+    made = Rig(tmp_path / "trip")
+    yield made
+    made.ledger.close()
+
+
+def test_what_is_run_was_written_down_before(rig):
+    trial, config = rig.driver.next_segment()
+    assert (trial.trial, config) == ("t0001", {"attempt": 1, "to_rung": 1})
+    written = [event["event"] for event in rig.ledger.events()]
+    assert written == ["search", "driver", "trial", "segment"]
+    assert rig.ledger.state() == rig.state
+
+
+def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
+    rig.driver.next_segment()
+    assert rig.say("t0001")
+    report = rig.ledger.trials()["t0001"].reports[1]
+    assert (report.checkpoint, report.metrics) == ("trials/t0001/e1", {"dev_eer": 0.3})
+    assert rig.say("t0001", dev_eer=0.1)
+    assert rig.ledger.trials()["t0001"].at(1) == 0.3
+    assert sum(event["event"] == "report" for event in rig.ledger.events()) == 1
+
+
+def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
+    rig.driver.next_segment()
+    rig.driver.segment_over("t0001", 1, "the node went away")
+    trial, _ = rig.driver.next_segment()
+    assert (trial.trial, trial.attempt) == ("t0001", 2)
+    assert rig.say("t0001", attempt=1, dev_eer=0.1)
+    rig.driver.segment_over("t0001", 1, "again")
+    assert (trial.live, trial.epoch, trial.crashes) == (True, 0, 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_none_fails_the_trial_and_never_reaches_the_ledger(rig, value):
+    rig.driver.next_segment()
+    assert rig.say("t0001", dev_eer=value)
+    trial = rig.ledger.trials()["t0001"]
+    assert (trial.state, trial.reason) == ("failed", f"diverged: dev_eer is {value} at epoch 1")
+    assert trial.reports == {}
+
+
+def test_what_a_dead_driver_left_running_is_resumed_with_a_new_number(rig, tmp_path):
+    rig.driver.next_segment()
+    rig.ledger.close()
+    after = Rig(tmp_path / "trip")
+    trial = after.state.trials["t0001"]
+    assert (trial.state, trial.reason, trial.crashes) == ("paused", "its driver ended", 0)
+    assert after.driver.next_segment() == (trial, {"attempt": 2, "to_rung": 1})
+    after.ledger.close()
+
+
+def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
+    rig = Rig(tmp_path / "trip", trials=9, rates=(1e-3, 2e-3))
+    for _ in range(2):
+        trial, _ = rig.driver.next_segment()
+        rig.say(trial.trial, dev_eer=trial.attempt / 10)
+    trial, _ = rig.driver.next_segment()
+    assert trial.target == 3
+    rig.say(trial.trial, epoch=2, attempt=2)
+    rig.say(trial.trial, epoch=3, attempt=2)
+    assert rig.driver.next_segment() == "done"
+    rig.driver.finish()
+    assert rig.state.finish["reason"] == "every config of the space has been tried"
+    assert rig.state.finish["totals"]["epochs"] == 4
+    rig.ledger.close()
+
+
+def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
+    rig = Rig(tmp_path / "trip", hours=1.0)
+    rig.driver.next_segment()
+    rig.state.sessions[0].began -= timedelta(hours=1)
+    assert rig.say("t0001")
+    assert rig.driver.next_segment() == "done"
+    rig.driver.finish()
+    trial = rig.state.trials["t0001"]
+    assert (trial.state, trial.ended_by) == ("stopped", "budget")
+    assert trial.reason == "1 hours used; 1 of 1 at rung 1"
+    rig.ledger.close()
+
+
+def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
+    rig.driver.next_segment()
+    control._write(rig.folder, "t0001", now=False)
+    control._write(rig.folder, "t0404", now=False)
+    rig.driver.poll()
+    assert control.pending(rig.folder) == []
+    assert rig.state.trials["t0001"].live
+    assert rig.say("t0001")
+    trial = rig.state.trials["t0001"]
+    assert (trial.state, trial.ended_by, trial.epoch) == ("killed", "user", 1)
+
+
+def test_a_stop_meant_for_the_last_driver_does_not_stop_the_next(rig, tmp_path):
+    control._write(rig.folder, None, now=True)
+    control._write(rig.folder, "t0001", now=True)
+    rig.driver.next_segment()
+    rig.ledger.close()
+    after = Rig(tmp_path / "trip")
+    after.driver.poll()
+    assert after.state.search_stop == ""
+    assert after.state.trials["t0001"].state == "killed"
+    after.ledger.close()
+
+
+def test_an_interrupted_search_has_no_trial_running_and_no_end(rig):
+    rig.driver.next_segment()
+    rig.driver.interrupt("interrupted by SIGTERM")
+    state = SearchState.from_events(rig.ledger.events())
+    assert (state.trials["t0001"].state, state.finish) == ("paused", None)
+    assert state.trials["t0001"].reason == "interrupted by SIGTERM"
+
+
+def test_a_copy_for_tunes_files_is_no_driver(rig):
+    assert not isinstance(pickle.loads(pickle.dumps(rig.driver)), Driver)
