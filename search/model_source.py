@@ -67,14 +67,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial's checkpoint, and why it was taken."""
+    """A trial's checkpoint."""
 
     trial: TrialRecord
     report: Report
     folder: Path
     """Of the checkpoint."""
-    rung: int
-    """The rung at which trials were compared; 0 if the trial was named."""
 
 
 def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
@@ -102,9 +100,8 @@ def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
 def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice:
     """The checkpoint to promote: of the named trial, or of the search's best.
 
-    The best trial is the one with the lowest dev EER at the highest rung that any trial reached:
-    fewer epochs are not compared with more. Of a trial, the epoch with its lowest dev EER counts;
-    one whose checkpoint is gone is passed over.
+    The lowest dev EER of any epoch counts, of trials and within a trial; an epoch whose checkpoint
+    is gone is passed over.
 
     Args:
         state: of the search.
@@ -123,13 +120,11 @@ def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice
                 f"trial {trial} ({record.state}{f', {record.reason}' if record.reason else ''}) "
                 "has no usable epoch with a checkpoint; `spksearch trials` shows which have"
             )
-        return Choice(record, report, folder / report.checkpoint, rung=0)
-    for rung in sorted(state.rungs, reverse=True):
-        finite = [t for t in state.trials.values() if t.at(rung) < float("inf")]
-        for record in sorted(finite, key=lambda each: (each.at(rung), each.trial)):
-            report = _best_kept(record, folder)
-            if report is not None:
-                return Choice(record, report, folder / report.checkpoint, rung)
+        return Choice(record, report, folder / report.checkpoint)
+    for record in state.ranked():
+        report = _best_kept(record, folder)
+        if report is not None:
+            return Choice(record, report, folder / report.checkpoint)
     states = ", ".join(sorted({record.state for record in state.trials.values()})) or "none yet"
     raise NoUsableTrial(
         f"search {folder.name!r} has no trial with a dev EER and a checkpoint "

@@ -48,7 +48,7 @@ def judge(
         "space": search["space"],
         "trial": model.trial,
         "epoch": model.epoch,
-        "rung": choice.rung,
+        "rung": choice.trial.rung,
         "registered_as": registered_as,
         "model": facts,
         "corpus_sha256": search["corpus_sha256"],

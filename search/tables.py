@@ -135,12 +135,11 @@ def next_commands(name: str, space: str, status: str) -> tuple[str, ...]:
 
 
 def best_of(state: SearchState) -> Best | None:
-    """The best report of any trial; of equal ones the earlier trial's."""
-    reports = [(trial, trial.best()) for trial in state.trials.values()]
-    known = [(trial, report) for trial, report in reports if report is not None]
-    if not known:
+    """The best epoch of the best trial."""
+    trial = next(iter(state.ranked()), None)
+    report = trial.best() if trial is not None else None
+    if trial is None or report is None:
         return None
-    trial, report = min(known, key=lambda pair: (pair[1].metrics["dev_eer"], pair[0].trial))
     return Best(trial.trial, report.epoch, *eer_of(report), axes=trial.axes)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import evaluate, model_source
+from search import evaluate, model_source, tables
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.result_folder import filled
 from spkmodel import metrics, validate
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_was_changed_is_refused(tiny, tmp_path):
     folder = tmp_path / "changed"
     shutil.copytree(choice.folder, folder)
     tiny_search.write_checkpoint(folder, tiny_search.random_encoder(8))
-    changed = model_source.Choice(choice.trial, choice.report, folder, rung=0)
+    changed = model_source.Choice(choice.trial, choice.report, folder)
     with pytest.raises(SpksearchError, match="SHA-256"):
         model_source.read_choice("night", changed, "cpu")
 
@@ -145,9 +145,13 @@ def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
     assert best.report.objective <= other.report.objective
 
 
-def test_trials_are_compared_at_the_highest_rung_only(tiny):
-    choice = model_source.choose(tiny.ledger.state(), tiny.home / "night")
-    assert (choice.trial.trial, choice.rung) == ("t0003", 3)
+def test_what_is_promoted_is_what_the_tables_call_best(tiny):
+    state = tiny.ledger.state()
+    choice = model_source.choose(state, tiny.home / "night")
+    best = tables.best_of(state)
+    assert (choice.trial.trial, choice.report.epoch) == (best.trial, best.epoch)
+    every = [r.objective for t in state.trials.values() for r in t.reports.values()]
+    assert choice.report.objective == min(every)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -148,6 +148,8 @@ def test_one_cosine_falls_from_full_rate_to_zero_and_stays_there():
 
 
 def test_a_constant_rate_is_reached_after_the_warm_up():
-    rates = [learning_rate(Constant(warmup_epochs=2), 1.0, epochs) for epochs in (0.5, 1.0, 2.0, 30.0)]
+    rates = [
+        learning_rate(Constant(warmup_epochs=2), 1.0, epochs) for epochs in (0.5, 1.0, 2.0, 30.0)
+    ]
     assert rates == [0.25, 0.5, 1, 1]
     assert math.isclose(learning_rate(Constant(), 0.3, 0.01), 0.3)
