@@ -82,7 +82,7 @@ class Driver:
         self._record("finish", reason=why, totals=totals)
 
     def interrupt(self, why: str) -> None:
-        """Leave in order, with all trials ready to be resumed."""
+        """Cut what is running, so that it can be resumed; said twice, it is done once."""
         self._cut_all(why)
         self._settle()
 

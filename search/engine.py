@@ -39,7 +39,7 @@ _ENVIRONMENT = {
     # Tune's own snapshots are never read, so they may be rare.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # How long an actor in the middle of an epoch may hold up the end of a stopped search.
+    # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -124,6 +124,8 @@ class _Loop:
         self.poll = poll
         self.attempts: dict[str, tuple[str, int]] = {}
         """By Tune's trial id."""
+        self.trials: list[Any] = []
+        """Tune's own."""
         self.problem: Exception | None = None
         self.signal = 0
 
@@ -148,19 +150,42 @@ class _Loop:
         if self.problem is not None:
             raise self.problem
         if self.signal:
-            name = signal.Signals(self.signal).name
-            self.driver.interrupt(f"interrupted by {name}")
+            self.driver.interrupt(self._why())
             raise Interrupted(
-                f"interrupted by {name}; everything up to the last epochs is saved, and the same "
+                f"{self._why()}; everything up to the last epochs is saved, and the same "
                 "launch goes on from there",
                 self.signal,
             )
         self.driver.finish()
 
     def step(self) -> None:
+        """Look around, and stop at once what is to stop at once."""
         self.driver.poll()
         if self.poll is not None:
             self.poll()
+        if self.driver.stop_now:
+            self._kill(self.driver.stop_now)
+            self.driver.stop_now.clear()
+
+    def depart(self) -> bool:
+        """Whether there is reason to leave; written down before Tune takes its time over it."""
+        if self.leaving:
+            self.guarded(lambda: self.driver.interrupt(self._why()), None)
+            self._kill({name for name, _ in self.attempts.values()})
+        return self.leaving
+
+    def _kill(self, names: set[str]) -> None:
+        """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
+        for trial in self.trials:
+            name, _ = self.attempts.get(trial.trial_id, ("", 0))
+            actor = trial.temporary_state.ray_actor
+            if name in names and actor is not None:
+                ray.kill(actor)
+
+    def _why(self) -> str:
+        if self.signal:
+            return f"interrupted by {signal.Signals(self.signal).name}"
+        return "stopped in the middle of an epoch"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (object, ())
@@ -229,14 +254,8 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         del iteration, info
+        self._loop.trials = trials
         self._loop.guarded(self._loop.step, None)
-        unwanted = self._loop.driver.stop_now
-        for trial in trials if unwanted else ():
-            name, _ = self._loop.attempts.get(trial.trial_id, ("", 0))
-            actor = trial.temporary_state.ray_actor
-            if name in unwanted and actor is not None:
-                ray.kill(actor)  # an actor in the middle of an epoch listens to nothing else
-                unwanted.discard(name)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
@@ -256,7 +275,7 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._loop.leaving
+        return self._loop.depart()
 
 
 def _folder_name(trial: Any) -> str:

@@ -7,7 +7,7 @@ first, then the highest rung's, then a new one.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -133,7 +133,7 @@ def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
         return Wait() if is_live else Done(over)
     for trial in state.trials.values():
         if is_interrupted(trial, rule):
-            return Resume(trial.trial, _target(trial, rule))
+            return Resume(trial.trial, aim(trial, rule))
     candidates = advancing(state, rule)
     if candidates:
         return candidates[0]
@@ -174,7 +174,7 @@ def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
         _may_go_on(trial)
         and not trial.stop_asked
         and trial.crashes <= RETRIES
-        and trial.epoch < _target(trial, rule)
+        and trial.epoch < aim(trial, rule)
     )
 
 
@@ -237,7 +237,7 @@ def _may_go_on(trial: TrialRecord) -> bool:
     )
 
 
-def _target(trial: TrialRecord, rule: Rule) -> int:
+def aim(trial: TrialRecord, rule: Rule) -> int:
     """Where its last segment was going; if the ladder has changed, the rung just below that."""
     return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
 
@@ -246,7 +246,7 @@ def _rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
     """Whether the trial waits with this rung as its highest."""
     return (
         _may_go_on(trial)
-        and trial.epoch >= _target(trial, rule)
+        and trial.epoch >= aim(trial, rule)
         and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
     )
 
@@ -254,7 +254,7 @@ def _rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
 def _is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
     """Whether a result of this trial may still come to the rung from below."""
     under_way = trial.live or is_interrupted(trial, rule)
-    return under_way and trial.epoch < rung and _target(trial, rule) <= rung
+    return under_way and trial.epoch < rung and aim(trial, rule) <= rung
 
 
 def _end_of(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
@@ -288,49 +288,3 @@ def _place(state: SearchState, trial: TrialRecord, rule: Rule, why: str) -> str:
     if trial.trial not in names:
         return f"{why}; no usable result at rung {rung}"
     return f"{why}; {names.index(trial.trial) + 1} of {len(names)} at rung {rung}"
-
-
-# --- checking --------------------------------------------------------------------------------
-
-
-def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:
-    """The rung tables straight from the reports, without the state: for checking the state."""
-    rungs: tuple[int, ...] = ()
-    values: dict[tuple[str, int], float] = {}
-    for event in events:
-        if event["event"] == "search":
-            rungs = tuple(event["rungs"])
-        elif event["event"] == "report":
-            values.setdefault((event["trial"], event["epoch"]), event["metrics"]["dev_eer"])
-    return {
-        rung: sorted((value, trial) for (trial, epoch), value in values.items() if epoch == rung)
-        for rung in rungs
-    }
-
-
-def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Segments and ends in the ledger that the rule, told what came before, would not have made."""
-    state = SearchState()
-    wrong = []
-    for event in events:
-        if event["event"] == "segment":
-            wrong += _wrong_segment(state, event)
-        elif event["event"] == "end" and event["by"] == "rule":
-            wrong += _wrong_end(state, event)
-        state.apply(event)
-    return wrong
-
-
-def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    rule, trial = Rule.of(state.search), state.trials[event["trial"]]
-    job = (trial.trial, event["to_rung"])
-    allowed = {(each.trial, each.to_rung) for each in advancing(state, rule)}
-    if is_interrupted(trial, rule):
-        allowed.add((trial.trial, _target(trial, rule)))
-    return [] if job in allowed else [f"{event['time']}: {job} not among {sorted(allowed)}"]
-
-
-def _wrong_end(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    due = {(each.trial, each.state) for each in ends(state, Rule.of(state.search))}
-    job = (event["trial"], event["state"])
-    return [] if job in due else [f"{event['time']}: end {job} not among {sorted(due)}"]

@@ -21,7 +21,7 @@ class Part(BaseModel):
 
 
 class LogMel(Part):
-    """Mel power spectrogram of 16 kHz audio, logarithmic, normalised per utterance or not at all."""
+    """Log mel power spectrogram of 16 kHz audio, normalised by utterance or not at all."""
 
     kind: Literal["log_mel"] = "log_mel"
     mels: int = Field(default=40, ge=8, le=256)
@@ -98,9 +98,7 @@ class TDNN(Part):
     @model_validator(mode="after")
     def _has_layers(self) -> "TDNN":
         if not self.dilations or min(self.dilations) < 1:
-            raise ValueError(
-                f"encoder.dilations needs positive dilations, got {self.dilations}"
-            )
+            raise ValueError(f"encoder.dilations needs positive dilations, got {self.dilations}")
         return self
 
 
@@ -209,7 +207,7 @@ class AAMSoftmax(Part):
 
 
 class AngularPrototypical(Part):
-    """Angular prototypical loss (Chung et al. 2020, arXiv:2003.11982, eq. 7); needs 2 utterances."""
+    """Angular prototypical loss (Chung et al. 2020, arXiv:2003.11982, eq. 7)."""
 
     kind: Literal["angular_prototypical"] = "angular_prototypical"
     initial_scale: float = Field(default=10.0, gt=0, le=200)
@@ -315,7 +313,7 @@ class Constant(Part):
 
 
 class Cosine(Part):
-    """One cosine from full rate to zero over `epochs`, after a linear warm-up; zero from there on."""
+    """One cosine from full rate to zero over `epochs`, after a linear warm-up; then zero."""
 
     kind: Literal["cosine"] = "cosine"
     epochs: int = Field(default=27, ge=1, le=100_000)
@@ -403,7 +401,7 @@ class TrainConfig(Part):
             )
         if self.batches.utterances > utterances_of_most:
             raise ValueError(
-                f"batches.utterances={self.batches.utterances}, but only few training speakers have "
-                f"that many: {self.batches.speakers} speakers have {utterances_of_most} or more; "
+                f"batches.utterances={self.batches.utterances}, but only few training speakers "
+                f"have that many: {self.batches.speakers} have {utterances_of_most} or more; "
                 f"set it to {utterances_of_most} or less"
             )

@@ -11,9 +11,10 @@ import pytest
 import toy
 
 from search import control
+from search.audit import recompute_rungs, wrong_decisions
 from search.ledger import Ledger
 from search.lock import process_start
-from search.scheduler import recompute_rungs, table, wrong_decisions
+from search.scheduler import table
 from search.state import SearchState
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
@@ -140,20 +141,20 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     assert state.finish["reason"] == "all trials tried"
 
 
-def test_a_signal_leaves_a_ledger_that_can_be_resumed(tmp_path, local_ray):
+def test_a_signal_leaves_in_mid_epoch_with_a_ledger_that_can_be_resumed(tmp_path, local_ray):
     folder = tmp_path / "signalled"
-    command = [sys.executable, toy.__file__, local_ray, str(folder)]
-    driver = subprocess.Popen(command)
+    driver = subprocess.Popen([sys.executable, toy.__file__, local_ray, str(folder), "t0002"])
     ledger = Ledger.open(folder / "ledger.jsonl")
-    wait_for(lambda: any(e["event"] == "report" for e in ledger.events()))
+    wait_for((folder / "trials" / "t0002" / "pid").is_file)
     driver.send_signal(signal.SIGTERM)
     asked = time.monotonic()
-    assert driver.wait(timeout=30) == 128 + signal.SIGTERM
-    seconds = time.monotonic() - asked
+    wait_for(lambda: any(e["event"] == "crash" for e in ledger.events()))
+    assert time.monotonic() - asked < 3
+    assert driver.wait(timeout=20) == 128 + signal.SIGTERM
     state = assert_sound(folder)
-    assert not any(trial.live for trial in state.trials.values())
+    assert {trial.state for trial in state.trials.values()} == {"paused"}
+    assert state.trials["t0002"].reason == "interrupted by SIGTERM"
     assert state.finish is None
-    assert seconds < 15
     assert process_start(driver.pid) is None
 
 

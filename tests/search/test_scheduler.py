@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from story import Story
 
+from search.audit import recompute_rungs, wrong_decisions
 from search.scheduler import (
     Advance,
     Done,
@@ -17,9 +18,7 @@ from search.scheduler import (
     ladder,
     last_ends,
     next_job,
-    recompute_rungs,
     table,
-    wrong_decisions,
 )
 
 
@@ -317,12 +316,3 @@ def test_whatever_comes_the_search_ends_and_the_ledger_bears_out_every_decision(
     }
     assert all(trial.state in ("complete", "stopped") for trial in tale.state.trials.values())
     assert len(tale.state.trials) == trials
-
-
-def test_a_decision_that_the_rule_would_not_have_made_is_found():
-    tale = Story()
-    _try(tale, 0.1, 0.2, 0.3)
-    tale.segment("t0003", 3)
-    assert len(wrong_decisions(tale.events)) == 1
-    tale.end("t0002", "stopped", "a whim", "rule")
-    assert len(wrong_decisions(tale.events)) == 2

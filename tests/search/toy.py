@@ -112,6 +112,6 @@ if __name__ == "__main__":
 
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
     try:
-        run(Path(sys.argv[2]))
+        run(Path(sys.argv[2]), slow=dict.fromkeys(sys.argv[3:], 60))
     except Interrupted as interrupted:
         os._exit(128 + interrupted.signal_number)
