@@ -34,7 +34,7 @@ class Rule:
     hours: float | None = None
     """Wall time of all sessions together."""
     finalists: int = 1
-    """How many trials at least are trained to the last rung, once all others have settled."""
+    """How many trials at least go on from every rung, once no other can come to it."""
 
     def __post_init__(self) -> None:
         if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
@@ -218,7 +218,7 @@ def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[Tria
     # few trials would leave its last rungs empty.
     rounds_up = settled or rule.kind == "stopping"
     places = math.ceil(len(results) / rule.eta) if rounds_up else len(results) // rule.eta
-    if settled and rung == rule.rungs[-2]:
+    if settled:
         places = max(places, rule.finalists)
     ranked = [state.trials[name] for _, name in results]
     # A trial killed or failed after this rung had its turn; one that ended here frees its place.

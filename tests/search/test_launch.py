@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import evaluate, launch, promote, scheduler
+from search import audit, evaluate, launch, promote, scheduler
 from search.errors import NoUsableTrial, UsageProblem
 from search.home import ledger_path
 from search.ledger import Ledger
@@ -97,8 +97,8 @@ def test_a_launch_killed_in_mid_search_goes_on_and_nothing_is_lost_or_doubled(
     epochs = _epochs(name)
     assert epochs[: len(reports_before)] == reports_before
     assert len(epochs) == len(set(epochs))
-    assert scheduler.wrong_decisions(events) == []
-    for rung, results in scheduler.recompute_rungs(events).items():
+    assert audit.wrong_decisions(events) == []
+    for rung, results in audit.recompute_rungs(events).items():
         assert results == scheduler.table(state, rung)
 
     client, run_of, runs = _runs(tracked.uri, name)

@@ -256,6 +256,19 @@ def test_more_trials_make_the_stopped_ones_candidates_again():
     assert next_job(tale.state, tale.rule) == Advance("t0002", 3)
 
 
+@pytest.mark.parametrize(("trials", "expected"), [(9, 3), (3, 3), (2, 2)])
+def test_as_many_finalists_as_asked_for_are_trained_to_the_end(trials, expected):
+    tale = Story(trials=trials)
+    _run(tale, lambda trial, _: int(trial[1:]) / 100, slots=2)
+    _finish(tale)
+    tale.record("search", rungs=[1, 3, 9, 27], finalists=3)
+    tale.record("driver", host="here", pid=2, started="0-2")
+    _run(tale, lambda trial, _: int(trial[1:]) / 100, slots=2)
+    trained = [name for name, trial in tale.state.trials.items() if trial.epoch == 27]
+    assert trained == [f"t{number:04d}" for number in range(1, expected + 1)]
+    assert wrong_decisions(tale.events) == []
+
+
 def test_more_epochs_take_the_best_of_the_finished_ones_on():
     tale = Story(trials=9)
     _run(tale, lambda trial, _: int(trial[1:]) / 10)
