@@ -2,7 +2,7 @@
 
 python -m bench.speech CORPUS NOISE ROOMS [SPACE ...]
 
-For each space: 30 trials on rungs 1/3/9, judged on mismatched dev pairs; the best three to 27
+For each space: 24 trials on rungs 1/3/9, judged on mismatched dev pairs; the best three to 27
 epochs; promotion, which judges the winner once on the test pairs in both conditions. Every
 command is printed before it is run, and running this again goes on where it was left.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from search.home import ledger_path, search_folder
 from search.ledger import Ledger
 
-TRIALS, MAX_EPOCHS, FINAL_EPOCHS, FINALISTS = 30, 9, 27, 3
+TRIALS, MAX_EPOCHS, FINAL_EPOCHS, FINALISTS = 24, 9, 27, 3
 
 
 def main() -> None:

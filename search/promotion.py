@@ -168,7 +168,7 @@ def _verified_dev(
     recorded = choice.report.metrics["dev_eer"]
     facts = pairs.facts(store)
     allowed = TOLERANCE
-    if not _same_kind_of_device(search, device):
+    if _trained_on(choice.folder) != device:
         allowed = max(allowed, 2 / min(facts["targets"], facts["non_targets"]))
     if abs(verdict.eer - recorded) > allowed:
         raise SpksearchError(
@@ -184,10 +184,11 @@ def _verified_dev(
     }
 
 
-def _same_kind_of_device(search: dict[str, Any], device: str) -> bool:
-    """Whether the trials ran on what we have; unknown where they took what the cluster had."""
-    gpus = search["gpus_per_trial"]
-    return gpus is not None and (gpus > 0) == (device == "cuda")
+def _trained_on(checkpoint_folder: Path) -> str:
+    """The kind of device: `cpu`, `cuda`."""
+    from spkmodel import checkpoint
+
+    return str(checkpoint.read(checkpoint_folder).state["device"])
 
 
 # --- test: once ------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def space(trial: "Trial") -> TrainConfig:
                 ),
                 log_floor=1e-5,
             ),
-            channels=trial.suggest_categorical("channels", [64, 96, 128]),
+            channels=trial.suggest_categorical("channels", [48, 64, 96]),
             pooling=trial.suggest_categorical("pooling", ["statistics", "asp"]),
             embedding_dim=trial.suggest_categorical(
                 "embedding_dim", [64, 128, 256]

@@ -144,6 +144,7 @@ class Training:
             "epoch": self.epoch,
             "speakers": list(self._store.train_speakers),
             "corpus_sha256": self._store.sha256,
+            "device": self._device.type,
             "optimiser": numbers,
         }
         return tensors, state
