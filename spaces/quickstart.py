@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def space(trial: "Trial") -> TrainConfig:
-    """Seven axes around a small TDNN, in one-second crops."""
+    """Eight axes around a small TDNN, in one-second crops."""
     loss: Loss
     match trial.suggest_categorical("loss", ["softmax", "aam_softmax", "angular_prototypical"]):
         case "softmax":
@@ -44,10 +44,11 @@ def space(trial: "Trial") -> TrainConfig:
             embedding_dim=trial.suggest_categorical("embedding_dim", [32, 64, 128]),
         ),
         loss=loss,
-        batches=Batches(speakers=16, utterances=2, crop_seconds=1.0),
+        batches=Batches(speakers=8, utterances=2, crop_seconds=1.0),
         augment=Augment(
-            filter_probability=trial.suggest_float("filter_probability", 0.0, 1.0),
             gain_db=6.0,
+            filter_probability=trial.suggest_float("filter_probability", 0.0, 1.0),
+            noise_probability=trial.suggest_float("noise_probability", 0.0, 0.8),
         ),
         optimiser=AdamW(learning_rate=trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True)),
         schedule=CosineRestarts(),
