@@ -6,25 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import axes, tables
+from search import axes, preparation, tables
 from search.connect import Cluster, cluster, usable_cpus
-from search.errors import EnvironmentProblem, NoUsableTrial, UsageProblem
-from search.home import home, ledger_path, search_folder
+from search.errors import EnvironmentProblem, NoUsableTrial
+from search.home import ledger_path, search_folder
 from search.ledger import Ledger
 from search.scheduler import Done, Rule, next_job
-from search.settings import (
-    LaunchRequest,
-    Settings,
-    decide,
-    dev_condition,
-    extensions,
-    from_ledger,
-    surroundings_folders,
-)
+from search.settings import LaunchRequest, Settings, extensions, from_ledger
 from search.state import SearchState, TrialRecord
 from search.trial_tables import sorted_trials, trial_table
 
@@ -34,7 +26,6 @@ if TYPE_CHECKING:
     from search.live import Display
     from search.mlflow_server import Server
     from search.tracking import Tracker
-    from spkmodel.corpus import Corpus
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +58,15 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     branches = axes.branches(space)
     name = request.name or space.name
     before = settings_of(name)
-    corpus = _checked_corpus(request, branches, before)
+    corpus = preparation.checked_corpus(request, branches, before)
     if request.dry_run:
-        return _plan(name, space, request, before, corpus, len(branches))
-    settings = _prepared(request, before, space, corpus, display)
+        lines = preparation.plan(name, space, request, before, corpus, len(branches))
+        return LaunchOutcome(name, "planned", [*lines])
+    settings = preparation.prepared(request, before, space, corpus, display)
     with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
         _record(ledger, settings, before)
-        state, rule = ledger.state(), Rule.of(settings.event())
-        if not isinstance(next_job(state, rule, state.spent_hours()), Done) or not state.trials:
-            _drive(ledger, state, rule, space, settings, request, display)
+        if anything_left(ledger):
+            _drive(ledger, ledger.state(), space, settings, request, display)
     return _outcome(name, Ledger.open(ledger_path(name)).state())
 
 
@@ -86,62 +77,12 @@ def settings_of(name: str) -> Settings | None:
     return from_ledger(event) if event else None
 
 
-# --- before anything runs --------------------------------------------------------------------
-
-
-def _checked_corpus(
-    request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
-) -> "Corpus":
-    """The corpus, with every branch of the space checked against it."""
-    from spkmodel.corpus import open_corpus
-
-    seed = request.seed if request.seed is not None else (before.seed if before else 0)
-    corpus = open_corpus(request.corpus, seed=seed, allow_overlap=request.allow_overlap)
-    counts: dict[str, int] = {}
-    for entry in corpus.train:
-        counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
-    most = sorted(counts.values(), reverse=True)
-    for branch in branches:
-        speakers = branch.config.batches.speakers
-        try:
-            branch.config.check_corpus(
-                len(counts), most[speakers - 1] if speakers <= len(most) else 0
-            )
-        except ValueError as error:
-            chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
-            raise UsageProblem(
-                f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
-                f"{error}"
-            ) from error
-    return corpus
-
-
-def _prepared(
-    request: LaunchRequest,
-    before: Settings | None,
-    space: axes.Space,
-    corpus: "Corpus",
-    display: "Display",
-) -> Settings:
-    """Pack what is not packed yet, and decide everything."""
-    from spkmodel import conditions, store, surroundings
-
-    noise, rooms = surroundings_folders(request)
-    condition = dev_condition(request, before)
-    with display.task("packing the corpus", "utterances") as progress:
-        packed = store.Store.open(store.pack(corpus, home(), progress=progress))
-    with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
-        dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
-    return decide(
-        request,
-        before,
-        space_name=space.name,
-        space_sha256=space.sha256,
-        corpus_sha256=packed.sha256,
-        store=packed.folder,
-        dev_store=dev.folder,
-        surroundings=surroundings.fingerprint(noise, rooms),
-    )
+def anything_left(ledger: Ledger) -> bool:
+    """Whether a new driver would find something to do."""
+    state = ledger.state()
+    # What a driver writes first; an earlier driver's orders to stop end with it.
+    state.apply({"event": "driver", "time": datetime.now(UTC).isoformat()})
+    return not isinstance(next_job(state, Rule.of(state.search), state.spent_hours()), Done)
 
 
 def _record(ledger: Ledger, settings: Settings, before: Settings | None) -> None:
@@ -158,50 +99,12 @@ def _versions() -> dict[str, str]:
     return {package: version(package) for package in _RECORDED_VERSIONS}
 
 
-def _plan(
-    name: str,
-    space: axes.Space,
-    request: LaunchRequest,
-    before: Settings | None,
-    corpus: "Corpus",
-    branches: int,
-) -> LaunchOutcome:
-    """What a launch would do."""
-    settings = decide(
-        request,
-        before,
-        space_name=space.name,
-        space_sha256=space.sha256,
-        corpus_sha256=before.corpus_sha256 if before else "",
-        store=Path(before.store) if before else Path(),
-        dev_store=Path(before.dev_store) if before else Path(),
-        surroundings=before.surroundings if before else "",
-    )
-    expected = tables.expected_epochs(
-        settings.rungs, settings.eta, settings.trials, settings.finalists
-    )
-    resumed = f"goes on with {search_folder(name)}" if before else "new"
-    lines: list[RenderableType] = [
-        f"search {name} ({resumed}): {space.question}",
-        f"space {space.name}: {len(axes.describe(space))} axes, {branches} branches, all build",
-        f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
-        f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
-        f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
-        f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
-        f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
-        f"{settings.trials * settings.max_epochs}",
-        "nothing was started or written; leave out --dry-run to launch",
-    ]
-    return LaunchOutcome(name, "planned", lines)
-
-
 # --- while it runs ---------------------------------------------------------------------------
 
 
 def _drive(
     ledger: Ledger,
     state: SearchState,
-    rule: Rule,
     space: axes.Space,
     settings: Settings,
     request: LaunchRequest,
@@ -225,7 +128,7 @@ def _drive(
                 ledger,
                 state,
                 space,
-                rule,
+                Rule.of(state.search),
                 SegmentTrainable,
                 _segment_settings(ledger, settings),
                 resources={"cpu": settings.cpus_per_trial, "gpu": gpus},

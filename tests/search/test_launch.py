@@ -122,6 +122,30 @@ def _wait_for_reports(process, name, count):
         time.sleep(0.02)
 
 
+def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_not(fake_search):
+    search = fake_search("night")
+    search.begin(trials=2, hours=None)
+    search.report(_segment(search, 1), 1, 0.3)
+    search.write("stop", trial=None, now=False, by="me")
+    search.finish()
+    assert launch.anything_left(Ledger.open(search.path))
+    search.write("driver", host="here", pid=2, started="0-2")
+    search.report(_segment(search, 2), 1, 0.2)
+    for epoch in (2, 3):
+        search.segment("t0002", 3, from_epoch=1, attempt=epoch)
+        search.report("t0002", epoch, 0.2, attempt=epoch)
+    assert launch.anything_left(Ledger.open(search.path)), "one of two may still advance"
+    search.write("search", rungs=[1, 3])
+    search.finish()
+    assert not launch.anything_left(Ledger.open(search.path))
+
+
+def _segment(search, number):
+    trial = search.trial(number)
+    search.segment(trial, 1)
+    return trial
+
+
 @pytest.mark.usefixtures("spksearch_home", "local_ray", "tracked")
 def test_launch_promote_and_evaluate_tell_one_story(corpus, space, tmp_path):
     request = LaunchRequest(space=space, corpus=corpus, name="story", trials=4, max_epochs=3)

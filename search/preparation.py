@@ -1,0 +1,110 @@
+"""Before a search starts: its corpus checked against its space, packed, everything decided."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search import axes, tables
+from search.errors import UsageProblem
+from search.home import home, search_folder
+from search.settings import (
+    LaunchRequest,
+    Settings,
+    decide,
+    dev_condition,
+    surroundings_folders,
+)
+
+if TYPE_CHECKING:
+    from search.live import Display
+    from spkmodel.corpus import Corpus
+
+
+def checked_corpus(
+    request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
+) -> "Corpus":
+    """The corpus, with every branch of the space checked against it."""
+    from spkmodel.corpus import open_corpus
+
+    seed = request.seed if request.seed is not None else (before.seed if before else 0)
+    corpus = open_corpus(request.corpus, seed=seed, allow_overlap=request.allow_overlap)
+    counts: dict[str, int] = {}
+    for entry in corpus.train:
+        counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
+    most = sorted(counts.values(), reverse=True)
+    for branch in branches:
+        speakers = branch.config.batches.speakers
+        try:
+            branch.config.check_corpus(
+                len(counts), most[speakers - 1] if speakers <= len(most) else 0
+            )
+        except ValueError as error:
+            chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
+            raise UsageProblem(
+                f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
+                f"{error}"
+            ) from error
+    return corpus
+
+
+def prepared(
+    request: LaunchRequest,
+    before: Settings | None,
+    space: axes.Space,
+    corpus: "Corpus",
+    display: "Display",
+) -> Settings:
+    """Pack what is not packed yet, and decide everything."""
+    from spkmodel import conditions, store, surroundings
+
+    noise, rooms = surroundings_folders(request)
+    condition = dev_condition(request, before)
+    with display.task("packing the corpus", "utterances") as progress:
+        packed = store.Store.open(store.pack(corpus, home(), progress=progress))
+    with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
+        dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
+    return decide(
+        request,
+        before,
+        space_name=space.name,
+        space_sha256=space.sha256,
+        corpus_sha256=packed.sha256,
+        store=packed.folder,
+        dev_store=dev.folder,
+        surroundings=surroundings.fingerprint(noise, rooms),
+    )
+
+
+def plan(
+    name: str,
+    space: axes.Space,
+    request: LaunchRequest,
+    before: Settings | None,
+    corpus: "Corpus",
+    branches: int,
+) -> list[str]:
+    """What a launch would do, for people."""
+    settings = decide(
+        request,
+        before,
+        space_name=space.name,
+        space_sha256=space.sha256,
+        corpus_sha256=before.corpus_sha256 if before else "",
+        store=Path(before.store) if before else Path(),
+        dev_store=Path(before.dev_store) if before else Path(),
+        surroundings=before.surroundings if before else "",
+    )
+    expected = tables.expected_epochs(
+        settings.rungs, settings.eta, settings.trials, settings.finalists
+    )
+    resumed = f"goes on with {search_folder(name)}" if before else "new"
+    return [
+        f"search {name} ({resumed}): {space.question}",
+        f"space {space.name}: {len(axes.describe(space))} axes, {branches} branches, all build",
+        f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
+        f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
+        f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
+        f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
+        f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
+        f"{settings.trials * settings.max_epochs}",
+        "nothing was started or written; leave out --dry-run to launch",
+    ]
