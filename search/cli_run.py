@@ -55,12 +55,12 @@ def launch(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name [default: the space's].")
     ] = None,
-    trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Configs to try.")] = None,
+    trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Configs to try [default: 24].")] = None,
     hours: Annotated[
         float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend.")
     ] = None,
     max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Of one trial.")
+        int | None, typer.Option(metavar="N", min=1, help="Of one trial [default: 9].")
     ] = None,
     finalists: Annotated[
         int | None,
