@@ -55,7 +55,9 @@ def launch(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name [default: the space's].")
     ] = None,
-    trials: Annotated[int | None, typer.Option(metavar="N", min=1, help="Configs to try [default: 24].")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Configs to try [default: 24].")
+    ] = None,
     hours: Annotated[
         float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend.")
     ] = None,
