@@ -20,7 +20,7 @@ _INK, _FAINT, _GRID = "#1f2430", "#6b7280", "#e3e6eb"
 _FLOOR_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 _TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 _OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
-_DCF_PLACES = (0.762, 0.892)
+_DCF_PLACES = (0.755, 0.895)
 _RESOLUTION = 125
 """Dots an inch: 8 inches are 1000 px."""
 _ROW, _FOOT = 0.235, 0.16
