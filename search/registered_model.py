@@ -13,8 +13,6 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-SAMPLE_RATE = 16_000
-
 
 class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
     """Embeddings (batch, dim) of waveforms (batch, samples), 16 kHz, float32 in [-1, 1]."""
@@ -38,15 +36,13 @@ class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
         params: dict[str, object] | None = None,  # noqa: ARG002 (MLflow's signature)
     ) -> np.ndarray:
         """Not length-normalised; compare two by their cosine."""
-        from spkmodel.validate import LENGTH_STEP
+        from spkmodel.validate import whole_steps
 
         waveforms = torch.as_tensor(np.asarray(model_input, dtype=np.float32))
-        samples = waveforms.shape[-1]
-        if samples >= 2 * LENGTH_STEP:
-            # As in validation, so that the published figures hold for what this returns.
-            waveforms = waveforms[:, : samples - samples % LENGTH_STEP]
+        # As in validation, so that the published figures hold for what this returns.
+        heard = waveforms[:, : whole_steps(waveforms.shape[-1])]
         with torch.inference_mode():
-            return self._encoder(waveforms).float().numpy()
+            return self._encoder(heard).float().numpy()
 
 
 set_model(SpeakerEncoder())

@@ -62,7 +62,7 @@ def embed(
     device = torch.device(device)
     by_length: dict[int, list[str]] = defaultdict(list)
     for utterance in utterances:
-        by_length[_whole_steps(len(store.waveform(utterance)))].append(utterance)
+        by_length[whole_steps(len(store.waveform(utterance)))].append(utterance)
     embeddings: dict[str, Tensor] = {}
     was_training = encoder.training
     encoder.eval()
@@ -79,7 +79,7 @@ def embed(
     return embeddings
 
 
-def _whole_steps(samples: int) -> int:
+def whole_steps(samples: int) -> int:
     """The length that is embedded: whole steps, or all of an utterance shorter than two."""
     return samples if samples < 2 * LENGTH_STEP else samples - samples % LENGTH_STEP
 
