@@ -34,7 +34,7 @@ def main() -> None:
         outage = threading.Thread(target=_outage, args=(server, away), daemon=True)
         outage.start()
         request = LaunchRequest(
-            space="quickstart", corpus=corpus, name=NAME, trials=12, max_epochs=9
+            space="quickstart", corpus=corpus, name=NAME, trials=48, max_epochs=27
         )
         launch.launch(request, Lines())
         outage.join()

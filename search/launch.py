@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from search import axes, preparation, tables
 from search.connect import Cluster, cluster, usable_cpus
-from search.errors import EnvironmentProblem, NoUsableTrial
+from search.errors import EnvironmentProblem, Interrupted, NoUsableTrial
 from search.home import ledger_path, search_folder
 from search.ledger import Ledger
 from search.scheduler import Done, Rule, next_job
@@ -66,7 +66,13 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
         _record(ledger, settings, before)
         if anything_left(ledger):
-            _drive(ledger, ledger.state(), space, settings, request, display)
+            try:
+                _drive(ledger, ledger.state(), space, settings, request, display)
+            except Interrupted as interrupted:
+                again = f"spksearch launch {request.space} --name {name}"
+                raise Interrupted(
+                    f"{interrupted}:\n  {again}", interrupted.signal_number
+                ) from interrupted
     return _outcome(name, Ledger.open(ledger_path(name)).state())
 
 

@@ -56,7 +56,7 @@ def prepared(
     """Pack what is not packed yet, and decide everything."""
     from spkmodel import conditions, store, surroundings
 
-    noise, rooms = surroundings_folders(request)
+    noise, rooms = surroundings_folders(request, before)
     condition = dev_condition(request, before)
     with display.task("packing the corpus", "utterances") as progress:
         packed = store.Store.open(store.pack(corpus, home(), progress=progress))

@@ -106,16 +106,25 @@ def from_ledger(event: dict[str, Any]) -> Settings:
     return Settings(**{name: event[name] for name in Settings.__dataclass_fields__})
 
 
-def surroundings_folders(request: LaunchRequest) -> tuple[Path | None, Path | None]:
-    """Folders of ambiences and of rooms: asked for, from the environment, or in the corpus.
+def surroundings_folders(
+    request: LaunchRequest, before: Settings | None
+) -> tuple[Path | None, Path | None]:
+    """Folders of ambiences and of rooms: as asked, as before, or as `surroundings_folder` finds.
 
     Raises:
         UsageProblem: if one that was named is not a folder.
     """
     return (
-        surroundings_folder(request.noise, "noise", request.corpus),
-        surroundings_folder(request.rooms, "rooms", request.corpus),
+        _kept_or_found(request.noise, before.noise if before else None, "noise", request.corpus),
+        _kept_or_found(request.rooms, before.rooms if before else None, "rooms", request.corpus),
     )
+
+
+def _kept_or_found(asked: Path | None, before: str | None, kind: str, corpus: Path) -> Path | None:
+    """`before` is None without an earlier launch, empty if that one used the built-in ones."""
+    if asked is None and before == "":
+        return None
+    return surroundings_folder(asked or (Path(before) if before else None), kind, corpus)
 
 
 def surroundings_folder(asked: Path | None, kind: str, corpus: Path) -> Path | None:
@@ -156,7 +165,7 @@ def decide(
         UsageProblem: if an earlier search of this name is another search, naming each difference,
             or if a number is out of range.
     """
-    noise, rooms = surroundings_folders(request)
+    noise, rooms = surroundings_folders(request, before)
     max_epochs = _first(request.max_epochs, before and before.max_epochs, DEFAULT_MAX_EPOCHS)
     settings = Settings(
         space=space_name,

@@ -10,6 +10,7 @@ from search.settings import (
     extensions,
     from_ledger,
     surroundings_folder,
+    surroundings_folders,
 )
 
 
@@ -70,6 +71,18 @@ def test_a_larger_max_epochs_adds_a_rung():
 def test_another_search_under_the_same_name_is_refused_and_the_difference_named(asked, words):
     with pytest.raises(UsageProblem, match=words):
         _decided(_decided(), **asked)
+
+
+def test_a_search_keeps_its_surroundings_whatever_the_environment_says_later(tmp_path, monkeypatch):
+    (tmp_path / "noise").mkdir()
+    request = LaunchRequest(space="quickstart", corpus=Path("/data/speech"))
+    with_noise = _decided(noise=tmp_path / "noise")
+    built_in = _decided()
+    monkeypatch.setenv("SPKSEARCH_NOISE", str(tmp_path))
+    monkeypatch.setenv("SPKSEARCH_ROOMS", str(tmp_path))
+    assert surroundings_folders(request, with_noise) == (tmp_path / "noise", None)
+    assert surroundings_folders(request, built_in) == (None, None)
+    assert surroundings_folders(request, None) == (tmp_path, tmp_path)
 
 
 def test_another_corpus_under_the_same_name_is_refused():

@@ -274,7 +274,7 @@ def test_a_server_killed_in_mid_search_and_back_has_every_point_once(
     with Driver(search):
         time.sleep(1)
         mlflow_server.kill()
-        time.sleep(5)
+        time.sleep(10)
         health = tracker.health()
         mlflow_server.revive()
         mlflow_server.wait_ready()
