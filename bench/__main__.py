@@ -1,6 +1,6 @@
 """The quick figures, one after the other: `python -m bench`; the long ones say so below.
 
-python -m bench.speech    hours of CPU: the searches on real speech that the README reports
+python -m bench.speech    most of an hour on two cores: the searches that the README reports
 python -m bench.outage    minutes: a search through a minute without its MLflow server
 """
 

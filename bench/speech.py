@@ -1,4 +1,4 @@
-"""The searches on real speech that the README reports: hours of CPU on two cores.
+"""The searches on real speech that the README reports: most of an hour on two cores.
 
 python -m bench.speech CORPUS NOISE ROOMS [SPACE ...]
 
