@@ -1,0 +1,73 @@
+"""What one training is: frozen, validated variants; equal configs train equal networks.
+
+Only pydantic and the standard library are imported here, so that a space can be described
+without loading torch.
+"""
+
+from spkmodel.config.data import (
+    Augment,
+    Batches,
+)
+from spkmodel.config.encoders import (
+    TDNN,
+    Encoder,
+    LogNet,
+    ResNetSE34L,
+)
+from spkmodel.config.front_ends import (
+    LogMel,
+    RawWaveform,
+)
+from spkmodel.config.losses import (
+    AAMSoftmax,
+    AMSoftmax,
+    AngularPrototypical,
+    Classification,
+    Combined,
+    Loss,
+    Softmax,
+    Triplet,
+)
+from spkmodel.config.optimisation import (
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Optimiser,
+    Schedule,
+)
+from spkmodel.config.part import (
+    Part,
+)
+from spkmodel.config.train import (
+    TrainConfig,
+)
+
+__all__ = [
+    "TDNN",
+    "AAMSoftmax",
+    "AMSoftmax",
+    "Adam",
+    "AdamW",
+    "AngularPrototypical",
+    "Augment",
+    "Batches",
+    "Classification",
+    "Combined",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "Encoder",
+    "LogMel",
+    "LogNet",
+    "Loss",
+    "Optimiser",
+    "Part",
+    "RawWaveform",
+    "ResNetSE34L",
+    "Schedule",
+    "Softmax",
+    "TrainConfig",
+    "Triplet",
+]

@@ -1,0 +1,9 @@
+"""What every piece of a config is made of."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """A frozen piece of a config; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
