@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from search import cli_corpus, cli_read, cli_run, console, failures
+from search import cli_corpus, cli_evaluate, cli_read, cli_run, console, failures
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;
@@ -51,7 +51,7 @@ VERBS = (
     (cli_read.show, cli_read.SHOW),
     (cli_run.stop, cli_run.STOP),
     (cli_run.promote, cli_run.PROMOTE),
-    (cli_run.evaluate, cli_run.EVALUATE),
+    (cli_evaluate.evaluate, cli_evaluate.EVALUATE),
     (cli_run.ui, cli_run.UI),
     (cli_read.doctor, cli_read.DOCTOR),
 )

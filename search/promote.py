@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, model_source, promotion, registry, tracking
+from search import judgement, looks, model_source, promotion, registry, tracking
 from search.errors import UsageProblem
 from search.figures import percent
 from search.home import existing_ledger, search_folder
@@ -76,7 +76,7 @@ def promote(
     """
     path = existing_ledger(name)
     display = display or Silent()
-    with evaluate.writing(path, "it can be promoted") as ledger:
+    with looks.writing(path, "it can be promoted") as ledger:
         search = ledger.state().search
         choice = model_source.choose(ledger.state(), search_folder(name), trial)
         registered_name = model or f"spksearch-{search['space']}"
@@ -109,7 +109,7 @@ def summary(report: PromotionReport) -> list[str]:
         lines.append(judgement.counts(test["list"]))
         for numbers in test["conditions"].values():
             lines += judgement.lines_of(numbers)
-        lines += evaluate.looks_line(test["looks"])
+        lines += looks.line(test["looks"])
     registered = report.registered
     return [
         *lines,
@@ -140,10 +140,10 @@ def _record_look(ledger: Ledger, document: dict[str, Any]) -> None:
     if test is None:
         return
     pairs = test["list"]
-    if evaluate.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[1]:
+    if looks.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[1]:
         return
     numbers = list(test["conditions"].values())
-    ledger.append("evaluated", **evaluate.evaluated_event(model, pairs, numbers))
+    ledger.append("evaluated", **looks.evaluated_event(model, pairs, numbers))
 
 
 # --- the registry ----------------------------------------------------------------------------
@@ -214,4 +214,4 @@ def _metrics(document: dict[str, Any]) -> dict[str, float]:
     if document["test"] is None:
         return {}
     numbers = list(document["test"]["conditions"].values())
-    return dict(evaluate.evaluated_event(document["model"], {}, numbers)["metrics"])
+    return dict(looks.evaluated_event(document["model"], {}, numbers)["metrics"])

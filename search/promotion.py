@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, model_card, model_source
+from search import evaluate, judgement, looks, model_card, model_source
 from search.errors import SpksearchError, UsageProblem
 from search.judgement import Judgement, PairList
 from search.ledger import Ledger
@@ -252,8 +252,8 @@ def _test(
         miss, false_alarm = metrics.rates_at(each.scores, each.targets, threshold)
         rates = {"threshold": threshold, "miss": miss, "false_alarm": false_alarm}
         conditions[each.condition] = each.numbers | {"at_dev_threshold": rates}
-    looks, _ = evaluate.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
-    return {"list": tested.facts(store), "looks": looks, "conditions": conditions}
+    before, _ = looks.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
+    return {"list": tested.facts(store), "looks": before, "conditions": conditions}
 
 
 def _lengths(store: "Store", tested: PairList | None) -> dict[str, float]:

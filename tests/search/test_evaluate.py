@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import evaluate, model_source, tables
+from search import evaluate, looks, model_source, tables
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.result_folder import filled
 from spkmodel import metrics, validate
@@ -197,9 +197,9 @@ def test_looks_are_counted_up_to_the_same_look(tmp_path):
         for model, pairs in (("a", "L"), ("b", "L"), ("b", "M"), ("c", "L")):
             fields = {"list": {"sha256": pairs}, "sha256": model, "conditions": ["clean"]}
             ledger.append("evaluated", trial="t0001", metrics={}, **fields)
-        assert evaluate.looks_before(ledger, "L", "b", "clean") == (1, True)
-        assert evaluate.looks_before(ledger, "L", "b", "mismatched") == (3, False)
-        assert evaluate.looks_before(ledger, "N", "a", "clean") == (0, False)
+        assert looks.looks_before(ledger, "L", "b", "clean") == (1, True)
+        assert looks.looks_before(ledger, "L", "b", "mismatched") == (3, False)
+        assert looks.looks_before(ledger, "N", "a", "clean") == (0, False)
 
 
 def test_the_threshold_parts_scores_as_the_rates_say(tiny, corpus, tmp_path):

@@ -1,0 +1,114 @@
+"""Looks at test pairs: counted and recorded in the ledger of the search that the model is of."""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.errors import NotFinished
+from search.home import ledger_path
+from search.judgement import PairList
+from search.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from search.model_source import Model
+
+
+@dataclass
+class Look:
+    """One look at a list of pairs, to be recorded in the ledger of the model's search."""
+
+    ledger: Ledger | None
+    before: int = 0
+    repeated: bool = False
+
+    def record(self, document: dict[str, Any]) -> None:
+        """Append the `evaluated` event, unless the same was recorded before."""
+        if self.ledger is not None and not self.repeated:
+            fields = evaluated_event(document["model"], document["list"], [document])
+            self.ledger.append("evaluated", **fields)
+
+
+def evaluated_event(
+    model: dict[str, Any], pairs: dict[str, Any], numbers: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The fields of an `evaluated` event; its metrics appear on the trial's MLflow run."""
+    metrics = {}
+    for each in numbers:
+        prefix = "test" if each["condition"] == "clean" else f"{each['condition']}_test"
+        for name in ("eer", "eer_low", "eer_high", "min_dcf_p01", "min_dcf_p05"):
+            metrics[f"{prefix}_{name}"] = each[name]
+    return {
+        "trial": model["trial"],
+        "sha256": model["sha256"],
+        "list": pairs,
+        "conditions": [each["condition"] for each in numbers],
+        "metrics": metrics,
+    }
+
+
+@contextmanager
+def recorded_look(model: "Model", listed: PairList, condition: str) -> "Iterator[Look]":
+    """The search's ledger held for writing, where this is a look at its test pairs."""
+    path = ledger_path(model.search) if model.search else None
+    if path is None or listed.split != "test" or not path.is_file():
+        yield Look(None)
+        return
+    with writing(path, "its test pairs are opened") as ledger:
+        before, repeated = looks_before(ledger, listed.sha256, model.sha256, condition)
+        yield Look(ledger, before, repeated)
+
+
+@contextmanager
+def writing(path: Path, what: str) -> "Iterator[Ledger]":
+    """The ledger of a search that does not run.
+
+    Raises:
+        NotFinished: if it runs.
+    """
+    from search.errors import EnvironmentProblem
+    from search.lock import driver_of
+
+    try:
+        ledger = Ledger.open(path, write=True)
+    except EnvironmentProblem as error:
+        owner = driver_of(path.parent)
+        if owner is None or not owner.is_alive():
+            raise
+        name = path.parent.name
+        raise NotFinished(
+            f"search {name!r} still runs (process {owner.pid} on {owner.host}); {what} once it has "
+            f"ended: wait, or `spksearch stop {name}`"
+        ) from error
+    with ledger:
+        yield ledger
+
+
+def looks_before(ledger: Ledger, pairs: str, model: str, condition: str) -> tuple[int, bool]:
+    """How often a search looked at a list before this, and whether this very look is recorded.
+
+    Args:
+        ledger: of the search.
+        pairs: the list's SHA-256.
+        model: that of the weights.
+        condition: what the pairs sound like.
+    """
+    events = [each for each in ledger.state().evaluations if each["list"]["sha256"] == pairs]
+    for place, event in enumerate(events):
+        if event["sha256"] == model and condition in event["conditions"]:
+            return place, True
+    return len(events), False
+
+
+def line(looks: int) -> list[str]:
+    """A warning if these pairs have been looked at before; nothing otherwise."""
+    if looks == 0:
+        return []
+    times = "once" if looks == 1 else f"{looks} times"
+    return [
+        f"these test pairs were looked at {times} before in this search: the figure is no longer "
+        "that of unseen pairs"
+    ]
