@@ -11,12 +11,15 @@ from spkmodel.config.data import (
 from spkmodel.config.encoders import (
     TDNN,
     Encoder,
-    LogNet,
     ResNetSE34L,
 )
 from spkmodel.config.front_ends import (
     LogMel,
     RawWaveform,
+)
+from spkmodel.config.log_net import (
+    BatchRenorm,
+    LogNet,
 )
 from spkmodel.config.losses import (
     AAMSoftmax,
@@ -52,6 +55,7 @@ __all__ = [
     "AdamW",
     "AngularPrototypical",
     "Augment",
+    "BatchRenorm",
     "Batches",
     "Classification",
     "Combined",

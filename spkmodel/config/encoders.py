@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.front_ends import LogMel, RawWaveform
+from spkmodel.config.front_ends import LogMel
+from spkmodel.config.log_net import LogNet
 from spkmodel.config.part import Part
 
 
@@ -59,81 +60,6 @@ class TDNN(Part):
     def _has_layers(self) -> "TDNN":
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"encoder.dilations needs positive dilations, got {self.dilations}")
-        return self
-
-
-class LogNet(Part):
-    """The log's own network on raw waveform; `reference` entry numbers are those of the log.
-
-    InBlock, EBlocks that each halve time, FCBlock, OutBlock. `merge="add"` is the log's model1
-    (entries 01-14), `"concatenate"` its model2 (15 on). An added skip is padded with zeros where an
-    EBlock is wider than its input, and goes through a 1x1 convolution where it is narrower.
-    """
-
-    kind: Literal["log_net"] = "log_net"
-    waveform: RawWaveform = RawWaveform()
-    merge: Literal["add", "concatenate"] = "concatenate"
-    skip: bool = True
-    """Whether the EBlocks have their skip connection; only the first entries lack it."""
-    skip_pooling: Literal["average", "max"] = "average"
-    in_channels: int = Field(default=32, ge=1, le=1024)
-    in_kernel: Literal[3, 7] = 7
-    in_resblock: bool = False
-    channels: tuple[int, ...] = (32, 32, 32, 48, 48, 48, 48, 64, 64, 64)
-    resblocks: tuple[int, ...] = (0, 1, 1, 2, 2, 2, 3, 3, 3, 3)
-    kernel: Literal[3, 4, 7] = 3
-    order: Literal["O1", "O2", "O3"] = "O1"
-    """O1: act, 1x1, act, conv, ResBlocks, SE. O2: as O1 with act after conv. O3: as O2 without the
-    first act. With `merge="add"` there is no 1x1 and only O1: act, conv, ResBlocks, SE."""
-    bottleneck: bool = True
-    """The 1x1 convolution before the strided one, where the input is wider than the block."""
-    activation: Literal["relu", "swish"] = "swish"
-    resblock_norm: Literal["batch", "none"] = "batch"
-    eblock_norm: Literal["batch", "none"] = "none"
-    se_resblock: bool = True
-    se_eblock: bool = True
-    se_first_conv: bool = False
-    global_pooling: Literal["average", "max"] = "average"
-    dense: tuple[int, ...] = (512, 512)
-    """Widths of the FCBlock's dense layers."""
-    dense_skip: bool = True
-    """Whether the FCBlock's input is added to its output, through a dense layer without bias where
-    their widths differ (in the log's entries they never do)."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Before the last dense layer: the OutBlock's, or the FCBlock's where there is no OutBlock."""
-    out_dim: int | None = Field(default=None, ge=2, le=4096)
-    """Width of the OutBlock, which then is the embedding; None: the FCBlock is the embedding."""
-    embedding_norm: Literal["none", "batch", "layer", "l2"] = "none"
-
-    @property
-    def embedding_dim(self) -> int:
-        """Width of the embedding."""
-        return self.dense[-1] if self.out_dim is None else self.out_dim
-
-    @property
-    def pooled_dim(self) -> int:
-        """Width of what enters the FCBlock."""
-        if self.skip and self.merge == "concatenate":
-            return self.in_channels + sum(self.channels)
-        return self.channels[-1]
-
-    @model_validator(mode="after")
-    def _blocks_agree(self) -> "LogNet":
-        if len(self.channels) != len(self.resblocks) or not self.channels:
-            raise ValueError(
-                "encoder.channels and encoder.resblocks need one number for each EBlock, got "
-                f"{len(self.channels)} and {len(self.resblocks)}"
-            )
-        if min(self.channels) < 1 or min(self.resblocks) < 0 or min(self.dense, default=0) < 2:
-            raise ValueError(
-                "encoder.channels must be positive, encoder.resblocks not negative, encoder.dense "
-                "one or more widths of at least 2, got "
-                f"{self.channels}, {self.resblocks}, {self.dense}"
-            )
-        if self.merge == "add" and self.order != "O1":
-            raise ValueError(
-                f'encoder.order must be "O1" with encoder.merge="add", got "{self.order}"'
-            )
         return self
 
 

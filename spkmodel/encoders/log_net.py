@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from spkmodel import features
 from spkmodel.config import LogNet
+from spkmodel.encoders import norms
 from spkmodel.encoders.squeeze import SqueezeExcitation
 
 Activation = Callable[[], nn.Module]
-Norm = Literal["batch", "none"]
 Merge = Literal["add", "concatenate"]
 
 _RES_KERNEL = 3
@@ -38,8 +38,9 @@ def build(config: LogNet) -> "LogNetEncoder":
     )
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
-            # torch's own default shrinks the signal at every layer, and this network is deep.
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            # torch's own default shrinks the signal even more than "lecun" does.
+            gain: Literal["relu", "linear"] = "relu" if config.init == "he" else "linear"
+            nn.init.kaiming_normal_(module.weight, nonlinearity=gain)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return encoder
@@ -94,33 +95,12 @@ class SameConv(nn.Conv2d):
         return F.conv2d(F.pad(inputs, (left, right)), self.weight, self.bias, self.stride)
 
 
-class OffsetBatchNorm(nn.BatchNorm2d):
-    """BatchNorm with an offset and no scale.
-
-    The log's running statistics decay by 0.999 a step, over some 63,000 steps; here by torch's
-    0.9, since a first rung may be no more than a hundred.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-
 class ResBlock(nn.Module):
-    """Norm, act, conv, norm, act, conv, gate; added to the input."""
+    """A residual that keeps the shape, added to the input."""
 
-    def __init__(self, channels: int, norm: Norm, activation: Activation, gated: bool) -> None:
+    def __init__(self, residual: nn.Module) -> None:
         super().__init__()
-        # The convolution between two norms has no bias: the second norm would take it out.
-        self.residual = nn.Sequential(
-            *_norm(norm, channels),
-            activation(),
-            SameConv(channels, channels, _RES_KERNEL, bias=norm == "none"),
-            *_norm(norm, channels),
-            activation(),
-            SameConv(channels, channels, _RES_KERNEL),
-            *_gate(channels, gated),
-        )
+        self.residual = residual
 
     def forward(
         self, maps: Float[Tensor, "batch channels 1 time"]
@@ -189,28 +169,38 @@ class UnitLength(nn.Module):
 def _in_block(config: LogNet, activation: Activation) -> nn.Sequential:
     block = nn.Sequential(SameConv(1, config.in_channels, config.in_kernel))
     if config.in_resblock:
-        block.append(
-            ResBlock(config.in_channels, config.resblock_norm, activation, config.se_resblock)
-        )
+        block.append(_res_block(config, config.in_channels, activation))
     return block
+
+
+def _res_block(config: LogNet, channels: int, activation: Activation) -> ResBlock:
+    """Norm, act, conv, norm, act, conv, gate."""
+    norm = config.resblock_norm
+    return ResBlock(
+        nn.Sequential(
+            *norms.build(norm, channels, config.renorm),
+            activation(),
+            SameConv(channels, channels, _RES_KERNEL, bias=not norms.takes_out_the_bias(norm)),
+            *norms.build(norm, channels, config.renorm),
+            activation(),
+            SameConv(channels, channels, _RES_KERNEL),
+            *_gate(channels, config.se_resblock),
+        )
+    )
 
 
 def _eblocks(config: LogNet, activation: Activation) -> list[EBlock]:
     blocks = []
-    channels_in = config.in_channels
-    for channels, resblocks in zip(config.channels, config.resblocks, strict=True):
+    for channels_in, channels, resblocks, narrows in zip(
+        config.eblock_inputs, config.channels, config.resblocks, config.bottlenecks, strict=True
+    ):
         layers = [
-            *_halving(config, activation, channels_in, channels),
-            *(
-                ResBlock(channels, config.resblock_norm, activation, config.se_resblock)
-                for _ in range(resblocks)
-            ),
+            *_halving(config, activation, channels_in, channels, narrows),
+            *(_res_block(config, channels, activation) for _ in range(resblocks)),
             *_gate(channels, config.se_eblock),
         ]
         shortcut = _shortcut(config, channels_in, channels) if config.skip else None
         blocks.append(EBlock(layers, shortcut, config.merge))
-        beside = config.skip and config.merge == "concatenate"
-        channels_in = channels_in + channels if beside else channels
     return blocks
 
 
@@ -226,17 +216,35 @@ def _shortcut(config: LogNet, channels_in: int, channels: int) -> nn.Sequential:
 
 
 def _halving(
-    config: LogNet, activation: Activation, channels_in: int, channels: int
+    config: LogNet, activation: Activation, channels_in: int, channels: int, narrows: bool
 ) -> list[nn.Module]:
     """An EBlock up to its ResBlocks: the strided convolution and what the order puts around it."""
-    narrows = config.merge == "concatenate" and config.bottleneck and channels_in > channels
-    width = channels if narrows else channels_in
-    normed = config.eblock_norm == "batch"
+
+    def norm(place: str, width: int) -> list[nn.Module]:
+        here = place == config.eblock_norm_place
+        return norms.build(config.eblock_norm, width, config.renorm) if here else []
+
+    def biased(place: str) -> bool:
+        here = place == config.eblock_norm_place
+        return not (here and norms.takes_out_the_bias(config.eblock_norm))
+
+    bottleneck = [
+        SameConv(channels_in, channels, 1, bias=biased("between")),
+        *norm("between", channels),
+        activation(),
+    ]
     return [
+        *norm("first", channels_in),
         *([activation()] if config.order != "O3" else []),
-        *([SameConv(channels_in, channels, 1), activation()] if narrows else []),
-        SameConv(width, channels, config.kernel, stride=2, bias=not normed),
-        *_norm(config.eblock_norm, channels),
+        *(bottleneck if narrows else []),
+        SameConv(
+            channels if narrows else channels_in,
+            channels,
+            config.kernel,
+            stride=2,
+            bias=biased("after_conv"),
+        ),
+        *norm("after_conv", channels),
         *_gate(channels, config.se_first_conv),
         *([activation()] if config.order != "O1" else []),
     ]
@@ -251,6 +259,8 @@ def _fc_block(config: LogNet, activation: Activation) -> FCBlock:
     layers.pop()
     if config.out_dim is None:
         layers.insert(len(layers) - 1, nn.Dropout(config.dropout))
+    if config.dense_act_first:
+        layers.insert(0, activation())
     if not config.dense_skip:
         return FCBlock(layers, None)
     same = config.pooled_dim == config.dense[-1]
@@ -292,10 +302,6 @@ def _embedding_norm(norm: Literal["none", "batch", "layer", "l2"], dim: int) -> 
             return UnitLength()
         case _:
             assert_never(norm)
-
-
-def _norm(norm: Norm, channels: int) -> list[nn.Module]:
-    return [OffsetBatchNorm(channels)] if norm == "batch" else []
 
 
 def _gate(channels: int, gated: bool) -> list[nn.Module]:
