@@ -31,11 +31,13 @@ def checked_corpus(
     for entry in corpus.train:
         counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
     most = sorted(counts.values(), reverse=True)
+    needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
+    longest = corpus.longest_seconds(enough=needed)
     for branch in branches:
         speakers = branch.config.batches.speakers
         try:
             branch.config.check_corpus(
-                len(counts), most[speakers - 1] if speakers <= len(most) else 0
+                len(counts), most[speakers - 1] if speakers <= len(most) else 0, longest
             )
         except ValueError as error:
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())

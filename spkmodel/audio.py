@@ -71,6 +71,12 @@ def read_resampled(path: Path) -> Int16[np.ndarray, " samples"]:
     return _to_int16(resampled.numpy())
 
 
+def seconds(path: Path) -> float:
+    """How long a file lasts, by its header."""
+    with _opened(path) as file:
+        return float(file.frames / file.samplerate)
+
+
 def in_parallel(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
     """`map` by a few threads, in order, never more than a block ahead of who reads it."""
     with ThreadPoolExecutor(_THREADS) as pool:

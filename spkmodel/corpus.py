@@ -75,6 +75,21 @@ class Corpus:
         """All of them, each once: train, dev, test."""
         return list({path: None for split in SPLITS for path in self._members[split]})
 
+    def longest_seconds(self, enough: float) -> float:
+        """Length of the longest training utterance, or of the first that lasts `enough`.
+
+        Read from the files' headers; where some last long enough, from those of the first few.
+
+        Raises:
+            audio.AudioError: for a file without a usable header.
+        """
+        longest = 0.0
+        for entry in self.train:
+            longest = max(longest, audio.seconds(self.folder / entry.path))
+            if longest >= enough:
+                break
+        return longest
+
     @cached_property
     def _members(self) -> dict[str, dict[str, None]]:
         return {

@@ -128,6 +128,12 @@ class Store:
         path = self.folder / DEV_LIST
         return read_pairs(path) if path.exists() else []
 
+    @cached_property
+    def longest_seconds(self) -> float:
+        """Length of the longest training utterance; 0 without any."""
+        lengths = self._lengths[self._splits >> SPLITS.index("train") & 1 == 1]
+        return float(lengths.max(initial=0)) / audio.SAMPLE_RATE
+
     def utterances_of_most(self, speakers: int) -> int:
         """How many training utterances at least `speakers` speakers have; 0 without so many."""
         counts = Counter(self.speaker(utterance) for utterance in self.of_split("train"))

@@ -52,6 +52,11 @@ class Training:
         self.epoch = 0
         """Epochs trained so far."""
         self._store = store
+        config.check_corpus(
+            len(store.train_speakers),
+            store.utterances_of_most(config.batches.speakers),
+            store.longest_seconds,
+        )
         self._device = torch.device(device)
         self._augment = Augmenter(config.augment, surroundings)
         with _seeded(config.seed, 0):
@@ -59,7 +64,7 @@ class Training:
             self._loss = losses.build(
                 config.loss,
                 embedding_dim=config.encoder.embedding_dim,
-                speakers=len(store.train_speakers),
+                speakers=config.classes(len(store.train_speakers)),
             ).to(self._device)
         self._optimiser = _optimiser(
             config.optimiser, [*self.encoder.parameters(), *self._loss.parameters()]

@@ -6,7 +6,10 @@ without loading torch.
 
 from spkmodel.config.data import (
     Augment,
+    Babble,
     Batches,
+    DataPP,
+    Speed,
 )
 from spkmodel.config.encoders import (
     TDNN,
@@ -43,6 +46,9 @@ from spkmodel.config.optimisation import (
 from spkmodel.config.part import (
     Part,
 )
+from spkmodel.config.spec_augment import (
+    SpecAugment,
+)
 from spkmodel.config.train import (
     TrainConfig,
 )
@@ -55,6 +61,7 @@ __all__ = [
     "AdamW",
     "AngularPrototypical",
     "Augment",
+    "Babble",
     "BatchRenorm",
     "Batches",
     "Classification",
@@ -62,6 +69,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "CosineRestarts",
+    "DataPP",
     "Encoder",
     "LogMel",
     "LogNet",
@@ -72,6 +80,8 @@ __all__ = [
     "ResNetSE34L",
     "Schedule",
     "Softmax",
+    "SpecAugment",
+    "Speed",
     "TrainConfig",
     "Triplet",
 ]

@@ -1,8 +1,12 @@
 """Batches and augmentation: what training hears."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from spkmodel.config.part import Part
+
+_SPEED_STEP = 0.01
 
 
 class Batches(Part):
@@ -12,23 +16,169 @@ class Batches(Part):
     utterances: int = Field(default=2, ge=1, le=64)
     """Of each speaker in a batch."""
     crop_seconds: float = Field(default=1.5, ge=0.2, le=20)
+    max_utterances_per_speaker: int | None = Field(default=None, ge=1)
+    """Used of a speaker in an epoch, the next ones in the next epoch; None: all of them."""
+    level: Literal["stored", "peak"] = "stored"
+    """stored: samples as they are, full scale being 1. peak: divided by the largest sample of the
+    whole utterance, as the log's networks were trained (`DataPP` counts on it)."""
+
+    @model_validator(mode="after")
+    def _a_speaker_may_fill_its_place(self) -> "Batches":
+        most = self.max_utterances_per_speaker
+        if most is not None and most < self.utterances:
+            raise ValueError(
+                "batches.max_utterances_per_speaker must be at least batches.utterances="
+                f"{self.utterances}, got {most}"
+            )
+        return self
+
+
+class Speed(Part):
+    """Speech played faster or slower, its pitch and formants with it (Ko et al. 2015).
+
+    A tone at f comes out at f * rate; an utterance lasts 1 / rate as long.
+    """
+
+    rates: tuple[float, ...] = (0.9, 1.0, 1.1)
+    """Each as likely as the others; hundredths."""
+    new_speakers: bool = True
+    """True: a speaker at another rate is another speaker, with a class of its own; the classes of
+    rate 1 come first, in the order of the training speakers, then those of the other rates in the
+    order of `rates`. False: every crop has a rate of its own and keeps its speaker's label.
+
+    Either way an epoch hears every utterance once, at one rate, so an epoch costs what it costs
+    without."""
+
+    @model_validator(mode="after")
+    def _rates_are_some(self) -> "Speed":
+        hundredths = [round(rate / _SPEED_STEP) for rate in self.rates]
+        for rate, hundredth in zip(self.rates, hundredths, strict=True):
+            if not 50 <= hundredth <= 200 or abs(rate - hundredth * _SPEED_STEP) > 1e-9:
+                raise ValueError(
+                    "augment.speed.rates must be hundredths from 0.5 to 2 (resampling takes a "
+                    f"ratio of small integers), got {rate}"
+                )
+        if len(set(hundredths)) < 2 or len(set(hundredths)) < len(hundredths):
+            raise ValueError(
+                f"augment.speed.rates needs two or more rates, each once, got {self.rates}; "
+                "leave augment.speed out (None) for speech as it is"
+            )
+        if self.new_speakers and 100 not in hundredths:
+            raise ValueError(
+                "augment.speed.rates must contain 1.0 where speed makes new speakers (the speakers "
+                f"themselves would be untrained), got {self.rates}"
+            )
+        return self
+
+    @property
+    def ordered(self) -> tuple[float, ...]:
+        """The rates in the order of their classes: 1 first, if it is one of them."""
+        return tuple(sorted(self.rates, key=lambda rate: rate != 1.0))
+
+    @property
+    def fastest(self) -> float:
+        """A crop of so many times its length is read."""
+        return max(self.rates)
+
+
+class Babble(Part):
+    """Other speakers of the batch, talking in the background, all equally loud.
+
+    The defaults are voxceleb_trainer's.
+    """
+
+    probability: float = Field(default=0.2, gt=0, le=1)
+    talkers_low: int = Field(default=3, ge=1, le=64)
+    talkers_high: int = Field(default=7, ge=1, le=64)
+    snr_db_low: float = Field(default=13.0, ge=-20, le=60)
+    snr_db_high: float = Field(default=20.0, ge=-20, le=60)
+    """Of the speech over all talkers together, by mean power over the crop."""
+
+    @model_validator(mode="after")
+    def _ranges_are_ranges(self) -> "Babble":
+        for what, low, high in (
+            ("talkers", self.talkers_low, self.talkers_high),
+            ("snr_db", self.snr_db_low, self.snr_db_high),
+        ):
+            if low > high:
+                raise ValueError(
+                    f"augment.babble.{what}_low must not exceed augment.babble.{what}_high, got "
+                    f"{low} and {high}"
+                )
+        return self
+
+
+class DataPP(Part):
+    """The log's data pre-processing: smoothing, Gaussian noise again and again, a random level.
+
+    Each sigma is |N(0, s)|, drawn again while it exceeds 4 s. Smoothing is by a Gaussian of that
+    sigma, cut off at 2 sigma and normalised, the signal mirrored at its ends. The noise is
+    relative to full scale, which in the log was the peak of the whole utterance: see
+    `Batches.level`. The defaults are entry 125's; `of_entry` has the others.
+    """
+
+    smooth_probability: float = Field(default=0.1, ge=0, le=1)
+    smooth_samples: float = Field(default=0.75, ge=0, le=8)
+    """s of the sigma of the speech's smoothing."""
+    noise_probability: float = Field(default=0.7, ge=0, lt=1)
+    noise_repeats: bool = True
+    """True: noise is added for as long as a draw of `noise_probability` succeeds, p / (1 - p)
+    times on average. False: at most once."""
+    noise_deviation: float = Field(default=0.025, ge=0, le=1)
+    """s of the noise's own standard deviation; full scale is 1."""
+    noise_smooth_probability: float = Field(default=0.8, ge=0, le=1)
+    noise_smooth_samples: float = Field(default=1.5, ge=0, le=8)
+    """s of the sigma of the noise's smoothing."""
+    attenuation_db: float = Field(default=40.0, ge=0, le=120)
+    """The level falls by a number of decibels uniform from 0 to this: by 10^-U(0, 2)."""
+
+    @classmethod
+    def of_entry(cls, entry: Literal[39, 40, 41, 125]) -> "DataPP":
+        """As an entry of the log had it.
+
+        Of 39 only the text is left (Gaussian noise, amplitude); its figures are taken to be those
+        of 40, with nothing smoothed. 40, 41 and 125 are in the log's code.
+        """
+        match entry:
+            case 39:
+                return cls.of_entry(40).model_copy(
+                    update={"smooth_probability": 0.0, "noise_smooth_probability": 0.0}
+                )
+            case 40:
+                return cls(
+                    smooth_probability=0.5,
+                    noise_probability=0.8,
+                    noise_repeats=False,
+                    noise_smooth_probability=0.7,
+                    noise_smooth_samples=1.0,
+                )
+            case 41:
+                return cls(smooth_probability=0.5)
+            case 125:
+                return cls()
+            case _:
+                raise ValueError(f"DataPP has the entries 39, 40, 41 and 125, got {entry!r}")
 
 
 class Augment(Part):
     """What a training crop may go through; each step is drawn anew for every crop.
 
-    Order: gain, filter, room, ambience. All off by default.
+    Order: speed, gain, filter, room, babble, ambience, DataPP. All off by default.
     """
 
+    speed: Speed | None = None
     gain_db: float = Field(default=0.0, ge=0, le=40)
     """Level changes uniformly within +- this."""
     filter_probability: float = Field(default=0.0, ge=0, le=1)
     filter_db: float = Field(default=8.0, ge=0, le=30)
     """The filter's 8 points between 0 and 8 kHz lie within +- this."""
     room_probability: float = Field(default=0.0, ge=0, le=1)
+    babble: Babble | None = None
     noise_probability: float = Field(default=0.0, ge=0, le=1)
     snr_db_low: float = Field(default=5.0, ge=-20, le=60)
     snr_db_high: float = Field(default=20.0, ge=-20, le=60)
+    """Of the speech over the ambience, by mean power over the crop; babble is not counted."""
+    data_pp: DataPP | None = None
 
     @model_validator(mode="after")
     def _snr_is_a_range(self) -> "Augment":

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spkmodel.config.part import Part
+from spkmodel.config.spec_augment import SpecAugment, require_narrower
 
 
 class LogMel(Part):
@@ -21,6 +22,12 @@ class LogMel(Part):
     """fixed: (x + 3) / 4, the same for every utterance. level: the utterance's mean over bands and
     time is removed. mean: each band's mean over time is removed. instance: each band's mean and
     deviation over time are removed."""
+    spec_augment: SpecAugment | None = None
+
+    @model_validator(mode="after")
+    def _a_mask_is_no_wider_than_the_frames(self) -> "LogMel":
+        require_narrower(self.spec_augment, self.mels)
+        return self
 
 
 class RawWaveform(Part):

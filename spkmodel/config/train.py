@@ -44,13 +44,46 @@ class TrainConfig(Part):
             )
         return self
 
-    def check_corpus(self, speakers: int, utterances_of_most: int) -> None:
+    @model_validator(mode="after")
+    def _babble_has_its_talkers(self) -> "TrainConfig":
+        babble, speed = self.augment.babble, self.augment.speed
+        if babble is None:
+            return self
+        # With speed as new speakers, a batch may hold one speaker at every rate.
+        own = len(speed.rates) if speed is not None and speed.new_speakers else 1
+        others = max(0, self.batches.speakers - own) * self.batches.utterances
+        if babble.talkers_high > others:
+            raise ValueError(
+                f"augment.babble.talkers_high={babble.talkers_high}, but a batch has only {others} "
+                f"crops that are surely of other speakers; set it to {others} or less, or "
+                "batches.speakers higher"
+            )
+        return self
+
+    def classes(self, speakers: int) -> int:
+        """How many classes the loss is built for, by the number of training speakers.
+
+        Label r * speakers + s is speaker s at the r-th of `augment.speed.ordered`, so the first
+        `speakers` classes are of speech as it was recorded.
+        """
+        speed = self.augment.speed
+        return speakers * (len(speed.rates) if speed is not None and speed.new_speakers else 1)
+
+    @property
+    def longest_read_seconds(self) -> float:
+        """What is read of an utterance for one crop; more than `batches.crop_seconds` if faster."""
+        speed = self.augment.speed
+        return self.batches.crop_seconds * (1.0 if speed is None else speed.fastest)
+
+    def check_corpus(self, speakers: int, utterances_of_most: int, longest_seconds: float) -> None:
         """Refuse what this corpus cannot feed.
 
         Args:
             speakers: number of training speakers.
             utterances_of_most: the P-th largest number of utterances a speaker has, P being
                 `batches.speakers` (0 when there are fewer speakers).
+            longest_seconds: the longest training utterance's length. One that is too short for a
+                crop starts over; where all are, every crop would be a repetition.
 
         Raises:
             ValueError: naming the field and the remedy.
@@ -65,4 +98,13 @@ class TrainConfig(Part):
                 f"batches.utterances={self.batches.utterances}, but only few training speakers "
                 f"have that many: {self.batches.speakers} have {utterances_of_most} or more; "
                 f"set it to {utterances_of_most} or less"
+            )
+        if self.longest_read_seconds > longest_seconds:
+            speed = self.augment.speed
+            read = "" if speed is None else f" at {speed.fastest} times the speed (augment.speed)"
+            fits = longest_seconds / (1.0 if speed is None else speed.fastest)
+            raise ValueError(
+                f"batches.crop_seconds={self.batches.crop_seconds}{read} is longer than every "
+                f"training utterance, the longest lasting {longest_seconds:.2f} s; set it to "
+                f"{fits:.2f} or less"
             )

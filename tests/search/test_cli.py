@@ -277,7 +277,7 @@ def test_a_combination_that_cannot_be_is_told_in_its_own_words():
 
 
 def test_our_own_value_error_exits_2_and_a_librarys_1():
-    ours = caught(lambda: TrainConfig().check_corpus(speakers=1, utterances_of_most=1))
+    ours = caught(lambda: TrainConfig().check_corpus(1, utterances_of_most=1, longest_seconds=9.0))
     theirs = caught(lambda: json.loads("{"))
     assert (exit_code(ours), exit_code(theirs)) == (2, 1)
     assert "--debug" in message(theirs)

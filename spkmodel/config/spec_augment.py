@@ -1,0 +1,35 @@
+"""SpecAugment: masks on the frames that an encoder trains on."""
+
+from pydantic import Field
+
+from spkmodel.config.part import Part
+
+
+class SpecAugment(Part):
+    """Bands and stretches of frames masked in training (Park et al. 2019, arXiv:1904.08779).
+
+    Without time warping. What is masked takes the utterance's mean over bands and time. The
+    defaults are WeSpeaker's.
+    """
+
+    probability: float = Field(default=0.6, gt=0, le=1)
+    """Of an utterance to be masked at all."""
+    frequency_masks: int = Field(default=1, ge=0, le=10)
+    frequency_width_mels: int = Field(default=8, ge=0, le=256)
+    """The paper's F: the width of a mask is uniform from 0 to this."""
+    time_masks: int = Field(default=1, ge=0, le=10)
+    time_width_frames: int = Field(default=10, ge=0, le=1000)
+    """The paper's T; a mask is at most as long as the crop."""
+
+
+def require_narrower(masks: SpecAugment | None, mels: int) -> None:
+    """Refuse masks as wide as all bands of the front end that they are part of.
+
+    Raises:
+        ValueError: naming the field and the remedy.
+    """
+    if masks is not None and masks.frequency_width_mels >= mels:
+        raise ValueError(
+            "features.spec_augment.frequency_width_mels must be less than features.mels="
+            f"{mels}, got {masks.frequency_width_mels}"
+        )
