@@ -30,6 +30,15 @@ class Checkpoint:
     state: dict[str, Any]
     sha256: str
 
+    def below(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix` and a point, without that beginning."""
+        start = f"{prefix}."
+        return {
+            name.removeprefix(start): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(start)
+        }
+
 
 def write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> str:
     """Write a checkpoint so that it is there whole or not at all; its SHA-256.

@@ -10,17 +10,25 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spkmodel import batches, checkpoint, encoders, losses
+from spkmodel import batches, checkpoint, encoders, losses, warm_start
 from spkmodel.augment import Augmenter
-from spkmodel.config import Adam, AdamW, Constant, Cosine, CosineRestarts, Schedule, TrainConfig
+from spkmodel.averaging import WeightAverage, named
+from spkmodel.config import TrainConfig
+from spkmodel.optimise import Stepper
 from spkmodel.progress import Progress, silent
+from spkmodel.schedules import learning_rate
+from spkmodel.stages import Stage, stage_of
 from spkmodel.store import Store
 from spkmodel.surroundings import Surroundings
+
+_FORMAT = 2
+_CHECK_EVERY = 100
+"""Numbers, on an accelerator: to ask whether one is finite waits for all the work before it."""
 
 
 class Diverged(RuntimeError):
@@ -47,64 +55,85 @@ class Training:
         store: Store,
         surroundings: Surroundings,
         device: torch.device | str = "cpu",
+        warm: checkpoint.Checkpoint | None = None,
     ) -> None:
+        """Build everything, on weights drawn from the seed or on those of `warm`.
+
+        Raises:
+            ValueError: if config, corpus, surroundings and `warm` do not fit together.
+        """
         self.config = config
         self.epoch = 0
         """Epochs trained so far."""
+        self.start = "weights drawn from the seed"
+        """What the first weights were, for people."""
         self._store = store
         config.check_corpus(
             len(store.train_speakers),
             store.utterances_of_most(config.batches.speakers),
             store.longest_seconds,
         )
+        self._surroundings = surroundings
         self._device = torch.device(device)
-        self._augment = Augmenter(config.augment, surroundings)
+        self._watch = _Watch(self._device)
+        self._stage = stage_of(config, 1)
         with _seeded(config.seed, 0):
             self.encoder = encoders.build(config.encoder).to(self._device)
-            self._loss = losses.build(
-                config.loss,
-                embedding_dim=config.encoder.embedding_dim,
-                speakers=config.classes(len(store.train_speakers)),
-            ).to(self._device)
-        self._optimiser = _optimiser(
-            config.optimiser, [*self.encoder.parameters(), *self._loss.parameters()]
+            self._loss = self._built_loss(self._stage)
+        if warm is not None:
+            self.start = warm_start.apply(
+                warm, config, self.encoder, self._loss, store.train_speakers
+            )
+        self._augment = Augmenter(self._stage.augment, surroundings)
+        self._stepper = Stepper(
+            config.optimiser,
+            {
+                f"{prefix}.{name}": weight
+                for prefix, module in self._modules().items()
+                for name, weight in module.named_parameters()
+            },
+            config.gradient_clip,
         )
+        self._average = (
+            WeightAverage(config.ema, self.encoder, self._loss) if config.ema is not None else None
+        )
+
+    @property
+    def judged(self) -> nn.Module:
+        """The encoder to judge and keep: the averaged one where an average is kept."""
+        return self.encoder if self._average is None else self._average.encoder
 
     def run_epoch(self, progress: Progress = silent) -> EpochResult:
         """Train one epoch.
 
         Raises:
-            Diverged: at the first loss or gradient norm that is not finite; the weights are then
-                those of the step before.
+            Diverged: if a loss or a gradient's norm is not finite; never is such an epoch's result
+                returned. On the CPU the weights are then those of the step before, elsewhere they
+                may not be finite either.
         """
-        epoch = self.epoch + 1
-        started = time.monotonic()
-        sums: dict[str, float] = defaultdict(float)
+        epoch, started = self.epoch + 1, time.monotonic()
+        self._enter(stage_of(self.config, epoch))
         self.encoder.train()
         self._loss.train()
+        plan = batches.batches_of_epoch(self._store, self._stage.batches, self.config.seed, epoch)
+        self._check_plan(len(plan))
+        self._watch.begin(epoch)
+        self._stepper.forget()
         generator = torch.Generator().manual_seed(_mixed(self.config.seed, epoch))
-        steps = batches.batches_of_epoch(self._store, self.config.batches, self.config.seed, epoch)
-        utterances, rate, count = 0, 0.0, len(steps)
-        if count == 0:
-            raise ValueError(
-                f"batches: not one batch of {self.config.batches.speakers} speakers x "
-                f"{self.config.batches.utterances} utterances can be made from this corpus; "
-                "use smaller batches"
-            )
+        figures: dict[str, list[Tensor]] = defaultdict(list)
+        utterances, rate = 0, 0.0
         with _seeded(self.config.seed, epoch):
-            for step, (waveforms, speakers) in enumerate(steps):
-                rate = learning_rate(
-                    self.config.schedule,
-                    self.config.optimiser.learning_rate,
-                    epochs=self.epoch + (step + 1) / count,
-                )
-                figures = self._step(self._augment(waveforms, generator), speakers, rate)
-                for name, value in figures.items():
-                    sums[name] += value
+            for number, (waveforms, speakers) in enumerate(plan, start=1):
+                output = self._gathered(self._augment(waveforms, generator), speakers)
+                for name, value in ({"loss": output.loss} | output.parts).items():
+                    figures[name].append(value.detach())
+                if number % self.config.batches_per_step == 0 or number == len(plan):
+                    rate = self._step(number, len(plan))
                 utterances += len(speakers)
-                progress(step + 1, count)
+                progress(number, len(plan))
+        self._watch.end()
         self.epoch = epoch
-        means = {name: value / count for name, value in sums.items()}
+        means = {name: _mean(values) for name, values in figures.items()}
         return EpochResult(
             train_loss=means.pop("loss"),
             learning_rate=rate,
@@ -112,38 +141,93 @@ class Training:
             parts=means,
         )
 
-    def _step(self, waveforms: Tensor, speakers: Tensor, rate: float) -> dict[str, float]:
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        output = self._loss(self.encoder(waveforms.to(self._device)), speakers.to(self._device))
-        loss = float(output.loss.detach())
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss is {loss} in epoch {self.epoch + 1}")
-        self._optimiser.zero_grad(set_to_none=True)
-        output.loss.backward()
-        weights = [weight for group in self._optimiser.param_groups for weight in group["params"]]
-        norm = float(nn.utils.clip_grad_norm_(weights, self.config.gradient_clip))
-        if not math.isfinite(norm):
-            raise Diverged(f"the gradient's norm is {norm} in epoch {self.epoch + 1}")
-        self._optimiser.step()
-        return {"loss": loss} | {name: float(value) for name, value in output.parts.items()}
+    def _gathered(self, waveforms: Tensor, speakers: Tensor) -> losses.LossOutput:
+        """The loss of one batch, its gradient added to what the step has so far."""
+        with torch.autocast(
+            self._device.type,
+            dtype=torch.bfloat16,
+            enabled=self.config.precision == "bfloat16",
+        ):
+            embeddings = self.encoder(self._moved(waveforms))
+        output: losses.LossOutput = self._loss(embeddings.float(), self._moved(speakers))
+        self._watch.see("the loss", output.loss)
+        share = self.config.batches_per_step
+        torch.autograd.backward(output.loss if share == 1 else output.loss / share)
+        return output
+
+    def _step(self, batch: int, batches_of_epoch: int) -> float:
+        """One step of the optimiser after that batch, counted from 1; its learning rate."""
+        share, stage = self.config.batches_per_step, self._stage
+        step, steps = math.ceil(batch / share), math.ceil(batches_of_epoch / share)
+        epochs_before = self.epoch + 1 - stage.first_epoch
+        rate = learning_rate(
+            stage.schedule,
+            stage.learning_rate,
+            epochs=epochs_before + step / steps,
+            steps=epochs_before * steps + step,
+        )
+        self._watch.see("the gradient's norm", self._stepper.gradient_norm())
+        self._stepper.step(rate)
+        if self._average is not None:
+            self._average.update()
+        return rate
+
+    def _enter(self, stage: Stage) -> None:
+        """Change what differs from the stage before; the loss keeps its weights."""
+        if stage.loss != self._stage.loss:
+            self._loss = _with_weights_of(self._loss, self._built_loss(stage))
+            if self._average is not None:
+                self._average.replace_loss(self._loss)
+        if stage.augment != self._stage.augment:
+            self._augment = Augmenter(stage.augment, self._surroundings)
+        self._stage = stage
+
+    def _built_loss(self, stage: Stage) -> nn.Module:
+        return losses.build(
+            stage.loss,
+            embedding_dim=self.config.encoder.embedding_dim,
+            speakers=self.config.classes(len(self._store.train_speakers)),
+        ).to(self._device)
+
+    def _check_plan(self, count: int) -> None:
+        wanted = self.config.batches
+        if count == 0:
+            raise ValueError(
+                f"batches: not one batch of {wanted.speakers} speakers x {wanted.utterances} "
+                "utterances can be made from this corpus; use smaller batches"
+            )
+        if self.config.batches_per_step > count:
+            raise ValueError(
+                f"batches_per_step={self.config.batches_per_step}, but an epoch of this corpus "
+                f"has {count} batches; set it to {count} or less"
+            )
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """To the device; to a GPU from pinned memory, so that nothing waits for the copy."""
+        if self._device.type == "cuda" and tensor.device.type == "cpu":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder, "loss": self._loss}
+
+    # --- state --------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that a training needs to go on: named tensors, and what JSON can hold."""
-        tensors: dict[str, Tensor] = {}
-        for prefix, module in (("encoder", self.encoder), ("loss", self._loss)):
-            for name, tensor in module.state_dict().items():
-                tensors[f"{prefix}.{name}"] = tensor.detach().cpu()
-        optimiser = self._optimiser.state_dict()
-        numbers: dict[str, dict[str, Any]] = {}
-        for index, entries in optimiser["state"].items():
-            for name, value in entries.items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimiser.{index}.{name}"] = value.detach().cpu()
-                else:
-                    numbers.setdefault(str(index), {})[name] = value
+        """All that a training needs to go on: named tensors, and what JSON can hold.
+
+        `encoder.` and `loss.` are what is judged; where that is an average, the weights that the
+        optimiser works on are there as `raw.encoder.` and `raw.loss.`.
+        """
+        moments, numbers = self._stepper.state()
+        tensors = {f"optimiser.{name}": tensor for name, tensor in moments.items()}
+        if self._average is None:
+            tensors |= named(self._modules())
+        else:
+            tensors |= self._average.tensors()
+            tensors |= {f"raw.{name}": tensor for name, tensor in named(self._modules()).items()}
         state = {
-            "format": 1,
+            "format": _FORMAT,
             "config": self.config.model_dump(mode="json"),
             "signature": self.config.signature,
             "epoch": self.epoch,
@@ -151,8 +235,9 @@ class Training:
             "corpus_sha256": self._store.sha256,
             "device": self._device.type,
             "optimiser": numbers,
+            "averaged_steps": 0 if self._average is None else self._average.steps,
         }
-        return tensors, state
+        return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, state
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint of the same config and corpus.
@@ -160,7 +245,8 @@ class Training:
         Raises:
             checkpoint.CheckpointError: if it is another training's.
         """
-        if saved.state["signature"] != self.config.signature:
+        # Not the signatures: an older version's lacks the fields that came since.
+        if TrainConfig.model_validate(saved.state["config"]) != self.config:
             raise checkpoint.CheckpointError(
                 f"the checkpoint is of config {saved.state['signature']}, "
                 f"this training is of {self.config.signature}"
@@ -169,90 +255,59 @@ class Training:
             raise checkpoint.CheckpointError(
                 "the checkpoint was trained on other speakers than this corpus lists"
             )
-        for prefix, module in (("encoder", self.encoder), ("loss", self._loss)):
-            module.load_state_dict(_below(saved.tensors, prefix))
-        self._optimiser.load_state_dict(
-            {
-                "state": _optimiser_state(saved),
-                "param_groups": self._optimiser.state_dict()["param_groups"],
-            }
-        )
+        raw = "" if self._average is None else "raw."
+        for prefix, module in self._modules().items():
+            module.load_state_dict(saved.below(raw + prefix))
+        if self._average is not None:
+            self._average.load(saved.tensors, saved.state["averaged_steps"])
+        moments, numbers = saved.below("optimiser"), saved.state["optimiser"]
+        if saved.state["format"] == 1:
+            moments, numbers = self._stepper.named_state(moments, numbers)
+        self._stepper.load(moments, numbers)
         self.epoch = int(saved.state["epoch"])
 
 
-def learning_rate(schedule: Schedule, full: float, epochs: float) -> float:
-    """The learning rate after `epochs` epochs (a fraction counts the steps of the current one)."""
-    match schedule:
-        case Constant():
-            return full * _warm(epochs, schedule.warmup_epochs)
-        case Cosine():
-            if epochs < schedule.warmup_epochs:
-                return full * _warm(epochs, schedule.warmup_epochs)
-            span = schedule.epochs - schedule.warmup_epochs
-            return full * _half_cosine(min(1.0, (epochs - schedule.warmup_epochs) / span))
-        case CosineRestarts():
-            start, end = _cycle(schedule, epochs)
-            done = (epochs - start) / (end - start)
-            if done < schedule.warmup_fraction:
-                return full * _warm(done, schedule.warmup_fraction)
-            fall = _half_cosine((done - schedule.warmup_fraction) / (1 - schedule.warmup_fraction))
-            return full * (schedule.floor + (1 - schedule.floor) * fall)
-        case _:
-            assert_never(schedule)
+class _Watch:
+    """Sees to it that what is not finite does not pass for a result."""
 
+    def __init__(self, device: torch.device) -> None:
+        self._at_once = device.type == "cpu"
+        self._device = device
+        self.begin(0)
 
-def _warm(done: float, length: float) -> float:
-    return 1.0 if length == 0 else min(1.0, done / length)
+    def begin(self, epoch: int) -> None:
+        self._epoch, self._seen = epoch, 0
+        self._all_finite = torch.ones((), dtype=torch.bool, device=self._device)
 
+    def see(self, what: str, value: Tensor) -> None:
+        if self._at_once:
+            number = float(value.detach())
+            if not math.isfinite(number):
+                raise Diverged(f"{what} is {number} in epoch {self._epoch}")
+            return
+        self._all_finite &= value.detach().isfinite()
+        self._seen += 1
+        if self._seen % _CHECK_EVERY == 0:
+            self.end()
 
-def _half_cosine(done: float) -> float:
-    """1 at the start, 0 at the end."""
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _cycle(schedule: CosineRestarts, epochs: float) -> tuple[float, float]:
-    """Start and end, in epochs, of the cycle that the moment `epochs` lies in or ends."""
-    start, end = 0.0, float(schedule.first_epochs)
-    while epochs > end + 1e-9:
-        start, end = end, end * schedule.growth
-    return start, end
-
-
-def _optimiser(config: Adam | AdamW, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    match config:
-        case Adam():
-            return torch.optim.Adam(weights, lr=config.learning_rate, weight_decay=config.l2)
-        case AdamW():
-            groups: list[dict[str, Any]] = [
-                {"params": [weight for weight in weights if weight.ndim > 1]},
-                # Norms, biases and learned scales do not overfit, and decay would only fight the
-                # margin losses' scale.
-                {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
-            ]
-            return torch.optim.AdamW(
-                groups, lr=config.learning_rate, weight_decay=config.weight_decay
+    def end(self) -> None:
+        if not bool(self._all_finite):
+            raise Diverged(
+                f"the loss or the gradient's norm is no longer finite in epoch {self._epoch}"
             )
-        case _:
-            assert_never(config)
 
 
-def _optimiser_state(saved: checkpoint.Checkpoint) -> dict[int, dict[str, Any]]:
-    entries: dict[int, dict[str, Any]] = defaultdict(dict)
-    for name, tensor in _below(saved.tensors, "optimiser").items():
-        index, _, key = name.partition(".")
-        entries[int(index)][key] = tensor
-    for index, numbers in saved.state["optimiser"].items():
-        entries[int(index)] |= numbers
-    return dict(entries)
+def _with_weights_of(source: nn.Module, module: nn.Module) -> nn.Module:
+    """`module` with the very weights and buffers of `source`, which has the same names."""
+    own = dict(source.named_parameters()) | dict(source.named_buffers())
+    for name, tensor in own.items():
+        path, _, leaf = name.rpartition(".")
+        setattr(module.get_submodule(path), leaf, tensor)
+    return module
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
-    }
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).double().mean())
 
 
 def _mixed(seed: int, epoch: int) -> int:

@@ -132,7 +132,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _judged(self, training: Training) -> Verdict:
         dev = self._store(self._segment.dev_store)
         pairs = self._store(self._segment.store).dev_pairs
-        return evaluate_encoder(training.encoder, dev, pairs, _device(self._segment.device))
+        return evaluate_encoder(training.judged, dev, pairs, _device(self._segment.device))
 
     def _saved(self, training: Training) -> tuple[str, str]:
         """Checkpoint into a folder of this attempt: a forgotten earlier one cannot touch it."""

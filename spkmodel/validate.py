@@ -150,6 +150,8 @@ def load_encoder(
 ) -> tuple[nn.Module, TrainConfig]:
     """The encoder of a checkpoint folder, ready to embed, and the config that trained it.
 
+    Its weights are the averaged ones where the training kept an average.
+
     Raises:
         checkpoint.CheckpointError: if the checkpoint is not readable, not the recorded one, or
             does not fit its own config.
@@ -157,14 +159,8 @@ def load_encoder(
     saved = checkpoint.read(folder, sha256)
     config = TrainConfig.model_validate(saved.state["config"])
     encoder = encoders.build(config.encoder)
-    prefix = "encoder."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in saved.tensors.items()
-        if name.startswith(prefix)
-    }
     try:
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict(saved.below("encoder"))
     except RuntimeError as error:
         raise checkpoint.CheckpointError(
             f"{folder}: its tensors do not fit its own config ({config.encoder.kind}): {error}"

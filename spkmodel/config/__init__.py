@@ -35,13 +35,21 @@ from spkmodel.config.losses import (
     Triplet,
 )
 from spkmodel.config.optimisation import (
+    EMA,
+    SGD,
+    SGDR,
     Adam,
     AdamW,
     Constant,
     Cosine,
     CosineRestarts,
+    ExponentialDecay,
+    ExponentialFall,
+    NAdam,
+    OneCycle,
     Optimiser,
     Schedule,
+    StepDecay,
 )
 from spkmodel.config.part import (
     Part,
@@ -49,11 +57,19 @@ from spkmodel.config.part import (
 from spkmodel.config.spec_augment import (
     SpecAugment,
 )
+from spkmodel.config.stages import (
+    LargeMarginFineTuning,
+    WarmStart,
+    with_margin,
+)
 from spkmodel.config.train import (
     TrainConfig,
 )
 
 __all__ = [
+    "EMA",
+    "SGD",
+    "SGDR",
     "TDNN",
     "AAMSoftmax",
     "AMSoftmax",
@@ -71,9 +87,14 @@ __all__ = [
     "CosineRestarts",
     "DataPP",
     "Encoder",
+    "ExponentialDecay",
+    "ExponentialFall",
+    "LargeMarginFineTuning",
     "LogMel",
     "LogNet",
     "Loss",
+    "NAdam",
+    "OneCycle",
     "Optimiser",
     "Part",
     "RawWaveform",
@@ -82,6 +103,9 @@ __all__ = [
     "Softmax",
     "SpecAugment",
     "Speed",
+    "StepDecay",
     "TrainConfig",
     "Triplet",
+    "WarmStart",
+    "with_margin",
 ]

@@ -1,18 +1,33 @@
-"""Optimisers, and how the learning rate goes."""
+"""Optimisers, how the learning rate goes, and the average of the weights on their way.
 
-from typing import Annotated, Literal
+Two things are called weight decay elsewhere, and have two names here. `l2` adds l2 * w to a
+weight's gradient, the gradient of l2/2 * w**2 in the loss: the log's `generator-wd`, and
+`weight_decay` of torch's Adam and SGD. `weight_decay` is decoupled (Loshchilov & Hutter 2019): it
+shrinks a weight by learning rate * weight_decay at each step, whatever its gradient.
+"""
+
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from spkmodel.config.part import Part
 
+Decayed: TypeAlias = Literal["kernels", "all"]
+"""What `l2` and `weight_decay` touch. kernels: weights of two dimensions and more (convolutions,
+dense layers, a loss's class directions), as in the log. all: biases, norms and learned scales too,
+as in voxceleb_trainer and WeSpeaker, whose optimisers are given all weights alike."""
+
 
 class Adam(Part):
-    """Adam; `l2` is added to the gradient, not decoupled (Kingma & Ba 2015)."""
+    """Adam (Kingma & Ba 2015)."""
 
     kind: Literal["adam"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     l2: float = Field(default=0.0, ge=0, le=1)
+    decayed: Decayed = "kernels"
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0, le=1)
 
 
 class AdamW(Part):
@@ -21,9 +36,55 @@ class AdamW(Part):
     kind: Literal["adamw"] = "adamw"
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0, le=10)
+    decayed: Decayed = "kernels"
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0, le=1)
 
 
-Optimiser = Annotated[Adam | AdamW, Field(discriminator="kind")]
+class NAdam(Part):
+    """Adam with Nesterov's momentum (Dozat 2016), the log's optimiser."""
+
+    kind: Literal["nadam"] = "nadam"
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    l2: float = Field(default=0.0, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
+    decayed: Decayed = "kernels"
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0, le=1)
+    momentum_decay: float = Field(default=4e-3, ge=0, le=1)
+    """Momentum at step t is beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)), so about half of
+    beta1 at first. 0: half of it for ever."""
+
+    @model_validator(mode="after")
+    def _decays_once(self) -> "NAdam":
+        if self.l2 > 0 and self.weight_decay > 0:
+            raise ValueError(
+                "optimiser.l2 and optimiser.weight_decay are two ways of the same thing; leave one "
+                f"at 0, got {self.l2} and {self.weight_decay}"
+            )
+        return self
+
+
+class SGD(Part):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: float = Field(default=0.1, gt=0, le=10)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    l2: float = Field(default=0.0, ge=0, le=1)
+    decayed: Decayed = "kernels"
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "SGD":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("optimiser.nesterov needs optimiser.momentum above 0, got 0")
+        return self
+
+
+Optimiser = Annotated[Adam | AdamW | NAdam | SGD, Field(discriminator="kind")]
 
 
 class Constant(Part):
@@ -33,25 +94,65 @@ class Constant(Part):
     warmup_epochs: float = Field(default=0.0, ge=0, le=100)
 
 
+class StepDecay(Part):
+    """Times `factor` after every `every_epochs` epochs, and a linear warm-up.
+
+    The defaults are voxceleb_trainer's: its interval is that of its tests.
+    """
+
+    kind: Literal["step_decay"] = "step_decay"
+    every_epochs: int = Field(default=10, ge=1, le=100_000)
+    factor: float = Field(default=0.95, gt=0, le=1)
+    warmup_epochs: float = Field(default=0.0, ge=0, le=100)
+
+
+class ExponentialDecay(Part):
+    """Times `factor` every `every_steps` steps of the optimiser, gradually (log, entry 42)."""
+
+    kind: Literal["exponential_decay"] = "exponential_decay"
+    every_steps: int = Field(default=250, ge=1, le=10_000_000)
+    factor: float = Field(default=0.99, gt=0, le=1)
+    staircase: bool = False
+    """Whether it falls at once, at the end of every `every_steps` steps."""
+    warmup_epochs: float = Field(default=0.0, ge=0, le=100)
+
+
+class ExponentialFall(Part):
+    """Exponentially from full rate to `floor` of it over `epochs`, then constant.
+
+    During the linear warm-up it falls already, as in WeSpeaker, whose recipes go from 0.1 to 5e-5
+    over 150 epochs, 6 of them warm-up.
+    """
+
+    kind: Literal["exponential_fall"] = "exponential_fall"
+    epochs: int = Field(default=27, ge=1, le=100_000)
+    floor: float = Field(default=5e-4, gt=0, le=1)
+    """The last rate as a fraction of the full one."""
+    warmup_epochs: float = Field(default=1.0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> "ExponentialFall":
+        _check_warm_up(self.warmup_epochs, self.epochs)
+        return self
+
+
 class Cosine(Part):
-    """One cosine from full rate to zero over `epochs`, after a linear warm-up; then zero."""
+    """One cosine from full rate to `floor` of it over `epochs`, after a linear warm-up."""
 
     kind: Literal["cosine"] = "cosine"
     epochs: int = Field(default=27, ge=1, le=100_000)
     warmup_epochs: float = Field(default=1.0, ge=0, le=100)
+    floor: float = Field(default=0.0, ge=0, lt=1)
+    """The last rate as a fraction of the full one; it stays there."""
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> "Cosine":
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                "schedule.warmup_epochs must be below schedule.epochs, got "
-                f"{self.warmup_epochs} and {self.epochs}"
-            )
+        _check_warm_up(self.warmup_epochs, self.epochs)
         return self
 
 
 class CosineRestarts(Part):
-    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, SGDR).
+    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, SGDR), in epochs.
 
     Cycles end at `first_epochs * growth**k`: 1, 3, 9, 27 by default, so that every rung of a
     search judges a network at the end of a cycle, and a search can be extended to the next one.
@@ -66,4 +167,69 @@ class CosineRestarts(Part):
     """The rate at a cycle's end, as a fraction of the full one."""
 
 
-Schedule = Annotated[Constant | Cosine | CosineRestarts, Field(discriminator="kind")]
+class SGDR(Part):
+    """Cosine cycles with warm restarts as published, in steps of the optimiser; the log's schedule.
+
+    A cycle is `length_growth` times as long as the one before it. By default cycles end after
+    1,000 * (2**k - 1) steps; the log's budgets of 63,000, 127,000, 255,000 and 511,000 steps are
+    such ends. Each cycle starts at the full rate.
+    """
+
+    kind: Literal["sgdr"] = "sgdr"
+    first_steps: int = Field(default=1000, ge=1, le=10_000_000)
+    length_growth: int = Field(default=2, ge=1, le=10)
+    warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
+    """Of each cycle."""
+    floor: float = Field(default=0.0, ge=0, lt=1)
+    """The rate at a cycle's end, as a fraction of the full one."""
+
+
+class OneCycle(Part):
+    """Up and down once over `epochs`, both along a cosine (Smith & Topin 2019); then constant.
+
+    The momentum stays as it is.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    epochs: int = Field(default=27, ge=1, le=100_000)
+    rise_fraction: float = Field(default=0.3, gt=0, lt=1)
+    """Of the cycle, on the way up."""
+    initial_fraction: float = Field(default=0.04, gt=0, le=1)
+    """The first rate as a fraction of the full one."""
+    floor: float = Field(default=4e-6, ge=0, lt=1)
+    """The last rate as a fraction of the full one."""
+
+
+Schedule = Annotated[
+    Constant
+    | StepDecay
+    | ExponentialDecay
+    | ExponentialFall
+    | Cosine
+    | CosineRestarts
+    | SGDR
+    | OneCycle,
+    Field(discriminator="kind"),
+]
+
+
+class EMA(Part):
+    """An exponential moving average of the weights, which is what is judged, kept and promoted.
+
+    Of encoder and loss, after every step of the optimiser. Running statistics of norms are
+    averaged in the same way, counters are copied. The optimiser goes on from the weights
+    themselves.
+    """
+
+    decay: float = Field(default=0.999, gt=0, lt=1)
+    warm_up: bool = True
+    """Whether the decay after step t is at most (1 + t) / (10 + t): otherwise the first weights,
+    drawn by chance, keep 90 % of the average after 100 steps at a decay of 0.999."""
+
+
+def _check_warm_up(warmup_epochs: float, epochs: int) -> None:
+    if warmup_epochs >= epochs:
+        raise ValueError(
+            "schedule.warmup_epochs must be below schedule.epochs, got "
+            f"{warmup_epochs} and {epochs}"
+        )

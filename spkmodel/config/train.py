@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment, Batches
 from spkmodel.config.encoders import TDNN, Encoder
 from spkmodel.config.losses import AAMSoftmax, Loss
-from spkmodel.config.optimisation import AdamW, CosineRestarts, Optimiser, Schedule
+from spkmodel.config.optimisation import EMA, AdamW, CosineRestarts, Optimiser, Schedule
 from spkmodel.config.part import Part
+from spkmodel.config.stages import LargeMarginFineTuning, WarmStart, with_margin
 
 _NEEDS_PAIRS_OF_ONE_SPEAKER = ("triplet", "combined", "angular_prototypical")
 
@@ -23,8 +25,18 @@ class TrainConfig(Part):
     augment: Augment = Augment()
     optimiser: Optimiser = AdamW()
     schedule: Schedule = CosineRestarts()
-    gradient_clip: float = Field(default=5.0, gt=0)
-    """Largest norm of the gradient of all weights together."""
+    gradient_clip: float | None = Field(default=5.0, gt=0)
+    """Largest norm of the gradient of all weights together; None: any."""
+    batches_per_step: int = Field(default=1, ge=1, le=1024)
+    """Batches whose gradients are averaged for one step of the optimiser. Losses that compare
+    utterances compare those of one batch. Where an epoch ends with fewer, its last step has their
+    sum divided by the same number, so that every batch weighs the same."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the encoder's products during training (autocast). Weights, features, loss and the
+    optimiser's moments are float32 always, and so is all that is judged."""
+    ema: EMA | None = None
+    warm_start: WarmStart | None = None
+    fine_tune: LargeMarginFineTuning | None = None
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @property
@@ -41,6 +53,23 @@ class TrainConfig(Part):
             raise ValueError(
                 f"batches.utterances must be at least 2 for loss.kind={self.loss.kind!r} (it "
                 f"compares utterances of one speaker), got {self.batches.utterances}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_has_the_margin_that_grows(self) -> "TrainConfig":
+        if self.fine_tune is not None:
+            with_margin(self.loss, self.fine_tune.margin)
+        return self
+
+    @model_validator(mode="after")
+    def _classes_stay_the_same(self) -> "TrainConfig":
+        later = self.fine_tune.augment if self.fine_tune is not None else None
+        speed = later.speed if later is not None else None
+        if speed is not None and speed.new_speakers and speed != self.augment.speed:
+            raise ValueError(
+                "fine_tune.augment.speed makes speakers that the loss was not built for; leave it "
+                "out (None), or take the same as augment.speed"
             )
         return self
 
@@ -107,4 +136,10 @@ class TrainConfig(Part):
                 f"batches.crop_seconds={self.batches.crop_seconds}{read} is longer than every "
                 f"training utterance, the longest lasting {longest_seconds:.2f} s; set it to "
                 f"{fits:.2f} or less"
+            )
+        if self.fine_tune is not None and self.fine_tune.crop_seconds > longest_seconds:
+            raise ValueError(
+                f"fine_tune.crop_seconds={self.fine_tune.crop_seconds} is longer than every "
+                f"training utterance, the longest lasting {longest_seconds:.2f} s; set it to "
+                f"{longest_seconds:.2f} or less"
             )

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -15,12 +13,11 @@ from spkmodel.config import (
     Combined,
     Constant,
     Cosine,
-    CosineRestarts,
     TrainConfig,
     Triplet,
 )
 from spkmodel.surroundings import open_surroundings
-from spkmodel.train import Diverged, Training, learning_rate
+from spkmodel.train import Diverged, Training
 from spkmodel.validate import evaluate_encoder
 
 
@@ -123,33 +120,7 @@ def test_batches_that_cannot_be_filled_are_an_error_that_names_them(buzz_store, 
 def test_norms_and_biases_are_not_decayed(buzz_store, surroundings):
     config = _config(optimiser=AdamW(weight_decay=0.3))
     training = Training(config, buzz_store, surroundings)
-    decayed, spared = training._optimiser.param_groups
+    decayed, spared = training._stepper.optimiser.param_groups
     assert decayed["weight_decay"] == 0.3
     assert spared["weight_decay"] == 0
     assert all(weight.ndim > 1 for weight in decayed["params"])
-
-
-def test_restarts_end_their_cycles_at_the_rungs():
-    schedule = CosineRestarts(first_epochs=1, growth=3, warmup_fraction=0.1, floor=0.01)
-    for end in (1.0, 3.0, 9.0, 27.0):
-        assert learning_rate(schedule, 1.0, end) == pytest.approx(0.01)
-        assert learning_rate(schedule, 1.0, end + 0.001 * end) < 0.02
-    assert learning_rate(schedule, 1.0, 1 + 0.1 * 2) == pytest.approx(1.0)
-    assert learning_rate(schedule, 1.0, 3 + 0.55 * 6) == pytest.approx(0.505)
-
-
-def test_one_cosine_falls_from_full_rate_to_zero_and_stays_there():
-    schedule = Cosine(epochs=5, warmup_epochs=1)
-    assert learning_rate(schedule, 2.0, 0.5) == pytest.approx(1.0)
-    assert learning_rate(schedule, 2.0, 1.0) == pytest.approx(2.0)
-    assert learning_rate(schedule, 2.0, 3.0) == pytest.approx(1.0)
-    assert learning_rate(schedule, 2.0, 5.0) == pytest.approx(0.0)
-    assert learning_rate(schedule, 2.0, 9.0) == pytest.approx(0.0)
-
-
-def test_a_constant_rate_is_reached_after_the_warm_up():
-    rates = [
-        learning_rate(Constant(warmup_epochs=2), 1.0, epochs) for epochs in (0.5, 1.0, 2.0, 30.0)
-    ]
-    assert rates == [0.25, 0.5, 1, 1]
-    assert math.isclose(learning_rate(Constant(), 0.3, 0.01), 0.3)
