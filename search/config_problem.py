@@ -42,6 +42,8 @@ def _walk(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
             here = variants = tagged
             continue
         place.append(str(step))
+        if isinstance(step, int):  # a place in a list, whose entries are parts of `here`
+            continue
         variants = here
         here = [part for each in here if step in each.model_fields for part in _parts(each, step)]
     return ".".join(place), variants

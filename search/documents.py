@@ -63,11 +63,13 @@ def of_whole_trial(state: SearchState, trial: TrialRecord, status: str) -> Docum
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config with dotted keys."""
+    """A nested config with dotted keys; parts in a list are counted from 0."""
     result: dict[str, Any] = {}
     for key, entry in config.items():
         if isinstance(entry, Mapping):
             result |= flat(entry, f"{prefix}{key}.")
+        elif isinstance(entry, list | tuple) and any(isinstance(e, Mapping) for e in entry):
+            result |= flat({str(i): e for i, e in enumerate(entry)}, f"{prefix}{key}.")
         else:
             result[f"{prefix}{key}"] = entry
     return result

@@ -14,6 +14,7 @@ from spkmodel.config import (
     Softmax,
     TrainConfig,
     Triplet,
+    Weighted,
 )
 
 if TYPE_CHECKING:
@@ -40,14 +41,13 @@ def space(trial: "Trial") -> TrainConfig:
         case "aam_softmax":
             loss = AAMSoftmax(margin_rad=trial.suggest_float("aam_margin_rad", 0.05, 0.4))
         case "combined":
-            loss = Combined(
-                triplet=Triplet(
-                    margin=trial.suggest_float("triplet_margin", 0.1, 1.0, log=True),  # log: 121
-                    mining=trial.suggest_categorical(  # log: 100-102, 124
-                        "mining", ["batch_all", "batch_hard"]
-                    ),
-                )
+            triplet = Triplet(
+                margin=trial.suggest_float("triplet_margin", 0.1, 1.0, log=True),  # log: 121
+                mining=trial.suggest_categorical(  # log: 100-102, 124
+                    "mining", ["batch_all", "batch_hard"]
+                ),
             )
+            loss = Combined(terms=(Weighted(loss=Softmax()), Weighted(loss=triplet)))
         case other:
             raise AssertionError(other)
     width = trial.suggest_categorical("embedding_dim", [128, 256, 512])  # log: 07-08, 101, 103

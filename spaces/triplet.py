@@ -11,8 +11,10 @@ from spkmodel.config import (
     CosineRestarts,
     LogMel,
     Loss,
+    Softmax,
     TrainConfig,
     Triplet,
+    Weighted,
 )
 
 if TYPE_CHECKING:
@@ -34,10 +36,8 @@ def space(trial: "Trial") -> TrainConfig:
         case "triplet":
             loss = triplet
         case "combined":
-            loss = Combined(
-                triplet=triplet,
-                triplet_weight=trial.suggest_float("triplet_weight", 0.3, 10.0, log=True),
-            )
+            weight = trial.suggest_float("triplet_weight", 0.3, 10.0, log=True)
+            loss = Combined(terms=(Weighted(loss=Softmax()), Weighted(loss=triplet, weight=weight)))
         case other:
             raise AssertionError(other)
     composition = trial.suggest_categorical(

@@ -5,7 +5,6 @@ import re
 from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment
-from spkmodel.config.losses import AAMSoftmax, AMSoftmax, Combined, Loss
 from spkmodel.config.optimisation import ExponentialFall, Schedule
 from spkmodel.config.part import Part
 
@@ -57,24 +56,3 @@ class LargeMarginFineTuning(Part):
     """Of this stage: its epochs and steps count from the stage's start."""
     augment: Augment | None = None
     """None: as before, without speed perturbation."""
-
-
-def with_margin(loss: Loss, margin: float) -> Loss:
-    """The same loss with another margin of its classification.
-
-    Raises:
-        ValueError: if it has none, or cannot be that large.
-    """
-    match loss:
-        case AMSoftmax():
-            return AMSoftmax.model_validate(loss.model_dump() | {"margin": margin})
-        case AAMSoftmax():
-            return AAMSoftmax.model_validate(loss.model_dump() | {"margin_rad": margin})
-        case Combined(classification=AMSoftmax() | AAMSoftmax()):
-            larger = with_margin(loss.classification, margin)
-            return Combined.model_validate(loss.model_dump() | {"classification": larger})
-        case _:
-            raise ValueError(
-                f"fine_tune needs a loss with a margin between classes, got {loss.kind!r}; leave "
-                'fine_tune out, or take loss.kind "aam_softmax" or "am_softmax"'
-            )

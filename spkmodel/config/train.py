@@ -8,12 +8,11 @@ from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment, Batches
 from spkmodel.config.encoders import TDNN, Encoder
+from spkmodel.config.loss_rules import check_batches, check_classes, with_margin
 from spkmodel.config.losses import AAMSoftmax, Loss
 from spkmodel.config.optimisation import EMA, AdamW, CosineRestarts, Optimiser, Schedule
 from spkmodel.config.part import Part
-from spkmodel.config.stages import LargeMarginFineTuning, WarmStart, with_margin
-
-_NEEDS_PAIRS_OF_ONE_SPEAKER = ("triplet", "combined", "angular_prototypical")
+from spkmodel.config.stages import LargeMarginFineTuning, WarmStart
 
 
 class TrainConfig(Part):
@@ -48,12 +47,8 @@ class TrainConfig(Part):
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
     @model_validator(mode="after")
-    def _loss_has_its_utterances(self) -> "TrainConfig":
-        if self.loss.kind in _NEEDS_PAIRS_OF_ONE_SPEAKER and self.batches.utterances < 2:
-            raise ValueError(
-                f"batches.utterances must be at least 2 for loss.kind={self.loss.kind!r} (it "
-                f"compares utterances of one speaker), got {self.batches.utterances}"
-            )
+    def _loss_has_its_batches(self) -> "TrainConfig":
+        check_batches(self.loss, self.batches.speakers, self.batches.utterances)
         return self
 
     @model_validator(mode="after")
@@ -117,6 +112,7 @@ class TrainConfig(Part):
         Raises:
             ValueError: naming the field and the remedy.
         """
+        check_classes(self.loss, self.classes(speakers))
         if self.batches.speakers > speakers:
             raise ValueError(
                 f"batches.speakers={self.batches.speakers} is more than the {speakers} speakers of "

@@ -1,33 +1,47 @@
-"""Classification and triplets on the same embeddings, as the log does from entry 112 on."""
+"""Several losses on the same embeddings."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spkmodel.losses.output import LossOutput
-from spkmodel.losses.triplet import TripletLoss
 
 
 class CombinedLoss(nn.Module):
-    """Sum of a classification loss and the weighted triplet loss."""
+    """Weighted sum of losses.
+
+    Besides the figures of its terms it reports each term's loss, without the weight, as
+    `<kind>_loss`. The second term of a kind is `<kind>_2`. A figure that an earlier term has
+    already is `<kind>_<figure>`: softmax and angular prototypical report `accuracy` and
+    `angular_prototypical_accuracy`.
+    """
 
     def __init__(
-        self, classification: nn.Module, triplet: TripletLoss, triplet_weight: float
+        self, kinds: Sequence[str], losses: Sequence[nn.Module], weights: Sequence[float]
     ) -> None:
         super().__init__()
-        self.classification = classification
-        self.triplet = triplet
-        self.triplet_weight = triplet_weight
+        self.losses = nn.ModuleList(losses)
+        self.names = _names(kinds)
+        self.weights = tuple(weights)
 
     def forward(
         self, embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
     ) -> LossOutput:
-        classified: LossOutput = self.classification(embeddings, speakers)
-        spread: LossOutput = self.triplet(embeddings, speakers)
-        own = {
-            "classification_loss": classified.loss.detach(),
-            "triplet_loss": spread.loss.detach(),
-        }
-        return LossOutput(
-            classified.loss + self.triplet_weight * spread.loss,
-            classified.parts | spread.parts | own,
-        )
+        outputs: list[LossOutput] = [loss(embeddings, speakers) for loss in self.losses]
+        parts: dict[str, Tensor] = {}
+        for name, output in zip(self.names, outputs, strict=True):
+            for figure, amount in output.parts.items():
+                parts[f"{name}_{figure}" if figure in parts else figure] = amount
+            parts[f"{name}_loss"] = output.loss.detach()
+        weighted = [w * output.loss for w, output in zip(self.weights, outputs, strict=True)]
+        return LossOutput(torch.stack(weighted).sum(), parts)
+
+
+def _names(kinds: Sequence[str]) -> tuple[str, ...]:
+    """The kinds, each after the first of its own with its number."""
+    earlier = [list(kinds[:place]).count(kind) for place, kind in enumerate(kinds)]
+    return tuple(
+        f"{kind}_{count + 1}" if count else kind for kind, count in zip(kinds, earlier, strict=True)
+    )

@@ -10,7 +10,9 @@ from torch import Tensor
 class LossOutput:
     """The loss to minimise and its own figures, which carry no gradient.
 
-    Figures: `accuracy` of a loss that classifies, `active_triplet_fraction` of one with triplets.
+    Figures: `accuracy` of a loss that classifies, among the training speakers or, prototypical
+    ones, among those of the batch; `active_triplet_fraction` of one with triplets;
+    `centre_distance` of the centre loss; `margin` or `margin_rad` as it is at this step.
     """
 
     loss: Float[Tensor, ""]

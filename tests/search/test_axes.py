@@ -10,7 +10,8 @@ NESTED = '''"""Which loss, and how hard should it push?
 
 More words.
 """
-from spkmodel.config import AAMSoftmax, Softmax, TrainConfig, Triplet, Combined, AdamW, TDNN
+from spkmodel.config import AAMSoftmax, Softmax, TrainConfig, Triplet, Combined, AdamW
+from spkmodel.config import TDNN, Weighted
 
 def space(trial):
     match trial.suggest_categorical("loss", ["softmax", "aam", "triplet", "combined"]):
@@ -27,7 +28,7 @@ def space(trial):
                 )
             loss = Triplet(margin=margin, mining=mines)
             if kind == "combined":
-                loss = Combined(triplet=loss)
+                loss = Combined(terms=(Weighted(loss=Softmax()), Weighted(loss=loss)))
     return TrainConfig(
         loss=loss,
         encoder=TDNN(channels=trial.suggest_int("channels", 32, 128, step=32)),

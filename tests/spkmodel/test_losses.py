@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from spkmodel import config as c
 from spkmodel import losses
-from spkmodel.losses.softmax import AAMSoftmaxLoss, AMSoftmaxLoss
 
 FAMILY = {
     "softmax": c.Softmax(),
@@ -25,7 +24,9 @@ FAMILY = {
         for distance in ("euclidean", "squared", "cosine")
         for normalise in (True, False)
     },
-    "combined": c.Combined(classification=c.AAMSoftmax(), triplet_weight=0.5),
+    "combined": c.Combined(
+        terms=(c.Weighted(loss=c.AAMSoftmax()), c.Weighted(loss=c.Triplet(), weight=0.5))
+    ),
 }
 SPEAKERS = torch.arange(4).repeat_interleave(3)
 
@@ -110,13 +111,13 @@ def test_a_loss_falls_when_it_is_followed_downhill(member):
     ("config", "figures"),
     [
         (c.Softmax(), {"accuracy"}),
-        (c.AMSoftmax(), {"accuracy"}),
-        (c.AAMSoftmax(), {"accuracy"}),
+        (c.AMSoftmax(), {"accuracy", "margin"}),
+        (c.AAMSoftmax(), {"accuracy", "margin_rad"}),
         (c.AngularPrototypical(), {"accuracy"}),
-        (c.Triplet(), {"active_triplet_fraction"}),
+        (c.Triplet(), {"active_triplet_fraction", "margin"}),
         (
             c.Combined(),
-            {"accuracy", "active_triplet_fraction", "classification_loss", "triplet_loss"},
+            {"accuracy", "active_triplet_fraction", "margin", "softmax_loss", "triplet_loss"},
         ),
     ],
     ids=lambda value: getattr(value, "kind", ""),
@@ -141,7 +142,9 @@ def by_hand(loss):
     ("margin", "scale", "expected"), [(0.3, 30.0, 14.016196), (0.1, 30.0, 11.016196)]
 )
 def test_am_softmax_has_the_values_worked_by_hand(margin, scale, expected):
-    assert by_hand(AMSoftmaxLoss(2, 3, margin, scale)) == pytest.approx(expected, abs=2e-6)
+    assert by_hand(built(c.AMSoftmax(margin=margin, scale=scale), 2, 3)) == pytest.approx(
+        expected, abs=2e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,11 +157,13 @@ def test_am_softmax_has_the_values_worked_by_hand(margin, scale, expected):
     ],
 )
 def test_aam_softmax_has_the_values_worked_by_hand(margin_rad, scale, expected):
-    assert by_hand(AAMSoftmaxLoss(2, 3, margin_rad, scale)) == pytest.approx(expected, abs=2e-6)
+    assert by_hand(built(c.AAMSoftmax(margin_rad=margin_rad, scale=scale), 2, 3)) == pytest.approx(
+        expected, abs=2e-6
+    )
 
 
 def test_without_a_margin_both_margin_losses_are_the_scaled_cosine_softmax():
-    am, aam = AMSoftmaxLoss(6, 4, 0.0, 30.0), AAMSoftmaxLoss(6, 4, 0.0, 30.0)
+    am, aam = built(c.AMSoftmax(margin=0)), built(c.AAMSoftmax(margin_rad=0))
     aam.load_state_dict(am.state_dict())
     logits = 30 * F.normalize(drawn()) @ F.normalize(am.weight).T
     expected = F.cross_entropy(logits, SPEAKERS).item()
@@ -167,7 +172,7 @@ def test_without_a_margin_both_margin_losses_are_the_scaled_cosine_softmax():
 
 
 def test_aam_softmax_costs_more_at_every_wider_angle_up_to_pi():
-    loss = AAMSoftmaxLoss(2, 2, 0.5, 30.0)
+    loss = built(c.AAMSoftmax(margin_rad=0.5), 2, 2)
     with torch.no_grad():
         loss.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
     angles = torch.linspace(0, math.pi, 100, dtype=torch.float64).float()
@@ -180,7 +185,7 @@ def test_aam_softmax_costs_more_at_every_wider_angle_up_to_pi():
 
 
 def test_the_accuracy_of_a_margin_loss_is_that_without_the_margin():
-    loss = AMSoftmaxLoss(2, 3, 0.9, 30.0)
+    loss = built(c.AMSoftmax(margin=0.9), 2, 3)
     with torch.no_grad():
         loss.weight.copy_(HAND_CLASSES)
     # Only the third is nearer to another class than to its own.
@@ -218,15 +223,15 @@ def test_the_prototype_is_the_mean_of_all_utterances_but_the_first(seed, extra):
 
 def test_the_scale_starts_where_it_should_and_no_step_makes_it_negative():
     loss = built(c.AngularPrototypical(initial_scale=0.5))
-    assert loss.scale.item() == pytest.approx(0.5)
+    assert loss.line.scale.item() == pytest.approx(0.5)
     swapped = torch.tensor(
         [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]
     )  # a small scale is best
     for _ in range(5):
         loss(swapped, torch.tensor([0, 0, 1, 1])).loss.backward()
         step(loss.parameters(), length=5)
-        assert loss.scale > 0
-    assert loss.scale_before_softplus < 0
+        assert loss.line.scale > 0
+    assert loss.line.scale_before_softplus < 0
 
 
 def test_a_speaker_with_one_utterance_is_refused_by_the_prototypical_loss():
@@ -326,10 +331,12 @@ def test_normalised_triplets_do_not_depend_on_the_length_of_embeddings():
 
 
 def test_the_combined_loss_is_the_classification_plus_the_weighted_triplet_loss():
-    output = built(c.Combined(triplet_weight=2.5))(drawn(), SPEAKERS)
+    output = built(
+        c.Combined(terms=(c.Weighted(loss=c.Softmax()), c.Weighted(loss=c.Triplet(), weight=2.5)))
+    )(drawn(), SPEAKERS)
     parts = output.parts
     assert output.loss.item() == pytest.approx(
-        (parts["classification_loss"] + 2.5 * parts["triplet_loss"]).item()
+        (parts["softmax_loss"] + 2.5 * parts["triplet_loss"]).item()
     )
     alone = built(c.Triplet())(drawn(), SPEAKERS)
     assert parts["triplet_loss"] == alone.loss
