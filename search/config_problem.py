@@ -37,7 +37,9 @@ def _walk(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
     here: _Variants = [part for part in (getattr(config, title, None),) if part is not None]
     place, variants = [], here
     for step in steps:
-        tagged = [part for part in here if len(here) > 1 and _kind(part) == step]
+        if " " in str(step):  # the tag of a plain value beside parts, see `config.Pooling`
+            continue
+        tagged = [part for part in here if _kind(part) == step]
         if tagged:
             here = variants = tagged
             continue

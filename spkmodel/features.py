@@ -1,4 +1,4 @@
-"""From waveform to what an encoder sees: log-mel frames, or the waveform itself, normalised.
+"""From waveform to what an encoder sees: mel frames, or the waveform itself, normalised.
 
 Nothing here is learned, so nothing here keeps a gradient, and all of it stays in float32.
 """
@@ -7,37 +7,57 @@ import math
 from typing import Literal, assert_never
 
 import torch
+import torch.nn.functional as F
 import torchaudio
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spkmodel.config import LogMel, RawWaveform
+from spkmodel.config import LinearMel, LogMel, Mel, RawWaveform
 
 SAMPLE_RATE = 16_000
 
-Normalisation = Literal["fixed", "level", "mean", "instance"]
+Normalisation = Literal["none", "fixed", "level", "mean", "instance"]
+WaveformNormalisation = Literal["fixed", "level", "mean", "instance"]
 
 _SMALLEST_FFT = 512
 _VARIANCE_FLOOR = 1e-5
 _SILENCE = 1e-5  # a third of one step of 16-bit audio
 
 
-def build(config: LogMel | RawWaveform) -> nn.Module:
+def build(config: Mel | RawWaveform) -> nn.Module:
     """The front end: (batch, samples) to (batch, mels, time), or to (batch, 1, samples)."""
     match config:
         case LogMel():
-            return LogMelFrames(
-                mels=config.mels,
-                window=config.window,
-                window_samples=_samples(config.window_ms),
-                hop_samples=_samples(config.hop_ms),
-                log_floor=config.log_floor,
-                normalisation=config.normalisation,
-            )
+            return _mel_frames(config, floor=config.log_floor, logarithm=True)
+        case LinearMel():
+            return _mel_frames(config, floor=config.floor, logarithm=False)
         case RawWaveform():
             return WaveformChannel(config.normalisation)
         case _:
             assert_never(config)
+
+
+def _mel_frames(config: LogMel | LinearMel, floor: float, logarithm: bool) -> "MelFrames":
+    return MelFrames(
+        mels=config.mels,
+        window=config.window,
+        window_samples=_samples(config.window_ms),
+        hop_samples=_samples(config.hop_ms),
+        pre_emphasis=config.pre_emphasis,
+        floor=floor,
+        logarithm=logarithm,
+        normalisation=config.normalisation,
+    )
+
+
+def pre_emphasise(
+    waveforms: Float[Tensor, "batch samples"], coefficient: float
+) -> Float[Tensor, "batch samples"]:
+    """x[t] - c x[t-1]; before the first sample stands the second, as if reflected."""
+    if coefficient == 0:
+        return waveforms
+    before = torch.cat([waveforms[:, 1:2], waveforms[:, :-1]], dim=1)
+    return waveforms - coefficient * before
 
 
 def fft_samples(mels: int, window_samples: int) -> int:
@@ -50,8 +70,8 @@ def fft_samples(mels: int, window_samples: int) -> int:
     return samples
 
 
-class LogMelFrames(nn.Module):
-    """Log-mel frames; centred, so a waveform gives `samples // hop_samples + 1` of them."""
+class MelFrames(nn.Module):
+    """Mel frames; centred, so a waveform gives `samples // hop_samples + 1` of them."""
 
     def __init__(
         self,
@@ -59,11 +79,15 @@ class LogMelFrames(nn.Module):
         window: Literal["hamming", "hann"],
         window_samples: int,
         hop_samples: int,
-        log_floor: float,
+        pre_emphasis: float,
+        floor: float,
+        logarithm: bool,
         normalisation: Normalisation,
     ) -> None:
         super().__init__()
-        self.log_floor = log_floor
+        self.pre_emphasis = pre_emphasis
+        self.floor = floor
+        self.logarithm = logarithm
         self.normalisation = normalisation
         n_fft = fft_samples(mels, window_samples)
         # torchaudio looks at the values of its filterbank, which a meta tensor has not got; an
@@ -83,7 +107,7 @@ class LogMelFrames(nn.Module):
     def power(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch mels time"]:
         """Mel power, before floor, logarithm and normalisation."""
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
-            spectrum = self.spectrogram(waveforms.float())
+            spectrum = self.spectrogram(pre_emphasise(waveforms.float(), self.pre_emphasis))
             # Spectrogram(power=2) would take the root and square it again.
             return self.mel_scale(spectrum.real.square() + spectrum.imag.square())
 
@@ -91,14 +115,17 @@ class LogMelFrames(nn.Module):
         self, waveforms: Float[Tensor, "batch samples"]
     ) -> Float[Tensor, "batch mels time"]:
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
-            return normalise(self.power(waveforms).add(self.log_floor).log(), self.normalisation)
+            frames = self.power(waveforms).add(self.floor)
+            return normalise(frames.log() if self.logarithm else frames, self.normalisation)
 
 
 def normalise(
     frames: Float[Tensor, "batch mels time"], normalisation: Normalisation
 ) -> Float[Tensor, "batch mels time"]:
-    """What of the level and the channel is taken out of log-mel frames; see `config.LogMel`."""
+    """What of the level and the channel is taken out of mel frames; see `config.LogMel`."""
     match normalisation:
+        case "none":
+            return frames
         case "fixed":
             return (frames + 3) / 4
         case "level":
@@ -106,7 +133,7 @@ def normalise(
         case "mean":
             return frames - frames.mean(dim=2, keepdim=True)
         case "instance":
-            return _standardised(frames)
+            return F.instance_norm(frames, eps=_VARIANCE_FLOOR)
         case _:
             assert_never(normalisation)
 
@@ -114,7 +141,7 @@ def normalise(
 class WaveformChannel(nn.Module):
     """The waveform as one channel, its level normalised; see `config.RawWaveform`."""
 
-    def __init__(self, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: WaveformNormalisation) -> None:
         super().__init__()
         self.normalisation = normalisation
 
@@ -126,7 +153,7 @@ class WaveformChannel(nn.Module):
 
 
 def normalise_waveforms(
-    waveforms: Float[Tensor, "batch samples"], normalisation: Normalisation
+    waveforms: Float[Tensor, "batch samples"], normalisation: WaveformNormalisation
 ) -> Float[Tensor, "batch samples"]:
     """What of the level is taken out of a waveform; silence stays silence."""
     match normalisation:
@@ -142,11 +169,6 @@ def normalise_waveforms(
             return centred / centred.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_SILENCE)
         case _:
             assert_never(normalisation)
-
-
-def _standardised(frames: Float[Tensor, "batch mels time"]) -> Float[Tensor, "batch mels time"]:
-    variance, mean = torch.var_mean(frames, dim=2, correction=0, keepdim=True)
-    return (frames - mean) / (variance + _VARIANCE_FLOOR).sqrt()
 
 
 def _samples(milliseconds: float) -> int:

@@ -14,10 +14,12 @@ from spkmodel.config.data import (
 from spkmodel.config.encoders import (
     TDNN,
     Encoder,
-    ResNetSE34L,
 )
 from spkmodel.config.front_ends import (
+    LinearMel,
     LogMel,
+    Mel,
+    MelSpectrogram,
     RawWaveform,
 )
 from spkmodel.config.log_net import (
@@ -74,6 +76,10 @@ from spkmodel.config.optimisation import (
 from spkmodel.config.part import (
     Part,
 )
+from spkmodel.config.poolings import (
+    MultiHead,
+    Pooling,
+)
 from spkmodel.config.spec_augment import (
     SpecAugment,
 )
@@ -83,6 +89,13 @@ from spkmodel.config.stages import (
 )
 from spkmodel.config.train import (
     TrainConfig,
+)
+from spkmodel.config.trainer_encoders import (
+    RawNet3,
+    ResNetSE34Half,
+    ResNetSE34L,
+    ResNetSE34V2,
+    VGGVox,
 )
 
 __all__ = [
@@ -115,17 +128,25 @@ __all__ = [
     "Fallback",
     "LargeMarginFineTuning",
     "LinearMargin",
+    "LinearMel",
     "LogMel",
     "LogNet",
     "Loss",
     "MarginSchedule",
+    "Mel",
+    "MelSpectrogram",
+    "MultiHead",
     "NAdam",
     "OneCycle",
     "Optimiser",
     "Part",
+    "Pooling",
     "Prototypical",
+    "RawNet3",
     "RawWaveform",
+    "ResNetSE34Half",
     "ResNetSE34L",
+    "ResNetSE34V2",
     "Schedule",
     "SingleLoss",
     "Softmax",
@@ -136,6 +157,7 @@ __all__ = [
     "SubCentreAAMSoftmax",
     "TrainConfig",
     "Triplet",
+    "VGGVox",
     "WarmStart",
     "Weighted",
     "check_batches",

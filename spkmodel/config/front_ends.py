@@ -1,6 +1,6 @@
 """Front ends: what an encoder sees of a waveform."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,26 +8,49 @@ from spkmodel.config.part import Part
 from spkmodel.config.spec_augment import SpecAugment, require_narrower
 
 
-class LogMel(Part):
-    """Log mel power spectrogram of 16 kHz audio, normalised by utterance or not at all."""
+class MelSpectrogram(Part):
+    """Mel power of 16 kHz audio: triangular filters on the HTK scale from 0 to 8 kHz."""
 
-    kind: Literal["log_mel"] = "log_mel"
     mels: int = Field(default=40, ge=8, le=256)
     window: Literal["hamming", "hann"] = "hamming"
     window_ms: float = Field(default=25.0, ge=1, le=100)
     hop_ms: float = Field(default=10.0, ge=1, le=50)
+    pre_emphasis: float = Field(default=0.0, ge=0, lt=1)
+    """c in x[t] - c x[t-1], taken of the waveform first; the first sample, which has none before
+    it, loses c x[1]. 0: none."""
+    spec_augment: SpecAugment | None = None
+
+    @model_validator(mode="after")
+    def _a_mask_is_no_wider_than_the_frames(self) -> "MelSpectrogram":
+        require_narrower(self.spec_augment, self.mels)
+        return self
+
+
+class LogMel(MelSpectrogram):
+    """Log mel power, normalised by utterance or not at all."""
+
+    kind: Literal["log_mel"] = "log_mel"
     log_floor: float = Field(default=1e-6, gt=0, lt=1)
     """Added to the mel power before the logarithm."""
     normalisation: Literal["fixed", "level", "mean", "instance"] = "mean"
     """fixed: (x + 3) / 4, the same for every utterance. level: the utterance's mean over bands and
     time is removed. mean: each band's mean over time is removed. instance: each band's mean and
     deviation over time are removed."""
-    spec_augment: SpecAugment | None = None
 
-    @model_validator(mode="after")
-    def _a_mask_is_no_wider_than_the_frames(self) -> "LogMel":
-        require_narrower(self.spec_augment, self.mels)
-        return self
+
+class LinearMel(MelSpectrogram):
+    """Mel power without a logarithm: what voxceleb_trainer's `log_input: False` trains on."""
+
+    kind: Literal["linear_mel"] = "linear_mel"
+    floor: float = Field(default=1e-6, ge=0, lt=1)
+    """Added to the mel power."""
+    normalisation: Literal["none", "mean", "instance"] = "instance"
+    """none: as it is. mean: each band's mean over time is removed. instance: each band's mean and
+    deviation over time are removed, 1e-5 being added to the variance, which in a quiet recording
+    is more than the variance itself."""
+
+
+Mel = Annotated[LogMel | LinearMel, Field(discriminator="kind")]
 
 
 class RawWaveform(Part):

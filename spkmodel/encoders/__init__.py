@@ -8,24 +8,30 @@ from typing import assert_never
 import torch
 from torch import nn
 
-from spkmodel.config import TDNN, Encoder, LogNet, ResNetSE34L
-from spkmodel.encoders import log_net, resnet_se, tdnn
+from spkmodel import config as c
+from spkmodel.encoders import log_net, raw_net3, resnet_se, tdnn, vgg_vox
 
 
-def build(config: Encoder) -> nn.Module:
+def build(config: c.Encoder) -> nn.Module:
     """The encoder of a config, its weights drawn from torch's global generator."""
     match config:
-        case ResNetSE34L():
+        case c.ResNetSE34L() | c.ResNetSE34Half():
             return resnet_se.build(config)
-        case TDNN():
+        case c.ResNetSE34V2():
+            return resnet_se.build_v2(config)
+        case c.VGGVox():
+            return vgg_vox.build(config)
+        case c.RawNet3():
+            return raw_net3.build(config)
+        case c.TDNN():
             return tdnn.build(config)
-        case LogNet():
+        case c.LogNet():
             return log_net.build(config)
         case _:
             assert_never(config)
 
 
-def parameter_count(config: Encoder) -> int:
-    """Trainable weights, the loss's head not included; takes neither memory nor chance."""
+def parameter_count(config: c.Encoder) -> int:
+    """Weights, the loss's head not included; takes neither memory nor chance."""
     with torch.device("meta"):
         return sum(weights.numel() for weights in build(config).parameters())

@@ -1,25 +1,56 @@
-"""ResNet with squeeze-and-excitation over log-mel frames, frequency averaged away."""
+"""ResNets with squeeze-and-excitation over mel frames, as voxceleb_trainer has them.
+
+34L and Half average frequency away before the pooling over time; V2 pools channels and frequency.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spkmodel import features, pooling
-from spkmodel.config import ResNetSE34L
+from spkmodel.config import ResNetSE34Half, ResNetSE34L, ResNetSE34V2
 from spkmodel.encoders.squeeze import SqueezeExcitation
 
-_STAGE_STRIDES = (1, 2, 2, 1)
 _SQUEEZE = 8
 
 
-def build(config: ResNetSE34L) -> "ResNetSEEncoder":
+def build(config: ResNetSE34L | ResNetSE34Half) -> "ResNetSEEncoder":
     """The network of a config, its weights freshly drawn."""
-    dim = config.channels[-1]
-    pool = pooling.build(config.pooling, dim)
+    stem = nn.Sequential(
+        nn.Conv2d(1, config.channels[0], 7, stride=(2, 1), padding=3, bias=False),
+        nn.BatchNorm2d(config.channels[0]),
+        nn.ReLU(),
+    )
+    pool = pooling.build(config.pooling, config.channels[-1])
+    return _assemble(config, stem, (1, 2, 2, 1), MeanFrequency(), pool)
+
+
+def build_v2(config: ResNetSE34V2) -> "ResNetSEEncoder":
+    """The network of a config, its weights freshly drawn."""
+    stem = nn.Sequential(
+        nn.Conv2d(1, config.channels[0], 3, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(config.channels[0]),
+    )
+    dim = config.channels[-1] * config.features.mels // 8
+    attention = pooling.channel_attention(dim, config.attention_dim)
+    weighted = pooling.WeightedMean if config.pooling == "sap" else pooling.WeightedStatistics
+    # Channels outermost, as in the trainer's checkpoints.
+    return _assemble(config, stem, (1, 2, 2, 2), nn.Flatten(1, 2), weighted(dim, attention))
+
+
+def _assemble(
+    config: ResNetSE34L | ResNetSE34Half | ResNetSE34V2,
+    stem: nn.Module,
+    strides: tuple[int, ...],
+    collapse: nn.Module,
+    pool: pooling.Pooling,
+) -> "ResNetSEEncoder":
     encoder = ResNetSEEncoder(
         front_end=features.build(config.features),
-        stem=_stem(config.channels[0]),
-        stages=_stages(config.channels, config.blocks),
+        stem=stem,
+        stages=_stages(config.channels, config.blocks, strides),
+        collapse=collapse,
         pool=pool,
         head=nn.Sequential(
             nn.Dropout(config.dropout), nn.Linear(pool.out_dim, config.embedding_dim)
@@ -32,13 +63,14 @@ def build(config: ResNetSE34L) -> "ResNetSEEncoder":
 
 
 class ResNetSEEncoder(nn.Module):
-    """Log-mel frames as an image, residual stages, mean over frequency, pooling over time."""
+    """Mel frames as an image, residual stages, frequency collapsed, pooling over time."""
 
     def __init__(
         self,
         front_end: nn.Module,
         stem: nn.Module,
         stages: nn.Module,
+        collapse: nn.Module,
         pool: nn.Module,
         head: nn.Module,
     ) -> None:
@@ -46,6 +78,7 @@ class ResNetSEEncoder(nn.Module):
         self.front_end = front_end
         self.stem = stem
         self.stages = stages
+        self.collapse = collapse
         self.pool = pool
         self.head = head
 
@@ -53,8 +86,17 @@ class ResNetSEEncoder(nn.Module):
         frames = self.front_end(waveforms)
         # On CPU the convolutions are a quarter faster with the channels innermost.
         maps = self.stem(frames.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
-        maps = self.stages(maps)  # (batch, channels, mels / 8, time / 4)
-        return self.head(self.pool(maps.mean(dim=2)))
+        maps = self.stages(maps)  # (batch, channels, mels / 8, time / 4 or / 8)
+        return self.head(self.pool(self.collapse(maps)))
+
+
+class MeanFrequency(nn.Module):
+    """Frequency averaged away."""
+
+    def forward(
+        self, maps: Float[Tensor, "batch channels mels time"]
+    ) -> Float[Tensor, "batch channels time"]:
+        return maps.mean(dim=2)
 
 
 class BasicBlock(nn.Module):
@@ -86,18 +128,12 @@ class BasicBlock(nn.Module):
         return torch.relu(self.residual(maps) + self.shortcut(maps))
 
 
-def _stem(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, channels, 7, stride=(2, 1), padding=3, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-    )
-
-
-def _stages(channels: tuple[int, ...], blocks: tuple[int, ...]) -> nn.Sequential:
+def _stages(
+    channels: tuple[int, ...], blocks: tuple[int, ...], strides: tuple[int, ...]
+) -> nn.Sequential:
     stages = nn.Sequential()
     channels_in = channels[0]
-    for width, depth, stride in zip(channels, blocks, _STAGE_STRIDES, strict=True):
+    for width, depth, stride in zip(channels, blocks, strides, strict=True):
         for block in range(depth):
             stages.append(BasicBlock(channels_in, width, stride if block == 0 else 1))
             channels_in = width

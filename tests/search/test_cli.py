@@ -262,6 +262,23 @@ def test_an_unknown_config_key_exits_2_and_names_the_nearest():
     assert message(error) == "TrainConfig: loss.margn: no such key; did you mean margin?"
 
 
+def test_a_misspelt_name_is_told_once_where_a_part_would_do_too():
+    error = caught(
+        lambda: TrainConfig.model_validate({"encoder": {"kind": "tdnn", "pooling": "x"}})
+    )
+    assert message(error).startswith("TrainConfig: encoder.pooling: input should be 'mean', 'max'")
+    assert message(error).endswith("got 'x'")
+    assert "\n" not in message(error)
+
+
+def test_a_wrong_field_of_a_part_is_told_without_the_parts_kind():
+    pooling = {"kind": "multi_head", "heads": 0}
+    error = caught(
+        lambda: TrainConfig.model_validate({"encoder": {"kind": "tdnn", "pooling": pooling}})
+    )
+    assert message(error).startswith("TrainConfig: encoder.pooling.heads: input should be greater")
+
+
 def test_a_config_value_out_of_range_names_field_value_and_range():
     error = caught(lambda: AAMSoftmax(margin_rad=3))
     assert message(error) == ("AAMSoftmax: margin_rad: input should be less than 1.6, got 3")

@@ -6,7 +6,18 @@ import pytest
 import torch
 
 from spkmodel import encoders
-from spkmodel.config import TDNN, LogMel, LogNet, ResNetSE34L
+from spkmodel.config import (
+    TDNN,
+    LinearMel,
+    LogMel,
+    LogNet,
+    MultiHead,
+    RawNet3,
+    ResNetSE34Half,
+    ResNetSE34L,
+    ResNetSE34V2,
+    VGGVox,
+)
 from spkmodel.encoders import log_net
 
 HALF = (32, 64, 128, 256)
@@ -113,6 +124,37 @@ SMALL_LOG_NET = LogNet(
 SMALL = {
     "resnet_sap": SMALL_RESNET,
     "resnet_asp": SMALL_RESNET.model_copy(update={"pooling": "asp", "dropout": 0.2}),
+    "resnet_linear_mels": ResNetSE34L(
+        channels=(8,) * 4, blocks=(1,) * 4, embedding_dim=16, features=LinearMel()
+    ),
+    "resnet_half": ResNetSE34Half(channels=(8,) * 4, blocks=(1,) * 4, embedding_dim=16),
+    "resnet_v2_sap": ResNetSE34V2(
+        channels=(8,) * 4, blocks=(1,) * 4, attention_dim=8, embedding_dim=16
+    ),
+    "resnet_v2_asp": ResNetSE34V2(
+        channels=(8,) * 4,
+        blocks=(1,) * 4,
+        attention_dim=8,
+        embedding_dim=16,
+        pooling="asp",
+        dropout=0.2,
+        features=LogMel(mels=24, normalisation="instance", pre_emphasis=0.97),
+    ),
+    "vgg_vox": VGGVox(channels=(8,) * 6, embedding_dim=16, pooling="sap"),
+    "vgg_vox_mean": VGGVox(channels=(8,) * 6, embedding_dim=16, pooling="mean", dropout=0.2),
+    "vgg_vox_max": VGGVox(channels=(8,) * 6, embedding_dim=16, pooling="max"),
+    "raw_net3": RawNet3(channels=16, scale=4, summary_dim=12, attention_dim=8, embedding_dim=16),
+    "raw_net3_asp": RawNet3(
+        channels=16,
+        scale=2,
+        summary_dim=12,
+        attention_dim=8,
+        embedding_dim=16,
+        pooling="asp",
+        dropout=0.2,
+        sinc_stride=16,
+    ),
+    "tdnn_heads": TDNN(channels=8, embedding_dim=16, pooling=MultiHead(heads=4, deviation=True)),
     "tdnn": SMALL_TDNN,
     "tdnn_asp": SMALL_TDNN.model_copy(update={"pooling": "asp", "dropout": 0.2}),
     "log_net": SMALL_LOG_NET,
@@ -162,6 +204,12 @@ def waveforms(batch: int = 4, samples: int = 8_000) -> torch.Tensor:
     return 0.1 * torch.randn(batch, samples, generator=torch.Generator().manual_seed(3))
 
 
+def trained(encoder: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
+    return [
+        (name, weights) for name, weights in encoder.named_parameters() if weights.requires_grad
+    ]
+
+
 def seeded(config) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(11)
@@ -205,7 +253,16 @@ def test_counting_agrees_with_building_and_draws_no_chance(name):
     count = encoders.parameter_count(EVERY[name])
     assert torch.equal(before, torch.get_rng_state())
     built = seeded(EVERY[name])
-    assert count == sum(weights.numel() for weights in built.parameters() if weights.requires_grad)
+    assert count == sum(weights.numel() for weights in built.parameters())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_weight_is_frozen_but_those_that_a_published_network_never_applies(name):
+    frozen = {
+        n for n, weights in seeded(EVERY[name]).named_parameters() if not weights.requires_grad
+    }
+    idle = {f"idle.{norm}.{weights}" for norm in (0, 1) for weights in ("weight", "bias")}
+    assert frozen == (idle if EVERY[name].kind == "rawnet3" else set())
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -216,7 +273,7 @@ def test_every_weight_gets_a_finite_gradient(name):
     (
         embeddings * torch.linspace(-1, 1, embeddings.numel()).reshape(embeddings.shape)
     ).sum().backward()
-    for weights_name, weights in encoder.named_parameters():
+    for weights_name, weights in trained(encoder):
         assert weights.grad is not None, weights_name
         assert torch.isfinite(weights.grad).all(), weights_name
 
@@ -242,7 +299,7 @@ def test_equal_seeds_give_equal_embeddings_and_gradients(name):
         with torch.random.fork_rng():
             torch.manual_seed(0)  # for the dropout
             encoder(waveforms()).square().sum().backward()
-        gradients.append([weights.grad for weights in encoder.parameters()])
+        gradients.append([weights.grad for _, weights in trained(encoder)])
     for first, second in zip(*gradients, strict=True):
         assert torch.equal(first, second)
 
@@ -264,7 +321,7 @@ def test_silence_gives_finite_embeddings_and_gradients(name):
     embeddings = encoder(torch.zeros(2, 3_200))
     embeddings.sum().backward()
     assert torch.isfinite(embeddings).all()
-    assert all(torch.isfinite(weights.grad).all() for weights in encoder.parameters())
+    assert all(torch.isfinite(weights.grad).all() for _, weights in trained(encoder))
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spkmodel import features
-from spkmodel.config import LogMel, RawWaveform
+from spkmodel.config import LinearMel, LogMel, RawWaveform
 
 NORMALISATIONS = ("fixed", "level", "mean", "instance")
 
@@ -21,9 +21,9 @@ def noise(batch: int = 3, samples: int = 8_000) -> torch.Tensor:
     return 0.1 * torch.randn(batch, samples, generator=torch.Generator().manual_seed(5))
 
 
-def log_mel(**fields) -> features.LogMelFrames:
+def log_mel(**fields) -> features.MelFrames:
     front_end = features.build(LogMel(**fields))
-    assert isinstance(front_end, features.LogMelFrames)
+    assert isinstance(front_end, features.MelFrames)
     return front_end
 
 
@@ -33,6 +33,41 @@ def log_mel(**fields) -> features.LogMelFrames:
 def test_mel_power_sums_to_the_golden_values_of_the_lab(mels, total):
     power = log_mel(mels=mels).power(tones(32_240))
     assert power.double().sum().item() == pytest.approx(total, rel=2e-6)
+
+
+def test_pre_emphasis_begins_with_the_golden_values_of_the_lab():
+    first = features.pre_emphasise(tones(32_240), 0.97)[0, :3]
+    torch.testing.assert_close(
+        first, torch.tensor([-0.128573, 0.132549, 0.123238]), atol=1e-6, rtol=0
+    )
+
+
+def test_pre_emphasis_takes_the_second_sample_as_the_one_before_the_first():
+    emphasised = features.pre_emphasise(torch.tensor([[1.0, 4.0, 2.0]]), 0.5)
+    assert emphasised.tolist() == [[-1.0, 3.5, 0.0]]
+
+
+@pytest.mark.parametrize("kind", [LogMel, LinearMel])
+def test_pre_emphasis_comes_before_the_spectrogram(kind):
+    wave = noise()
+    emphasised = features.build(kind(pre_emphasis=0.97))(wave)
+    plain = features.build(kind())
+    torch.testing.assert_close(emphasised, plain(features.pre_emphasise(wave, 0.97)))
+    assert not torch.allclose(emphasised, plain(wave))
+
+
+def test_linear_mels_are_the_power_and_a_floor():
+    front_end = features.build(LinearMel(normalisation="none", floor=0.5))
+    torch.testing.assert_close(front_end(noise()), log_mel().power(noise()) + 0.5)
+
+
+def test_linear_mels_are_normalised_per_band():
+    power = log_mel().power(noise())
+    mean = features.build(LinearMel(normalisation="mean"))(noise())
+    torch.testing.assert_close(mean, power - power.mean(dim=2, keepdim=True), atol=1e-5, rtol=0)
+    expected = torch.nn.functional.instance_norm(power + 1e-6, eps=1e-5)
+    instance = features.build(LinearMel(normalisation="instance"))(noise())
+    torch.testing.assert_close(instance, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("frames", "mel_frames"), [(200, 202), (300, 302), (400, 402)])
@@ -85,14 +120,20 @@ def test_instance_normalisation_is_the_one_of_torch_without_affine_weights():
     torch.testing.assert_close(features.normalise(frames, "instance"), expected)
 
 
-@pytest.mark.parametrize("normalisation", NORMALISATIONS)
-@pytest.mark.parametrize("kind", [LogMel, RawWaveform])
+@pytest.mark.parametrize(
+    ("kind", "normalisation"),
+    [
+        *((LogMel, how) for how in NORMALISATIONS),
+        *((RawWaveform, how) for how in NORMALISATIONS),
+        *((LinearMel, how) for how in ("none", "mean", "instance")),
+    ],
+)
 def test_silence_stays_finite(kind, normalisation):
     front_end = features.build(kind(normalisation=normalisation))
     assert torch.isfinite(front_end(torch.zeros(2, 3_200))).all()
 
 
-@pytest.mark.parametrize("config", [LogMel(), RawWaveform()])
+@pytest.mark.parametrize("config", [LogMel(pre_emphasis=0.97), LinearMel(), RawWaveform()])
 def test_features_keep_no_gradient_and_stay_in_float32_under_autocast(config):
     wave = noise().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
