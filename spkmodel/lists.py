@@ -57,7 +57,7 @@ def read_train_list(path: Path) -> list[TrainEntry]:
     """
     entries: list[TrainEntry] = []
     lines_of: dict[str, int] = {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         fields = line.split()
         if len(fields) != 2:
             raise ListError(
@@ -81,7 +81,7 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises:
         ListError: for the first line that is not one, or when a class is missing altogether.
     """
-    pairs = [_pair(path, number, line.split()) for number, line in _lines(path)]
+    pairs = [_pair(path, number, line.split()) for number, line in numbered_lines(path)]
     targets = sum(pair.target for pair in pairs)
     if targets in (0, len(pairs)):
         kind = "target pairs (label 1)" if targets == 0 else "non-target pairs (label 0)"
@@ -157,7 +157,7 @@ def _is_contained(folder: Path, utterance: str, path: Path) -> bool:
     return any(path.resolve().is_relative_to(root) for root in roots)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines from 1; blank ones are allowed at the end only, so that none hides a gap."""
     try:
         raw = path.read_bytes()

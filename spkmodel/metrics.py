@@ -131,7 +131,7 @@ def rates_at(scores: Numbers, targets: Numbers, threshold: float | int) -> tuple
     """(miss, false alarm) of accepting the scores at or above `threshold`."""
     if np.isnan(threshold):
         raise ValueError("threshold must be a number, got nan")
-    values, is_target = _checked(scores, targets)
+    values, is_target = checked(scores, targets)
     accepted = values >= threshold
     return float(1 - accepted[is_target].mean()), float(accepted[~is_target].mean())
 
@@ -199,9 +199,14 @@ class _Ranking:
         return len(self.nontargets) - self.nontargets_below
 
 
-def _checked(
+def checked(
     scores: Numbers, targets: Numbers
 ) -> tuple[Float[np.ndarray, " pairs"], np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Both as arrays.
+
+    Raises:
+        ValueError: if they differ in length, a score is not finite, or a class is missing.
+    """
     values = np.asarray(scores, dtype=np.float64)
     labels = np.asarray(targets)
     if values.ndim != 1 or values.shape != labels.shape:
@@ -226,7 +231,7 @@ def _checked(
 
 
 def _rank(scores: Numbers, targets: Numbers) -> _Ranking:
-    values, is_target = _checked(scores, targets)
+    values, is_target = checked(scores, targets)
     order = np.argsort(values, kind="stable")
     ordered, is_target = values[order], is_target[order]
     distinct, starts = np.unique(ordered, return_index=True)

@@ -1,6 +1,7 @@
 """From embeddings to the scores of pairs; higher is more alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +14,14 @@ from spkmodel.lists import Pair
 
 Backend: TypeAlias = Literal["cosine", "crop_distance"]
 Sides: TypeAlias = Int[Tensor, "pairs 2"]
-_CHUNK = 1024  # pairs scored at once
+_CHUNK = 256  # pairs scored at once: their embeddings stay in the cache
+
+# Of a list as long and as dense as this, all cosines of enrolments and tests are computed and the
+# listed ones kept: a matrix product is that much faster. Elsewhere a score has nothing to do with
+# what else is listed, down to its last bit.
+_LONG = 200_000
+_DENSE = 1 / 32
+_ROWS = 512
 
 # Directions closer together than this (root mean square deviation from their mean, between unit
 # vectors) are the rounding of float32 rather than a network that tells anything apart; a network
@@ -33,24 +41,23 @@ def score_pairs(
     Args:
         embeddings: of every utterance of the pairs: (dim,), or (crops, dim) for one a crop.
         pairs: what to score; their `target` is not looked at.
-        backend: cosine: of the utterances' embeddings, each the mean of its crops. crop_distance:
-            minus the mean Euclidean distance of all pairs of crops, at unit length, in [-2, 0];
-            it is how voxceleb_trainer scores.
+        backend: cosine: of the utterances' embeddings, each the mean of its crops, taken before
+            any is brought to unit length. crop_distance: minus the mean Euclidean distance of all
+            pairs of crops, at unit length, in [-2, 0]; it is how voxceleb_trainer scores.
 
     Raises:
         ValueError: an utterance without an embedding, or embeddings of different shapes.
         Collapsed: an embedding that is not finite or has length 0.
     """
-    names, sides = _index(embeddings, pairs)
+    names, sides = index(embeddings, pairs)
     if not names:
         return np.zeros(0)
     match backend:
         case "cosine":
-            means = _stack(names, [_crops_of(n, embeddings[n]).mean(dim=0) for n in names])
-            return _cosine(_unit(names, means), sides).numpy()
+            return cosines(unit(names, means(embeddings, names)), sides).numpy()
         case "crop_distance":
             crops = _stack(names, [_crops_of(n, embeddings[n]) for n in names])
-            return _crop_distance(_unit(names, crops), sides).numpy()
+            return _crop_distance(unit(names, crops), sides).numpy()
         case other:
             raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
 
@@ -66,7 +73,7 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
     names = list(embeddings)
     if len(names) < 2:
         raise ValueError(f"need embeddings of at least 2 utterances, got {len(names)}")
-    units = _unit(names, _stack(names, [_crops_of(n, embeddings[n]).mean(dim=0) for n in names]))
+    units = unit(names, means(embeddings, names))
     spread = float((units - units.mean(dim=0)).square().sum(dim=1).mean().sqrt())
     if spread < _COLLAPSED_BELOW:
         raise Collapsed(
@@ -75,27 +82,56 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
         )
 
 
-def _index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
+def index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
     """The utterances of the pairs, each once, and each pair as two places among them."""
-    places: dict[str, int] = {}
-    sides = [
-        (
-            places.setdefault(pair.enrolment, len(places)),
-            places.setdefault(pair.test, len(places)),
-        )
-        for pair in pairs
-    ]
+    flat = list(chain.from_iterable((pair.enrolment, pair.test) for pair in pairs))
+    places = {name: place for place, name in enumerate(dict.fromkeys(flat))}
     missing = [name for name in places if name not in embeddings]
     if missing:
         raise ValueError(
             f"no embedding of utterance {missing[0]!r} ({len(missing)} of the {len(places)} "
             "utterances of the pairs have none)"
         )
-    return list(places), torch.tensor(sides, dtype=torch.int64).reshape(-1, 2)
+    sides = np.fromiter(map(places.__getitem__, flat), dtype=np.int64, count=len(flat))
+    return list(places), torch.from_numpy(sides).reshape(-1, 2)
 
 
-def _cosine(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
+def means(
+    embeddings: Mapping[str, Tensor], names: Sequence[str]
+) -> Float[Tensor, "utterances dim"]:
+    """The mean over its crops of each utterance, float64."""
+    return _stack(names, [_crops_of(name, embeddings[name]).mean(dim=0) for name in names])
+
+
+def cosines(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
+    """Of embeddings at unit length."""
+    if len(sides) >= _LONG:
+        enrolments, rows = _distinct(sides[:, 0])
+        tests, columns = _distinct(sides[:, 1])
+        if len(sides) >= _DENSE * len(enrolments) * len(tests):
+            return _from_all_cosines(units[enrolments], units[tests], rows, columns)
     return torch.cat([(units[a] * units[b]).sum(dim=1) for a, b in _chunks(sides)])
+
+
+def _distinct(places: Int[Tensor, " pairs"]) -> tuple[Tensor, Tensor]:
+    distinct, inverse = np.unique(places.numpy(), return_inverse=True)
+    return torch.from_numpy(distinct), torch.from_numpy(inverse)
+
+
+def _from_all_cosines(
+    enrolments: Float[Tensor, "enrolments dim"],
+    tests: Float[Tensor, "tests dim"],
+    rows: Int[Tensor, " pairs"],
+    columns: Int[Tensor, " pairs"],
+) -> Float[Tensor, " pairs"]:
+    order = rows.argsort()
+    ends = torch.searchsorted(rows[order], torch.arange(0, len(enrolments) + _ROWS, _ROWS))
+    scores = torch.empty(len(rows), dtype=enrolments.dtype)
+    for block, (start, end) in enumerate(pairwise(ends.tolist())):
+        mine, first = order[start:end], block * _ROWS
+        every = enrolments[first : first + _ROWS] @ tests.T
+        scores[mine] = every[rows[mine] - first, columns[mine]]
+    return scores
 
 
 def _crop_distance(
@@ -133,7 +169,7 @@ def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(embeddings)).detach().cpu()
 
 
-def _unit(names: Sequence[str], embeddings: Tensor) -> Tensor:
+def unit(names: Sequence[str], embeddings: Tensor) -> Tensor:
     """At unit length, if every one of them has a direction."""
     flat = embeddings.reshape(len(names), -1)
     _refuse(names, ~flat.isfinite().all(dim=1), "not finite")

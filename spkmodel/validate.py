@@ -1,9 +1,10 @@
 """Utterances to embeddings to scores to error rates."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from spkmodel import checkpoint, encoders, metrics, scoring
 from spkmodel.config import TrainConfig
+from spkmodel.crops import Crops, cut
 from spkmodel.lists import Pair
 from spkmodel.progress import Progress, silent
 from spkmodel.store import Store
@@ -19,6 +21,9 @@ LENGTH_STEP = 1600
 """Samples; utterances are cut at the end to multiples of 0.1 s, so that equal lengths batch."""
 
 _LARGEST_BATCH_SECONDS = 48
+
+Scorer: TypeAlias = Callable[[Mapping[str, Tensor], Sequence[Pair]], np.ndarray]
+"""Scores in the order of the pairs, as `scoring.score_pairs` gives them."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +59,44 @@ def embed(
     utterances: Sequence[str],
     device: torch.device | str = "cpu",
     progress: Progress = silent,
+    crops: Crops | None = None,
 ) -> dict[str, Tensor]:
-    """One embedding of shape (dim,) for each whole utterance, float32 on the CPU.
+    """Embeddings, float32 on the CPU: (dim,) of each whole utterance, or (crops, dim) of its crops.
 
     The encoder is put into evaluation mode and left as it was found.
     """
     device = torch.device(device)
-    by_length: dict[int, list[str]] = defaultdict(list)
-    for utterance in utterances:
-        by_length[whole_steps(len(store.waveform(utterance)))].append(utterance)
     embeddings: dict[str, Tensor] = {}
     was_training = encoder.training
     encoder.eval()
     try:
         with torch.inference_mode():
-            for length in sorted(by_length, reverse=True):
-                for batch in _batches(by_length[length], length):
-                    waveforms = torch.stack([_waveform(store, name, length) for name in batch])
-                    output = encoder(waveforms.to(device)).float().cpu()
-                    embeddings |= zip(batch, output, strict=True)
-                    progress(len(embeddings), len(utterances))
+            for batch, waveforms in _heard(store, utterances, crops):
+                output = encoder(waveforms.to(device)).float().cpu()
+                if crops is not None:
+                    output = output.reshape(len(batch), crops.count, -1)
+                embeddings |= zip(batch, output, strict=True)
+                progress(len(embeddings), len(utterances))
     finally:
         encoder.train(was_training)
     return embeddings
+
+
+def _heard(
+    store: Store, utterances: Sequence[str], crops: Crops | None
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Batches of utterances with their waveforms, or with all their crops one after the other."""
+    if crops is not None:
+        for batch in _batches(list(utterances), crops.count * crops.samples):
+            cuts = [cut(store.waveform(name), crops) for name in batch]
+            yield batch, _waveforms(np.concatenate(cuts))
+        return
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for utterance in utterances:
+        by_length[whole_steps(len(store.waveform(utterance)))].append(utterance)
+    for length in sorted(by_length, reverse=True):
+        for batch in _batches(by_length[length], length):
+            yield batch, _waveforms(np.stack([store.waveform(name)[:length] for name in batch]))
 
 
 def whole_steps(samples: int) -> int:
@@ -89,9 +109,8 @@ def _batches(utterances: list[str], length: int) -> list[list[str]]:
     return [utterances[start : start + size] for start in range(0, len(utterances), size)]
 
 
-def _waveform(store: Store, utterance: str, length: int) -> Tensor:
-    samples = np.asarray(store.waveform(utterance)[:length], dtype=np.float32) / 32768.0
-    return torch.from_numpy(samples)
+def _waveforms(samples: np.ndarray) -> Tensor:
+    return torch.from_numpy(samples.astype(np.float32) / np.float32(32768))
 
 
 def judge(
@@ -100,14 +119,15 @@ def judge(
     speaker_of: Callable[[str], str],
     replicates: int = 200,
     seed: int = 0,
+    score: Scorer = scoring.score_pairs,
 ) -> Verdict:
-    """Score pairs by cosine and compute the error rates.
+    """Score pairs, by default by cosine, and compute the error rates.
 
     Raises:
         scoring.Collapsed: if embeddings are not finite or all alike; never an EER of those.
     """
     scoring.require_usable(embeddings)
-    scores = scoring.score_pairs(embeddings, pairs)
+    scores = score(embeddings, pairs)
     targets = np.array([pair.target for pair in pairs], dtype=bool)
     enrolment = [speaker_of(pair.enrolment) for pair in pairs]
     test = [speaker_of(pair.test) for pair in pairs]

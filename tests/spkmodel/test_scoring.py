@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from spkmodel import scoring
 from spkmodel.lists import Pair
 from spkmodel.scoring import Collapsed, require_usable, score_pairs
 
@@ -121,3 +122,14 @@ def test_a_network_that_is_merely_bad_passes(offset):
 def test_one_utterance_alone_cannot_be_judged():
     with pytest.raises(ValueError, match="at least 2 utterances, got 1"):
         require_usable({"a": drawn(5)})
+
+
+def test_a_long_dense_list_has_the_scores_of_a_short_one(monkeypatch):
+    embeddings, pairs = named(drawn(60, 8)), some_pairs(60, 500)
+    one_by_one = score_pairs(embeddings, pairs)
+    monkeypatch.setattr(scoring, "_LONG", 500)
+    monkeypatch.setattr(scoring, "_ROWS", 7)
+    at_once = score_pairs(embeddings, pairs)
+    assert not np.array_equal(at_once, one_by_one)  # another order of the sums: it was taken
+    assert at_once == pytest.approx(one_by_one, abs=1e-14)
+    assert np.array_equal(score_pairs(embeddings, pairs[1:]), one_by_one[1:])
