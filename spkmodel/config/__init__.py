@@ -15,6 +15,12 @@ from spkmodel.config.encoders import (
     TDNN,
     Encoder,
 )
+from spkmodel.config.field_encoders import (
+    ECAPATDNN,
+    CAMPlusPlus,
+    ResNet34,
+    XVector,
+)
 from spkmodel.config.front_ends import (
     LinearMel,
     LogMel,
@@ -99,6 +105,7 @@ from spkmodel.config.trainer_encoders import (
 )
 
 __all__ = [
+    "ECAPATDNN",
     "EMA",
     "GE2E",
     "SGD",
@@ -113,6 +120,7 @@ __all__ = [
     "Babble",
     "BatchRenorm",
     "Batches",
+    "CAMPlusPlus",
     "Centre",
     "Classification",
     "Combined",
@@ -144,6 +152,7 @@ __all__ = [
     "Prototypical",
     "RawNet3",
     "RawWaveform",
+    "ResNet34",
     "ResNetSE34Half",
     "ResNetSE34L",
     "ResNetSE34V2",
@@ -160,6 +169,7 @@ __all__ = [
     "VGGVox",
     "WarmStart",
     "Weighted",
+    "XVector",
     "check_batches",
     "check_classes",
     "terms_of",

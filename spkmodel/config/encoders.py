@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from spkmodel.config.field_encoders import ECAPATDNN, CAMPlusPlus, ResNet34, XVector
 from spkmodel.config.front_ends import LogMel, Mel
 from spkmodel.config.log_net import LogNet
 from spkmodel.config.part import Part
@@ -43,6 +44,16 @@ class TDNN(Part):
 
 
 Encoder = Annotated[
-    ResNetSE34L | ResNetSE34Half | ResNetSE34V2 | VGGVox | RawNet3 | TDNN | LogNet,
+    ResNetSE34L
+    | ResNetSE34Half
+    | ResNetSE34V2
+    | VGGVox
+    | RawNet3
+    | TDNN
+    | LogNet
+    | ECAPATDNN
+    | XVector
+    | ResNet34
+    | CAMPlusPlus,
     Field(discriminator="kind"),
 ]

@@ -9,10 +9,20 @@ import torch
 from torch import nn
 
 from spkmodel import config as c
-from spkmodel.encoders import log_net, raw_net3, resnet_se, tdnn, vgg_vox
+from spkmodel.encoders import (
+    cam_plus_plus,
+    ecapa_tdnn,
+    log_net,
+    raw_net3,
+    resnet34,
+    resnet_se,
+    tdnn,
+    vgg_vox,
+    x_vector,
+)
 
 
-def build(config: c.Encoder) -> nn.Module:
+def build(config: c.Encoder) -> nn.Module:  # noqa: C901 - one case a network, nothing nested
     """The encoder of a config, its weights drawn from torch's global generator."""
     match config:
         case c.ResNetSE34L() | c.ResNetSE34Half():
@@ -27,6 +37,14 @@ def build(config: c.Encoder) -> nn.Module:
             return tdnn.build(config)
         case c.LogNet():
             return log_net.build(config)
+        case c.ECAPATDNN():
+            return ecapa_tdnn.build(config)
+        case c.XVector():
+            return x_vector.build(config)
+        case c.ResNet34():
+            return resnet34.build(config)
+        case c.CAMPlusPlus():
+            return cam_plus_plus.build(config)
         case _:
             assert_never(config)
 

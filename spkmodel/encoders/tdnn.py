@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from spkmodel import features, pooling
 from spkmodel.config import TDNN
+from spkmodel.encoders.time_delay import time_delay
 
 
 def build(config: TDNN) -> "TDNNEncoder":
@@ -14,14 +15,12 @@ def build(config: TDNN) -> "TDNNEncoder":
     pool = pooling.build(config.pooling, summary_dim)
     return TDNNEncoder(
         front_end=features.build(config.features),
-        first=_layer(config.features.mels, config.channels, kernel=5, dilation=1),
+        first=time_delay(config.features.mels, config.channels, kernel=5),
         residuals=[
-            _layer(config.channels, config.channels, kernel=3, dilation=dilation)
+            time_delay(config.channels, config.channels, kernel=3, dilation=dilation)
             for dilation in config.dilations
         ],
-        summary=_layer(
-            (1 + len(config.dilations)) * config.channels, summary_dim, kernel=1, dilation=1
-        ),
+        summary=time_delay((1 + len(config.dilations)) * config.channels, summary_dim, kernel=1),
         pool=pool,
         head=nn.Sequential(
             nn.BatchNorm1d(pool.out_dim),
@@ -57,18 +56,3 @@ class TDNNEncoder(nn.Module):
         for layer in self.residuals:
             outputs.append(outputs[-1] + layer(outputs[-1]))
         return self.head(self.pool(self.summary(torch.cat(outputs, dim=1))))
-
-
-def _layer(channels_in: int, channels: int, kernel: int, dilation: int) -> nn.Sequential:
-    """Convolution that keeps the length, ReLU, BatchNorm."""
-    return nn.Sequential(
-        nn.Conv1d(
-            channels_in,
-            channels,
-            kernel,
-            dilation=dilation,
-            padding=dilation * (kernel - 1) // 2,
-        ),
-        nn.ReLU(),
-        nn.BatchNorm1d(channels),
-    )

@@ -2,6 +2,7 @@
 
 import math
 
+import field_networks
 import pytest
 import torch
 
@@ -158,6 +159,7 @@ SMALL = {
     "tdnn": SMALL_TDNN,
     "tdnn_asp": SMALL_TDNN.model_copy(update={"pooling": "asp", "dropout": 0.2}),
     "log_net": SMALL_LOG_NET,
+    **field_networks.SMALL,
 }
 
 
