@@ -1,4 +1,4 @@
-"""The verbs that prepare data: corpus check, pack, split."""
+"""The verbs that prepare data: corpus fetch, check, pack, split."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +12,16 @@ from search.console import help_text
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from search.fetch.catalogue import PublicCorpus
+    from search.fetch.folder import Fetched
     from spkmodel.corpus import CorpusReport
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help=help_text(
-        "Check a corpus, pack it for training, split it into train, dev and test.",
+        "Fetch a public corpus; check one, pack it, split it into train, dev and test.",
+        "spksearch corpus fetch --list",
         "spksearch corpus check data/speech",
         "spksearch corpus split data/speech          # writes the three lists",
         "spksearch corpus pack data/speech           # launch does this by itself on first use",
@@ -146,3 +149,117 @@ def split(
     speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}
     said = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
     console.answer(f"{folder}: lists written, {said}")
+
+
+@app.command(
+    context_settings=_HELP,
+    help=help_text(
+        "Make a folder a public corpus: downloaded, checked, converted, with its lists.",
+        "spksearch corpus fetch --list                            # what there is",
+        "spksearch corpus fetch speechocean762 data/ocean         # the same call again resumes it",
+        "spksearch corpus fetch voxceleb1-test data/vox --from downloads",
+        more="Utterances become 16 kHz mono FLAC below wav/SPEAKER/. Train, dev and test are the "
+        "publisher's where it has them, else drawn by speaker from the seed. SOURCE.md says where "
+        "everything is from, and its licence.",
+    ),
+)
+def fetch(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of the corpus; see --list.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="A new folder, or one left unfinished.")
+    ] = None,
+    list_wanted: Annotated[
+        bool, typer.Option("--list", help="Name the corpora, with size, speakers and licence.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="Has the archives, or what was in them, already."
+        ),
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the same files lie, too.")
+    ] = None,
+    test_list: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The official list to become test_trials.txt [default: the first it has].",
+        ),
+    ] = None,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Do not remove what was downloaded.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of what has no official split or pairs.")
+    ] = 0,
+    json_wanted: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Bring a public corpus here; a folder that is whole already stays as it is."""
+    from search.fetch import catalogue, fetching
+    from search.live import for_stderr
+
+    if list_wanted:
+        _list_public(catalogue.CORPORA, json_wanted)
+        return
+    if name is None or folder is None:
+        raise typer.BadParameter("fetch takes the NAME of a corpus and a DIR, or --list")
+    fetched = fetching.fetch(
+        catalogue.find(name),
+        folder,
+        source=source,
+        mirror=mirror,
+        test_list=test_list,
+        keep_archives=keep_archives,
+        seed=seed,
+        display=for_stderr(),
+    )
+    if json_wanted:
+        from search.documents import document
+
+        console.data(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
+    else:
+        console.answer(*_fetched_lines(folder, fetched))
+
+
+def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
+    if json_wanted:
+        from search.documents import document
+
+        plain = (str, int, float)
+        rows = [
+            {key: value for key, value in vars(each).items() if isinstance(value, plain)}
+            for each in corpora
+        ]
+        console.data(document("corpora", corpora=rows))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("name", "speakers", "utterances", "hours", "download", "licence", ""):
+        right = heading in ("speakers", "utterances", "hours", "download")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    for each in corpora:
+        table.add_row(
+            each.name,
+            f"{each.speakers:,}",
+            f"{each.utterances:,}",
+            f"{each.hours:g}",
+            f"{each.download_bytes / 1e9:.1f} GB",
+            each.licence + (" (by request)" if each.access else ""),
+            each.about,
+        )
+    console.answer(table)
+
+
+def _fetched_lines(folder: Path, fetched: "Fetched") -> list[str]:
+    said = ", ".join(f"{count} in {split}" for split, count in fetched.speakers.items() if count)
+    official = f", its pairs are {fetched.test_list}" if fetched.test_list else ""
+    return [
+        f"{folder}: {fetched.corpus}, {fetched.utterances:,} utterances; "
+        f"speakers: {said}{official}",
+        *fetched.notices,
+        f"licence: {fetched.licence}; see {folder / 'SOURCE.md'}",
+    ]

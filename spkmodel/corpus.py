@@ -5,16 +5,16 @@ speakers apart, by default the first one below an optional `wav/`.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from spkmodel import audio
+from spkmodel import audio, splits
 from spkmodel.lists import (
+    CorpusError,
     ListError,
     Pair,
     TrainEntry,
@@ -33,17 +33,9 @@ TEST_LIST = "test_trials.txt"
 SPLITS = ("train", "dev", "test")
 
 _SUFFIXES = (".wav", ".flac", ".ogg")
-_PAIRS = 6000
-_PAIRED_UTTERANCES = 2000
-"""About as many are paired at most, so that drawing pairs stays cheap on any corpus."""
-_MOST_CARVED = 100
 
 _SILENT_PEAK = 33
 _CLIPPED_FRACTION = 0.001
-
-
-class CorpusError(ValueError):
-    """A corpus that cannot be used as it is; says what and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +140,16 @@ def open_corpus(folder: Path, seed: int = 0, allow_overlap: bool = False) -> Cor
     if TRAIN_LIST not in found:
         judged = {speaker_of[path] for path in _paths([*dev_pairs, *test_pairs])}
         train = [entry for entry in train if entry.speaker not in judged]
-    if DEV_LIST not in found:
-        train, dev_pairs = _carve(train, seed)
+    # Without anybody to train on, pairs alone are a corpus too: for evaluation.
+    dev_from_train = DEV_LIST not in found and (bool(train) or not test_pairs)
+    if dev_from_train:
+        train, dev_pairs = splits.carved(train, seed)
     corpus = Corpus(
         folder=folder,
         train=tuple(train),
         dev_pairs=tuple(dev_pairs),
         test_pairs=tuple(test_pairs),
-        dev_from_train=DEV_LIST not in found,
+        dev_from_train=dev_from_train,
         speaker_of=speaker_of,
         test_list=lists[TEST_LIST] if TEST_LIST in found else None,
     )
@@ -201,7 +195,9 @@ def split(
     seed: int = 0,
     dev_speakers: int | None = None,
     test_speakers: int | None = None,
-    pairs: int = _PAIRS,
+    pairs: int = splits.PAIRS,
+    assigned: Mapping[str, str] | None = None,
+    test_pairs: Sequence[Pair] | None = None,
 ) -> Corpus:
     """Write the three lists of a corpus that has only its `wav/<speaker>/` layout.
 
@@ -212,20 +208,43 @@ def split(
         test_speakers: likewise.
         pairs: in each of the two lists of pairs; half are target pairs. Fewer where the
             utterances allow no more.
+        assigned: speakers with a split of their own ("train", "dev" or "test"), such as a public
+            corpus has them. A split that nobody was assigned to is drawn from those in "train" and
+            those without one; a split that somebody was assigned to gets nobody else.
+        test_pairs: an official list, instead of drawn pairs.
     """
     for name in (TRAIN_LIST, DEV_LIST, TEST_LIST):
         if os.path.lexists(folder / name):
             raise CorpusError(f"{folder / name} is there already; move it away to split anew")
     rng = np.random.default_rng(seed)
     entries = _from_layout(folder)
-    share = _share(entries)
-    train, test_entries = _part(entries, share if test_speakers is None else test_speakers, rng)
-    train, dev_entries = _part(train, share if dev_speakers is None else dev_speakers, rng)
-    test_pairs = _balanced_pairs(test_entries, pairs, rng)
-    write_pairs(folder / DEV_LIST, _balanced_pairs(dev_entries, pairs, rng))
+    parts = splits.parted(entries, assigned or {}, dev_speakers, test_speakers, rng)
+    if test_pairs is None:
+        test_pairs = splits.balanced_pairs(parts["test"], pairs, rng)
+    write_pairs(folder / DEV_LIST, splits.balanced_pairs(parts["dev"], pairs, rng))
     write_pairs(folder / TEST_LIST, test_pairs)
-    write_train_list(folder / TRAIN_LIST, train)
+    write_train_list(folder / TRAIN_LIST, parts["train"])
     return open_corpus(folder)
+
+
+def with_pairs(corpus: Corpus, path: Path, pairs: Sequence[Pair]) -> Corpus:
+    """The corpus with the utterances of one more list of test pairs, where they lie in its folder.
+
+    Args:
+        corpus: which may have them already; it is then returned as it is.
+        path: of the list, for messages.
+        pairs: entry i stands on line i + 1.
+
+    Raises:
+        ListError: for an utterance that is not there, or a label that contradicts the speakers.
+    """
+    fresh = [name for name in _paths(pairs) if name not in corpus.speaker_of]
+    if not fresh:
+        return corpus
+    require_present(corpus.folder, {path: [(pair.enrolment, pair.test) for pair in pairs]})
+    speaker_of = _speakers(corpus.train, fresh) | dict(corpus.speaker_of)
+    _require_true_labels(path, pairs, speaker_of)
+    return replace(corpus, test_pairs=(*corpus.test_pairs, *pairs), speaker_of=speaker_of)
 
 
 def _paths(pairs: Iterable[Pair]) -> list[str]:
@@ -329,62 +348,6 @@ def _require_apart(corpus: Corpus) -> None:
                 f"{corpus.folder}: {len(shared)} speakers are in both {one} and {other}: {some}; "
                 "keep each speaker in one of train, dev and test, or insist with --allow-overlap"
             )
-
-
-# --- who is set aside, and which pairs are drawn -----------------------------------------------
-
-
-def _carve(train: Sequence[TrainEntry], seed: int) -> tuple[list[TrainEntry], list[Pair]]:
-    rng = np.random.default_rng(seed)
-    kept, aside = _part(train, _share(train), rng)
-    return kept, _balanced_pairs(aside, _PAIRS, rng)
-
-
-def _share(entries: Sequence[TrainEntry]) -> int:
-    return min(max(2, len({entry.speaker for entry in entries}) // 5), _MOST_CARVED)
-
-
-def _part(
-    entries: Sequence[TrainEntry], speakers: int, rng: np.random.Generator
-) -> tuple[list[TrainEntry], list[TrainEntry]]:
-    """Entries that stay, and those of some speakers with two utterances or more."""
-    counts = Counter(entry.speaker for entry in entries)
-    able = sorted(speaker for speaker, count in counts.items() if count >= 2)
-    if speakers < 2 or len(able) < speakers or len(counts) < speakers + 2:
-        raise CorpusError(
-            f"{speakers} speakers cannot be set aside for pairs: it takes at least 2 of them with "
-            f"2 utterances each, and 2 others must remain; there are {len(counts)} speakers, "
-            f"{len(able)} with 2 utterances or more; add speakers or give lists of pairs"
-        )
-    aside = {able[i] for i in rng.permutation(len(able))[:speakers]}
-    return (
-        [entry for entry in entries if entry.speaker not in aside],
-        [entry for entry in entries if entry.speaker in aside],
-    )
-
-
-def _balanced_pairs(
-    entries: Sequence[TrainEntry], pairs: int, rng: np.random.Generator
-) -> list[Pair]:
-    """As many target as non-target pairs, all different, evenly from the speakers."""
-    paths: dict[str, list[str]] = {}
-    for entry in entries:
-        paths.setdefault(entry.speaker, []).append(entry.path)
-    most = max(2, _PAIRED_UTTERANCES // len(paths))
-    chosen = [
-        (speaker, mine[i])
-        for speaker, mine in enumerate(paths.values())
-        for i in rng.permutation(len(mine))[:most]
-    ]
-    first, second = np.triu_indices(len(chosen), 1)
-    speakers = np.array([speaker for speaker, _ in chosen])
-    is_target = speakers[first] == speakers[second]
-    targets, others = (rng.permutation(np.flatnonzero(kind)) for kind in (is_target, ~is_target))
-    count = min(len(targets), len(others), pairs // 2)
-    drawn = rng.permutation(np.concatenate([targets[:count], others[:count]]))
-    return [
-        Pair(bool(is_target[i]), chosen[first[i]][1], chosen[second[i]][1]) for i in drawn.tolist()
-    ]
 
 
 # --- what an utterance is ----------------------------------------------------------------------

@@ -27,6 +27,10 @@ class TrainEntry:
     path: str
 
 
+class CorpusError(ValueError):
+    """A corpus that cannot be used as it is; says what and what would be right."""
+
+
 class ListError(ValueError):
     """A list that cannot be used; says where, what is wrong and what would be right."""
 

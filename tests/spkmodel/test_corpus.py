@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.corpus import CorpusError, check, open_corpus, split
-from spkmodel.lists import ListError, read_pairs, read_train_list
+from spkmodel.corpus import check, open_corpus, split, with_pairs
+from spkmodel.lists import CorpusError, ListError, Pair, read_pairs, read_train_list
 
 
 def utterance(folder, path, samples=1600, rate=16_000, value=1000):
@@ -281,3 +281,58 @@ def test_split_refuses_counts_that_cannot_be(tmp_path, dev, test):
     with pytest.raises(CorpusError, match="cannot be set aside"):
         split(tmp_path, dev_speakers=dev, test_speakers=test)
     assert not list(tmp_path.glob("*.txt"))
+
+
+# --- official splits, evaluation only, one more list ---------------------------------------------
+
+
+def test_assigned_speakers_keep_their_split_and_a_missing_one_is_drawn_from_train(tmp_path):
+    layout(tmp_path, speakers=12)
+    official = {f"s{n:02}": "test" if n < 3 else "train" for n in range(12)}
+    corpus = split(tmp_path, assigned=official)
+    assert speakers(corpus, "test") == {"s00", "s01", "s02"}
+    assert len(speakers(corpus, "dev")) == 2
+    assert len(speakers(corpus, "train")) == 7
+
+
+def test_an_official_list_of_pairs_is_kept_as_it_is(tmp_path):
+    layout(tmp_path, speakers=8)
+    pairs = [
+        Pair(True, "wav/s00/u0.wav", "wav/s00/u1.wav"),
+        Pair(False, "wav/s00/u0.wav", "wav/s01/u1.wav"),
+    ]
+    corpus = split(tmp_path, assigned={"s00": "test", "s01": "test"}, test_pairs=pairs)
+    assert list(corpus.test_pairs) == pairs == read_pairs(tmp_path / "test_trials.txt")
+    assert not speakers(corpus, "train") & {"s00", "s01"}
+
+
+def test_another_split_than_the_three_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="train, dev or test, got eval"):
+        split(layout(tmp_path), assigned={"s00": "eval"})
+
+
+def test_test_pairs_alone_are_a_corpus_for_evaluation(tmp_path):
+    folder = listed(layout(tmp_path, speakers=2), test=lists_of("s00", "s01"))
+    corpus = open_corpus(folder)
+    assert corpus.train == corpus.dev_pairs == ()
+    assert not corpus.dev_from_train
+    assert speakers(corpus, "test") == {"s00", "s01"}
+
+
+def test_one_more_list_brings_its_utterances_with_it(complete):
+    corpus = open_corpus(complete)
+    more = [
+        Pair(True, "wav/s07/u0.wav", "wav/s07/u1.wav"),
+        Pair(False, "wav/s00/u0.wav", "wav/s08/u1.wav"),
+    ]
+    wider = with_pairs(corpus, complete / "more.txt", more)
+    assert set(wider.utterances()) - set(corpus.utterances()) == {
+        "wav/s07/u0.wav",
+        "wav/s07/u1.wav",
+        "wav/s08/u1.wav",
+    }
+    assert with_pairs(wider, complete / "more.txt", more) is wider
+    with pytest.raises(ListError, match=r"more\.txt:1: label 1 for a pair of s07 and s08"):
+        with_pairs(corpus, complete / "more.txt", [Pair(True, "wav/s07/u0.wav", "wav/s08/u1.wav")])
+    with pytest.raises(ListError, match=r"more\.txt:1: wav/s99/u0\.wav cannot be opened"):
+        with_pairs(corpus, complete / "more.txt", [Pair(False, "wav/s99/u0.wav", "wav/s08/u1.wav")])

@@ -1,0 +1,1 @@
+"""Public corpora: where they are, how they are brought here, what becomes of them."""

@@ -1,0 +1,330 @@
+"""The public corpora that can be fetched, and what is worth knowing before one is.
+
+Addresses and checksums are torchaudio's, read from its modules when a corpus is fetched; listing
+the corpora loads nothing of it.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from search.errors import UsageProblem
+from search.fetch import layouts
+from search.fetch.layouts import Layout
+from search.fetch.transfer import Remote
+
+GIGABYTE = 10**9
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar or zip file, perhaps cut into pieces."""
+
+    pieces: tuple[Remote, ...]
+    joined: str = ""
+    """What its pieces put together are called, where people do that."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its pieces, in order."""
+        return tuple(piece.name for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Official lists that are published beside the archives."""
+
+    pairs: dict[Remote, int]
+    """Lists of pairs, and how many each has: a list that was cut short is noticed."""
+    identification: Remote | None = None
+    """Which utterance is of train (1), dev (2) and test (3); the same speakers are in all three."""
+
+
+@dataclass(frozen=True)
+class PublicCorpus:
+    """One that anybody can have, as it is published."""
+
+    name: str
+    about: str
+    speakers: int
+    utterances: int
+    hours: float
+    download_bytes: int
+    """About."""
+    folder_bytes: int
+    """Of the corpus folder, about: 16 kHz mono FLAC."""
+    licence: str
+    page: str
+    layout: Layout
+    archives: Callable[[], tuple[Archive, ...]]
+    lists: Callable[[], Lists] = lambda: Lists({})
+    access: str = ""
+    """How to be let in, where not everybody is."""
+    note: str = ""
+
+
+def find(name: str) -> PublicCorpus:
+    """The corpus of a name.
+
+    Raises:
+        UsageProblem: naming the nearest one.
+    """
+    known = {corpus.name: corpus for corpus in CORPORA}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageProblem(
+        f"no public corpus {name!r} is known; {hint}`spksearch corpus fetch --list` names them"
+    )
+
+
+# --- LibriSpeech -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    speakers: int
+    utterances: int
+    hours: float
+    megabytes: int
+
+
+_PARTS = (
+    _Part("dev-clean", 40, 2703, 5.4, 338),
+    _Part("dev-other", 33, 2864, 5.3, 314),
+    _Part("test-clean", 40, 2620, 5.4, 347),
+    _Part("test-other", 33, 2939, 5.1, 329),
+    _Part("train-clean-100", 251, 28539, 100.6, 6387),
+    _Part("train-clean-360", 921, 104014, 363.6, 23049),
+    _Part("train-other-500", 1166, 148688, 496.7, 30594),
+)
+
+
+def _librispeech(name: str, about: str, parts: tuple[str, ...], official: bool) -> PublicCorpus:
+    chosen = [part for part in _PARTS if part.name in parts]
+    bytes_ = 10**6 * sum(part.megabytes for part in chosen)
+    return PublicCorpus(
+        name=name,
+        about=about,
+        speakers=sum(part.speakers for part in chosen),
+        utterances=sum(part.utterances for part in chosen),
+        hours=round(sum(part.hours for part in chosen), 1),
+        download_bytes=bytes_,
+        folder_bytes=bytes_,
+        licence="CC BY 4.0",
+        page="https://www.openslr.org/12",
+        layout=layouts.librispeech(parts, official),
+        archives=lambda: tuple(_openslr_12(part) for part in parts),
+        note="Read English (Panayotov et al. 2015). "
+        + (
+            "Train, dev and test are the publisher's parts; the pairs are drawn, since it has none."
+            if official
+            else "One part, split by speaker here; its publisher uses it whole."
+        ),
+    )
+
+
+def _openslr_12(part: str) -> Archive:
+    from torchaudio.datasets import librispeech
+
+    (url,) = (url for url in librispeech._CHECKSUMS if url.endswith(f"/{part}.tar.gz"))
+    return Archive((Remote(url, librispeech._CHECKSUMS[url]),))
+
+
+_CLEAN = ("dev-clean", "test-clean")
+_ALL_DEV_TEST = ("dev-clean", "dev-other", "test-clean", "test-other")
+
+
+# --- VCTK, Speech Commands ---------------------------------------------------------------------
+
+
+def _vctk_archives() -> tuple[Archive, ...]:
+    from torchaudio.datasets import vctk
+
+    return (Archive((Remote(vctk.URL, vctk._CHECKSUMS[vctk.URL]),)),)
+
+
+def _speech_commands_archives(version: str) -> tuple[Archive, ...]:
+    from torchaudio.datasets import speechcommands
+
+    sums = speechcommands._CHECKSUMS
+    (url,) = (url for url in sums if url.endswith(f"_v{version}.tar.gz"))
+    return (Archive((Remote(url, sums[url]),)),)
+
+
+# --- VoxCeleb1 ---------------------------------------------------------------------------------
+
+_META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"
+_PAIRS = {
+    "veri_test.txt": 37_720,
+    "veri_test2.txt": 37_611,
+    "list_test_all.txt": 581_480,
+    "list_test_all2.txt": 579_818,
+    "list_test_hard.txt": 552_536,
+    "list_test_hard2.txt": 550_894,
+}
+"""VoxCeleb1-O, E and H; those with a 2 are the cleaned ones."""
+_ORIGINAL = ("veri_test.txt", "veri_test2.txt")
+_ACCESS = (
+    "VoxCeleb is given to those who ask for a key at "
+    "https://mm.kaist.ac.kr/datasets/voxceleb/ (a form, answered by mail): download its files with "
+    "the key, put them into one folder, and give that folder with --from FOLDER"
+)
+
+
+def _voxceleb_archives(*parts: str) -> tuple[Archive, ...]:
+    from torchaudio.datasets import voxceleb1
+
+    found = []
+    for part in parts:
+        config = voxceleb1._ARCHIVE_CONFIGS[part]
+        urls = config.get("urls") or [config["url"]]
+        sums = config.get("checksums") or [config["checksum"]]
+        pieces = tuple(Remote(*each) for each in zip(urls, sums, strict=True))
+        found.append(Archive(pieces, joined=config["archive_name"] if len(pieces) > 1 else ""))
+    return tuple(found)
+
+
+def _voxceleb_lists(names: tuple[str, ...]) -> Lists:
+    return Lists({Remote(_META + name): _PAIRS[name] for name in names})
+
+
+def _identification_list() -> Lists:
+    from torchaudio.datasets import voxceleb1
+
+    return Lists({}, Remote(voxceleb1._IDEN_SPLIT_URL))
+
+
+def _voxceleb1(
+    name: str, about: str, lists: Callable[[], Lists], note: str, test_only: bool = False
+) -> PublicCorpus:
+    return PublicCorpus(
+        name=name,
+        about=about,
+        speakers=40 if test_only else 1251,
+        utterances=4874 if test_only else 153_516,
+        hours=11.2 if test_only else 351.6,
+        download_bytes=(1_080 if test_only else 39_000) * 10**6,
+        folder_bytes=(900 if test_only else 30_000) * 10**6,
+        licence="CC BY 4.0",
+        page="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
+        layout=layouts.voxceleb(),
+        archives=lambda: _voxceleb_archives(*(("test",) if test_only else ("dev", "test"))),
+        lists=lists,
+        access=_ACCESS,
+        note=f"Nagrani et al. 2017; the recordings remain their owners'. {note}",
+    )
+
+
+# --- speechocean762 ----------------------------------------------------------------------------
+
+_SPEECHOCEAN = "https://www.openslr.org/resources/101/speechocean762.tar.gz"
+
+
+CORPORA: tuple[PublicCorpus, ...] = (
+    PublicCorpus(
+        name="speechocean762",
+        about="English of Mandarin speakers, half of them children",
+        speakers=250,
+        utterances=5000,
+        hours=5.6,
+        download_bytes=520 * 10**6,
+        folder_bytes=450 * 10**6,
+        licence="CC BY 4.0",
+        page="https://www.openslr.org/101",
+        layout=layouts.speechocean(),
+        archives=lambda: (Archive((Remote(_SPEECHOCEAN),)),),
+        note="Zhang et al. 2021 (arXiv:2104.01378). Test speakers are the publisher's, dev "
+        "speakers are drawn from its train; one session and device a speaker. It publishes no "
+        "checksum: the archive's own check has to do.",
+    ),
+    *(
+        _librispeech(f"librispeech-{part.name}", "one part of LibriSpeech", (part.name,), False)
+        for part in _PARTS
+    ),
+    _librispeech(
+        "librispeech-100",
+        "train-clean-100, dev-clean, test-clean",
+        ("train-clean-100", *_CLEAN),
+        True,
+    ),
+    _librispeech(
+        "librispeech-460",
+        "both clean train parts, dev-clean, test-clean",
+        ("train-clean-100", "train-clean-360", *_CLEAN),
+        True,
+    ),
+    _librispeech(
+        "librispeech-960",
+        "all of LibriSpeech",
+        ("train-clean-100", "train-clean-360", "train-other-500", *_ALL_DEV_TEST),
+        True,
+    ),
+    PublicCorpus(
+        name="vctk",
+        about="read English, many accents, studio",
+        speakers=110,
+        utterances=44_000,
+        hours=41.0,
+        download_bytes=11_750 * 10**6,
+        folder_bytes=4 * GIGABYTE,
+        licence="CC BY 4.0",
+        page="https://datashare.ed.ac.uk/handle/10283/3443",
+        layout=layouts.vctk(),
+        archives=_vctk_archives,
+        note="VCTK 0.92 (Yamagishi et al. 2019), first microphone, silence trimmed, 48 to 16 kHz. "
+        "It has no official split; speakers are parted here.",
+    ),
+    PublicCorpus(
+        name="speech-commands-v0.01",
+        about="single words of a second, first version",
+        speakers=1881,
+        utterances=64_727,
+        hours=17.8,
+        download_bytes=1_490 * 10**6,
+        folder_bytes=1_500 * 10**6,
+        licence="CC BY 4.0",
+        page="https://arxiv.org/abs/1804.03209",
+        layout=layouts.speech_commands(),
+        archives=lambda: _speech_commands_archives("0.01"),
+        note="Warden 2018. Train, dev and test speakers are the publisher's; the pairs are drawn.",
+    ),
+    PublicCorpus(
+        name="speech-commands",
+        about="single words of a second, version 0.02",
+        speakers=2618,
+        utterances=105_829,
+        hours=29.0,
+        download_bytes=2_429 * 10**6,
+        folder_bytes=2_500 * 10**6,
+        licence="CC BY 4.0",
+        page="https://arxiv.org/abs/1804.03209",
+        layout=layouts.speech_commands(),
+        archives=lambda: _speech_commands_archives("0.02"),
+        note="Warden 2018. Train, dev and test speakers are the publisher's; the pairs are drawn.",
+    ),
+    _voxceleb1(
+        "voxceleb1",
+        "celebrities on video, for verification",
+        lambda: _voxceleb_lists(tuple(_PAIRS)),
+        "The 40 test speakers are the publisher's, the pairs VoxCeleb1-O; dev speakers are drawn "
+        "from the other 1,211. The lists E and H (list_test_all, list_test_hard) are of all 1,251: "
+        "only a network that was trained on other speakers may be judged by them.",
+    ),
+    _voxceleb1(
+        "voxceleb1-test",
+        "its test part alone: to evaluate, not to train",
+        lambda: _voxceleb_lists(_ORIGINAL),
+        "Test pairs only: VoxCeleb1-O and its cleaned version.",
+        test_only=True,
+    ),
+    _voxceleb1(
+        "voxceleb1-identification",
+        "the same speakers in train, dev and test",
+        _identification_list,
+        "Utterances, not speakers, are parted (the publisher's iden_split.txt), so that the verbs "
+        "want --allow-overlap and an EER here is one of known speakers; the pairs are drawn.",
+    ),
+)

@@ -1,0 +1,198 @@
+"""How public corpora lie in their archives: which file is whose utterance, and who is in test."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "dev", "test"]
+Texts = Mapping[str, str]
+"""Text files of a corpus, by the end of their path."""
+People = dict[str, dict[str, str]]
+"""What is known of a speaker: gender, age."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an utterance goes: `wav/<speaker>/<path>`."""
+
+    speaker: str
+    path: str
+    split: Split | None = None
+    """The publisher's, where the path tells it."""
+
+    @property
+    def target(self) -> str:
+        """Below the corpus's folder."""
+        return f"wav/{self.speaker}/{self.path}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One publisher's way to lay out a corpus."""
+
+    place: Callable[[str], Place | None]
+    """Of a member's name; None for what is no utterance."""
+    texts: tuple[str, ...] = ()
+    """Ends of the names of text files that `splits` and `people` read."""
+    splits: Callable[[Texts], Mapping[str, Split]] = lambda _: {}
+    """Speakers with an official split that paths do not tell."""
+    people: Callable[[Texts], People] = lambda _: {}
+    shows: str = ""
+    """An example of a path, for messages."""
+
+
+def _placed(pattern: str, path: str) -> Callable[[str], Place | None]:
+    """By a regular expression for the end of a name, with a group `speaker`."""
+    expression = re.compile(rf"(?:^|/){pattern}$")
+
+    def place(name: str) -> Place | None:
+        match = expression.search(name)
+        return None if match is None else Place(match["speaker"], match.expand(path))
+
+    return place
+
+
+# --- LibriSpeech -------------------------------------------------------------------------------
+
+_LIBRISPEECH = re.compile(
+    r"(?:^|/)(?P<part>(?P<split>train|dev|test)-(?:clean|other)(?:-\d+)?)"
+    r"/(?P<speaker>\d+)/(?P<chapter>\d+)/(?P<name>(?P=speaker)-(?P=chapter)-\d+)\.flac$"
+)
+
+
+def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
+    """Some of its parts; where there are train, dev and test parts, those are the splits."""
+
+    def place(name: str) -> Place | None:
+        match = _LIBRISPEECH.search(name)
+        if match is None or match["part"] not in parts:
+            return None
+        path = f"{match['chapter']}/{match['name']}.flac"
+        split: Split = match["split"]  # type: ignore[assignment]
+        return Place(match["speaker"], path, split if official else None)
+
+    def people(texts: Texts) -> People:
+        rows = [line.split("|") for line in texts.get("SPEAKERS.TXT", "").splitlines()]
+        return {
+            row[0].strip(): {"gender": row[1].strip().lower()}
+            for row in rows
+            if len(row) >= 3 and row[2].strip() in parts
+        }
+
+    return Layout(
+        place,
+        texts=("SPEAKERS.TXT",),
+        people=people,
+        shows=f"LibriSpeech/{parts[0]}/19/198/19-198-0000.flac",
+    )
+
+
+# --- VCTK --------------------------------------------------------------------------------------
+
+
+def vctk() -> Layout:
+    """Its first microphone: the only one that heard every speaker."""
+
+    def people(texts: Texts) -> People:
+        rows = [line.split() for line in texts.get("speaker-info.txt", "").splitlines()[1:]]
+        return {row[0]: {"gender": row[2].lower(), "age": row[1]} for row in rows if len(row) >= 3}
+
+    return Layout(
+        _placed(
+            r"wav48_silence_trimmed/(?P<speaker>p\d+|s5)/(?P<name>(?P=speaker)_\d+)_mic1\.flac",
+            r"\g<name>.flac",
+        ),
+        texts=("speaker-info.txt",),
+        people=people,
+        shows="wav48_silence_trimmed/p225/p225_001_mic1.flac",
+    )
+
+
+# --- Speech Commands ---------------------------------------------------------------------------
+
+
+def speech_commands() -> Layout:
+    """Words of a second; who is in dev and test stands in two lists of the archive."""
+
+    def splits(texts: Texts) -> Mapping[str, Split]:
+        found: dict[str, Split] = {}
+        lists: tuple[tuple[str, Split], ...] = (
+            ("validation_list.txt", "dev"),
+            ("testing_list.txt", "test"),
+        )
+        for name, split in lists:
+            for line in texts[name].split():
+                found[line.rpartition("/")[2].partition("_nohash_")[0]] = split
+        return found
+
+    return Layout(
+        _placed(
+            r"(?P<word>[a-z]+)/(?P<speaker>[0-9a-z]+)_nohash_(?P<take>\d+)\.wav",
+            r"\g<word>_\g<take>.flac",
+        ),
+        texts=("validation_list.txt", "testing_list.txt"),
+        splits=splits,
+        shows="yes/004ae714_nohash_0.wav",
+    )
+
+
+# --- VoxCeleb1 ---------------------------------------------------------------------------------
+
+VOXCELEB_TEST = tuple(f"id{number}" for number in range(10270, 10310))
+"""The speakers of its test part, those whose names begin with an E."""
+
+
+def voxceleb() -> Layout:
+    """The 40 speakers of its test part are in test, the others in train."""
+    place = _placed(
+        r"(?P<speaker>id1\d{4})/(?P<video>[\w-]+)/(?P<take>\d+)\.wav",
+        r"\g<video>/\g<take>.flac",
+    )
+
+    def with_split(name: str) -> Place | None:
+        found = place(name)
+        if found is None:
+            return None
+        split: Split = "test" if found.speaker in VOXCELEB_TEST else "train"
+        return Place(found.speaker, found.path, split)
+
+    return Layout(with_split, shows="wav/id10270/x6uYqmx31kE/00001.wav")
+
+
+# --- speechocean762 ----------------------------------------------------------------------------
+
+
+def speechocean() -> Layout:
+    """Its own train and test speakers; genders are m and f, ages in years."""
+    halves: tuple[Split, ...] = ("train", "test")
+
+    def table(texts: Texts, name: str) -> dict[str, str]:
+        lines = (line.split() for line in texts.get(name, "").splitlines())
+        return {row[0].removeprefix("SPEAKER"): row[1] for row in lines if len(row) >= 2}
+
+    def splits(texts: Texts) -> Mapping[str, Split]:
+        return {
+            speaker: half for half in halves for speaker in table(texts, f"{half}/utt2spk").values()
+        }
+
+    def people(texts: Texts) -> People:
+        found: People = {}
+        for half in halves:
+            ages = table(texts, f"{half}/spk2age")
+            for speaker, gender in table(texts, f"{half}/spk2gender").items():
+                found[speaker] = {"gender": gender.lower(), "age": ages.get(speaker, "")}
+        return found
+
+    return Layout(
+        _placed(
+            r"WAVE/SPEAKER(?P<speaker>\d{4})/(?P<name>\d+)\.(?:wav|WAV)",
+            r"\g<name>.flac",
+        ),
+        texts=tuple(
+            f"{half}/{name}" for half in halves for name in ("utt2spk", "spk2gender", "spk2age")
+        ),
+        splits=splits,
+        people=people,
+        shows="speechocean762/WAVE/SPEAKER0001/000010011.WAV",
+    )

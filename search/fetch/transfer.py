@@ -1,0 +1,273 @@
+"""One file from the network: whole and checked, or not there; an interrupted one is gone on with.
+
+What has come so far is `<name>.part`, with `<name>.part.json` beside it, which says of what.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from search.errors import EnvironmentProblem, UsageProblem
+from spkmodel.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+MEGABYTE = 10**6
+WAITS_SECONDS = (1.0, 5.0, 20.0)
+"""Before each further attempt; a transfer that moved on starts over with the first."""
+_TIMEOUT_SECONDS = 60.0
+_BLOCK = 1 << 20
+_WORTH_ANOTHER = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at an address."""
+
+    url: str
+    sha256: str = ""
+    """Empty where its publisher gives none."""
+
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return Path(urlsplit(self.url).path).name
+
+
+class Forbidden(EnvironmentProblem):
+    """The server wants to know who asks."""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Which file a part is of."""
+
+    url: str
+    mark: str
+    """The server's own word for this version, if it gives one."""
+    total: int
+
+
+class _Broken(Exception):
+    """The connection ended too soon, or the server was busy."""
+
+
+class _Restart(Exception):
+    """What is here is not a beginning of what is there."""
+
+
+def fetch(
+    remote: Remote,
+    path: Path,
+    progress: Progress = silent,
+    waits_seconds: Sequence[float] = WAITS_SECONDS,
+) -> str:
+    """Bring a file here, or the rest of it; its SHA-256.
+
+    Args:
+        remote: its address and, where known, its checksum.
+        path: where it goes once it is whole. What is there already is checked, and brought anew if
+            it is not what `remote` says.
+        progress: told megabytes.
+        waits_seconds: pauses after a broken connection.
+
+    Raises:
+        Forbidden: the server answers 401 or 403.
+        EnvironmentProblem: not there, unreachable, not what was announced, or no space.
+    """
+    if urlsplit(remote.url).scheme not in ("http", "https"):
+        raise UsageProblem(f"{remote.url}: an address starts with http:// or https://")
+    if path.is_file():
+        found = sha256_of(path)
+        if remote.sha256 in ("", found):
+            return found
+        log.warning("%s: sha256 is %s, not %s: brought anew", path, found, remote.sha256)
+        path.unlink()
+    part = path.with_name(path.name + ".part")
+    resumed = _transfer(remote, part, progress, waits_seconds)
+    found = sha256_of(part)
+    if remote.sha256 not in ("", found) and resumed:
+        # The beginning may be of an older version, whose server marks no versions.
+        forget(part)
+        _transfer(remote, part, progress, waits_seconds)
+        found = sha256_of(part)
+    if remote.sha256 not in ("", found):
+        forget(part)
+        raise EnvironmentProblem(
+            f"{remote.url}: what came has SHA-256 {found}, published is {remote.sha256}: the file "
+            "there was changed or is damaged, nothing of it was kept; try again, or another "
+            "--mirror"
+        )
+    part.replace(path)
+    _about(part).unlink(missing_ok=True)
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def forget(part: Path) -> None:
+    """Remove what has come so far."""
+    part.unlink(missing_ok=True)
+    _about(part).unlink(missing_ok=True)
+
+
+def _transfer(
+    remote: Remote, part: Path, progress: Progress, waits_seconds: Sequence[float]
+) -> bool:
+    """All of it into `part`; whether some of it was there before."""
+    resumed = _size(part) > 0
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            _once(remote.url, part, progress)
+            return resumed
+        except _Restart:
+            forget(part)
+            resumed = False
+        except _Broken as error:
+            failures = 1 if _size(part) > before else failures + 1
+            if failures > len(waits_seconds):
+                raise EnvironmentProblem(
+                    f"{remote.url}: {error}; {_size(part) // MEGABYTE} MB are here, the same "
+                    "command goes on from there"
+                ) from error
+            log.info("%s: %s; attempt %d follows", remote.url, error, failures + 1)
+            time.sleep(waits_seconds[failures - 1])
+
+
+def _once(url: str, part: Path, progress: Progress) -> None:
+    """One connection: append to `part` until it is whole.
+
+    Raises:
+        _Broken: if it ends before.
+        _Restart: if the server has another file than `part` is of.
+    """
+    origin, have = _origin_of(part), _size(part)
+    if have and (origin is None or origin.url != url):
+        raise _Restart
+    headers = _headers(origin, have)
+    try:
+        with _opened(url, headers) as response:
+            if have and not _continues(response, origin, have):
+                have = 0
+            if not have:
+                part.unlink(missing_ok=True)  # before the note: it must not name these bytes
+            now = _origin_from(url, response, have)
+            _note(part, now)
+            _write(response, part, have, now, progress)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and origin is not None and have == origin.total:
+            return
+        raise _http_problem(url, error) from error
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise _Broken(f"the connection failed ({reason or type(error).__name__})") from error
+
+
+def _headers(origin: _Origin | None, have: int) -> dict[str, str]:
+    """Asks for the rest, if the file there is still the one that the part is of."""
+    headers = {"User-Agent": "spksearch", "Accept-Encoding": "identity"}
+    if origin is not None and have:
+        headers["Range"] = f"bytes={have}-"
+        if origin.mark:
+            headers["If-Range"] = origin.mark
+    return headers
+
+
+def _opened(url: str, headers: dict[str, str]) -> HTTPResponse:
+    request = urllib.request.Request(url, headers=headers)
+    return cast("HTTPResponse", urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS))
+
+
+def _continues(response: HTTPResponse, origin: _Origin | None, have: int) -> bool:
+    """Whether the answer goes on where the part ends; one that begins anew is taken as it is."""
+    if response.status != 206:
+        return False
+    span, _, total = response.headers.get("Content-Range", "").partition("/")
+    if not span.startswith(f"bytes {have}-"):
+        raise _Restart
+    if origin is None or (total.isdigit() and int(total) != origin.total):
+        raise _Restart
+    return True
+
+
+def _origin_from(url: str, response: HTTPResponse, have: int) -> _Origin:
+    length = response.headers.get("Content-Length", "")
+    etag = response.headers.get("ETag", "")
+    # A weak tag may stand for files of the same meaning and other bytes.
+    mark = "" if etag.startswith("W/") else etag
+    total = have + int(length) if length.isdigit() else 0
+    return _Origin(url, mark or response.headers.get("Last-Modified", ""), total)
+
+
+def _write(
+    response: HTTPResponse, part: Path, have: int, origin: _Origin, progress: Progress
+) -> None:
+    try:
+        with part.open("ab" if have else "wb") as out:
+            while block := response.read(_BLOCK):
+                out.write(block)
+                have += len(block)
+                progress(have // MEGABYTE, max(have, origin.total) // MEGABYTE)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise EnvironmentProblem(
+            f"{part}: no space left after {_size(part) // MEGABYTE} of "
+            f"{origin.total // MEGABYTE} MB; make room, the same command goes on from there"
+        ) from error
+    if origin.total and have < origin.total:
+        raise _Broken(f"the connection ended after {have} of {origin.total} bytes")
+    if origin.total and have > origin.total:
+        raise _Restart
+
+
+def _http_problem(url: str, error: urllib.error.HTTPError) -> Exception:
+    said = f"the server answers {error.code} ({error.reason})"
+    if error.code in _WORTH_ANOTHER:
+        return _Broken(said)
+    if error.code == 416:
+        return _Restart()
+    if error.code in (401, 403):
+        return Forbidden(f"{url}: {said}: it gives this file only to those it knows")
+    return EnvironmentProblem(
+        f"{url}: {said}; it may have moved: name another place with --mirror URL, or download it "
+        "by hand and give its folder with --from FOLDER"
+    )
+
+
+# --- what is here so far ---------------------------------------------------------------------
+
+
+def _about(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _note(part: Path, origin: _Origin) -> None:
+    _about(part).write_text(json.dumps(asdict(origin)), encoding="utf-8")
+
+
+def _origin_of(part: Path) -> _Origin | None:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return _Origin(**json.loads(_about(part).read_bytes()))
+    return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
