@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from search import cli_corpus, cli_evaluate, cli_read, cli_run, console, failures
+from search import cli_corpus, cli_evaluate, cli_notebook, cli_read, cli_run, console, failures
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;
@@ -61,6 +61,7 @@ for _function, _help in VERBS:
     _short = (_function.__doc__ or "").splitlines()[0]
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
 app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)
+app.add_typer(cli_notebook.app, name="notebook", context_settings=HELP)
 
 
 def _print_version(wanted: bool) -> None:

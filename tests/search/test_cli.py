@@ -25,7 +25,8 @@ from search.failures import exit_code, message
 from spkmodel.config import AAMSoftmax, TrainConfig
 
 VERBS = (
-    "demo describe launch list status trials show stop promote evaluate ui doctor corpus".split()  # noqa: SIM905 (as one types them)
+    *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),
+    *("evaluate", "ui", "doctor", "corpus", "notebook"),
 )
 
 

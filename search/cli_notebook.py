@@ -1,0 +1,156 @@
+"""The verb `notebook`: read the log or a notebook of one's own, begin one, continue it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from search import console
+from search.console import help_text
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+HELP = help_text(
+    "The experiment log as data, or a notebook of your own in the same form.",
+    "spksearch notebook                   # all entries",
+    "spksearch notebook 116               # one: its change, config, weights, finding",
+    "spksearch notebook --tree            # what was kept, and what was tried beside it",
+    "spksearch notebook init my.toml      # a notebook that goes on where the log ends",
+    "spksearch notebook add --from-trial triplet/t0007 --file my.toml",
+)
+_SHOW = "show"
+
+
+class EntriesOrVerbs(TyperGroup):
+    """What is no verb of the group is an entry to show."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        wants_help = any(arg in ("-h", "--help") for arg in args)
+        if not wants_help and (not args or args[0] not in self.commands):
+            args = [_SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name="notebook",
+    cls=EntriesOrVerbs,
+    help=HELP,
+    short_help="The experiment log as data: read it, continue it.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    subcommand_metavar="[ENTRY | init | add] [--tree] [--file FILE] [--json]",
+)
+
+
+@app.command(_SHOW, hidden=True)
+def show(
+    entry: Annotated[
+        str | None, typer.Argument(metavar="ENTRY", help="Such as 116; otherwise all.")
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="As branches.")] = False,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A notebook of yours [default: the log].")
+    ] = None,
+    json_wanted: Json = False,
+) -> None:
+    """Entries of a notebook."""
+    from search import notebook_pages as pages
+    from search.documents import document
+    from search.notebooks import opened
+
+    notebook = opened(file)
+    if entry is not None:
+        from search.weights import count
+
+        found = notebook.entry(entry)
+        weights = count(found.config, found.protocol.speakers)
+        if json_wanted:
+            console.data(document("entry", **pages.of_whole_entry(found, weights)))
+        else:
+            console.answer(*pages.entry_page(notebook, found, weights))
+    elif json_wanted:
+        rows = [pages.of_entry(each) for each in notebook.own]
+        console.data(document("notebook", name=notebook.name, entries=rows))
+    elif tree:
+        console.answer(*pages.tree_lines(notebook))
+    else:
+        console.answer(notebook.header.title, "", pages.entry_table(notebook.own), "")
+        console.answer(pages.summary_line(notebook.own))
+
+
+@app.command(
+    "init",
+    help=help_text(
+        "Begin a notebook of your own.",
+        "spksearch notebook init my.toml",
+        "spksearch notebook init my.toml --fresh   # not based on the log",
+    ),
+)
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="To be made.")] = Path(
+        "notebook.toml"
+    ),
+    title: Annotated[str, typer.Option(metavar="TEXT", help="What it is about.")] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start from nothing, not from the log.")
+    ] = False,
+) -> None:
+    """Begin a notebook."""
+    from spaces.logged.writing import begin
+
+    notebook = begin(file, title, continues_log=not fresh)
+    after = "" if fresh else f", after {notebook.entries[-1].number} of the log"
+    console.answer(f"{file}: an empty notebook{after}")
+    console.answer(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {file}")
+
+
+@app.command(
+    "add",
+    help=help_text(
+        "Append a finished trial to a notebook, as the entry that comes next.",
+        "spksearch notebook add --from-trial triplet/t0007 --finding 'better than 125'",
+        "spksearch notebook add --from-trial triplet/t0009 --based-on 129 --dropped",
+        more="The entry's delta is worked out from the config of the one that it is based on, and "
+        "its dev EER is written down with it.",
+    ),
+)
+def add(
+    from_trial: Annotated[str, typer.Option(metavar="SEARCH/TRIAL", help="A finished trial.")],
+    file: Annotated[Path, typer.Option(metavar="FILE", help="The notebook.")] = Path(
+        "notebook.toml"
+    ),
+    change: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="In words [default: the delta].")
+    ] = None,
+    finding: Annotated[str, typer.Option(metavar="TEXT", help="What came of it.")] = "",
+    based_on: Annotated[
+        str | None,
+        typer.Option(metavar="ENTRY", help="[default: the last one that was kept]."),
+    ] = None,
+    mark: Annotated[str, typer.Option(metavar="MARK", help="Such as '(unchanged)'.")] = "",
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="The next entries do not start from it.")
+    ] = False,
+    json_wanted: Json = False,
+) -> None:
+    """Append a finished trial."""
+    from search import notebook_pages as pages
+    from search.documents import document
+    from search.notebooks import add_trial, opened
+    from search.weights import count
+
+    entry = add_trial(
+        file,
+        from_trial,
+        change=change,
+        finding=finding,
+        based_on=based_on,
+        mark=mark,
+        kept=not dropped,
+    )
+    weights = count(entry.config, entry.protocol.speakers)
+    if json_wanted:
+        console.data(document("entry", **pages.of_whole_entry(entry, weights)))
+    else:
+        console.answer(*pages.entry_page(opened(file), entry, weights))

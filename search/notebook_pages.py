@@ -1,0 +1,208 @@
+"""A notebook for people: all entries as a table or as branches, and one entry in detail."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from search.documents import Document
+from search.trial_tables import config_lines
+from search.weights import Weights
+from spaces.logged import delta as deltas
+from spaces.logged.notebook import Entry, Notebook, dump_before
+
+
+def entry_table(entries: Sequence[Entry]) -> Table:
+    """One entry a row."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("entry", "based on", "kept"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("change", "finding", "mark"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        table.add_row(
+            entry.number,
+            basis_text(entry),
+            "kept" if entry.kept else "",
+            entry.change,
+            entry.finding,
+            entry.mark,
+        )
+    return table
+
+
+def summary_line(entries: Sequence[Entry]) -> str:
+    """How many there are, and what became of them."""
+    kept = sum(entry.kept for entry in entries)
+    found = sum(bool(entry.finding) for entry in entries)
+    return f"{len(entries)} entries: {kept} kept, {found} with a finding written down"
+
+
+def basis_text(entry: Entry) -> str:
+    """Where an entry starts from, and with whose weights."""
+    basis = entry.based_on or ""
+    basis = f"after {basis}" if entry.from_base else basis
+    return f"{basis}, weights of {entry.warm_start}" if entry.warm_start else basis
+
+
+# --- branches --------------------------------------------------------------------------------
+
+
+def tree_lines(notebook: Notebook) -> list[str]:
+    """The entries that were kept one below the other, what was dropped beside them."""
+    lines: list[str] = []
+    for root in notebook.children(None):
+        step: Entry | None = root
+        while step is not None:
+            lines.append(_label(step))
+            children = notebook.children(step.number)
+            following = _main(notebook, children)
+            branches = [child for child in children if child is not following]
+            lines += _branch_lines(notebook, branches, " ")
+            step = following
+    return lines
+
+
+def _main(notebook: Notebook, children: Sequence[Entry]) -> Entry | None:
+    """The kept child that most came of."""
+    kept = [child for child in children if child.kept]
+    return max(kept, key=lambda child: _size(notebook, child), default=None)
+
+
+def _size(notebook: Notebook, entry: Entry) -> int:
+    return 1 + sum(_size(notebook, child) for child in notebook.children(entry.number))
+
+
+def _branch_lines(notebook: Notebook, entries: Sequence[Entry], indent: str) -> list[str]:
+    lines = []
+    for entry in entries:
+        is_last = entry is entries[-1]
+        lines.append(f"{indent}{'└─' if is_last else '├─'} {_label(entry)}")
+        deeper = f"{indent}{'   ' if is_last else '│  '} "
+        lines += _branch_lines(notebook, notebook.children(entry.number), deeper)
+    return lines
+
+
+def _label(entry: Entry) -> str:
+    kept = "" if entry.kept else "dropped"
+    weights = f"weights of {entry.warm_start}" if entry.warm_start else ""
+    words = "; ".join(filter(None, [kept, entry.mark, weights]))
+    return f"{entry.number}  {entry.change}" + (f"  [{words}]" if words else "")
+
+
+# --- one entry -------------------------------------------------------------------------------
+
+
+def entry_page(notebook: Notebook, entry: Entry, weights: Weights) -> list[Table | str]:
+    """What it changed, its config, its size, what was found."""
+    parts: list[Table | str] = [_head(entry, weights), ""]
+    parts += _change_lines(notebook, entry)
+    parts += ["", "config"]
+    parts += [f"  {line}" for line in config_lines(entry.config.model_dump(mode="json"))]
+    parts += ["", *_next(notebook, entry)]
+    return parts
+
+
+def _head(entry: Entry, weights: Weights) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "entry": f"{entry.number}, {'kept' if entry.kept else 'not kept'} {entry.mark}".rstrip(),
+        "change": entry.change,
+        "finding": entry.finding or "none written down",
+        "based on": basis_text(entry) or "nothing: the first",
+        "read from": entry.evidence,
+        "assumed": entry.assumed,
+        "note": entry.note,
+        "trained for": f"{entry.steps:,} steps" if entry.steps else "",
+        "speakers": f"{entry.protocol.speakers:,}" if entry.protocol.speakers else "",
+        "weights": f"{weights.encoder:,} in the encoder, {weights.head:,} in the loss, "
+        f"{weights.total:,} together",
+        "signature": entry.config.signature,
+    }
+    for label, text in rows.items():
+        if text:
+            table.add_row(label, text)
+    return table
+
+
+def _change_lines(notebook: Notebook, entry: Entry) -> list[Table | str]:
+    if not entry.changed:
+        return [f"the same as {entry.based_on}"]
+    before = dump_before(notebook, entry)
+    parts: list[Table | str] = []
+    whence = basis_text(entry) or "the default config"
+    for title, delta in (
+        (f"changed from {whence}", entry.delta),
+        (f"changed without a word in the text ({entry.hidden_from})", entry.hidden),
+    ):
+        if not delta:
+            continue
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        for path, value in delta.items():
+            table.add_row(f"  {path}", short(value), f"was {short(deltas.at(before, path))}")
+        parts += [title, table]
+    return parts
+
+
+def short(value: Any) -> str:
+    """A value of a delta on one line."""
+    match value:
+        case None:
+            return "nothing"
+        case {"kind": str(kind)}:
+            inner = {key: each for key, each in value.items() if key != "kind"}
+            text = " ".join(f"{key}={short(each)}" for key, each in inner.items())
+            return f"{kind}({text})"
+        case dict():
+            return " ".join(f"{key}={short(each)}" for key, each in value.items())
+        case list() | tuple():
+            return "[" + ", ".join(short(each) for each in value) + "]"
+        case _:
+            return str(value)
+
+
+def _next(notebook: Notebook, entry: Entry) -> list[str]:
+    own = "" if notebook.name == "logged" else f" --file {notebook.path}"
+    pair = f"{entry.based_on},{entry.number}" if entry.based_on else entry.number
+    return [
+        f"next    spksearch notebook --tree{own}",
+        f"        spksearch replay {pair} --corpus DIR --scale small{own}",
+    ]
+
+
+# --- for programs ----------------------------------------------------------------------------
+
+
+def of_entry(entry: Entry) -> Document:
+    """An entry as `notebook --json` gives it."""
+    return {
+        "number": entry.number,
+        "change": entry.change,
+        "finding": entry.finding,
+        "mark": entry.mark,
+        "kept": entry.kept,
+        "based_on": entry.based_on,
+        "from_base": entry.from_base,
+        "warm_start": entry.warm_start,
+        "evidence": entry.evidence,
+        "assumed": entry.assumed,
+        "note": entry.note,
+        "hidden_from": entry.hidden_from,
+        "steps": entry.steps,
+        "delta": entry.delta,
+        "hidden": entry.hidden,
+        "protocol": entry.protocol.model_dump(),
+        "signature": entry.config.signature,
+    }
+
+
+def of_whole_entry(entry: Entry, weights: Weights) -> Document:
+    """An entry as `notebook ENTRY --json` gives it."""
+    sizes = {"encoder": weights.encoder, "head": weights.head, "total": weights.total}
+    return of_entry(entry) | {
+        "config": entry.config.model_dump(mode="json"),
+        "weights": sizes | {"speakers": weights.speakers},
+    }

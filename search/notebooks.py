@@ -1,0 +1,96 @@
+"""Which notebook is meant, and how a finished trial becomes an entry of it."""
+
+from pathlib import Path
+
+from search.errors import NotFinished, NotFound, UsageProblem
+from search.reading import state_of, trial_of
+from search.state import SearchState, TrialRecord
+from search.tables import ENDED, eer_of, interval, percent
+from spaces import logged
+from spaces.logged import Entry, Notebook
+from spaces.logged.delta import Delta
+from spaces.logged.writing import append, delta_to, next_number
+from spkmodel.config import TrainConfig
+
+
+def opened(file: Path | None) -> Notebook:
+    """The log, or the notebook of a file.
+
+    Raises:
+        NotFound: if there is no such file.
+    """
+    if file is None:
+        return logged.notebook()
+    if not file.is_file():
+        raise NotFound(f"no notebook {file}; `spksearch notebook init {file}` begins one")
+    return logged.open_notebook(file)
+
+
+def add_trial(
+    file: Path,
+    name: str,
+    *,
+    change: str | None,
+    finding: str,
+    based_on: str | None,
+    mark: str,
+    kept: bool,
+) -> Entry:
+    """Append a finished trial to the notebook of a file.
+
+    Raises:
+        NotFound: if there is no such notebook, search or trial.
+        NotFinished: if the trial has not ended, or has no result.
+        UsageProblem: if `name` is not SEARCH/TRIAL, or nothing differs from the basis.
+    """
+    notebook = opened(file)
+    search, slash, trial = name.partition("/")
+    if not slash:
+        raise UsageProblem(f"--from-trial takes SEARCH/TRIAL, such as triplet/t0007, got {name!r}")
+    state = state_of(search)
+    record = trial_of(search, state, trial)
+    evidence = _evidence(state, record)
+    basis = notebook.entry(based_on) if based_on else _last_kept(notebook)
+    delta = delta_to(basis, TrainConfig.model_validate(record.config))
+    if basis is not None and not delta:
+        raise UsageProblem(f"{name} has the config of entry {basis.number}: nothing to write down")
+    fields = {
+        "number": next_number(notebook),
+        "based_on": basis.number if basis else "",
+        "change": change or words(delta),
+        "finding": finding,
+        "mark": mark,
+        "kept": kept,
+        "evidence": evidence,
+        "delta": delta,
+    }
+    required = ("number", "change", "kept")
+    given = {key: value for key, value in fields.items() if key in required or value != ""}
+    return append(notebook, given)
+
+
+def _last_kept(notebook: Notebook) -> Entry | None:
+    return next((entry for entry in reversed(notebook.entries) if entry.kept), None)
+
+
+def _evidence(state: SearchState, record: TrialRecord) -> str:
+    """The trial, and what it came to."""
+    search = state.search["search"]
+    best = record.best()
+    if record.state not in ENDED or best is None:
+        why = "has no result" if record.state in ENDED else "has not ended yet"
+        raise NotFinished(f"trial {search}/{record.trial} {why} ({record.state})")
+    eer, low, high = eer_of(best)
+    span = f" ({interval(low, high)})" if low is not None else ""
+    return (
+        f"{search}/{record.trial}, signature {record.signature}: dev EER {percent(eer)}{span} at "
+        f"epoch {best.epoch}, {state.search['dev_condition']} pairs of corpus "
+        f"{state.search['corpus_sha256'][:8]}"
+    )
+
+
+def words(delta: Delta) -> str:
+    """A delta as the change of an entry that was given no words."""
+    from search.notebook_pages import short
+
+    return "; ".join(f"{path} {short(value)}" for path, value in delta.items()) or "the default"

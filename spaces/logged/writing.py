@@ -1,0 +1,111 @@
+"""Begin a notebook, and append entries to it, in the form that `notebook` reads."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spaces.logged import NAME, open_notebook
+from spaces.logged import delta as deltas
+from spaces.logged.notebook import Entry, Notebook, NotebookError
+from spkmodel.config import TrainConfig
+
+_HEAD = """\
+# A notebook of configs, one change at a time. An entry is the config of the one that it is based
+# on, with its `delta`: paths of a TrainConfig and their new values; a table with a `kind` replaces
+# the whole part, {{}} stands for nothing. `spksearch notebook add` appends; edit it as you like.
+
+[notebook]
+name = {name}
+title = {title}
+continues = {continues}
+"""
+
+
+def begin(path: Path, title: str, continues_log: bool) -> Notebook:
+    """Make an empty notebook.
+
+    Raises:
+        NotebookError: if the file is there already, or its name would be no name.
+    """
+    if path.exists():
+        raise NotebookError(f"{path} is there already; choose another file")
+    name = path.stem.lower().replace(" ", "-")
+    text = _HEAD.format(
+        name=_value(name), title=_value(title), continues=_value(NAME if continues_log else "")
+    )
+    return _replaced(path, text)
+
+
+def append(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
+    """Write one entry at the end of a notebook's file; what would not be valid is not written.
+
+    Args:
+        notebook: as its file is now.
+        fields: those of `notebook.Line`, with `delta` flat.
+
+    Raises:
+        NotebookError: naming what is wrong with the entry.
+    """
+    text = notebook.path.read_text(encoding="utf-8").rstrip("\n")
+    grown = _replaced(notebook.path, f"{text}\n\n{as_toml(fields)}")
+    return grown.entry(fields["number"])
+
+
+def next_number(notebook: Notebook) -> str:
+    """One more than the last entry's."""
+    numbers = [int(entry.number.partition(".")[0]) for entry in notebook.entries]
+    return f"{max(numbers, default=0) + 1:02d}"
+
+
+def delta_to(basis: Entry | None, config: TrainConfig) -> deltas.Delta:
+    """What leads from an entry's config to another one; the seed is nobody's change."""
+    before = (basis.config if basis is not None else TrainConfig()).model_dump(mode="json")
+    after = config.model_dump(mode="json")
+    return {k: v for k, v in deltas.between(before, after).items() if k != "seed"}
+
+
+def as_toml(fields: Mapping[str, Any]) -> str:
+    """An entry as it stands in a file."""
+    lines = ["[[entry]]"]
+    tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
+    lines += [f"{name} = {_value(fields[name])}" for name in fields if name not in tables]
+    for name, table in tables.items():
+        if table:
+            lines += [f"[entry.{name}]", *(f"{path} = {_value(v)}" for path, v in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    match value:
+        case None:
+            return "{}"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            # TOML's basic strings are JSON's, but for this one character.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+        case Mapping():
+            inner = ", ".join(f"{key} = {_value(each)}" for key, each in value.items())
+            return f"{{ {inner} }}"
+        case list() | tuple():
+            return "[" + ", ".join(_value(each) for each in value) + "]"
+        case int() | float():
+            return repr(value)
+        case _:
+            raise TypeError(f"no value of a config: {value!r}")
+
+
+def _replaced(path: Path, text: str) -> Notebook:
+    """The file with this text, if that is a notebook; otherwise all stays as it is."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        open_notebook(beside)
+        beside.replace(path)
+    except NotebookError as error:
+        raise NotebookError(str(error).replace(str(beside), str(path))) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return open_notebook(path)
