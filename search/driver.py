@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from search import control, sampler
+from search import control, sampler, warm_start
 from search.ledger import Ledger
 from search.lock import this_process
 from search.scheduler import Done, End, NewTrial, Rule, Wait, ends, last_ends, next_job
@@ -225,6 +225,7 @@ class Driver:
         idea = sampler.suggest(self._space, self.state, self._rule, self._seed, self._kind)
         if idea is None:
             return None
+        weights = warm_start.resolve(idea.config)
         name = f"t{len(self.state.trials) + 1:04d}"
         self._record(
             "trial",
@@ -234,6 +235,7 @@ class Driver:
             origin="sampler",
             axes=idea.axes,
             distributions=idea.distributions,
+            warm_start=None if weights is None else weights.event(),
         )
         return name
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, preparation, tables
+from search import axes, preparation, tables, warm_start
 from search.connect import Cluster, cluster, usable_cpus
 from search.errors import EnvironmentProblem, Interrupted, NoUsableTrial
 from search.home import ledger_path, search_folder
@@ -59,6 +59,7 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     name = request.name or space.name
     before = settings_of(name)
     corpus = preparation.checked_corpus(request, branches, before)
+    warm_start.check(request.space, branches)
     if request.dry_run:
         lines = preparation.plan(name, space, request, before, corpus, len(branches))
         return LaunchOutcome(name, "planned", [*lines])
@@ -178,7 +179,7 @@ def _segment_settings(
     threads = max(1, int(settings.cpus_per_trial))
 
     def of(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
-        last = trial.last
+        last, warm = trial.last, warm_start.of_event(trial.warm_start)
         return segment_config(
             Segment(
                 trial=trial.trial,
@@ -187,6 +188,8 @@ def _segment_settings(
                 to_epoch=to_rung,
                 resume=str(folder / last.checkpoint) if last else "",
                 resume_sha256=last.sha256 if last else "",
+                warm_start=warm.checkpoint if warm else "",
+                warm_start_sha256=warm.sha256 if warm else "",
                 folder=str(folder / "trials" / trial.trial),
                 store=settings.store,
                 dev_store=settings.dev_store,

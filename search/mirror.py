@@ -159,6 +159,9 @@ class Mirror:
         }
         if event.get("log_entry") is not None:
             tags["log_entry"] = as_tag(event["log_entry"])
+        if event.get("warm_start") is not None:
+            tags["warm_start"] = as_tag(event["warm_start"]["weights"])
+            tags["warm_start_sha256"] = event["warm_start"]["sha256"]
         params = {name: as_param(value) for name, value in event["axes"].items()}
         name = run_name(trial, event["config"])
         self.runs[trial] = MirroredRun(name, milliseconds(event["time"]), params, tags)

@@ -91,10 +91,17 @@ def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
         return read_promoted(folder, device)
     if folder.is_dir() and list(folder.glob("*.safetensors")):
         return read_checkpoint(folder, device)
-    if (match := _TRIAL.fullmatch(source)) is not None:
-        state = Ledger.open(existing_ledger(match[1])).state()
-        return read_choice(match[1], choose(state, search_folder(match[1]), match[2]), device)
+    if (named := trial_of(source)) is not None:
+        search, trial = named
+        state = Ledger.open(existing_ledger(search)).state()
+        return read_choice(search, choose(state, search_folder(search), trial), device)
     raise _not_a_model(source, folder)
+
+
+def trial_of(source: str) -> tuple[str, str] | None:
+    """Search and trial of `SEARCH/TRIAL`; None if it is not of that form."""
+    match = _TRIAL.fullmatch(source)
+    return None if match is None else (match[1], match[2])
 
 
 def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice:

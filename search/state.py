@@ -46,6 +46,8 @@ class TrialRecord:
     signature: str
     origin: str
     created: str
+    warm_start: Mapping[str, str] | None = None
+    """Whose weights it starts from: `weights` as the config says, `checkpoint`, `sha256`."""
     reports: dict[int, Report] = field(default_factory=dict)
     """By epoch, counted from 1."""
     state: TrialState = "paused"
@@ -179,6 +181,7 @@ class SearchState:
             signature=event["signature"],
             origin=event["origin"],
             created=event["time"],
+            warm_start=event.get("warm_start"),  # ledgers of the first versions lack it
         )
         # A live view reads in another thread: a dictionary that it may walk never changes size.
         self.trials = {**self.trials, name: record}

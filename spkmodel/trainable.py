@@ -24,6 +24,12 @@ from spkmodel.validate import Verdict, evaluate_encoder
 
 log = logging.getLogger(__name__)
 
+_METRIC_OF_PART = {
+    "active_triplet_fraction": "active_triplet_fraction",
+    "margin": "margin",
+}
+"""Names of a loss's own figures among the metrics; all others get `train_` before them."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -36,6 +42,10 @@ class Segment:
     resume: str
     """Folder of the checkpoint to go on from; empty: from the start."""
     resume_sha256: str
+    warm_start: str
+    """Folder of the checkpoint whose weights the training starts from; empty: from chance. Where
+    `resume` goes on, it is not read again."""
+    warm_start_sha256: str
     folder: str
     """The training's own folder; checkpoints and the log file go there."""
     store: str
@@ -115,14 +125,20 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _prepared(self) -> Training:
         if self._training is None:
             segment = self._segment
+            warm = None
+            if segment.warm_start and not segment.resume:
+                warm = checkpoint.read(Path(segment.warm_start), segment.warm_start_sha256)
             training = Training(
                 TrainConfig.model_validate(segment.config),
                 self._store(segment.store),
                 self._surroundings_of(segment.noise, segment.rooms),
                 _device(segment.device),
+                warm,
             )
             if segment.resume:
                 training.load(checkpoint.read(Path(segment.resume), segment.resume_sha256))
+            elif warm is not None:
+                self._say(f"starts from {segment.warm_start}: {training.start}")
             self._training = training
         return self._training
 
@@ -181,6 +197,5 @@ def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
         "learning_rate": epoch.learning_rate,
         "utterances_per_second": epoch.utterances_per_second,
     }
-    if "active_triplet_fraction" in epoch.parts:
-        metrics["active_triplet_fraction"] = epoch.parts["active_triplet_fraction"]
-    return metrics
+    names = {name: _METRIC_OF_PART.get(name, f"train_{name}") for name in epoch.parts}
+    return metrics | {names[name]: value for name, value in epoch.parts.items()}

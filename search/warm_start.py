@@ -1,0 +1,110 @@
+"""Where the weights of a warm start lie: found by name, and held against the config before a start.
+
+`SEARCH/TRIAL` is what it is everywhere (`search.model_source`): of the epochs whose checkpoint is
+kept, the one with the lowest dev EER. What was found is written into the ledger with the trial, so
+that a second attempt starts from the same weights whatever has become of the first trial since.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import model_source
+from search.errors import NotFound, NoUsableTrial, UsageProblem
+from search.home import existing_ledger, search_folder
+from search.ledger import Ledger
+
+if TYPE_CHECKING:
+    from search.axes import Branch
+    from spkmodel.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class WarmWeights:
+    """A checkpoint to start from."""
+
+    weights: str
+    """As the config names it."""
+    checkpoint: str
+    """Its folder, absolute."""
+    sha256: str
+
+    def event(self) -> dict[str, str]:
+        """The field `warm_start` of a trial's event."""
+        return asdict(self)
+
+
+def of_event(fields: Mapping[str, Any] | None) -> WarmWeights | None:
+    """What `event` wrote; None for a trial that starts from chance."""
+    return None if fields is None else WarmWeights(**fields)
+
+
+def resolve(config: "TrainConfig") -> WarmWeights | None:
+    """The checkpoint that a config starts from, which fits it; None without a warm start.
+
+    Raises:
+        UsageProblem: there is none, it is not the one that was meant, or it has another shape.
+    """
+    if config.warm_start is None:
+        return None
+    try:
+        folder, recorded = _place(config.warm_start.weights)
+        found, its = _read(folder, recorded)
+    except (ValueError, NotFound, NoUsableTrial) as error:
+        raise UsageProblem(
+            f"warm_start.weights={config.warm_start.weights!r}: {error}; it takes SEARCH/TRIAL or "
+            "the folder of a checkpoint"
+        ) from error
+    if config.warm_start.sha256 not in ("", found):
+        raise UsageProblem(
+            f"warm_start.sha256={config.warm_start.sha256[:16]}..., but "
+            f"{config.warm_start.weights} is {found[:16]}...: other weights than were meant; leave "
+            "it empty to take these, or name the folder of the checkpoint that has it"
+        )
+    from spkmodel import warm_start
+
+    try:
+        warm_start.check(config, its)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from error
+    return WarmWeights(config.warm_start.weights, str(folder), found)
+
+
+def check(space: str, branches: Iterable["Branch"]) -> None:
+    """Resolve the warm start of every branch of a space.
+
+    Raises:
+        UsageProblem: naming the branch that has none that fits.
+    """
+    for branch in branches:
+        try:
+            resolve(branch.config)
+        except UsageProblem as problem:
+            chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
+            raise UsageProblem(f"space {space} with {chosen or 'no choices'}: {problem}") from None
+
+
+def _place(weights: str) -> tuple[Path, str | None]:
+    """Folder, and the hash where the ledger has it."""
+    folder = Path(weights)
+    if folder.is_dir():
+        return folder.absolute(), None
+    named = model_source.trial_of(weights)
+    if named is None:
+        raise NotFound("no such folder")
+    search, trial = named
+    state = Ledger.open(existing_ledger(search)).state()
+    choice = model_source.choose(state, search_folder(search), trial)
+    return choice.folder, choice.report.sha256
+
+
+@lru_cache(maxsize=16)
+def _read(folder: Path, recorded: str | None) -> tuple[str, "TrainConfig"]:
+    """Hash and config."""
+    from spkmodel import checkpoint
+    from spkmodel.config import TrainConfig
+
+    saved = checkpoint.read(folder, recorded)
+    return saved.sha256, TrainConfig.model_validate(saved.state["config"])
