@@ -80,6 +80,7 @@ class Training:
         with _seeded(config.seed, 0):
             self.encoder = encoders.build(config.encoder).to(self._device)
             self._loss = self._built_loss(self._stage)
+        self._is_warm = warm is not None
         if warm is not None:
             self.start = warm_start.apply(
                 warm, config, self.encoder, self._loss, store.train_speakers
@@ -124,6 +125,7 @@ class Training:
         utterances, rate = 0, 0.0
         with _seeded(self.config.seed, epoch):
             for number, (waveforms, speakers) in enumerate(plan, start=1):
+                losses.set_epochs(self._loss, self.epoch + (number - 1) / len(plan))
                 output = self._gathered(self._augment(waveforms, generator), speakers)
                 for name, value in ({"loss": output.loss} | output.parts).items():
                     figures[name].append(value.detach())
@@ -190,7 +192,9 @@ class Training:
         ).to(self._device)
 
     def _check_plan(self, count: int) -> None:
-        wanted = self.config.batches
+        wanted, warm = self.config.batches, self.config.warm_start
+        if warm is not None and self.epoch == 0 and not self._is_warm:
+            raise ValueError(f"warm_start.weights={warm.weights!r} was not read before the start")
         if count == 0:
             raise ValueError(
                 f"batches: not one batch of {wanted.speakers} speakers x {wanted.utterances} "

@@ -24,12 +24,6 @@ from spkmodel.validate import Verdict, evaluate_encoder
 
 log = logging.getLogger(__name__)
 
-_METRIC_OF_PART = {
-    "active_triplet_fraction": "active_triplet_fraction",
-    "margin": "margin",
-}
-"""Names of a loss's own figures among the metrics; all others get `train_` before them."""
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -197,5 +191,9 @@ def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
         "learning_rate": epoch.learning_rate,
         "utterances_per_second": epoch.utterances_per_second,
     }
-    names = {name: _METRIC_OF_PART.get(name, f"train_{name}") for name in epoch.parts}
-    return metrics | {names[name]: value for name, value in epoch.parts.items()}
+    return metrics | {_metric_name(part): value for part, value in epoch.parts.items()}
+
+
+def _metric_name(part: str) -> str:
+    """A loss's own figure among the metrics: `accuracy` there is not that of a verifier."""
+    return f"train_{part}" if part.endswith(("accuracy", "loss")) else part

@@ -64,13 +64,15 @@ def apply(
         check(config, its)
     except ValueError as error:
         raise checkpoint.CheckpointError(str(error)) from error
+    own, constants = encoder.state_dict(), _constants(encoder, its.encoder)
     taken = {
         name: tensor
         for name, tensor in saved.below("encoder").items()
-        if not any(_is_below(name, part) for part in config.warm_start.fresh)
+        if name not in constants
+        and not any(_is_below(name, part) for part in config.warm_start.fresh)
     }
-    encoder.load_state_dict(encoder.state_dict() | taken)
-    anew = len(encoder.state_dict()) - len(taken)
+    encoder.load_state_dict(own | taken)
+    anew = len(own) - len(taken) - len(constants)
     words = f"encoder: {len(taken)} weights taken" + (f", {anew} anew" if anew else "")
     head = _take_head(saved, its, config, loss, speakers)
     return f"{words}; {head}"
@@ -81,8 +83,23 @@ def apply(
 
 def _shapes(config: Encoder) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        state = encoders.build(config).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+        weights = dict(encoders.build(config).named_parameters())
+    return {name: tuple(weight.shape) for name, weight in weights.items()}
+
+
+def _constants(encoder: nn.Module, saved: Encoder) -> set[str]:
+    """Buffers that follow from the config and are never trained, such as a window's samples.
+
+    They are those in which two encoders fresh from their configs differ; what they have in common
+    at first, such as running statistics, is learned.
+    """
+    with torch.random.fork_rng():
+        its = dict(encoders.build(saved).named_buffers())
+    return {
+        name
+        for name, buffer in encoder.named_buffers()
+        if name not in its or not torch.equal(buffer.cpu(), its[name])
+    }
 
 
 def _differences(encoder: Encoder, saved: Encoder) -> str:

@@ -3,6 +3,9 @@ import torch
 
 from spkmodel import checkpoint
 from spkmodel.config import (
+    EMA,
+    SGD,
+    SGDR,
     TDNN,
     AAMSoftmax,
     Adam,
@@ -13,12 +16,16 @@ from spkmodel.config import (
     Combined,
     Constant,
     Cosine,
+    LargeMarginFineTuning,
+    LinearMargin,
+    NAdam,
+    Speed,
     TrainConfig,
     Triplet,
 )
 from spkmodel.surroundings import open_surroundings
 from spkmodel.train import Diverged, Training
-from spkmodel.validate import evaluate_encoder
+from spkmodel.validate import evaluate_encoder, load_encoder
 
 
 def _config(**changes):
@@ -49,8 +56,26 @@ def _weights(training):
         {"loss": Triplet(), "optimiser": Adam()},
         {"loss": Combined(), "schedule": Constant()},
         {"loss": AngularPrototypical(), "schedule": Cosine(epochs=2, warmup_epochs=0.5)},
+        {"optimiser": NAdam(l2=1e-6), "schedule": SGDR(first_steps=2), "ema": EMA()},
+        {"optimiser": SGD(learning_rate=0.01), "precision": "bfloat16"},
+        {"batches_per_step": 2, "gradient_clip": None, "ema": EMA(decay=0.5, warm_up=False)},
+        {
+            "loss": AAMSoftmax(margin_schedule=LinearMargin(from_epoch=0, to_epoch=1)),
+            "augment": Augment(speed=Speed()),
+            "fine_tune": LargeMarginFineTuning(from_epoch=2, crop_seconds=0.7),
+            "ema": EMA(),
+        },
     ],
-    ids=["aam", "triplet", "combined", "prototypical"],
+    ids=[
+        "aam",
+        "triplet",
+        "combined",
+        "prototypical",
+        "averaged",
+        "bfloat16",
+        "accumulated",
+        "fine-tuned",
+    ],
 )
 def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
     buzz_store, surroundings, tmp_path, changes
@@ -65,6 +90,7 @@ def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened
     resumed.load(checkpoint.read(tmp_path / "one", sha256))
     again = resumed.run_epoch()
 
+    assert again.parts == expected.parts
     assert again.train_loss == expected.train_loss
     assert resumed.epoch == straight.epoch == 2
     one, other = _weights(straight), _weights(resumed)
@@ -124,3 +150,149 @@ def test_norms_and_biases_are_not_decayed(buzz_store, surroundings):
     assert decayed["weight_decay"] == 0.3
     assert spared["weight_decay"] == 0
     assert all(weight.ndim > 1 for weight in decayed["params"])
+
+
+def test_what_is_judged_and_kept_is_the_average_of_the_weights_after_every_step(
+    buzz_store, surroundings, tmp_path, monkeypatch
+):
+    config = _config(ema=EMA(decay=0.75, warm_up=False))
+    training = Training(config, buzz_store, surroundings)
+    expected = training.encoder.first[0].weight.detach().clone()
+    step = training._stepper.step
+
+    def followed(rate):
+        step(rate)
+        expected.lerp_(training.encoder.first[0].weight.detach(), 0.25)
+
+    monkeypatch.setattr(training._stepper, "step", followed)
+    training.run_epoch()
+    torch.testing.assert_close(training.judged.first[0].weight, expected)
+    assert not torch.equal(training.encoder.first[0].weight, expected)
+    sha256 = checkpoint.write(tmp_path / "one", *training.state())
+    loaded, _ = load_encoder(tmp_path / "one", sha256)
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, training.judged.state_dict()[name]), name
+
+
+def test_bfloat16_trains_float32_weights_from_float32_features(buzz_store, surroundings):
+    plain = {"encoder": TDNN(channels=16, dilations=(2,), embedding_dim=16), "augment": Augment()}
+    seen = {}
+    training = Training(_config(precision="bfloat16", **plain), buzz_store, surroundings)
+    encoder = training.encoder
+    encoder.front_end.register_forward_hook(lambda *a: seen.update(features=a[2].dtype))
+    encoder.first[0].register_forward_hook(lambda *a: seen.update(layer=a[2].dtype))
+    training._loss.register_forward_pre_hook(lambda *a: seen.update(loss=a[1][0].dtype))
+    in_bfloat16 = training.run_epoch().train_loss
+    float32, bfloat16 = torch.float32, torch.bfloat16
+    assert seen == {"features": float32, "layer": bfloat16, "loss": float32}
+    assert {weight.dtype for weight in encoder.parameters()} == {float32}
+    exact = Training(_config(**plain), buzz_store, surroundings).run_epoch().train_loss
+    assert in_bfloat16 != exact
+    assert in_bfloat16 == pytest.approx(exact, rel=0.05)
+
+
+def test_a_step_of_several_batches_averages_them_and_a_rest_weighs_no_more(
+    buzz_store, surroundings, monkeypatch
+):
+    def gradients(batches_per_step):
+        config = _config(
+            batches_per_step=batches_per_step,
+            gradient_clip=None,
+            batches=Batches(speakers=4, utterances=2, crop_seconds=0.5),
+        )
+        training = Training(config, buzz_store, surroundings)
+        found = []
+
+        def no_step(rate):
+            del rate
+            weights = training.encoder.parameters()
+            found.append(torch.cat([weight.grad.flatten() for weight in weights]))
+            training._stepper.forget()
+
+        monkeypatch.setattr(training._stepper, "step", no_step)
+        training.run_epoch()
+        return found
+
+    each = gradients(1)
+    assert len(each) == 4
+    three, rest = gradients(3)
+    torch.testing.assert_close(three, sum(each[:3]) / 3, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(rest, each[3] / 3, rtol=1e-3, atol=1e-4)
+
+
+def test_more_batches_for_a_step_than_an_epoch_has_are_refused(buzz_store, surroundings):
+    training = Training(_config(batches_per_step=4), buzz_store, surroundings)
+    with pytest.raises(ValueError, match=r"batches_per_step=4, but .* 3 batches; set it to 3"):
+        training.run_epoch()
+
+
+def test_steps_are_counted_over_epochs_and_not_batches(buzz_store, surroundings, monkeypatch):
+    training = Training(
+        _config(batches_per_step=2, schedule=SGDR(first_steps=2, length_growth=1)),
+        buzz_store,
+        surroundings,
+    )
+    rates = []
+    step = training._stepper.step
+    monkeypatch.setattr(training._stepper, "step", lambda rate: (rates.append(rate), step(rate)))
+    training.run_epoch()
+    training.run_epoch()
+    full = training.config.optimiser.learning_rate
+    assert rates == pytest.approx([full, full / 2] * 2)
+
+
+def test_fine_tuning_changes_margin_crops_and_rate_and_keeps_the_classes(buzz_store, surroundings):
+    config = _config(
+        augment=Augment(speed=Speed()),
+        fine_tune=LargeMarginFineTuning(
+            from_epoch=2, margin=0.5, crop_seconds=0.8, learning_rate=1e-4, schedule=Constant()
+        ),
+    )
+    training = Training(config, buzz_store, surroundings)
+    heard = []
+    training.encoder.register_forward_pre_hook(lambda *a: heard.append(a[1][0].shape[1]))
+    first = training.run_epoch()
+    head = training._loss.weight
+    before = head.detach().clone()
+    second = training.run_epoch()
+    assert set(heard) == {8000, 12800}
+    assert (first.parts["margin_rad"], second.parts["margin_rad"]) == pytest.approx((0.2, 0.5))
+    assert second.learning_rate == 1e-4 != first.learning_rate
+    assert training._loss.weight is head
+    assert head.shape[0] == 3 * len(buzz_store.train_speakers)
+    assert not torch.equal(head, before)
+
+
+def test_fine_tuning_is_refused_without_a_margin_or_with_other_classes():
+    with pytest.raises(ValueError, match="fine_tune needs a loss with a margin"):
+        _config(loss=Triplet(), fine_tune=LargeMarginFineTuning(from_epoch=2))
+    with pytest.raises(ValueError, match=r"fine_tune\.augment\.speed"):
+        _config(
+            fine_tune=LargeMarginFineTuning(from_epoch=2, augment=Augment(speed=Speed())),
+            augment=Augment(),
+        )
+
+
+def test_a_checkpoint_of_the_first_format_is_resumed(buzz_store, surroundings, tmp_path):
+    straight = Training(_config(optimiser=Adam()), buzz_store, surroundings)
+    straight.run_epoch()
+    tensors, state = straight.state()
+    order = [*straight._stepper._weights]  # Adam had one group, in the order of the modules
+    old = {
+        f"optimiser.{order.index(rest.rpartition('.')[0])}.{rest.rpartition('.')[2]}"
+        if prefix == "optimiser"
+        else name: tensor
+        for name, tensor in tensors.items()
+        for prefix, _, rest in [name.partition(".")]
+    }
+    state |= {"format": 1, "signature": "01234567"}
+    for part in ("ema", "precision", "batches_per_step", "warm_start", "fine_tune"):
+        del state["config"][part]
+    del state["averaged_steps"]
+    sha256 = checkpoint.write(tmp_path / "old", old, state)
+    resumed = Training(straight.config, buzz_store, surroundings)
+    resumed.load(checkpoint.read(tmp_path / "old", sha256))
+    straight.run_epoch()
+    resumed.run_epoch()
+    one, other = _weights(straight), _weights(resumed)
+    assert all(torch.equal(one[name], other[name]) for name in one)

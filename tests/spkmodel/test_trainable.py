@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spkmodel import checkpoint
-from spkmodel.config import TDNN, AdamW, Batches, TrainConfig
+from spkmodel.config import TDNN, AdamW, Batches, TrainConfig, WarmStart
 from spkmodel.trainable import Segment, SegmentTrainable, segment_config
 from spkmodel.validate import evaluate_encoder, load_encoder
 
@@ -25,6 +25,8 @@ def segment(buzz_store, tmp_path):
         to_epoch=2,
         resume="",
         resume_sha256="",
+        warm_start="",
+        warm_start_sha256="",
         folder=str(tmp_path / "t0001"),
         store=str(buzz_store.folder),
         dev_store=str(buzz_store.folder),
@@ -45,6 +47,7 @@ def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, bu
     assert config == CONFIG
     verdict = evaluate_encoder(encoder, buzz_store, buzz_store.dev_pairs)
     assert verdict.eer == pytest.approx(two["metrics"]["dev_eer"], abs=1e-9)
+    assert 0 <= two["metrics"]["train_accuracy"] <= 1
     assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two["metrics"])
     assert all(math.isfinite(value) for value in two["metrics"].values())
 
@@ -73,6 +76,33 @@ def test_a_segment_goes_on_from_the_checkpoint_it_is_given(segment, tmp_path):
     resumed = SegmentTrainable(segment_config(later)).step()
     assert resumed["epoch"] == 2
     assert resumed["sha256"] == second["sha256"]
+
+
+def test_a_segment_starts_from_weights_once_and_says_what_it_took(segment, tmp_path):
+    actor = SegmentTrainable(segment_config(segment))
+    actor.step()
+    weights = actor.step()
+    config = CONFIG.model_copy(update={"warm_start": WarmStart(weights="first/t0001")})
+    warm = replace(
+        segment,
+        config=config.model_dump(mode="json"),
+        warm_start=weights["checkpoint"],
+        warm_start_sha256=weights["sha256"],
+        folder=str(tmp_path / "warm"),
+    )
+    started = SegmentTrainable(segment_config(warm))
+    first, second = started.step(), started.step()
+    assert "all weights taken" in started._log_path.read_text()
+    resumed = replace(
+        warm,
+        resume=first["checkpoint"],
+        resume_sha256=first["sha256"],
+        warm_start="/nowhere/any/more",
+        folder=str(tmp_path / "resumed"),
+    )
+    again = SegmentTrainable(segment_config(resumed))
+    assert again.step()["sha256"] == second["sha256"]
+    assert "weights taken" not in again._log_path.read_text()
 
 
 def test_a_training_that_diverges_is_a_failure_with_its_reason_and_never_an_eer(segment):
