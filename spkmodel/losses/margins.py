@@ -29,19 +29,19 @@ class Margin(nn.Module):
         self._after = after
         self.now = after(0.0)
 
-    def set_epochs(self, epochs: float) -> None:
+    def set_epochs(self, epochs: float | int) -> None:
         """Move to where the margin is after `epochs` epochs."""
         self.now = self._after(epochs)
 
 
-def set_epochs(module: nn.Module, epochs: float) -> None:
+def set_epochs(module: nn.Module, epochs: float | int) -> None:
     """Tell a loss, and all inside it, how many epochs were trained (fractions count steps)."""
     for part in module.modules():
         if isinstance(part, Margin):
             part.set_epochs(epochs)
 
 
-def margin_after(schedule: MarginSchedule, full: float, epochs: float) -> float:
+def margin_after(schedule: MarginSchedule, full: float | int, epochs: float | int) -> float:
     """The margin after `epochs` epochs, `full` being the loss's own."""
     match schedule:
         case ConstantMargin():
@@ -59,6 +59,6 @@ def margin_after(schedule: MarginSchedule, full: float, epochs: float) -> float:
             assert_never(schedule)
 
 
-def _done(epochs: float, start: float, end: float) -> float:
+def _done(epochs: float | int, start: float, end: float) -> float:
     """0 up to `start`, 1 from `end` on, straight between."""
     return min(1.0, max(0.0, (epochs - start) / (end - start)))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spkmodel.mining import mine
+from spkmodel.mining import Rank, mine
 
 STRATEGIES = ("batch_all", "batch_hard", "batch_semi_hard")
 
@@ -110,7 +110,9 @@ def test_what_is_mined_agrees_with_the_definition_written_out(strategy, speakers
     assert (triplets.anchor != triplets.positive).all()
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy", [*STRATEGIES, "random_semi_hard", Rank(hard_rank=1, hard_probability=0.5)]
+)
 @pytest.mark.parametrize("speakers", [[0, 0, 0], [0, 1, 2]], ids=["one_speaker", "no_positive"])
 def test_a_batch_without_positives_or_without_negatives_has_no_triplets(strategy, speakers):
     triplets = mine(torch.rand(3, 3), torch.tensor(speakers), strategy=strategy, margin=0.3)
@@ -123,3 +125,102 @@ def test_the_order_of_the_rows_does_not_matter(strategy):
     shuffled = mine(DISTANCES[order][:, order], SPEAKERS[order], strategy=strategy, margin=2)
     in_old_places = {tuple(order[list(row)].tolist()) for row in rows(shuffled)}
     assert in_old_places == set(rows(mine(DISTANCES, SPEAKERS, strategy=strategy, margin=2)))
+
+
+# --- the strategies with chance in them -------------------------------------------------------
+
+CHANCY = {"random_semi_hard": "random_semi_hard", "rank": Rank(hard_rank=2, hard_probability=0.5)}
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def possible(distances, speakers, strategy, margin):
+    """For each anchor and positive, every negative that may be chosen, nearest first."""
+    d, count = distances.tolist(), len(speakers)
+    first = [row for row in range(count) if speakers[row] not in speakers[:row]]
+    others = [row for row in range(count) if row not in first]
+    choices = {}
+    for a in first:
+        negatives = sorted((n for n in others if speakers[n] != speakers[a]), key=d[a].__getitem__)
+        for p in others:
+            if speakers[p] == speakers[a] and negatives:
+                within = [n for n in negatives if d[a][p] < d[a][n] < d[a][p] + margin]
+                choices[a, p] = (within or negatives) if strategy != "rank" else negatives
+    return choices
+
+
+@pytest.mark.parametrize("name", CHANCY)
+@settings(max_examples=30, deadline=None)
+@given(
+    speakers=st.lists(st.integers(0, 3), min_size=1, max_size=9),
+    seed=st.integers(0, 10_000),
+    margin=st.sampled_from([0.0, 0.3, 2.0]),
+)
+def test_what_chance_may_choose_agrees_with_the_definition_written_out(
+    name, speakers, seed, margin
+):
+    points = torch.randn(len(speakers), 2, generator=seeded(seed)).double()
+    distances = torch.cdist(points, points)
+    choices = possible(distances, speakers, name, margin)
+    mined = [
+        rows(mine(distances, torch.tensor(speakers), CHANCY[name], margin, seeded(draw)))
+        for draw in range(4)
+    ]
+    for triplets in mined:
+        assert [(a, p) for a, p, _ in triplets] == list(choices)
+        assert all(n in choices[a, p] for a, p, n in triplets)
+
+
+@pytest.mark.parametrize("rank", range(4))
+def test_with_probability_1_rank_mining_takes_each_of_the_nearest_and_no_other(rank):
+    points = torch.randn(20, 2, generator=seeded(1))
+    distances, speakers = torch.cdist(points, points), torch.arange(10).repeat(2)
+    choices = possible(distances, speakers.tolist(), "rank", 0)
+    strategy = Rank(hard_rank=rank, hard_probability=1.0)
+    found = {pair: set() for pair in choices}
+    for seed in range(60):
+        for a, p, n in rows(mine(distances, speakers, strategy, 0, seeded(seed))):
+            found[a, p].add(n)
+    assert found == {pair: set(negatives[: rank + 1]) for pair, negatives in choices.items()}
+
+
+def test_the_share_of_hard_negatives_is_the_probability_and_what_any_choice_adds():
+    points = torch.randn(40, 2, generator=seeded(2))
+    distances, speakers = torch.cdist(points, points), torch.arange(20).repeat(2)
+    choices = possible(distances, speakers.tolist(), "rank", 0)
+    strategy = Rank(hard_rank=3, hard_probability=0.5)
+    hard = [
+        n in choices[a, p][:4]
+        for seed in range(200)
+        for a, p, n in rows(mine(distances, speakers, strategy, 0, seeded(seed)))
+    ]
+    expected = 0.5 + 0.5 * 4 / 19
+    assert len(hard) == 4000
+    assert abs(sum(hard) / 4000 - expected) < 4 * (expected * (1 - expected) / 4000) ** 0.5
+
+
+@pytest.mark.parametrize("name", CHANCY)
+def test_chance_is_the_generators_or_torchs_own_and_never_left_to_itself(name):
+    points = torch.randn(20, 2, generator=seeded(3))
+    distances, speakers = torch.cdist(points, points), torch.arange(10).repeat(2)
+
+    def mined(generator=None):
+        return rows(mine(distances, speakers, strategy=CHANCY[name], margin=1, generator=generator))
+
+    assert mined(seeded(5)) == mined(seeded(5)) != mined(seeded(6))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        from_torchs_own = mined()
+        untouched = torch.get_rng_state()
+        assert mined(seeded(5)) == from_torchs_own
+        assert torch.equal(untouched, torch.get_rng_state())
+
+
+def test_a_rank_beyond_all_negatives_is_any_of_them():
+    strategy = Rank(hard_rank=50, hard_probability=1.0)
+    assert {
+        rows(mine(DISTANCES, SPEAKERS, strategy=strategy, margin=0, generator=seeded(seed)))[0]
+        for seed in range(5)
+    } == {(0, 1, 3)}  # the only second utterance of another speaker
