@@ -332,6 +332,8 @@ def test_encoders_run_under_autocast(name):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embeddings = encoder(waveforms())
     assert torch.isfinite(embeddings).all()
+    embeddings.float().sum().backward()
+    assert all(torch.isfinite(weights.grad).all() for _, weights in trained(encoder))
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 4, 7])
@@ -374,3 +376,13 @@ def test_the_signal_neither_vanishes_nor_explodes_through_a_fresh_log_net(merge)
     encoder = seeded(altered(LogNet(), merge=merge, dense=(64, 64), resblock_norm="none"))
     with torch.no_grad():
         assert 1e-2 < encoder(waveforms(4, 3_200)).std().item() < 1e2
+
+
+def test_what_vanished_in_entry_01_1_is_kept_by_weights_of_twice_the_variance():
+    plain = {"skip": False, "dense_skip": False, "resblock_norm": "none"}
+    spreads = {}
+    for init in ("he", "lecun"):
+        encoder = seeded(altered(MODEL1, **plain, init=init, out_dim=None))
+        with torch.no_grad():
+            spreads[init] = encoder(waveforms(4, 3_200)).std(dim=0).mean().item()
+    assert spreads["lecun"] < spreads["he"] / 100
