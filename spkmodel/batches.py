@@ -4,32 +4,38 @@ Everything is a function of (seed, epoch): an epoch can be prepared again, in an
 global generator is touched.
 """
 
-import queue
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int16
 from torch import Tensor
 
 from spkmodel import audio
-from spkmodel.config import Batches
+from spkmodel.augment import speed as speeds
+from spkmodel.config import Batches, Speed
+from spkmodel.prefetch import Prefetcher
 from spkmodel.store import Store
 
 _AHEAD = 4
 
-Item = TypeVar("Item")
+Waveform = Int16[np.ndarray, " _samples"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Utterances grouped by speaker: the first K are of one, the next K of another."""
+    """Utterances grouped by speaker: the first K are of one, the next K of another.
+
+    Where speed makes new speakers, a speaker at another rate is another one.
+    """
 
     ids: tuple[str, ...]
     speaker_indices: tuple[int, ...]
+    """Labels: with `rates`, the rate's place among them times the speakers, plus the speaker."""
+    rates: tuple[float, ...] = ()
+    """How much faster each is to be played; empty: none of them."""
 
 
 def epoch(
@@ -39,13 +45,15 @@ def epoch(
     utterances: int,
     seed: int,
     epoch: int,
+    most_of_a_speaker: int | None = None,
+    rates: Sequence[float] = (),
 ) -> list[Batch]:
     """Full batches without a speaker twice, as many as there can be.
 
     Every utterance is used once, apart from two remainders: what a speaker has beyond a multiple
     of `utterances` (which ones rotates from epoch to epoch), and what would fill the last batch
     only in part. A group whose speaker is in a batch already waits for the next one; nothing is
-    dropped for it.
+    dropped for it. voxceleb_trainer drops it, and uses 24 to 97 % of an epoch's utterances.
 
     Args:
         ids: of all utterances.
@@ -54,36 +62,80 @@ def epoch(
         utterances: K, of each speaker in a batch.
         seed: with `epoch`, decides everything.
         epoch: counted from 1.
+        most_of_a_speaker: used of a speaker's utterances; the next ones are the next epoch's turn.
+        rates: of speed as new speakers; every group of a speaker's utterances is played at one of
+            them, and a speaker at two rates counts as two.
     """
     rng = np.random.default_rng([seed, epoch])
-    groups = _groups(speakers, utterances, epoch, rng)
+    if most_of_a_speaker is None:
+        groups = _groups(speakers, utterances, epoch, rng)
+    else:
+        # In an order of the training's own: neighbours in a list are often of one session.
+        order = np.random.default_rng([seed, 0]).permutation(len(speakers)).tolist()
+        groups = _groups(speakers, utterances, epoch, rng, most_of_a_speaker, order)
+    if rates:
+        groups = _at_rates(groups, len(rates), max(speakers) + 1, rng)
     names = np.array(list(groups), dtype=np.int64)
     remaining = np.array([len(some) for some in groups.values()], dtype=np.int64)
     batches: list[Batch] = []
     for left in range(_most_batches(remaining, speakers_per_batch), 0, -1):
         chosen = _choose(remaining, speakers_per_batch, left, rng)
         remaining[chosen] -= 1
-        rows = [row for name in names[chosen].tolist() for row in groups[name].pop()]
-        batches.append(Batch(tuple(ids[row] for row in rows), tuple(speakers[row] for row in rows)))
+        drawn = [(row, name) for name in names[chosen].tolist() for row in groups[name].pop()]
+        batches.append(
+            Batch(
+                tuple(ids[row] for row, _ in drawn),
+                tuple(name for _, name in drawn),
+                tuple(rates[name // (max(speakers) + 1)] for _, name in drawn) if rates else (),
+            )
+        )
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def crops(
-    store: Store, batch: Batch, crop_samples: int, rng: np.random.Generator
+    store: Store,
+    batch: Batch,
+    crop_samples: int,
+    rng: np.random.Generator,
+    level: Literal["stored", "peak"] = "stored",
 ) -> Float32[np.ndarray, "batch samples"]:
-    """A crop at random of each utterance, in [-1, 1]; one that is too short starts over."""
+    """A crop at random of each utterance, in [-1, 1]; one that is too short starts over.
+
+    What is played at another rate is read so much longer or shorter that the crop is full.
+    """
     cut = np.empty((len(batch.ids), crop_samples), dtype=np.float32)
+    peaks = np.full((len(batch.ids), 1), 32768.0, dtype=np.float32)
+    others: dict[float, list[tuple[int, np.ndarray]]] = {}
     for row, utterance in enumerate(batch.ids):
         waveform = store.waveform(utterance)
-        spare = len(waveform) - crop_samples
-        if spare >= 0:
-            start = int(rng.integers(spare + 1))
-            cut[row] = waveform[start : start + crop_samples]
+        if level == "peak":
+            peaks[row] = max(1, int(waveform.max()), -int(waveform.min()))
+        rate = batch.rates[row] if batch.rates else 1.0
+        if rate == 1.0:
+            cut[row] = _stretch(waveform, crop_samples, 0, rng)
         else:
-            start = int(rng.integers(len(waveform)))
-            cut[row] = np.resize(np.roll(waveform, -start), crop_samples)
-    cut /= 32768.0
+            read, around = speeds.samples_read(crop_samples, rate), speeds.samples_around(rate)
+            others.setdefault(rate, []).append((row, _stretch(waveform, read, around, rng)))
+    for rate, stretches in others.items():
+        rows, waveforms = zip(*stretches, strict=True)
+        read_ones = torch.from_numpy(np.stack(waveforms).astype(np.float32))
+        cut[list(rows)] = speeds.at_rate(read_ones, rate, crop_samples).numpy()
+    cut /= peaks
     return cut
+
+
+def _stretch(waveform: Waveform, samples: int, around: int, rng: np.random.Generator) -> Waveform:
+    """So many samples from anywhere, with what precedes and follows them (silence at the ends)."""
+    spare = len(waveform) - samples
+    if spare < 0:
+        start = int(rng.integers(len(waveform)))
+        return np.resize(np.roll(waveform, around - start), samples + 2 * around)
+    start = int(rng.integers(spare + 1))
+    if around == 0:
+        return waveform[start : start + samples]
+    before, end = start - around, start + samples + around
+    inside = waveform[max(0, before) : end]
+    return np.pad(inside, (max(0, -before), max(0, end - len(waveform))))
 
 
 class EpochBatches:
@@ -92,10 +144,19 @@ class EpochBatches:
     `len()` is their number; iterating again gives the same again.
     """
 
-    def __init__(self, store: Store, config: Batches, seed: int, epoch_number: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: Batches,
+        seed: int,
+        epoch_number: int,
+        speed: Speed | None = None,
+    ) -> None:
         self._store = store
         self._crop_samples = round(config.crop_seconds * audio.SAMPLE_RATE)
+        self._level = config.level
         self._seed = (seed, epoch_number)
+        self._rates_of_crops = () if speed is None or speed.new_speakers else speed.rates
         labels = {speaker: label for label, speaker in enumerate(store.train_speakers)}
         ids = store.of_split("train")
         self._plan = epoch(
@@ -105,6 +166,8 @@ class EpochBatches:
             config.utterances,
             seed,
             epoch_number,
+            config.max_utterances_per_speaker,
+            speed.ordered if speed is not None and speed.new_speakers else (),
         )
 
     def __len__(self) -> int:
@@ -117,75 +180,58 @@ class EpochBatches:
     def _prepared(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, batch in enumerate(self._plan):
             rng = np.random.default_rng([*self._seed, number])
-            waveforms = crops(self._store, batch, self._crop_samples, rng)
+            if self._rates_of_crops:
+                drawn = rng.choice(self._rates_of_crops, size=len(batch.ids))
+                batch = replace(batch, rates=tuple(drawn.tolist()))
+            waveforms = crops(self._store, batch, self._crop_samples, rng, self._level)
             yield torch.from_numpy(waveforms), torch.tensor(batch.speaker_indices)
 
 
-def batches_of_epoch(store: Store, config: Batches, seed: int, epoch: int) -> EpochBatches:
-    """Waveforms (batch, samples) and speakers (batch,), all full batches; `epoch` from 1."""
-    return EpochBatches(store, config, seed, epoch)
+def batches_of_epoch(
+    store: Store, config: Batches, seed: int, epoch: int, speed: Speed | None = None
+) -> EpochBatches:
+    """Waveforms (batch, samples) and labels (batch,), all full batches; `epoch` from 1.
 
-
-class Prefetcher(Generic[Item]):
-    """Draws from an iterable in one background thread, a few items ahead.
-
-    Iterated once. An exception there is raised here, in its turn. Leaving the `with` block early
-    stops the thread after the item it is at.
+    A label's remainder by the number of training speakers is the speaker, at whatever rate.
     """
-
-    def __init__(self, items: Iterable[Item], ahead: int) -> None:
-        self._items = items
-        self._ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(max(ahead, 2))
-        self._is_closing = threading.Event()
-        self._thread = threading.Thread(target=self._draw, name="prefetch", daemon=True)
-
-    def __enter__(self) -> "Prefetcher[Item]":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_closing.set()
-        while self._thread.is_alive():
-            # Room for what the thread is about to put.
-            while not self._ready.empty():
-                self._ready.get()
-            self._thread.join(0.01)
-
-    def __iter__(self) -> Iterator[Item]:
-        while (item := self._ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item[0]
-
-    def _draw(self) -> None:
-        try:
-            for item in self._items:
-                self._ready.put((item,))
-                if self._is_closing.is_set():
-                    return
-            self._ready.put(None)
-        except BaseException as error:  # noqa: BLE001  it is raised where items are awaited
-            self._ready.put(error)
+    return EpochBatches(store, config, seed, epoch, speed)
 
 
 # --- which groups meet ------------------------------------------------------------------------
 
 
 def _groups(
-    speakers: Sequence[int], utterances: int, epoch: int, rng: np.random.Generator
+    speakers: Sequence[int],
+    utterances: int,
+    epoch: int,
+    rng: np.random.Generator,
+    most: int | None = None,
+    order: Sequence[int] | None = None,
 ) -> dict[int, list[list[int]]]:
     """Each speaker's utterances, by row, in shuffled groups of `utterances`."""
     rows_of: dict[int, list[int]] = {}
-    for row, speaker in enumerate(speakers):
-        rows_of.setdefault(speaker, []).append(row)
+    for row in range(len(speakers)) if order is None else order:
+        rows_of.setdefault(speakers[row], []).append(row)
     groups: dict[int, list[list[int]]] = {}
     for speaker, rows in rows_of.items():
-        extra = len(rows) % utterances
+        taken = len(rows) if most is None else min(most, len(rows))
+        extra = len(rows) - taken // utterances * utterances
         # Rotated by the remainder, the end that is left out covers every utterance in turn.
         used = np.roll(rows, epoch * extra)[: len(rows) - extra]
         if len(used):
             groups[speaker] = rng.permutation(used).reshape(-1, utterances).tolist()
     return groups
+
+
+def _at_rates(
+    groups: dict[int, list[list[int]]], rates: int, speakers: int, rng: np.random.Generator
+) -> dict[int, list[list[int]]]:
+    """Each group under the label of its speaker at a rate drawn for it."""
+    moved: dict[int, list[list[int]]] = {}
+    for speaker, some in groups.items():
+        for rate, group in zip(rng.integers(rates, size=len(some)).tolist(), some, strict=True):
+            moved.setdefault(rate * speakers + speaker, []).append(group)
+    return moved
 
 
 def _most_batches(groups: np.ndarray, speakers: int) -> int:

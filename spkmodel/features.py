@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spkmodel.config import LinearMel, LogMel, Mel, RawWaveform
+from spkmodel.spec_augment import FrameMasks
 
 SAMPLE_RATE = 16_000
 
@@ -47,6 +48,7 @@ def _mel_frames(config: LogMel | LinearMel, floor: float, logarithm: bool) -> "M
         floor=floor,
         logarithm=logarithm,
         normalisation=config.normalisation,
+        masks=FrameMasks(config.spec_augment) if config.spec_augment else nn.Identity(),
     )
 
 
@@ -83,11 +85,13 @@ class MelFrames(nn.Module):
         floor: float,
         logarithm: bool,
         normalisation: Normalisation,
+        masks: nn.Module,
     ) -> None:
         super().__init__()
         self.pre_emphasis = pre_emphasis
         self.floor = floor
         self.logarithm = logarithm
+        self.masks = masks
         self.normalisation = normalisation
         n_fft = fft_samples(mels, window_samples)
         # torchaudio looks at the values of its filterbank, which a meta tensor has not got; an
@@ -116,7 +120,9 @@ class MelFrames(nn.Module):
     ) -> Float[Tensor, "batch mels time"]:
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
             frames = self.power(waveforms).add(self.floor)
-            return normalise(frames.log() if self.logarithm else frames, self.normalisation)
+            frames = frames.log() if self.logarithm else frames
+            masked: Tensor = self.masks(normalise(frames, self.normalisation))
+            return masked
 
 
 def normalise(

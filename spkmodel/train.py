@@ -85,7 +85,7 @@ class Training:
             self.start = warm_start.apply(
                 warm, config, self.encoder, self._loss, store.train_speakers
             )
-        self._augment = Augmenter(self._stage.augment, surroundings)
+        self._augment = Augmenter(self._stage.augment, surroundings, self._device)
         self._stepper = Stepper(
             config.optimiser,
             {
@@ -116,7 +116,9 @@ class Training:
         self._enter(stage_of(self.config, epoch))
         self.encoder.train()
         self._loss.train()
-        plan = batches.batches_of_epoch(self._store, self._stage.batches, self.config.seed, epoch)
+        plan = batches.batches_of_epoch(
+            self._store, self._stage.batches, self.config.seed, epoch, self._stage.augment.speed
+        )
         self._check_plan(len(plan))
         self._watch.begin(epoch)
         self._stepper.forget()
@@ -124,14 +126,14 @@ class Training:
         figures: dict[str, list[Tensor]] = defaultdict(list)
         utterances, rate = 0, 0.0
         with _seeded(self.config.seed, epoch):
-            for number, (waveforms, speakers) in enumerate(plan, start=1):
+            for number, (waveforms, labels) in enumerate(plan, start=1):
                 losses.set_epochs(self._loss, self.epoch + (number - 1) / len(plan))
-                output = self._gathered(self._augment(waveforms, generator), speakers)
+                output = self._gathered(self._augmented(waveforms, labels, generator), labels)
                 for name, value in ({"loss": output.loss} | output.parts).items():
                     figures[name].append(value.detach())
                 if number % self.config.batches_per_step == 0 or number == len(plan):
                     rate = self._step(number, len(plan))
-                utterances += len(speakers)
+                utterances += len(labels)
                 progress(number, len(plan))
         self._watch.end()
         self.epoch = epoch
@@ -143,6 +145,11 @@ class Training:
             parts=means,
         )
 
+    def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        # At whatever rate a class has it, a speaker is one person.
+        speakers = labels % len(self._store.train_speakers)
+        return self._augment(self._moved(waveforms), generator, speakers)
+
     def _gathered(self, waveforms: Tensor, speakers: Tensor) -> losses.LossOutput:
         """The loss of one batch, its gradient added to what the step has so far."""
         with torch.autocast(
@@ -150,7 +157,7 @@ class Training:
             dtype=torch.bfloat16,
             enabled=self.config.precision == "bfloat16",
         ):
-            embeddings = self.encoder(self._moved(waveforms))
+            embeddings = self.encoder(waveforms)
         output: losses.LossOutput = self._loss(embeddings.float(), self._moved(speakers))
         self._watch.see("the loss", output.loss)
         share = self.config.batches_per_step
@@ -181,7 +188,7 @@ class Training:
             if self._average is not None:
                 self._average.replace_loss(self._loss)
         if stage.augment != self._stage.augment:
-            self._augment = Augmenter(stage.augment, self._surroundings)
+            self._augment = Augmenter(stage.augment, self._surroundings, self._device)
         self._stage = stage
 
     def _built_loss(self, stage: Stage) -> nn.Module:

@@ -188,3 +188,45 @@ class Augment(Part):
                 f"{self.snr_db_low} and {self.snr_db_high}"
             )
         return self
+
+    def read_seconds(self, crop_seconds: float) -> float:
+        """What is read of an utterance for a crop; more than the crop at a faster rate."""
+        return crop_seconds * (1.0 if self.speed is None else self.speed.fastest)
+
+
+def check_talkers(place: str, augment: Augment, batches: Batches) -> None:
+    """Refuse babble of more talkers than a batch has other crops.
+
+    Raises:
+        ValueError: naming the field, which is in `place`, and the remedy.
+    """
+    babble, speed = augment.babble, augment.speed
+    if babble is None:
+        return
+    # With speed as new speakers, a batch may hold one speaker at every rate.
+    own = len(speed.rates) if speed is not None and speed.new_speakers else 1
+    others = max(0, batches.speakers - own) * batches.utterances
+    if babble.talkers_high > others:
+        raise ValueError(
+            f"{place}.babble.talkers_high={babble.talkers_high}, but a batch has only {others} "
+            f"crops that are surely of other speakers; set it to {others} or less, or "
+            "batches.speakers higher"
+        )
+
+
+def check_crop(
+    place: str, crop_seconds: float, speed: Speed | None, longest_seconds: float
+) -> None:
+    """Refuse crops for which every utterance is too short.
+
+    Raises:
+        ValueError: naming the field and the remedy.
+    """
+    fastest = 1.0 if speed is None else speed.fastest
+    if crop_seconds * fastest > longest_seconds:
+        field = f"{place}crop_seconds" if place else "batches.crop_seconds"
+        at_rate = "" if speed is None else f" at {fastest} times the speed ({place}augment.speed)"
+        raise ValueError(
+            f"{field}={crop_seconds}{at_rate} is longer than every training utterance, the longest "
+            f"lasting {longest_seconds:.2f} s; set it to {longest_seconds / fastest:.2f} or less"
+        )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.data import Augment, Batches
+from spkmodel.config.data import Augment, Batches, check_crop, check_talkers
 from spkmodel.config.encoders import TDNN, Encoder
 from spkmodel.config.loss_rules import check_batches, check_classes, with_margin
 from spkmodel.config.losses import AAMSoftmax, Loss
@@ -70,18 +70,9 @@ class TrainConfig(Part):
 
     @model_validator(mode="after")
     def _babble_has_its_talkers(self) -> "TrainConfig":
-        babble, speed = self.augment.babble, self.augment.speed
-        if babble is None:
-            return self
-        # With speed as new speakers, a batch may hold one speaker at every rate.
-        own = len(speed.rates) if speed is not None and speed.new_speakers else 1
-        others = max(0, self.batches.speakers - own) * self.batches.utterances
-        if babble.talkers_high > others:
-            raise ValueError(
-                f"augment.babble.talkers_high={babble.talkers_high}, but a batch has only {others} "
-                f"crops that are surely of other speakers; set it to {others} or less, or "
-                "batches.speakers higher"
-            )
+        check_talkers("augment", self.augment, self.batches)
+        if self.fine_tune is not None and self.fine_tune.augment is not None:
+            check_talkers("fine_tune.augment", self.fine_tune.augment, self.batches)
         return self
 
     def classes(self, speakers: int) -> int:
@@ -95,9 +86,13 @@ class TrainConfig(Part):
 
     @property
     def longest_read_seconds(self) -> float:
-        """What is read of an utterance for one crop; more than `batches.crop_seconds` if faster."""
-        speed = self.augment.speed
-        return self.batches.crop_seconds * (1.0 if speed is None else speed.fastest)
+        """The most that is read of an utterance for one crop: more than the crop if faster."""
+        tuning = self.fine_tune
+        first = self.augment.read_seconds(self.batches.crop_seconds)
+        if tuning is None:
+            return first
+        last = (tuning.augment or Augment()).read_seconds(tuning.crop_seconds)
+        return max(first, last)
 
     def check_corpus(self, speakers: int, utterances_of_most: int, longest_seconds: float) -> None:
         """Refuse what this corpus cannot feed.
@@ -124,18 +119,8 @@ class TrainConfig(Part):
                 f"have that many: {self.batches.speakers} have {utterances_of_most} or more; "
                 f"set it to {utterances_of_most} or less"
             )
-        if self.longest_read_seconds > longest_seconds:
-            speed = self.augment.speed
-            read = "" if speed is None else f" at {speed.fastest} times the speed (augment.speed)"
-            fits = longest_seconds / (1.0 if speed is None else speed.fastest)
-            raise ValueError(
-                f"batches.crop_seconds={self.batches.crop_seconds}{read} is longer than every "
-                f"training utterance, the longest lasting {longest_seconds:.2f} s; set it to "
-                f"{fits:.2f} or less"
-            )
-        if self.fine_tune is not None and self.fine_tune.crop_seconds > longest_seconds:
-            raise ValueError(
-                f"fine_tune.crop_seconds={self.fine_tune.crop_seconds} is longer than every "
-                f"training utterance, the longest lasting {longest_seconds:.2f} s; set it to "
-                f"{longest_seconds:.2f} or less"
-            )
+        check_crop("", self.batches.crop_seconds, self.augment.speed, longest_seconds)
+        tuning = self.fine_tune
+        if tuning is not None:
+            speed = tuning.augment.speed if tuning.augment is not None else None
+            check_crop("fine_tune.", tuning.crop_seconds, speed, longest_seconds)

@@ -6,10 +6,18 @@ import torch
 
 from spkmodel import augment
 from spkmodel.augment import Augmenter
-from spkmodel.config import Augment
+from spkmodel.config import Augment, Babble, DataPP
 from spkmodel.surroundings import Surroundings
 
-EVERYTHING = Augment(gain_db=6, filter_probability=1, room_probability=1, noise_probability=1)
+EVERYTHING = Augment(
+    gain_db=6,
+    filter_probability=1,
+    room_probability=1,
+    babble=Babble(probability=1, talkers_low=1, talkers_high=4),
+    noise_probability=1,
+    data_pp=DataPP(smooth_probability=1),
+)
+SPEAKERS = torch.arange(6)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -112,17 +120,45 @@ def test_with_nothing_switched_on_the_crops_come_back_untouched(waveforms, aroun
 
 def test_the_same_generator_state_gives_the_same_crops_and_another_other_ones(waveforms, around):
     augmenter = Augmenter(EVERYTHING, around)
-    first = augmenter(waveforms, seeded(1))
-    assert torch.equal(first, Augmenter(EVERYTHING, around)(waveforms, seeded(1)))
-    assert not torch.equal(first, augmenter(waveforms, seeded(2)))
+    first = augmenter(waveforms, seeded(1), SPEAKERS)
+    assert torch.equal(first, Augmenter(EVERYTHING, around)(waveforms, seeded(1), SPEAKERS))
+    assert not torch.equal(first, augmenter(waveforms, seeded(2), SPEAKERS))
     assert first.shape == waveforms.shape
     assert torch.isfinite(first).all()
 
 
 def test_the_crops_that_went_in_are_not_written_to(waveforms, around):
     before = waveforms.clone()
-    Augmenter(EVERYTHING, around)(waveforms, seeded())
+    Augmenter(EVERYTHING, around)(waveforms, seeded(), SPEAKERS)
     assert torch.equal(waveforms, before)
+
+
+def test_waveforms_never_leave_their_device_for_the_cpu_or_numpy(waveforms, around, monkeypatch):
+    augmenter = Augmenter(EVERYTHING, around)
+
+    def fetched(*_, **__):
+        raise AssertionError("a tensor was fetched from its device")
+
+    monkeypatch.setattr(torch.Tensor, "cpu", fetched)
+    monkeypatch.setattr(torch.Tensor, "numpy", fetched)
+    assert augmenter(waveforms, seeded(), SPEAKERS).shape == waveforms.shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_hears_what_a_cpu_hears(waveforms, around):
+    here = Augmenter(EVERYTHING, around)(waveforms, seeded(1), SPEAKERS)
+    there = Augmenter(EVERYTHING, around, "cuda")(waveforms.cuda(), seeded(1), SPEAKERS)
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-4)
+
+
+def test_steps_that_came_later_leave_alone_what_the_others_draw(waveforms, around):
+    """Frozen: the sums of absolute samples before babble and DataPP were there."""
+    config = Augment(gain_db=6, filter_probability=0.6, room_probability=0.5, noise_probability=0.5)
+    heard = Augmenter(config, around)(waveforms, seeded(4))
+    assert heard.abs().sum(dim=1).tolist() == pytest.approx(
+        [357.242, 377.841, 181.530, 213.748, 217.613, 225.097], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("field", ["filter_probability", "room_probability", "noise_probability"])

@@ -12,13 +12,17 @@ from spkmodel.config import (
     AdamW,
     AngularPrototypical,
     Augment,
+    Babble,
     Batches,
     Combined,
     Constant,
     Cosine,
+    DataPP,
     LargeMarginFineTuning,
     LinearMargin,
+    LogMel,
     NAdam,
+    SpecAugment,
     Speed,
     TrainConfig,
     Triplet,
@@ -45,6 +49,12 @@ def surroundings():
     return open_surroundings(None, None, split="train")
 
 
+_EVERY_STEP = {
+    "encoder": TDNN(channels=16, embedding_dim=16, features=LogMel(spec_augment=SpecAugment())),
+    "augment": Augment(speed=Speed(), babble=Babble(talkers_high=6), data_pp=DataPP()),
+}
+
+
 def _weights(training):
     return {name: tensor.clone() for name, tensor in training.state()[0].items()}
 
@@ -65,6 +75,7 @@ def _weights(training):
             "fine_tune": LargeMarginFineTuning(from_epoch=2, crop_seconds=0.7),
             "ema": EMA(),
         },
+        _EVERY_STEP,
     ],
     ids=[
         "aam",
@@ -75,6 +86,7 @@ def _weights(training):
         "bfloat16",
         "accumulated",
         "fine-tuned",
+        "every step of augmentation",
     ],
 )
 def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
@@ -96,6 +108,14 @@ def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened
     one, other = _weights(straight), _weights(resumed)
     assert set(one) == set(other)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_speed_as_new_speakers_gives_the_loss_a_class_for_every_speaker_at_every_rate(
+    buzz_store, surroundings
+):
+    training = Training(_config(**_EVERY_STEP), buzz_store, surroundings)
+    weights = [w for name, w in _weights(training).items() if name.startswith("loss.")]
+    assert [18, 16] in [list(weight.shape) for weight in weights]
 
 
 def test_the_same_seed_trains_the_same_network_and_another_seed_another(buzz_store, surroundings):

@@ -1,0 +1,37 @@
+"""What training crops go through: speed, level, a channel's filter, a room, voices, an ambience.
+
+Everything runs on the device that the crops are on; every draw comes from a generator on the CPU,
+so that all devices draw the same.
+"""
+
+from spkmodel.augment.augmenter import (
+    Augmenter,
+)
+from spkmodel.augment.channel import (
+    FILTER_POINTS,
+    draw_filter,
+    fast_size,
+    reverberate,
+    smooth_filter,
+)
+from spkmodel.augment.sounds import (
+    add_ambience,
+    at_snr,
+    babble,
+    excerpt,
+    gain,
+)
+
+__all__ = [
+    "FILTER_POINTS",
+    "Augmenter",
+    "add_ambience",
+    "at_snr",
+    "babble",
+    "draw_filter",
+    "excerpt",
+    "fast_size",
+    "gain",
+    "reverberate",
+    "smooth_filter",
+]

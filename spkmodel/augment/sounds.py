@@ -1,0 +1,86 @@
+"""Levels, and what is heard beside the speech: an ambience, other people talking."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_SILENCE = 1e-10
+"""Mean power under which there is nothing to set a level against."""
+
+
+def gain(
+    waveforms: Float[Tensor, "batch samples"], gain_db: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch samples"]:
+    """Change the level."""
+    return waveforms * 10 ** (gain_db.unsqueeze(1) / 20)
+
+
+def excerpt(
+    ambience: Float[Tensor, " length"], offset: float, samples: int
+) -> Float[Tensor, " samples"]:
+    """A stretch from `offset`, a fraction of the length, on; an ambience that ends begins again."""
+    start = int(offset * len(ambience))
+    if start + samples <= len(ambience):
+        return ambience[start : start + samples]
+    repeats = -(-(start + samples) // len(ambience))
+    return ambience.repeat(repeats)[start : start + samples]
+
+
+def at_snr(
+    speech: Float[Tensor, "batch samples"],
+    sounds: Float[Tensor, "batch samples"],
+    snr_db: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch samples"]:
+    """The sounds at the level where mean speech power lies `snr_db` over their mean power.
+
+    Nothing where one of the two is digital silence.
+    """
+    speech_power = speech.square().mean(dim=1)
+    sound_power = sounds.square().mean(dim=1)
+    audible = (speech_power > _SILENCE) & (sound_power > _SILENCE)
+    wanted = speech_power / sound_power.clamp(min=_SILENCE) * 10 ** (-snr_db / 10)
+    return torch.where(audible, wanted.sqrt(), 0.0).unsqueeze(1) * sounds
+
+
+def add_ambience(
+    waveforms: Float[Tensor, "batch samples"],
+    ambience: Float[Tensor, "batch samples"],
+    snr_db: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch samples"]:
+    """Add so that mean speech power lies `snr_db` over mean ambience power.
+
+    Where one of them is digital silence, the waveform stays as it is.
+    """
+    return waveforms + at_snr(waveforms, ambience, snr_db)
+
+
+def draw_talkers(
+    speakers: Int[Tensor, " batch"], talkers: Int[Tensor, " batch"], generator: torch.Generator
+) -> Float[Tensor, "batch batch"]:
+    """Who is heard behind whom: 1 in row i and column j where crop j talks behind crop i.
+
+    As many as `talkers` says, each other crop as likely as the next; never one of the same speaker.
+
+    Raises:
+        ValueError: if there are not enough crops of other speakers.
+    """
+    others = speakers.unsqueeze(1) != speakers.unsqueeze(0)
+    fewest = int(others.sum(dim=1).min())
+    if fewest < int(talkers.max()):
+        raise ValueError(
+            f"augment.babble.talkers_high: a batch has a crop with {fewest} crops of other "
+            f"speakers, but {int(talkers.max())} should talk behind it; use fewer talkers or more "
+            "speakers in a batch"
+        )
+    keys = torch.rand(len(speakers), len(speakers), generator=generator)
+    ranks = torch.where(others, keys, -1.0).argsort(dim=1, descending=True).argsort(dim=1)
+    return (ranks < talkers.unsqueeze(1)).float()
+
+
+def babble(
+    waveforms: Float[Tensor, "batch samples"], heard: Float[Tensor, "rows batch"]
+) -> Float[Tensor, "rows samples"]:
+    """The sum of the waveforms that `heard` has a 1 for, all brought to the same mean power."""
+    power = waveforms.square().mean(dim=1)
+    equal = torch.where(power > _SILENCE, power.clamp(min=_SILENCE).rsqrt(), 0.0)
+    return (heard * equal) @ waveforms
