@@ -1,4 +1,4 @@
-"""ECAPA-TDNN, x-vector, ResNet-34 and CAM++: published sizes, and what each is built of."""
+"""What ECAPA-TDNN, x-vector, ResNet-34 and CAM++ are built of."""
 
 import pytest
 import torch
@@ -21,24 +21,6 @@ def seeded(config) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(11)
         return encoders.build(config)
-
-
-@pytest.mark.parametrize(
-    ("config", "count"),
-    [
-        (ECAPATDNN(), 6_190_720),
-        (ECAPATDNN(channels=1024), 14_657_088),
-        (ECAPATDNN(embedding_norm="batch"), 6_191_104),
-        (ECAPATDNN(sum_inputs=True), 6_190_720),
-        (XVector(), 4_610_524),
-        (XVector(features=LogMel(mels=24)), 4_467_164),
-        (ResNet34(), 6_634_336),
-        (CAMPlusPlus(), 7_176_224),
-        (CAMPlusPlus(embedding_dim=192), 6_848_544),
-    ],
-)
-def test_networks_of_the_field_have_the_weights_of_wespeaker(config, count):
-    assert encoders.parameter_count(config) == count
 
 
 @pytest.mark.parametrize("name", SMALL)
