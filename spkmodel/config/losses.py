@@ -254,9 +254,7 @@ class Combined(Part):
     """
 
     kind: Literal["combined"] = "combined"
-    terms: tuple[Weighted, ...] = Field(
-        default=(Weighted(loss=Softmax()), Weighted(loss=Triplet())), min_length=2
-    )
+    terms: tuple[Weighted, ...] = (Weighted(loss=Softmax()), Weighted(loss=Triplet()))
 
     @field_validator("terms", mode="before")
     @classmethod
@@ -269,6 +267,16 @@ class Combined(Part):
                     "loss.terms: a combined loss within a combined loss is one sum; put all its "
                     "terms into one list, with their weights multiplied"
                 )
+        return terms
+
+    @field_validator("terms")
+    @classmethod
+    def _is_a_sum(cls, terms: tuple[Weighted, ...]) -> tuple[Weighted, ...]:
+        if len(terms) < 2:
+            raise ValueError(
+                f"loss.terms must be at least 2, got {len(terms)}; a single loss needs no Combined "
+                "around it"
+            )
         return terms
 
     @property

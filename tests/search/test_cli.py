@@ -280,6 +280,15 @@ def test_a_wrong_field_of_a_part_is_told_without_the_parts_kind():
     assert message(error).startswith("TrainConfig: encoder.pooling.heads: input should be greater")
 
 
+def test_a_problem_inside_a_list_of_parts_names_its_place_there():
+    terms = [{"loss": {"kind": "softmax"}}, {"loss": {"kind": "triplet", "margn": 1}}]
+    loss = {"kind": "combined", "terms": terms}
+    error = caught(lambda: TrainConfig.model_validate({"loss": loss}))
+    assert message(error) == (
+        "TrainConfig: loss.terms.1.loss.margn: no such key; did you mean margin?"
+    )
+
+
 def test_a_config_value_out_of_range_names_field_value_and_range():
     error = caught(lambda: AAMSoftmax(margin_rad=3))
     assert message(error) == ("AAMSoftmax: margin_rad: input should be less than 1.6, got 3")

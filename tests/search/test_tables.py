@@ -4,7 +4,7 @@ import example_search as example
 import pytest
 from rich.console import Console
 
-from search.documents import differences, document, of_snapshot, of_whole_trial
+from search.documents import differences, document, flat, of_snapshot, of_whole_trial
 from search.errors import UsageProblem
 from search.state import SearchState
 from search.tables import (
@@ -223,3 +223,12 @@ def test_a_whole_trial_has_every_epoch_and_its_config():
     whole = of_whole_trial(here, here.trials["t0002"], "running")
     assert [report["epoch"] for report in whole["reports"]] == [1, 2, 3]
     assert TrainConfig.model_validate(whole["config"]).signature == whole["signature"]
+
+
+def test_a_flat_config_counts_the_parts_of_a_list_and_keeps_other_lists_whole():
+    config = {"loss": {"terms": [{"weight": 1.0}, {"weight": 2.0}]}, "channels": [32, 64]}
+    assert flat(config) == {
+        "loss.terms.0.weight": 1.0,
+        "loss.terms.1.weight": 2.0,
+        "channels": [32, 64],
+    }

@@ -19,7 +19,10 @@ def weighted(*losses):
         (lambda: c.Triplet(hard_rank=10, hard_probability=0.5), "belong to loss.mining='rank'"),
         (lambda: c.Triplet(form="positives_only"), "margin must be 0 and constant with"),
         (lambda: c.SubCentreAAMSoftmax(hard_speakers=0), "must both be 0 .* got 0 and 0.06"),
-        (lambda: c.Combined(terms=weighted(c.Softmax())), "at least 2 items"),
+        (
+            lambda: c.Combined(terms=weighted(c.Softmax())),
+            "terms must be at least 2, got 1; a single loss needs no Combined",
+        ),
         (lambda: c.Combined(terms=(c.Weighted(loss=c.Softmax(), weight=0),) * 2), "greater than 0"),
         (
             lambda: c.LinearMargin(from_epoch=3, to_epoch=3),
