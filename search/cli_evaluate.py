@@ -1,7 +1,7 @@
 """The verb `evaluate`: a model, a list of pairs, and how they are to be scored."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,12 +9,24 @@ from search import console
 from search.cli_run import Condition, Json
 from search.documents import document
 
+Backend = Literal["cosine", "crop_distance"]
+Norm = Literal["none", "as_norm1", "as_norm2"]
+Form = Literal["ours", "lab", "kaldi", "wespeaker"]
+
 EVALUATE = console.help_text(
     "Score a list of pairs with a model, and report its EER with its interval.",
     "spksearch evaluate models:/spksearch-triplet@candidate --corpus data --pairs test_trials.txt",
     "spksearch evaluate triplet/t0007 --corpus data --pairs pairs.txt --condition mismatched",
+    "spksearch evaluate triplet/t0007 --corpus data --pairs pairs.txt \\\n"
+    "      --by gender,duration:1.5/3 --worst 10",
+    "spksearch evaluate triplet/t0007 --corpus data --pairs test_trials.txt \\\n"
+    "      --norm as_norm1 --subtract-mean --calibrate-on valid_trials.txt",
+    "spksearch evaluate triplet/t0007 --corpus data --pairs test_trials.txt \\\n"
+    "      --crops 10 --backend crop_distance --score-format lab    # as voxceleb_trainer does",
     more="MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, or the folder of a "
-    "promoted model or of a checkpoint.",
+    "promoted model or of a checkpoint. --by takes duration and the columns of speakers.tsv "
+    "(speaker and more, parted by tabs) and utterances.tsv (path and more) in the corpus. Another "
+    "way of scoring the test pairs is another look at them.",
 )
 
 
@@ -26,6 +38,84 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where report, plots and scores go.")
     ] = None,
+    crops: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=100, help="Of each utterance, evenly spaced; 0: the whole."
+        ),
+    ] = 0,
+    crop_seconds: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Of each crop [default: 4, where there are crops]."),
+    ] = None,
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="Cosine of mean embeddings, or minus the mean distance of all pairs of crops."
+        ),
+    ] = "cosine",
+    norm: Annotated[
+        Norm,
+        typer.Option(
+            help="Each side's scores measured by its own nearest strangers (as_norm1), or by the "
+            "other side's (as_norm2)."
+        ),
+    ] = "none",
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The strangers, an utterance a line [default: means of the training list's "
+            "speakers].",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=2, help="How many are nearest [default: 300, or all of fewer]."
+        ),
+    ] = None,
+    subtract_mean: Annotated[
+        bool,
+        typer.Option(
+            "--subtract-mean", help="The training list's mean embedding, from every embedding."
+        ),
+    ] = False,
+    calibrate_on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Pairs of other speakers that teach what a score is worth."
+        ),
+    ] = None,
+    prior: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Of a target, when calibrating [default: 0.5]."),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMNS",
+            help="Figures by group or bin: gender,duration:1.5/3; numbers without edges in thirds.",
+        ),
+    ] = "",
+    worst: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Name the speakers that fare worst.")
+    ] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Another system's scores of these pairs, in any of the forms."
+        ),
+    ] = None,
+    score_format: Annotated[
+        Form, typer.Option(help="A second file of scores, as another tool writes it.")
+    ] = "ours",
+    exact_scores: Annotated[
+        bool,
+        typer.Option(
+            "--exact-scores", help="Every digit in it, where that tool keeps 4 or 5 decimals."
+        ),
+    ] = False,
     noise: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
     ] = None,
@@ -37,14 +127,36 @@ def evaluate(
     """Judge a model on a list of pairs."""
     from search.evaluate import evaluate as evaluate_model
     from search.evaluate import summary
+    from search.extras import Extras
     from search.live import for_stderr
+    from search.protocol import Protocol
 
+    protocol = Protocol(
+        crops=crops,
+        crop_seconds=crop_seconds,
+        backend=backend,
+        norm=norm,
+        cohort=cohort,
+        top=top,
+        subtract_mean=subtract_mean,
+    )
+    extras = Extras(
+        calibrate_on=calibrate_on,
+        prior=prior,
+        by=by,
+        worst=worst,
+        against=against,
+        score_format=score_format,
+        exact_scores=exact_scores,
+    )
     report = evaluate_model(
         model,
         corpus=corpus,
         pairs=pairs,
         condition=condition,
         out=out,
+        protocol=protocol,
+        extras=extras,
         noise=noise,
         rooms=rooms,
         display=for_stderr(),

@@ -3,29 +3,33 @@
 import platform
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, model_source
+from search import extras as extras_of_pairs
+from search import judgement, looks, model_source, pair_list, verifier
 from search.errors import UsageProblem
+from search.extras import Extras, Told
 from search.home import home
-from search.judgement import Judgement, PairList
+from search.judgement import Judgement
 from search.live import Display, Silent
+from search.pair_list import PairList
+from search.protocol import DEFAULT, Protocol
 from search.result_folder import filled, read_report, write_json
 from search.settings import surroundings_folder
 
 if TYPE_CHECKING:
     from search.model_source import Model
     from spkmodel.conditions import Condition
-    from spkmodel.lists import Pair
     from spkmodel.store import Store
 
 
-SCHEMA = "spksearch.evaluation/1"
+SCHEMA = "spksearch.evaluation/2"
+_SCHEMA_WITHOUT_PROTOCOL = "spksearch.evaluation/1"
+NOTHING_ELSE = Extras()
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ def evaluate(
     condition: "Condition" = "clean",
     out: Path | None = None,
     *,
+    protocol: Protocol = DEFAULT,
+    extras: Extras = NOTHING_ELSE,
     noise: Path | None = None,
     rooms: Path | None = None,
     tracking_uri: str | None = None,
@@ -61,6 +67,8 @@ def evaluate(
         pairs: looked for from here, then in the corpus.
         condition: "clean" or "mismatched".
         out: a new folder; by default one below the home folder, named by what is evaluated.
+        protocol: how utterances are heard and pairs scored.
+        extras: what is told besides the figures of the pairs.
         noise: ambiences of the mismatched condition; see `settings.surroundings_folder`.
         rooms: its room responses.
         tracking_uri: of the registry, for `models:/...`.
@@ -76,17 +84,22 @@ def evaluate(
     device = default_device()
     loaded = model_source.load(model, device, tracking_uri)
     store = packed(corpus, display)
-    listed = _listed(pairs, corpus, store)
+    listed = pair_list.read(pairs, corpus, store)
+    plan = extras_of_pairs.plan(extras, corpus, store, listed)
+    lists = [listed] if plan.calibration is None else [listed, plan.calibration]
+    lessons = verifier.plan(protocol, store, corpus, lists)
     facts = listed.facts(store)
-    folder = out or home() / "evaluations" / _folder_name(loaded, listed, condition)
-    _require_free(folder, loaded, facts, condition)
+    folder = out or home() / "evaluations" / _folder_name(loaded, listed, condition, protocol)
+    _require_free(folder, loaded, facts, condition, protocol)
     surroundings = (
         surroundings_folder(noise, "noise", corpus),
         surroundings_folder(rooms, "rooms", corpus),
     )
-    with looks.recorded_look(loaded, listed, condition) as look:
-        judged = judgement.judge(
-            loaded.encoder, store, listed, condition, *surroundings, device, display
+    with looks.recorded_look(loaded, listed, condition, protocol) as look:
+        taught = verifier.taught(loaded.encoder, device, protocol, lessons, store, display)
+        judged = judgement.judge(taught, store, listed, condition, *surroundings, display)
+        told = extras_of_pairs.tell(
+            plan, taught, store, listed, judged, condition, surroundings, display
         )
         document = {
             "schema": SCHEMA,
@@ -94,11 +107,14 @@ def evaluate(
             "list": facts,
             "corpus_sha256": store.sha256,
             "looks": look.before,
+            "protocol": protocol.facts(),
+            "learnt": taught.learnt,
             **judged.numbers,
+            **told.numbers,
             "seconds": round(time.monotonic() - began, 2),
-            **surrounding_facts(device),
+            **surrounding_facts(device, taught.scoring),
         }
-        _write(folder, document, judged, listed)
+        _write(folder, document, judged, listed, extras, told)
         look.record(document)
     return EvaluationReport(document, folder)
 
@@ -107,10 +123,13 @@ def summary(report: EvaluationReport) -> list[str]:
     """The report for people."""
     document = report.document
     model = document["model"]
+    is_default = document["protocol"] == DEFAULT.facts()
     return [
         f"{model['source']}: {model['encoder']}, {model['parameters']:,} parameters",
-        judgement.counts(document["list"]),
+        pair_list.counts(document["list"]),
+        *([] if is_default else [f"scored by {document['scoring']}"]),
         *judgement.lines_of(document),
+        *extras_of_pairs.lines(document),
         *looks.line(document["looks"]),
         f"report, DET curve, histogram and scores: {report.folder}",
     ]
@@ -133,11 +152,11 @@ def packed(corpus: Path, display: Display, seed: int = 0) -> "Store":
         return store.Store.open(store.pack(opened, home(), progress=progress))
 
 
-def surrounding_facts(device: str) -> dict[str, Any]:
+def surrounding_facts(device: str, scoring: str) -> dict[str, Any]:
     """Where and with what a report was made."""
     names = ("torch", "torchaudio", "numpy")
     return {
-        "scoring": judgement.SCORING,
+        "scoring": scoring,
         "definitions": judgement.DEFINITIONS,
         "device": device,
         "versions": {name: version(name) for name in names} | {"python": platform.python_version()},
@@ -145,53 +164,30 @@ def surrounding_facts(device: str) -> dict[str, Any]:
     }
 
 
-# --- the list --------------------------------------------------------------------------------
-
-
-def _listed(pairs: Path, corpus: Path, store: "Store") -> PairList:
-    from spkmodel.lists import read_pairs
-
-    path = pairs if pairs.is_file() else corpus / pairs
-    if not path.is_file():
-        raise UsageProblem(f"no list of pairs {pairs}, neither here nor in {corpus}")
-    read = read_pairs(path)
-    _require_known(path, read, store)
-    return judgement.pair_list(path.name, read, store)
-
-
-def _require_known(path: Path, pairs: "Sequence[Pair]", store: "Store") -> None:
-    from spkmodel.lists import ListError
-
-    known = set(store.ids)
-    for line, pair in enumerate(pairs, 1):
-        for utterance in (pair.enrolment, pair.test):
-            if utterance not in known:
-                raise ListError(
-                    path,
-                    line,
-                    f"{utterance} is not an utterance of the corpus, which has {len(known)}; paths "
-                    "are relative to the corpus's folder",
-                )
-
-
 # --- the folder ------------------------------------------------------------------------------
 
 
-def _folder_name(model: "Model", listed: PairList, condition: str) -> str:
+def _folder_name(model: "Model", listed: PairList, condition: str, protocol: Protocol) -> str:
     source = re.sub(r"[^A-Za-z0-9_.-]+", "-", model.source).strip("-.")[-60:]
-    return f"{source}-{Path(listed.name).stem}-{listed.sha256[:8]}-{condition}"
+    parts = [source, Path(listed.name).stem, listed.sha256[:8], condition, protocol.label()]
+    return "-".join(part for part in parts if part)
 
 
-def _require_free(folder: Path, model: "Model", facts: dict[str, Any], condition: str) -> None:
+def _require_free(
+    folder: Path, model: "Model", facts: dict[str, Any], condition: str, protocol: Protocol
+) -> None:
     """Only the same evaluation may be there already; it is then made anew."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     there = read_report(folder) or {}
+    if there.get("schema") == _SCHEMA_WITHOUT_PROTOCOL:
+        there = {**there, "schema": SCHEMA, "protocol": DEFAULT.facts()}
     same = (
         there.get("schema") == SCHEMA
         and there["model"]["sha256"] == model.sha256
         and there["list"]["sha256"] == facts["sha256"]
         and there["condition"] == condition
+        and there["protocol"] == protocol.facts()
     )
     if not same:
         raise UsageProblem(
@@ -200,9 +196,24 @@ def _require_free(folder: Path, model: "Model", facts: dict[str, Any], condition
         )
 
 
-def _write(folder: Path, document: dict[str, Any], judged: Judgement, listed: PairList) -> None:
+def _write(
+    folder: Path,
+    document: dict[str, Any],
+    judged: Judgement,
+    listed: PairList,
+    extras: Extras,
+    told: Told,
+) -> None:
+    from spkmodel import score_files
+
+    form, pairs = extras.score_format, listed.pairs
     with filled(folder) as beside:
         write_json(beside / "report.json", document)
-        judgement.write_scores(beside / "scores.txt", listed.pairs, judged.scores)
+        score_files.write(beside / "scores.txt", "ours", pairs, judged.scores)
+        if form != "ours":
+            path = beside / f"scores_{form}.txt"
+            score_files.write(path, form, pairs, judged.scores, exact=extras.exact_scores)
+        if told.llrs is not None:
+            score_files.write(beside / "scores_calibrated.txt", "ours", pairs, told.llrs)
         title = f"{document['model']['source']}, {judged.condition}"
         judgement.write_pictures(beside, [judged], title, document["list"])

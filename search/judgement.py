@@ -3,75 +3,32 @@
 Used by `evaluate` and `promote`; both write the same pictures and score files.
 """
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search import figures
 from search.errors import UsageProblem
 from search.live import Display
-from spkmodel.lists import Pair
+from search.pair_list import PairList, counts
+from search.verifier import REPLICATES, Verifier
 
 if TYPE_CHECKING:
-    import torch
-
     from spkmodel.conditions import Condition
     from spkmodel.floors import Floor
     from spkmodel.store import Store
-    from spkmodel.surroundings import Split
     from spkmodel.validate import Verdict
 
-REPLICATES = 2000
-"""Bootstrap replicates of a published interval."""
-SCORING = "cosine of the embeddings of whole utterances"
-_SPLITS: "tuple[Split, ...]" = ("test", "dev", "train")
 DEFINITIONS = (
     "Rates are fractions. eer: linear interpolation on the ROC, ties merged; eer_clova: nearest "
     "point, the larger of both rates; eer_rocch: on the ROC convex hull. Interval: 95 %, bootstrap "
-    "over speakers, 2,000 replicates. min_dcf: normalised, unit costs. A pair is accepted if its "
-    "score is at least the threshold."
+    f"over speakers, {REPLICATES:,} replicates. min_dcf: normalised, unit costs. min_cllr: bits, "
+    "after pooling adjacent violators. A pair is accepted if its score is at least the threshold."
 )
-
-
-@dataclass(frozen=True)
-class PairList:
-    """Pairs with what identifies their list."""
-
-    name: str
-    pairs: tuple[Pair, ...]
-    split: "Split | Literal['']"
-    """train, dev or test: of all its utterances; empty where they are of several."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the pairs written one a line, so that two spellings of a list have one hash."""
-        lines = (f"{int(pair.target)} {pair.enrolment} {pair.test}\n" for pair in self.pairs)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    @property
-    def utterances(self) -> list[str]:
-        """Each once, in order of first appearance."""
-        return list(dict.fromkeys(u for pair in self.pairs for u in (pair.enrolment, pair.test)))
-
-    def facts(self, store: "Store") -> dict[str, Any]:
-        """Name, hash and counts, for a report."""
-        targets = sum(pair.target for pair in self.pairs)
-        utterances = self.utterances
-        return {
-            "name": self.name,
-            "sha256": self.sha256,
-            "split": self.split,
-            "pairs": len(self.pairs),
-            "targets": targets,
-            "non_targets": len(self.pairs) - targets,
-            "speakers": len({store.speaker(utterance) for utterance in utterances}),
-            "utterances": len(utterances),
-        }
 
 
 @dataclass(frozen=True)
@@ -103,33 +60,21 @@ class Judgement:
         )
 
 
-def pair_list(name: str, pairs: Sequence[Pair], store: "Store") -> PairList:
-    """A list whose utterances are all in `store`."""
-    utterances = {utterance for pair in pairs for utterance in (pair.enrolment, pair.test)}
-    for split in _SPLITS:
-        if utterances <= set(store.of_split(split)):
-            return PairList(name, tuple(pairs), split)
-    return PairList(name, tuple(pairs), "")
-
-
 def judge(
-    encoder: "torch.nn.Module",
+    verifier: Verifier,
     store: "Store",
     pairs: PairList,
     condition: "Condition",
     noise: Path | None,
     rooms: Path | None,
-    device: str,
     display: Display,
 ) -> Judgement:
     """Embed the utterances as they sound in `condition`, score the pairs, compute the floors."""
-    from spkmodel import floors, validate
+    from spkmodel import floors
 
     began = time.monotonic()
     heard = sounding(store, pairs, condition, noise, rooms, display)
-    with display.task(f"embedding, {condition}", "utterances") as progress:
-        embeddings = validate.embed(encoder, heard, pairs.utterances, device, progress)
-    verdict = validate.judge(embeddings, pairs.pairs, store.speaker, REPLICATES)
+    verdict = verifier.judge(heard, pairs, f"embedding, {condition}", display)
     with display.task(f"floors, {condition}", "utterances") as progress:
         found = tuple(
             floors.compute(store, heard, pairs.pairs, condition, noise, rooms, progress=progress)
@@ -180,23 +125,6 @@ def write_pictures(
     figures.draw_histogram(folder / "histogram.png", curves, title, subtitle)
 
 
-def write_scores(path: Path, pairs: Sequence[Pair], scores: np.ndarray) -> None:
-    """`<label> <enrolment> <test> <score>` a line; the score reads back as the same number."""
-    lines = [
-        f"{int(pair.target)} {pair.enrolment} {pair.test} {float(score)!r}\n"
-        for pair, score in zip(pairs, scores, strict=True)
-    ]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def counts(facts: Mapping[str, Any]) -> str:
-    """A list and its size, for people."""
-    return (
-        f"{facts['name']}: {facts['pairs']:,} pairs ({facts['targets']:,} target) of "
-        f"{facts['speakers']:,} speakers, sha256 {facts['sha256'][:12]}"
-    )
-
-
 def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     """One condition's figures for people: the network, then what it has to beat."""
     percent = figures.percent
@@ -211,7 +139,7 @@ def lines_of(numbers: Mapping[str, Any]) -> list[str]:
 
 def figures_of(verdict: "Verdict") -> dict[str, Any]:
     """The error rates and the threshold, under their names in a report."""
-    from spkmodel import metrics
+    from spkmodel import calibration, metrics
 
     scores, targets = verdict.scores, verdict.targets
     return {
@@ -222,6 +150,7 @@ def figures_of(verdict: "Verdict") -> dict[str, Any]:
         "eer_rocch": metrics.eer_rocch(scores, targets),
         "min_dcf_p01": verdict.min_dcf_p01,
         "min_dcf_p05": verdict.min_dcf_p05,
+        "min_cllr": calibration.min_cllr(scores, targets),
         "threshold": verdict.threshold,
     }
 

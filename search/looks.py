@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from search.errors import NotFinished
 from search.home import ledger_path
-from search.judgement import PairList
 from search.ledger import Ledger
+from search.pair_list import PairList
+from search.protocol import DEFAULT, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from search.model_source import Model
+
+_DEFAULT_LABEL = "default"
 
 
 @dataclass
@@ -22,44 +25,62 @@ class Look:
     """One look at a list of pairs, to be recorded in the ledger of the model's search."""
 
     ledger: Ledger | None
+    protocol: Protocol = DEFAULT
     before: int = 0
     repeated: bool = False
 
     def record(self, document: dict[str, Any]) -> None:
         """Append the `evaluated` event, unless the same was recorded before."""
         if self.ledger is not None and not self.repeated:
-            fields = evaluated_event(document["model"], document["list"], [document])
+            model, pairs = document["model"], document["list"]
+            fields = evaluated_event(model, pairs, [document], self.protocol)
             self.ledger.append("evaluated", **fields)
 
 
 def evaluated_event(
-    model: dict[str, Any], pairs: dict[str, Any], numbers: Sequence[dict[str, Any]]
+    model: dict[str, Any],
+    pairs: dict[str, Any],
+    numbers: Sequence[dict[str, Any]],
+    protocol: Protocol = DEFAULT,
 ) -> dict[str, Any]:
-    """The fields of an `evaluated` event; its metrics appear on the trial's MLflow run."""
+    """The fields of an `evaluated` event; its metrics appear on the trial's MLflow run.
+
+    Those of another protocol than the default have its label in their names, so that figures which
+    must not be compared do not make one chart.
+    """
+    label = protocol.label()
     metrics = {}
     for each in numbers:
         prefix = "test" if each["condition"] == "clean" else f"{each['condition']}_test"
+        prefix = f"{prefix}_{label}" if label else prefix
         for name in ("eer", "eer_low", "eer_high", "min_dcf_p01", "min_dcf_p05"):
             metrics[f"{prefix}_{name}"] = each[name]
+        if each.get("calibration"):
+            for name in ("cllr", "min_cllr", "act_dcf_p01", "act_dcf_p05"):
+                metrics[f"{prefix}_{name}"] = each["calibration"][name]
     return {
         "trial": model["trial"],
         "sha256": model["sha256"],
         "list": pairs,
         "conditions": [each["condition"] for each in numbers],
+        "protocol": label or _DEFAULT_LABEL,
         "metrics": metrics,
     }
 
 
 @contextmanager
-def recorded_look(model: "Model", listed: PairList, condition: str) -> "Iterator[Look]":
+def recorded_look(
+    model: "Model", listed: PairList, condition: str, protocol: Protocol
+) -> "Iterator[Look]":
     """The search's ledger held for writing, where this is a look at its test pairs."""
     path = ledger_path(model.search) if model.search else None
     if path is None or listed.split != "test" or not path.is_file():
         yield Look(None)
         return
     with writing(path, "its test pairs are opened") as ledger:
-        before, repeated = looks_before(ledger, listed.sha256, model.sha256, condition)
-        yield Look(ledger, before, repeated)
+        pairs, weights = listed.sha256, model.sha256
+        before, repeated = looks_before(ledger, pairs, weights, condition, protocol)
+        yield Look(ledger, protocol, before, repeated)
 
 
 @contextmanager
@@ -87,7 +108,9 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
         yield ledger
 
 
-def looks_before(ledger: Ledger, pairs: str, model: str, condition: str) -> tuple[int, bool]:
+def looks_before(
+    ledger: Ledger, pairs: str, model: str, condition: str, protocol: Protocol = DEFAULT
+) -> tuple[int, bool]:
     """How often a search looked at a list before this, and whether this very look is recorded.
 
     Args:
@@ -95,10 +118,14 @@ def looks_before(ledger: Ledger, pairs: str, model: str, condition: str) -> tupl
         pairs: the list's SHA-256.
         model: that of the weights.
         condition: what the pairs sound like.
+        protocol: how they are scored; another one is another look.
     """
+    label = protocol.label() or _DEFAULT_LABEL
     events = [each for each in ledger.state().evaluations if each["list"]["sha256"] == pairs]
     for place, event in enumerate(events):
-        if event["sha256"] == model and condition in event["conditions"]:
+        # Before there were protocols there was the default.
+        same_protocol = event.get("protocol", _DEFAULT_LABEL) == label
+        if event["sha256"] == model and condition in event["conditions"] and same_protocol:
             return place, True
     return len(events), False
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, model_source, promotion, registry, tracking
+from search import judgement, looks, model_source, pair_list, promotion, registry, tracking
 from search.errors import UsageProblem
 from search.figures import percent
 from search.home import existing_ledger, search_folder
@@ -106,7 +106,7 @@ def summary(report: PromotionReport) -> list[str]:
     if test is None:
         lines.append("the corpus has no test pairs: registered without figures")
     else:
-        lines.append(judgement.counts(test["list"]))
+        lines.append(pair_list.counts(test["list"]))
         for numbers in test["conditions"].values():
             lines += judgement.lines_of(numbers)
         lines += looks.line(test["looks"])

@@ -4,11 +4,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, looks, model_card, model_source
+from search import evaluate, judgement, looks, model_card, model_source, verifier
 from search.errors import SpksearchError, UsageProblem
-from search.judgement import Judgement, PairList
+from search.judgement import Judgement
 from search.ledger import Ledger
 from search.live import Display
+from search.pair_list import PairList, pair_list
+from search.protocol import DEFAULT
 from search.result_folder import filled, write_json
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def judge(
         "test": _test(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
         "utterance_seconds": _lengths(store, tested),
         "seconds": round(time.monotonic() - began, 2),
-        **evaluate.surrounding_facts(device),
+        **evaluate.surrounding_facts(device, DEFAULT.text()),
     }
     _write(folder, model, document, judged, tested)
     return document
@@ -69,6 +71,8 @@ def _write(
     judged: list[Judgement],
     tested: PairList | None,
 ) -> None:
+    from spkmodel import score_files
+
     config = model.config.model_dump(mode="json")
     with filled(folder) as beside:
         (beside / model_source.WEIGHTS).write_bytes(model_source.weights_of(model.encoder))
@@ -79,7 +83,8 @@ def _write(
         if tested is not None:
             for each in judged:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"
-                judgement.write_scores(beside / f"scores{suffix}.txt", tested.pairs, each.scores)
+                path = beside / f"scores{suffix}.txt"
+                score_files.write(path, "ours", tested.pairs, each.scores)
             title = f"{document['search']}/{document['trial']}, {document['epoch']} epochs"
             judgement.write_pictures(beside, judged, title, document["test"]["list"])
 
@@ -89,7 +94,7 @@ def _threshold(document: dict[str, Any]) -> dict[str, Any]:
     dev, test = document["dev"], document["test"]
     return {
         "threshold": dev["threshold"],
-        "score": judgement.SCORING,
+        "score": DEFAULT.text(),
         "chosen_on": {"list": dev["list"], "condition": dev["condition"], "rule": "EER"},
         "at_test_eer": {}
         if test is None
@@ -159,11 +164,11 @@ def _verified_dev(
     from spkmodel import validate
 
     heard = _dev_store(search, store, display)
-    pairs = judgement.pair_list("dev pairs", store.dev_pairs, store)
+    pairs = pair_list("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = validate.evaluate_encoder(
             model.encoder, heard, pairs.pairs, device,
-            judgement.REPLICATES, progress,
+            verifier.REPLICATES, progress,
         )  # fmt: skip
     recorded = choice.report.metrics["dev_eer"]
     facts = pairs.facts(store)
@@ -218,7 +223,7 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
                 "the search began; promote with the corpus as it was"
             )
     name = corpus.test_list.name if corpus.test_list else "test pairs"
-    return judgement.pair_list(name, corpus.test_pairs, store)
+    return pair_list(name, corpus.test_pairs, store)
 
 
 def _judge_test(
@@ -229,8 +234,9 @@ def _judge_test(
     device: str,
     display: Display,
 ) -> list[Judgement]:
+    by_default = verifier.plain(model.encoder, device)
     return [
-        judgement.judge(model.encoder, store, tested, each, *_surroundings(search), device, display)
+        judgement.judge(by_default, store, tested, each, *_surroundings(search), display)
         for each in CONDITIONS
     ]
 

@@ -102,25 +102,31 @@ class SpeakerFigures:
 # --- which pairs -----------------------------------------------------------------------------
 
 
-def by_group(column: str, enrolment: Words, test: Words) -> list[Slice]:
+def by_group(column: str, enrolment: Words, test: Words, bins: Words | None = None) -> list[Slice]:
     """Slices of each word on both sides, of equal words, and of different ones.
 
     Args:
         column: what the words are, for names.
         enrolment: the word of each pair's enrolment side; empty: unknown, in no slice.
         test: of its test side.
+        bins: the words there may be, in order, where they are names of bins.
     """
     one, other = np.asarray(enrolment, dtype=str), np.asarray(test, dtype=str)
     known = (one != "") & (other != "")
     same = known & (one == other)
+    there = {*one[known].tolist(), *other[known].tolist()}
     slices = [
-        Slice(f"{column}={word}", f"both sides {word}, non-targets too", same & (one == word))
-        for word in sorted({*one[known].tolist(), *other[known].tolist()})
+        Slice(
+            f"{column}={word}" if bins is None else word,
+            "both sides, non-targets too",
+            same & (one == word),
+        )
+        for word in sorted(there, key=None if bins is None else bins.index)
     ]
     if len(slices) > 1:
         slices += [
-            Slice(f"{column} same", f"both sides of one {column}, non-targets too", same),
-            Slice(f"{column} different", f"sides of two {column}s", known & (one != other)),
+            Slice(f"{column} same", "both sides alike, non-targets too", same),
+            Slice(f"{column} different", "the sides differ", known & (one != other)),
         ]
     return slices
 

@@ -46,6 +46,13 @@ def test_one_group_alone_has_no_comparison_of_same_and_different():
     assert names(by_group("gender", ["f", ""], ["f", "f"])) == ["gender=f"]
 
 
+def test_groups_that_are_bins_keep_their_names_and_order():
+    bins = slices.bin_names("age", [9.0, 30.0])
+    assert bins == ["age<9", "9<=age<30", "age>=30"]
+    sides = [[bins[0], bins[2], bins[1]], [bins[0], bins[2], bins[1]]]
+    assert names(by_group("age", *sides, bins))[:3] == bins
+
+
 def test_bins_go_by_the_lower_of_both_sides_and_an_edge_belongs_above():
     found = by_bin(
         "snr_db", np.array([3, 5, 20, np.nan, 9]), np.array([30, 12, 11, 4, 5.0]), [5.0, 10.0]

@@ -1,0 +1,215 @@
+"""Figures by what the corpus says of speakers and utterances, and the speakers that fare worst."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.errors import UsageProblem
+from search.figures import percent
+from search.pair_list import PairList
+from spkmodel import metadata, slices
+from spkmodel.metadata import DURATION, SPEAKERS, UTTERANCES, Column
+
+if TYPE_CHECKING:
+    from spkmodel.slices import Scored, Slice
+    from spkmodel.store import Store
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One column's slices of a list of pairs."""
+
+    column: str
+    of: str
+    unknown: int
+    """Pairs with a side of which the column says nothing; they are in no slice."""
+    slices: "tuple[Slice, ...]"
+
+
+def plan(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Cut]:
+    """The slices of `gender,duration:1.5/3`: columns, numeric ones with edges or in thirds.
+
+    A column of a speaker makes slices of pairs whose sides are both of a group or bin; one of an
+    utterance in numbers takes a pair by the lower of its two.
+
+    Raises:
+        UsageProblem: for a column that there is not, naming the nearest, or for wrong edges.
+        ListError: for a wrong line of the corpus's tables.
+    """
+    if not asked.strip():
+        return []
+    seconds = {utterance: store.seconds(utterance) for utterance in listed.utterances}
+    columns = {DURATION: metadata.duration(seconds), **metadata.read_columns(corpus)}
+    cuts = []
+    for part in asked.split(","):
+        name, colon, edges = part.strip().partition(":")
+        if name not in columns:
+            raise UsageProblem(_unknown(name, columns, corpus))
+        cuts.append(
+            _cut(columns[name], _edges(part.strip(), edges) if colon else None, store, listed)
+        )
+    return cuts
+
+
+def _unknown(name: str, columns: dict[str, Column], corpus: Path) -> str:
+    near = get_close_matches(name, columns, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return (
+        f"--by: no column {name!r}; {hint}known are {', '.join(columns)} ({DURATION}, and the "
+        f"columns of {SPEAKERS} and {UTTERANCES} in {corpus})"
+    )
+
+
+def _edges(part: str, text: str) -> list[float]:
+    try:
+        edges = [float(edge) for edge in text.split("/")]
+    except ValueError:
+        edges = []
+    if not edges or not all(map(math.isfinite, edges)) or any(a >= b for a, b in pairwise(edges)):
+        raise UsageProblem(
+            f"--by {part}: edges are rising numbers parted by /, such as {DURATION}:1.5/3"
+        )
+    return edges
+
+
+def _cut(column: Column, edges: list[float] | None, store: "Store", listed: PairList) -> Cut:
+    numbers = column.numbers()
+    if numbers is None:
+        if edges is not None:
+            raise UsageProblem(
+                f"--by {column.name}:...: a column of words has groups and takes no edges"
+            )
+        found, unknown = _groups(column.name, _sides(column, column.words, "", store, listed))
+    else:
+        sides = np.array(_sides(column, numbers, math.nan, store, listed), dtype=np.float64)
+        found, unknown = _bins(column, sides.reshape(2, -1), edges, store, listed)
+    if unknown == len(listed.pairs):
+        what = "speakers" if column.of == "speaker" else "utterances as the lists do"
+        raise UsageProblem(
+            f"--by {column.name}: {column.path.name} says it of no pair's both sides in "
+            f"{listed.name}; its first column names {what}"
+        )
+    return Cut(column.name, column.of, unknown, tuple(found))
+
+
+def _sides(
+    column: Column, values: Any, missing: Any, store: "Store", listed: PairList
+) -> list[list[Any]]:
+    """The column's value of each pair's enrolment, and of each pair's test."""
+
+    def of(utterance: str) -> Any:
+        key = store.speaker(utterance) if column.of == "speaker" else utterance
+        return values.get(key, missing)
+
+    known = {utterance: of(utterance) for utterance in listed.utterances}
+    return [
+        [known[pair.enrolment] for pair in listed.pairs],
+        [known[pair.test] for pair in listed.pairs],
+    ]
+
+
+def _groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Slice], int]":
+    one, other = sides
+    unknown = sum(not (a and b) for a, b in zip(one, other, strict=True))
+    return slices.by_group(name, one, other), unknown
+
+
+def _bins(
+    column: Column, sides: np.ndarray, edges: list[float] | None, store: "Store", listed: PairList
+) -> "tuple[list[Slice], int]":
+    unknown = int(np.isnan(sides).any(axis=0).sum())
+    if column.of == "utterance":
+        one, other = sides
+        cut_at = slices.lower_quantiles(one, other) if edges is None else edges
+        return slices.by_bin(column.name, one, other, cut_at), unknown
+    if edges is None:
+        numbers = column.numbers() or {}
+        speakers = {store.speaker(utterance) for utterance in listed.utterances}
+        edges = slices.quantiles(np.array([n for who, n in numbers.items() if who in speakers]))
+    names = slices.bin_names(column.name, edges)
+    words = [
+        [names[place] if place >= 0 else "" for place in slices.bins_of(side, edges)]
+        for side in sides
+    ]
+    return slices.by_group(column.name, words[0], words[1], names), unknown
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+def measured(cuts: Sequence[Cut], scored: "Scored", replicates: int) -> list[dict[str, Any]]:
+    """For a report: every column with its slices."""
+    return [
+        {
+            "column": cut.column,
+            "of": cut.of,
+            "unknown_pairs": cut.unknown,
+            "slices": [
+                asdict(slices.measure(each, scored, replicates=replicates)) for each in cut.slices
+            ],
+        }
+        for cut in cuts
+    ]
+
+
+def worst(scored: "Scored", count: int) -> dict[str, Any]:
+    """For a report: the speakers that fare worst at the threshold of the whole list."""
+    found, ranked = slices.worst_speakers(scored, count)
+    return {
+        "ranked": ranked,
+        "least_pairs_of_a_class": slices.LEAST_OF_A_SPEAKER,
+        "speakers": [asdict(each) for each in found],
+    }
+
+
+def lines(columns: Sequence[dict[str, Any]], worst_speakers: dict[str, Any] | None) -> list[str]:
+    """Both for people; rates are at the threshold of the whole list."""
+    said = []
+    for column in columns:
+        unknown = column["unknown_pairs"]
+        said.append(
+            f"by {column['column']}" + (f" (unknown of {unknown:,} pairs)" if unknown else "")
+        )
+        width = max((len(each["name"]) for each in column["slices"]), default=0)
+        said += [_slice_line(each, width) for each in column["slices"]]
+    if worst_speakers is not None:
+        said.append(
+            f"worst of {worst_speakers['ranked']} speakers with "
+            f"{worst_speakers['least_pairs_of_a_class']} pairs or more of both classes"
+        )
+        said += [_speaker_line(each) for each in worst_speakers["speakers"]]
+    return said
+
+
+def _slice_line(each: dict[str, Any], width: int) -> str:
+    eer = f"no EER ({each['why_not']})"
+    if each["eer"] is not None:
+        low, high = percent(each["eer_low"]), percent(each["eer_high"])
+        eer = f"EER {percent(each['eer'])} ({low} to {high})"
+    rates = [
+        f"{name} {percent(each[key])}"
+        for name, key in (("misses", "miss"), ("false alarms", "false_alarm"))
+        if each[key] is not None
+    ]
+    return f"  {each['name']:{width}}  {eer}; {', '.join([*rates, _holds(each)])}"
+
+
+def _holds(each: dict[str, Any]) -> str:
+    return (
+        f"{each['pairs']:,} pairs ({each['targets']:,} target) of {each['speakers']:,} speakers: "
+        f"{each['holds']}"
+    )
+
+
+def _speaker_line(each: dict[str, Any]) -> str:
+    return (
+        f"  {each['speaker']}  misses {percent(each['miss'])} of {each['targets']:,}, false alarms "
+        f"{percent(each['false_alarm'])} of {each['non_targets']:,}; "
+        f"{percent(each['share_of_misses'])} of all misses"
+    )

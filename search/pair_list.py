@@ -1,0 +1,97 @@
+"""Lists of pairs with what identifies them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from search.errors import UsageProblem
+from spkmodel.lists import ListError, Pair, read_pairs
+
+if TYPE_CHECKING:
+    from spkmodel.store import Store
+    from spkmodel.surroundings import Split
+
+_SPLITS: "tuple[Split, ...]" = ("test", "dev", "train")
+
+
+@dataclass(frozen=True)
+class PairList:
+    """Pairs with what identifies their list."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    split: "Split | Literal['']"
+    """train, dev or test: of all its utterances; empty where they are of several."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the pairs written one a line, so that two spellings of a list have one hash."""
+        lines = (f"{int(pair.target)} {pair.enrolment} {pair.test}\n" for pair in self.pairs)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def utterances(self) -> list[str]:
+        """Each once, in order of first appearance."""
+        return list(dict.fromkeys(u for pair in self.pairs for u in (pair.enrolment, pair.test)))
+
+    def facts(self, store: "Store") -> dict[str, Any]:
+        """Name, hash and counts, for a report."""
+        targets = sum(pair.target for pair in self.pairs)
+        utterances = self.utterances
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "split": self.split,
+            "pairs": len(self.pairs),
+            "targets": targets,
+            "non_targets": len(self.pairs) - targets,
+            "speakers": len({store.speaker(utterance) for utterance in utterances}),
+            "utterances": len(utterances),
+        }
+
+
+def pair_list(name: str, pairs: Sequence[Pair], store: "Store") -> PairList:
+    """A list whose utterances are all in `store`."""
+    utterances = {utterance for pair in pairs for utterance in (pair.enrolment, pair.test)}
+    for split in _SPLITS:
+        if utterances <= set(store.of_split(split)):
+            return PairList(name, tuple(pairs), split)
+    return PairList(name, tuple(pairs), "")
+
+
+def counts(facts: Mapping[str, Any]) -> str:
+    """A list and its size, for people."""
+    return (
+        f"{facts['name']}: {facts['pairs']:,} pairs ({facts['targets']:,} target) of "
+        f"{facts['speakers']:,} speakers, sha256 {facts['sha256'][:12]}"
+    )
+
+
+def read(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> PairList:
+    """A list that is looked for from here, then in the corpus.
+
+    Raises:
+        UsageProblem: if it is in neither.
+        ListError: for a wrong line, or an utterance that the corpus does not have.
+    """
+    path = pairs if pairs.is_file() else corpus / pairs
+    if not path.is_file():
+        raise UsageProblem(f"{flag}: no list of pairs {pairs}, neither here nor in {corpus}")
+    listed = read_pairs(path)
+    _require_known(path, listed, store)
+    return pair_list(path.name, listed, store)
+
+
+def _require_known(path: Path, pairs: Sequence[Pair], store: "Store") -> None:
+    known = set(store.ids)
+    for line, pair in enumerate(pairs, 1):
+        for utterance in (pair.enrolment, pair.test):
+            if utterance not in known:
+                raise ListError(
+                    path,
+                    line,
+                    f"{utterance} is not an utterance of the corpus, which has {len(known)}; paths "
+                    "are relative to the corpus's folder",
+                )

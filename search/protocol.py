@@ -1,0 +1,115 @@
+"""How utterances are heard and pairs scored: what a figure depends on besides model and pairs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from search.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from spkmodel.crops import Crops
+    from spkmodel.score_norm import Selection
+
+Backend = Literal["cosine", "crop_distance"]
+Norm = Literal["none", "as_norm1", "as_norm2"]
+
+CROP_SECONDS = 4.0
+TOP = 300
+"""Of the cohort, or all of a smaller one."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The default is what dev pairs are judged by in every trial.
+
+    Raises:
+        UsageProblem: for a flag that means nothing without another.
+    """
+
+    crops: int = 0
+    """Of each utterance; 0: it is heard as a whole."""
+    crop_seconds: float | None = None
+    """None: 4, where there are crops."""
+    backend: Backend = "cosine"
+    norm: Norm = "none"
+    cohort: Path | None = None
+    """A list of utterances; None: the speakers of the training list, each as one mean."""
+    top: int | None = None
+    """None: 300, or all of a smaller cohort."""
+    subtract_mean: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop_seconds is not None and not self.crops:
+            raise UsageProblem(
+                "--crop-seconds says how long each of --crops N is; give both, or neither for "
+                "whole utterances"
+            )
+        if self.norm == "none" and (self.cohort is not None or self.top is not None):
+            raise UsageProblem("--cohort and --top belong to --norm as_norm1 or as_norm2")
+        if self.norm != "none" and self.backend != "cosine":
+            raise UsageProblem(f"--norm {self.norm} takes --backend cosine, got {self.backend}")
+        if self.top is not None and self.top < 2:
+            raise UsageProblem(f"--top must be at least 2, got {self.top}")
+
+    @property
+    def seconds(self) -> float:
+        """Of a crop."""
+        return CROP_SECONDS if self.crop_seconds is None else self.crop_seconds
+
+    def heard(self) -> "Crops | None":
+        """What of an utterance is embedded; None: all of it.
+
+        Raises:
+            ValueError: for a number or length of crops out of range.
+        """
+        from spkmodel.crops import Crops
+
+        return Crops(self.crops, self.seconds) if self.crops else None
+
+    def selection(self) -> "Selection":
+        """Whose nearest members of the cohort count for a side."""
+        return "cross" if self.norm == "as_norm2" else "own"
+
+    def facts(self) -> dict[str, Any]:
+        """For a report; equal facts are one protocol."""
+        return {
+            "crops": self.crops,
+            "crop_seconds": self.seconds if self.crops else None,
+            "backend": self.backend,
+            "norm": self.norm,
+            "cohort": self.cohort.name if self.cohort else None,
+            "top": self.top,
+            "subtract_mean": self.subtract_mean,
+        }
+
+    def label(self) -> str:
+        """For the names of folders and metrics; empty for the default."""
+        parts = [f"{self.crops}x{self.seconds:g}s"] if self.crops else []
+        parts += [self.backend] if self.backend != "cosine" else []
+        parts += ["mean"] if self.subtract_mean else []
+        parts += [self.norm] if self.norm != "none" else []
+        parts += [f"top{self.top}"] if self.top is not None else []
+        if self.cohort is not None:
+            parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", self.cohort.stem))
+        return "_".join(parts)
+
+    def text(self) -> str:
+        """What a score is, for people."""
+        heard = f"{self.crops} crops of {self.seconds:g} s" if self.crops else "whole utterances"
+        match self.backend:
+            case "cosine" if self.crops:
+                return (
+                    f"cosine of the mean embeddings of {heard} (averaged before length "
+                    "normalisation)"
+                )
+            case "cosine":
+                return f"cosine of the embeddings of {heard}"
+            case "crop_distance":
+                return (
+                    f"minus the mean Euclidean distance of the embeddings of {heard}, each of one "
+                    "side against each of the other, at unit length"
+                )
+
+
+DEFAULT = Protocol()

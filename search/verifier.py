@@ -1,0 +1,239 @@
+"""A model at work on pairs: an encoder, what it hears, and what its scores are measured by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.errors import UsageProblem
+from search.live import Display
+from search.pair_list import PairList
+from search.protocol import DEFAULT, TOP, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from spkmodel.back_end import BackEnd
+    from spkmodel.crops import Crops
+    from spkmodel.store import Store
+    from spkmodel.validate import Verdict
+
+REPLICATES = 2000
+"""Bootstrap replicates of a published interval."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is learnt, and from which utterances, before pairs are scored."""
+
+    mean_from: tuple[str, ...] = ()
+    cohort_from: tuple[str, ...] = ()
+    of_speakers: bool = True
+    """A member of the cohort is a speaker, not an utterance."""
+    top: int = 0
+    cohort_name: str = ""
+
+    @property
+    def utterances(self) -> list[str]:
+        """Each once."""
+        return list(dict.fromkeys([*self.mean_from, *self.cohort_from]))
+
+
+@dataclass(frozen=True, eq=False)
+class Verifier:
+    """Embeds and scores by one protocol."""
+
+    encoder: "torch.nn.Module"
+    device: str
+    crops: "Crops | None"
+    back_end: "BackEnd"
+    scoring: str
+    """What a score is, for people."""
+    learnt: dict[str, Any] = field(default_factory=dict)
+    """For a report."""
+
+    def judge(self, heard: "Store", pairs: PairList, what: str, display: Display) -> "Verdict":
+        """Embed the utterances of pairs as `heard` has them, score, compute the error rates."""
+        from spkmodel import validate
+
+        embeddings = embed(self, heard, pairs.utterances, what, display)
+        return validate.judge(
+            embeddings, pairs.pairs, heard.speaker, REPLICATES, score=self.back_end.score
+        )
+
+
+def plain(encoder: "torch.nn.Module", device: str) -> Verifier:
+    """By the default protocol."""
+    from spkmodel.back_end import BackEnd
+
+    return Verifier(encoder, device, None, BackEnd(), DEFAULT.text())
+
+
+def embed(
+    verifier: Verifier, heard: "Store", utterances: Sequence[str], what: str, display: Display
+) -> "Mapping[str, Tensor]":
+    """The embeddings of utterances, or of their crops."""
+    from spkmodel import validate
+
+    with display.task(what, "utterances") as progress:
+        return validate.embed(
+            verifier.encoder, heard, utterances, verifier.device, progress, verifier.crops
+        )
+
+
+# --- what there is to learn ------------------------------------------------------------------
+
+
+def plan(protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairList]) -> Lessons:
+    """Choose what is learnt from, and refuse what cannot be, before anything is embedded.
+
+    Args:
+        protocol: what was asked for.
+        store: of the corpus.
+        corpus: its folder, where a cohort's list is looked for too.
+        lists: the pairs that will be scored.
+
+    Raises:
+        UsageProblem: if there is nothing to learn from, or the cohort knows the pairs' speakers.
+        ListError: for a wrong line of the cohort's list.
+    """
+    crops = protocol.heard()
+    if crops is not None:
+        _require_long_enough(protocol, store, lists)
+    mean_from = tuple(_training(store, "--subtract-mean")) if protocol.subtract_mean else ()
+    if protocol.norm == "none":
+        return Lessons(mean_from)
+    if protocol.cohort is None:
+        cohort, name = _training(store, f"--norm {protocol.norm}"), "the training list"
+    else:
+        cohort, name = _listed(protocol.cohort, corpus, store), protocol.cohort.name
+    speakers = {store.speaker(utterance) for utterance in cohort}
+    for listed in lists:
+        _require_strangers(name, speakers, listed, store)
+    of_speakers = protocol.cohort is None
+    members = len(speakers) if of_speakers else len(cohort)
+    top = min(TOP, members) if protocol.top is None else protocol.top
+    if not 2 <= top <= members:
+        raise UsageProblem(
+            f"--top {top}: the cohort of {name} has {members} "
+            f"{'speakers' if of_speakers else 'utterances'}; take 2 to {members}"
+        )
+    return Lessons(mean_from, tuple(cohort), of_speakers, top, name)
+
+
+def _training(store: "Store", flag: str) -> list[str]:
+    training = store.of_split("train")
+    if not training:
+        raise UsageProblem(f"{flag} learns from the training list, and this corpus has none")
+    return training
+
+
+def _listed(path: Path, corpus: Path, store: "Store") -> list[str]:
+    """The utterances of a cohort's list: `<path>` or `<speaker> <path>` a line."""
+    from spkmodel.lists import ListError, numbered_lines
+
+    found = path if path.is_file() else corpus / path
+    if not found.is_file():
+        raise UsageProblem(f"--cohort: no list {path}, neither here nor in {corpus}")
+    known = set(store.ids)
+    utterances: dict[str, int] = {}
+    for number, line in numbered_lines(found):
+        *speakers, utterance = line.split()
+        if len(speakers) > 1:
+            raise ListError(
+                found, number, "a line of a cohort is '<path>', or '<speaker> <path>' as for "
+                "training",
+            )  # fmt: skip
+        if utterance not in known:
+            raise ListError(found, number, f"{utterance} is not an utterance of the corpus")
+        if speakers and speakers[0] != store.speaker(utterance):
+            raise ListError(
+                found, number, f"{utterance} is of speaker {store.speaker(utterance)} in the corpus"
+            )
+        if utterance in utterances:
+            raise ListError(
+                found, number, f"{utterance} is already on line {utterances[utterance]}"
+            )
+        utterances[utterance] = number
+    return list(utterances)
+
+
+def _require_strangers(name: str, speakers: set[str], listed: PairList, store: "Store") -> None:
+    shared = sorted(speakers & {store.speaker(utterance) for utterance in listed.utterances})
+    if shared:
+        some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+        raise UsageProblem(
+            f"the cohort of {name} and the pairs of {listed.name} share {len(shared)} speakers "
+            f"({some}): scores would be measured by the very voices they are of; give a --cohort "
+            "of others"
+        )
+
+
+def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[PairList]) -> None:
+    from spkmodel.audio import SAMPLE_RATE
+
+    crops = protocol.heard()
+    assert crops is not None
+    for listed in lists:
+        longest = max(store.seconds(utterance) for utterance in listed.utterances)
+        if longest < crops.samples / SAMPLE_RATE:
+            raise UsageProblem(
+                f"--crop-seconds {protocol.seconds:g}: no utterance of {listed.name} is as long "
+                f"(the longest has {longest:.2f} s), so that all {protocol.crops} crops would be "
+                "one repeated sound; take shorter crops, or none"
+            )
+
+
+def taught(
+    encoder: "torch.nn.Module",
+    device: str,
+    protocol: Protocol,
+    lessons: Lessons,
+    store: "Store",
+    display: Display,
+) -> Verifier:
+    """Embed what there is to learn from, as recorded, and learn it."""
+    from spkmodel import back_end as learn
+
+    crops = protocol.heard()
+    untaught = Verifier(encoder, device, crops, learn.BackEnd(protocol.backend), protocol.text())
+    if not lessons.utterances:
+        return untaught
+    known = embed(untaught, store, lessons.utterances, "embedding what is learnt from", display)
+    mean = cohort = None
+    learnt: dict[str, Any] = {}
+    said = [protocol.text()]
+    if lessons.mean_from:
+        mean = learn.mean_of({name: known[name] for name in lessons.mean_from})
+        learnt["mean_of_utterances"] = len(lessons.mean_from)
+        said.append("the training list's mean embedding subtracted (back-end training)")
+    if lessons.cohort_from:
+        of_cohort = {name: known[name] for name in lessons.cohort_from}
+        if lessons.of_speakers:
+            cohort = learn.speaker_cohort(of_cohort, store.speaker, mean)
+        else:
+            cohort = learn.utterance_cohort(of_cohort, mean)
+        learnt["cohort"] = {
+            "of": lessons.cohort_name,
+            "members_are": "means of speakers" if lessons.of_speakers else "utterances",
+            "members": len(cohort),
+            "utterances": len(of_cohort),
+            "top": lessons.top,
+            "ddof": 0,
+        }
+        said.append(_norm_text(protocol, lessons, len(cohort)))
+    back_end = learn.BackEnd(protocol.backend, mean, cohort, lessons.top, protocol.selection())
+    return Verifier(encoder, device, crops, back_end, "; ".join(said), learnt)
+
+
+def _norm_text(protocol: Protocol, lessons: Lessons, members: int) -> str:
+    name, whose = {
+        "own": ("AS-norm1", "its own"),
+        "cross": ("AS-norm2", "the other side's"),
+    }[protocol.selection()]
+    what = "speakers' means" if lessons.of_speakers else "utterances"
+    return (
+        f"{name}: each side by {whose} nearest {lessons.top} of {members} {what} of "
+        f"{lessons.cohort_name}, deviation with ddof 0"
+    )
