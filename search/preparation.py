@@ -23,6 +23,7 @@ def checked_corpus(
     request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
 ) -> "Corpus":
     """The corpus, with every branch of the space checked against it."""
+    from spkmodel.batches import batches_in_epoch
     from spkmodel.corpus import open_corpus
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
@@ -39,6 +40,7 @@ def checked_corpus(
             branch.config.check_corpus(
                 len(counts), most[speakers - 1] if speakers <= len(most) else 0, longest
             )
+            branch.config.check_epoch(batches_in_epoch(most, branch.config.batches))
         except ValueError as error:
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
             raise UsageProblem(

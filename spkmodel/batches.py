@@ -197,6 +197,16 @@ def batches_of_epoch(
     return EpochBatches(store, config, seed, epoch, speed)
 
 
+def batches_in_epoch(utterances_of: Sequence[int], config: Batches) -> int:
+    """How many batches speakers with so many utterances fill, all at one speed."""
+    most = config.max_utterances_per_speaker
+    groups = [
+        (count if most is None else min(most, count)) // config.utterances
+        for count in utterances_of
+    ]
+    return _most_batches(np.array(groups, dtype=np.int64), config.speakers)
+
+
 # --- which groups meet ------------------------------------------------------------------------
 
 

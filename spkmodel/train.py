@@ -77,6 +77,8 @@ class Training:
         self._device = torch.device(device)
         self._watch = _Watch(self._device)
         self._stage = stage_of(config, 1)
+        self._steps = 0
+        """Of the optimiser in this stage."""
         with _seeded(config.seed, 0):
             self.encoder = encoders.build(config.encoder).to(self._device)
             self._loss = self._built_loss(self._stage)
@@ -86,15 +88,7 @@ class Training:
                 warm, config, self.encoder, self._loss, store.train_speakers
             )
         self._augment = Augmenter(self._stage.augment, surroundings, self._device)
-        self._stepper = Stepper(
-            config.optimiser,
-            {
-                f"{prefix}.{name}": weight
-                for prefix, module in self._modules().items()
-                for name, weight in module.named_parameters()
-            },
-            config.gradient_clip,
-        )
+        self._stepper = Stepper(config.optimiser, self.weights(), config.gradient_clip)
         self._average = (
             WeightAverage(config.ema, self.encoder, self._loss) if config.ema is not None else None
         )
@@ -103,6 +97,15 @@ class Training:
     def judged(self) -> nn.Module:
         """The encoder to judge and keep: the averaged one where an average is kept."""
         return self.encoder if self._average is None else self._average.encoder
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """All that is trained, of encoder and loss, by the names of the state."""
+        return {
+            f"{prefix}.{name}": weight
+            for prefix, module in self._modules().items()
+            for name, weight in module.named_parameters()
+            if weight.requires_grad
+        }
 
     def run_epoch(self, progress: Progress = silent) -> EpochResult:
         """Train one epoch.
@@ -119,7 +122,12 @@ class Training:
         plan = batches.batches_of_epoch(
             self._store, self._stage.batches, self.config.seed, epoch, self._stage.augment.speed
         )
-        self._check_plan(len(plan))
+        self.config.check_epoch(len(plan))
+        if self.config.warm_start is not None and not (self._is_warm or self.epoch):
+            raise ValueError(
+                f"warm_start.weights={self.config.warm_start.weights!r} was not read before the "
+                "first epoch"
+            )
         self._watch.begin(epoch)
         self._stepper.forget()
         generator = torch.Generator().manual_seed(_mixed(self.config.seed, epoch))
@@ -168,12 +176,12 @@ class Training:
         """One step of the optimiser after that batch, counted from 1; its learning rate."""
         share, stage = self.config.batches_per_step, self._stage
         step, steps = math.ceil(batch / share), math.ceil(batches_of_epoch / share)
-        epochs_before = self.epoch + 1 - stage.first_epoch
+        self._steps += 1
         rate = learning_rate(
             stage.schedule,
             stage.learning_rate,
-            epochs=epochs_before + step / steps,
-            steps=epochs_before * steps + step,
+            epochs=self.epoch + 1 - stage.first_epoch + step / steps,
+            steps=self._steps,
         )
         self._watch.see("the gradient's norm", self._stepper.gradient_norm())
         self._stepper.step(rate)
@@ -183,13 +191,16 @@ class Training:
 
     def _enter(self, stage: Stage) -> None:
         """Change what differs from the stage before; the loss keeps its weights."""
+        if stage == self._stage:
+            return
         if stage.loss != self._stage.loss:
-            self._loss = _with_weights_of(self._loss, self._built_loss(stage))
+            with _seeded(self.config.seed, 0):  # what is drawn here is not used
+                self._loss = _with_weights_of(self._loss, self._built_loss(stage))
             if self._average is not None:
                 self._average.replace_loss(self._loss)
         if stage.augment != self._stage.augment:
             self._augment = Augmenter(stage.augment, self._surroundings, self._device)
-        self._stage = stage
+        self._stage, self._steps = stage, 0
 
     def _built_loss(self, stage: Stage) -> nn.Module:
         return losses.build(
@@ -197,21 +208,6 @@ class Training:
             embedding_dim=self.config.encoder.embedding_dim,
             speakers=self.config.classes(len(self._store.train_speakers)),
         ).to(self._device)
-
-    def _check_plan(self, count: int) -> None:
-        wanted, warm = self.config.batches, self.config.warm_start
-        if warm is not None and self.epoch == 0 and not self._is_warm:
-            raise ValueError(f"warm_start.weights={warm.weights!r} was not read before the start")
-        if count == 0:
-            raise ValueError(
-                f"batches: not one batch of {wanted.speakers} speakers x {wanted.utterances} "
-                "utterances can be made from this corpus; use smaller batches"
-            )
-        if self.config.batches_per_step > count:
-            raise ValueError(
-                f"batches_per_step={self.config.batches_per_step}, but an epoch of this corpus "
-                f"has {count} batches; set it to {count} or less"
-            )
 
     def _moved(self, tensor: Tensor) -> Tensor:
         """To the device; to a GPU from pinned memory, so that nothing waits for the copy."""
@@ -246,6 +242,7 @@ class Training:
             "corpus_sha256": self._store.sha256,
             "device": self._device.type,
             "optimiser": numbers,
+            "stage_steps": self._steps,
             "averaged_steps": 0 if self._average is None else self._average.steps,
         }
         return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, state
@@ -272,10 +269,13 @@ class Training:
         if self._average is not None:
             self._average.load(saved.tensors, saved.state["averaged_steps"])
         moments, numbers = saved.below("optimiser"), saved.state["optimiser"]
+        self.epoch = int(saved.state["epoch"])
+        self._enter(stage_of(self.config, self.epoch))
         if saved.state["format"] == 1:
             moments, numbers = self._stepper.named_state(moments, numbers)
+        else:
+            self._steps = int(saved.state["stage_steps"])
         self._stepper.load(moments, numbers)
-        self.epoch = int(saved.state["epoch"])
 
 
 class _Watch:

@@ -124,3 +124,21 @@ class TrainConfig(Part):
         if tuning is not None:
             speed = tuning.augment.speed if tuning.augment is not None else None
             check_crop("fine_tune.", tuning.crop_seconds, speed, longest_seconds)
+
+    def check_epoch(self, batches: int) -> None:
+        """Refuse an epoch of so many batches.
+
+        Raises:
+            ValueError: naming the field and the remedy.
+        """
+        if batches == 0:
+            raise ValueError(
+                f"batches: not one batch of {self.batches.speakers} speakers x "
+                f"{self.batches.utterances} utterances can be made from this corpus; use smaller "
+                "batches"
+            )
+        if self.batches_per_step > batches:
+            raise ValueError(
+                f"batches_per_step={self.batches_per_step}, but an epoch of this corpus has "
+                f"{batches} batches; set it to {batches} or less"
+            )

@@ -1,0 +1,58 @@
+"""One contract for everything that can be configured: it trains, and goes on bit by bit.
+
+The full product of encoders and losses is `python -m bench.matrix`.
+"""
+
+import os
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from bench import matrix, small
+from spkmodel import config as c
+
+SEED = int(os.environ.get("MATRIX_SEED") or datetime.now(UTC).date().toordinal())
+"""Another one every day; it stands in the names of the tests, and `MATRIX_SEED` brings it back."""
+
+DRAWN = 20
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    return matrix.made_stage(tmp_path_factory.mktemp("matrix"), "cpu")
+
+
+def test_every_variant_has_a_small_example():
+    assert small.missing() == []
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("encoder", small.first(small.ENCODERS), ids=lambda e: e.kind)
+def test_every_encoder_trains_and_goes_on(stage, encoder, precision):
+    config = small.config(encoder=encoder, precision=precision)
+    assert matrix.problems(config, stage) == []
+
+
+@pytest.mark.parametrize("loss", small.every(small.LOSSES), ids=lambda loss: loss.kind)
+def test_every_loss_trains_and_goes_on(stage, loss):
+    # Losses are float32 always: the second precision would only repeat the encoder.
+    assert matrix.problems(small.config(loss=loss, precision="bfloat16"), stage) == []
+
+
+def _drawn():
+    chance = random.Random(SEED)  # no secret
+    return [
+        pytest.param(small.at_random(chance), id=f"MATRIX_SEED={SEED}-{number}")
+        for number in range(DRAWN)
+    ]
+
+
+@pytest.mark.parametrize("config", _drawn())
+def test_whatever_is_drawn_trains_and_goes_on(stage, config):
+    assert matrix.problems(config, stage) == [], config.model_dump_json()
+
+
+@pytest.mark.parametrize("augment", small.AUGMENTS)
+def test_every_augmentation_is_the_same_when_a_training_goes_on(stage, augment):
+    assert matrix.problems(small.config(augment=augment, ema=c.EMA()), stage) == []
