@@ -1,5 +1,6 @@
 """The encoders of clovaai/voxceleb_trainer; its options' defaults are the defaults here."""
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -145,10 +146,12 @@ class RawNet3(Part):
 
     @model_validator(mode="after")
     def _channels_split(self) -> "RawNet3":
-        if self.channels % 8 or self.channels % self.scale:
+        step = math.lcm(8, self.scale)
+        if self.channels % step:
             raise ValueError(
                 "encoder.channels must be divisible by 8 (a quarter of them are filters, in pairs) "
-                f"and by encoder.scale={self.scale}, got {self.channels}"
+                f"and by encoder.scale={self.scale}, got {self.channels}; set it to a multiple of "
+                f"{step}"
             )
         return self
 
