@@ -177,7 +177,7 @@ class Context(nn.Module):
 class HeadAttention(nn.Module):
     """One weight per frame and head, softmax over time of u . x / sqrt(d), d channels a head.
 
-    India et al. 2019, arXiv:1906.09890, eq. 3-4; the heads take their channels in order.
+    India et al. 2019, arXiv:1906.09890; the heads take their channels in order.
     """
 
     def __init__(self, dim: int, heads: int) -> None:

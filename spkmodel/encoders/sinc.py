@@ -1,7 +1,7 @@
 """Band-pass filters with learned edges, in pairs of a cosine and a sine.
 
-SincNet (Ravanelli and Bengio 2018, arXiv:1808.00158, eq. 4-7), made analytic by the sines of
-Pariente et al. 2020 (arXiv:1910.10400, section 3).
+SincNet (Ravanelli and Bengio 2018, arXiv:1808.00158, section 2), made analytic by the sines
+of Pariente et al. 2020 (arXiv:1910.10400).
 """
 
 import math
