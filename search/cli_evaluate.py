@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from search import console
-from search.cli_run import Condition, Json
+from search.cli_run import Json
 from search.documents import document
+from spkmodel.condition_names import Condition
 
 Backend = Literal["cosine", "crop_distance"]
 Norm = Literal["none", "as_norm1", "as_norm2"]

@@ -8,8 +8,8 @@ import typer
 from search import console
 from search.documents import document
 from search.errors import UsageProblem
+from spkmodel.condition_names import Condition
 
-Condition = Literal["clean", "mismatched"]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 DEMO = console.help_text(

@@ -65,11 +65,11 @@ def evaluate(
         model: see `model_source.ACCEPTED`.
         corpus: its folder; packed on first use.
         pairs: looked for from here, then in the corpus.
-        condition: "clean" or "mismatched".
+        condition: how the utterances sound; see `spkmodel.conditions`.
         out: a new folder; by default one below the home folder, named by what is evaluated.
         protocol: how utterances are heard and pairs scored.
         extras: what is told besides the figures of the pairs.
-        noise: ambiences of the mismatched condition; see `settings.surroundings_folder`.
+        noise: ambiences of the conditions that have some; see `settings.surroundings_folder`.
         rooms: its room responses.
         tracking_uri: of the registry, for `models:/...`.
         display: what long work tells.

@@ -16,6 +16,7 @@ from search.errors import UsageProblem
 from search.live import Display
 from search.pair_list import PairList, counts
 from search.verifier import REPLICATES, Verifier
+from spkmodel.condition_names import SOMEWHERE
 
 if TYPE_CHECKING:
     from spkmodel.conditions import Condition
@@ -81,7 +82,7 @@ def judge(
         )
     numbers = figures_of(verdict) | {
         "condition": condition,
-        "surroundings": "" if condition == "clean" else _fingerprint(noise, rooms),
+        "surroundings": _fingerprint(noise, rooms) if condition in SOMEWHERE else "",
         "floors": [_floor(floor, verdict.targets) for floor in found],
         "seconds": round(time.monotonic() - began, 2),
     }
@@ -108,7 +109,7 @@ def sounding(
     if pairs.split != "dev" and pairs.split != "test":
         raise UsageProblem(
             f"{pairs.name}: the {condition} condition needs pairs of dev utterances only, or of "
-            f"test utterances only (each has its own ambiences and rooms), but these are of "
+            f"test utterances only (its store is made for a split), but these are of "
             f"{pairs.split or 'several splits'}; use --condition clean, or another list"
         )
     with display.task(f"putting utterances into the {condition} condition", "utterances") as report:

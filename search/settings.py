@@ -3,17 +3,16 @@
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from search.errors import UsageProblem
 from search.redact import redact
 from search.scheduler import ladder
+from spkmodel.condition_names import Condition
 
 ETA = 3
 DEFAULT_TRIALS = 24
 DEFAULT_MAX_EPOCHS = 9
-
-Condition = Literal["clean", "mismatched"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ from jaxtyping import Float, Int16
 from sklearn.preprocessing import StandardScaler
 
 from spkmodel import metrics
-from spkmodel.conditions import Condition, hear
+from spkmodel.conditions import Condition, hear, surroundings_of
 from spkmodel.lists import Pair
 from spkmodel.progress import Progress, silent
 from spkmodel.store import Store
-from spkmodel.surroundings import open_surroundings
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512
@@ -95,7 +94,7 @@ def _heard(
     if condition == "clean":
         yield from (train.waveform(path) for path in training)
         return
-    around = open_surroundings(noise, rooms, "train")
+    around = surroundings_of(condition, noise, rooms, "train")
     yield from (hear(condition, train.waveform(path), path, around) for path in training)
 
 

@@ -22,6 +22,7 @@ from search.errors import (
     UsageProblem,
 )
 from search.failures import exit_code, message
+from spkmodel.condition_names import CONDITIONS
 from spkmodel.config import AAMSoftmax, TrainConfig
 
 VERBS = (
@@ -505,10 +506,19 @@ def test_evaluate_is_clean_unless_told_otherwise(capsys, handed_on):
     calls = handed_on("search.evaluate.evaluate", None)
     handed_on("search.evaluate.summary", ["EER 3 %"])
     answered(capsys, "evaluate", "night/t0002", "--corpus", "c", "--pairs", "p.txt")
-    answered(
-        capsys, "evaluate", "m", "--corpus", "c", "--pairs", "p.txt", "--condition", "mismatched"
-    )
-    assert [call[1]["condition"] for call in calls if call[1]] == ["clean", "mismatched"]
+    for condition in CONDITIONS:
+        line = ["m", "--corpus", "c", "--pairs", "p.txt", "--condition", condition]
+        answered(capsys, "evaluate", *line)
+    assert [call[1]["condition"] for call in calls if call[1]] == ["clean", *CONDITIONS]
+
+
+def test_a_search_can_be_judged_in_every_condition(capsys, handed_on):
+    from search.launch import LaunchOutcome
+
+    calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", []))
+    for condition in CONDITIONS:
+        answered(capsys, "launch", "triplet", "--corpus", "x", "--dev-condition", condition)
+    assert [call[0][0].dev_condition for call in calls] == [*CONDITIONS]
 
 
 def test_ui_hands_on_the_port(capsys, handed_on):

@@ -122,6 +122,17 @@ def test_dev_pairs_hear_the_surroundings_of_dev(tiny, corpus, store, tmp_path):
     assert tiny.ledger.state().evaluations == []
 
 
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("condition", ["short", "codec"])
+def test_a_condition_that_takes_place_nowhere_names_no_surroundings(corpus, tmp_path, condition):
+    report = evaluate.evaluate(
+        "night/t0003", corpus, Path("test_trials.txt"), condition, out=tmp_path / "o"
+    )
+    assert report.document["condition"] == condition
+    assert report.document["surroundings"] == ""
+    assert 0 <= report.document["eer"] <= 1
+
+
 def test_a_checkpoint_that_was_changed_is_refused(tiny, tmp_path):
     choice = model_source.choose(tiny.ledger.state(), tiny.home / "night", "t0003")
     folder = tmp_path / "changed"
