@@ -41,8 +41,8 @@ class Row:
 
     def mismatches(self) -> list[str]:
         """What is counted and what is known, where they differ."""
-        encoder, total = self.count_encoder(), self.count_encoder() + self.count_head()
-        pairs = [("encoder", encoder, self.encoder_weights), ("total", total, self.total)]
+        encoder, head = self.count_encoder(), self.count_head()
+        pairs = [("encoder", encoder, self.encoder_weights), ("total", encoder + head, self.total)]
         return [
             f"{self.name}: {what} has {counted:,} weights, not {known:,}"
             for what, counted, known in pairs
