@@ -1,7 +1,7 @@
 """The verb `evaluate`: a model, a list of pairs, and how they are to be scored."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +9,9 @@ from search import console
 from search.cli_run import Json
 from search.documents import document
 from spkmodel.condition_names import Condition
+
+if TYPE_CHECKING:
+    from search.voxceleb_trainer.architecture import Reading
 
 Backend = Literal["cosine", "crop_distance"]
 Norm = Literal["none", "as_norm1", "as_norm2"]
@@ -24,10 +27,12 @@ EVALUATE = console.help_text(
     "      --norm as_norm1 --subtract-mean --calibrate-on valid_trials.txt",
     "spksearch evaluate triplet/t0007 --corpus data --pairs test_trials.txt \\\n"
     "      --crops 10 --backend crop_distance --score-format lab    # as voxceleb_trainer does",
-    more="MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, or the folder of a "
-    "promoted model or of a checkpoint. --by takes duration and the columns of speakers.tsv "
-    "(speaker and more, parted by tabs) and utterances.tsv (path and more) in the corpus. Another "
-    "way of scoring the test pairs is another look at them.",
+    "spksearch evaluate baseline_lite_ap.model --corpus vox --pairs veri_test.txt \\\n"
+    "      --crops 10 --backend crop_distance",
+    more="MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, the folder of a "
+    "promoted model or of a checkpoint, or a file that voxceleb_trainer saved. --by takes duration "
+    "and the columns of speakers.tsv (speaker and more, parted by tabs) and utterances.tsv (path "
+    "and more) in the corpus. Another way of scoring the test pairs is another look at them.",
 )
 
 
@@ -123,6 +128,28 @@ def evaluate(
     rooms: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
     ] = None,
+    log_input: Annotated[
+        bool | None,
+        typer.Option(
+            "--log-input/--no-log-input",
+            help="Whether a voxceleb_trainer file was trained on log mels [default: it was].",
+        ),
+    ] = None,
+    int16_scale: Annotated[
+        bool | None,
+        typer.Option(
+            "--int16-scale/--no-int16-scale",
+            help="Whether it was trained on samples of +-32768, as before 2021-04-24 [default: by "
+            "what the file tells].",
+        ),
+    ] = None,
+    vggvox_pooling: Annotated[
+        Literal["mean", "max"] | None,
+        typer.Option(help="Of a VGGVox whose encoder_type was TAP or MAX."),
+    ] = None,
+    sinc_stride: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Of a RawNet3 [default: 10].")
+    ] = None,
     json_wanted: Json = False,
 ) -> None:
     """Judge a model on a list of pairs."""
@@ -160,9 +187,30 @@ def evaluate(
         extras=extras,
         noise=noise,
         rooms=rooms,
+        reading=_reading(log_input, int16_scale, vggvox_pooling, sinc_stride),
         display=for_stderr(),
     )
     if json_wanted:
         console.data(document("evaluation", folder=str(report.folder), **report.document))
     else:
         console.answer(*summary(report))
+
+
+def _reading(
+    log_input: bool | None,
+    int16_scale: bool | None,
+    vggvox_pooling: Literal["mean", "max"] | None,
+    sinc_stride: int | None,
+) -> "Reading | None":
+    """None if nothing is said."""
+    if all(said is None for said in (log_input, int16_scale, vggvox_pooling, sinc_stride)):
+        return None
+    from search.voxceleb_trainer.architecture import Reading
+
+    default = Reading()
+    return Reading(
+        default.log_input if log_input is None else log_input,
+        int16_scale,
+        vggvox_pooling,
+        default.sinc_stride if sinc_stride is None else sinc_stride,
+    )

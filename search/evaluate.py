@@ -23,6 +23,7 @@ from search.settings import surroundings_folder
 
 if TYPE_CHECKING:
     from search.model_source import Model
+    from search.voxceleb_trainer.architecture import Reading
     from spkmodel.conditions import Condition
     from spkmodel.store import Store
 
@@ -54,6 +55,7 @@ def evaluate(
     noise: Path | None = None,
     rooms: Path | None = None,
     tracking_uri: str | None = None,
+    reading: "Reading | None" = None,
     display: Display | None = None,
 ) -> EvaluationReport:
     """Score a list of pairs with a model and write what it is worth.
@@ -72,6 +74,7 @@ def evaluate(
         noise: ambiences of the conditions that have some; see `settings.surroundings_folder`.
         rooms: its room responses.
         tracking_uri: of the registry, for `models:/...`.
+        reading: what a checkpoint of voxceleb_trainer does not tell.
         display: what long work tells.
 
     Raises:
@@ -82,8 +85,8 @@ def evaluate(
     began = time.monotonic()
     display = display or Silent()
     device = default_device()
-    loaded = model_source.load(model, device, tracking_uri)
-    store = packed(corpus, display)
+    loaded = model_source.load(model, device, tracking_uri, reading)
+    store = packed(corpus, display, also=pair_list.found(pairs, corpus))
     listed = pair_list.read(pairs, corpus, store)
     plan = extras_of_pairs.plan(extras, corpus, store, listed)
     lists = [listed] if plan.calibration is None else [listed, plan.calibration]
@@ -126,6 +129,7 @@ def summary(report: EvaluationReport) -> list[str]:
     is_default = document["protocol"] == DEFAULT.facts()
     return [
         f"{model['source']}: {model['encoder']}, {model['parameters']:,} parameters",
+        *(f"  {note}" for note in model["notes"]),
         pair_list.counts(document["list"]),
         *([] if is_default else [f"scored by {document['scoring']}"]),
         *judgement.lines_of(document),
@@ -142,12 +146,21 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def packed(corpus: Path, display: Display, seed: int = 0) -> "Store":
-    """The corpus's store, packed if it was not; `seed` is that of its dev speakers' choice."""
-    from spkmodel import store
-    from spkmodel.corpus import open_corpus
+def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":
+    """The corpus's store, packed if it was not.
+
+    Args:
+        corpus: its folder.
+        display: what is told meanwhile.
+        seed: of its dev speakers' choice.
+        also: a list of pairs whose utterances lie in the folder and may be on none of its lists.
+    """
+    from spkmodel import lists, store
+    from spkmodel.corpus import open_corpus, with_pairs
 
     opened = open_corpus(corpus, seed)
+    if also is not None:
+        opened = with_pairs(opened, also, lists.read_pairs(also))
     with display.task("packing the corpus", "steps") as progress:
         return store.Store.open(store.pack(opened, home(), progress=progress))
 

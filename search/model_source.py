@@ -1,7 +1,8 @@
-"""Where a model comes from: a registered version, a trial of a search, or a folder.
+"""Where a model comes from: a registered version, a trial, a folder, another trainer's file.
 
-Whatever the source, weights are safetensors and a config is JSON, read by our own code and
-compared with the hash that was recorded; nothing that came with a model is executed.
+Weights of ours are safetensors and a config is JSON, read by our own code and compared with the
+hash that was recorded; of voxceleb_trainer's files only tensors are read. Nothing that came with a
+model is executed.
 """
 
 import difflib
@@ -21,6 +22,7 @@ from search.state import Report, SearchState, TrialRecord
 if TYPE_CHECKING:
     from torch import nn
 
+    from search.voxceleb_trainer.architecture import Reading
     from spkmodel.config import TrainConfig
 
 WEIGHTS = "encoder.safetensors"
@@ -29,8 +31,8 @@ _LARGEST_CONFIG = 1 << 20
 _LARGEST_WEIGHTS = 8 << 30
 _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)/(t\d+)")
 ACCEPTED = (
-    "a model is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, or the folder of a "
-    "promoted model or of a checkpoint"
+    "a model is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, the folder of a "
+    "promoted model or of a checkpoint, or a file that voxceleb_trainer saved"
 )
 
 
@@ -47,6 +49,10 @@ class Model:
     search: str = ""
     trial: str = ""
     epoch: int = 0
+    trainer: str = ""
+    """Whose it is, where not ours; `config` then is right about the encoder alone."""
+    notes: tuple[str, ...] = ()
+    """What was assumed of it."""
 
     def facts(self) -> dict[str, Any]:
         """What a report says of it."""
@@ -55,13 +61,15 @@ class Model:
         return {
             "source": self.source,
             "sha256": self.sha256,
-            "signature": self.config.signature,
+            "signature": "" if self.trainer else self.config.signature,
             "encoder": self.config.encoder.kind,
             "parameters": encoders.parameter_count(self.config.encoder),
             "embedding_dim": self.config.encoder.embedding_dim,
             "search": self.search,
             "trial": self.trial,
             "epoch": self.epoch,
+            "trainer": self.trainer,
+            "notes": list(self.notes),
         }
 
 
@@ -75,8 +83,20 @@ class Choice:
     """Of the checkpoint."""
 
 
-def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
+def load(
+    source: str,
+    device: str,
+    tracking_uri: str | None = None,
+    reading: "Reading | None" = None,
+) -> Model:
     """The model that `source` names.
+
+    Args:
+        source: see `ACCEPTED`.
+        device: where its encoder goes.
+        tracking_uri: of the registry.
+        reading: what a checkpoint of voxceleb_trainer does not tell of itself, where it is said;
+            for that kind of source only.
 
     Raises:
         NotFound: no such model, search or trial.
@@ -84,9 +104,16 @@ def load(source: str, device: str, tracking_uri: str | None = None) -> Model:
         EnvironmentProblem: the tracking server is in the way.
         SpksearchError: the weights are not the ones that were recorded.
     """
+    folder = Path(source)
+    if folder.is_file():
+        return read_foreign(folder, device, reading)
+    if reading is not None:
+        raise UsageProblem(
+            f"{source}: --log-input, --int16-scale, --vggvox-pooling and --sinc-stride say what a "
+            "file of voxceleb_trainer leaves open; this is none"
+        )
     if source.startswith("models:"):
         return _registered(source, device, tracking_uri)
-    folder = Path(source)
     if (folder / WEIGHTS).is_file():
         return read_promoted(folder, device)
     if folder.is_dir() and list(folder.glob("*.safetensors")):
@@ -190,6 +217,28 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     return Model(encoder.to(device).eval(), config, source or str(folder), found, *origin)
 
 
+def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> Model:
+    """The encoder of a checkpoint of voxceleb_trainer.
+
+    Raises:
+        UsageProblem: if the file is anything else.
+    """
+    from search.voxceleb_trainer import network
+    from search.voxceleb_trainer.architecture import Reading
+    from spkmodel.config import TrainConfig
+
+    found = network.read(path, reading or Reading())
+    return Model(
+        found.encoder.to(device).eval(),
+        TrainConfig(encoder=found.config),
+        str(path),
+        hashlib.sha256(weights_of(found.encoder)).hexdigest(),
+        epoch=found.epoch,
+        trainer="voxceleb_trainer",
+        notes=found.notes,
+    )
+
+
 def weights_of(encoder: "nn.Module") -> bytes:
     """What `encoder.safetensors` holds: every tensor of the encoder, buffers included."""
     from safetensors.torch import save
@@ -251,7 +300,5 @@ def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
 def _not_a_model(source: str, folder: Path) -> SpksearchError:
     if folder.is_dir():
         return UsageProblem(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
-    if folder.is_file():
-        return UsageProblem(f"{source}: a file of this kind cannot be read yet; {ACCEPTED}")
     known = ", ".join(searches()) or "none yet"
     return NotFound(f"no model {source!r}; {ACCEPTED}; searches here: {known}")

@@ -69,6 +69,18 @@ def counts(facts: Mapping[str, Any]) -> str:
     )
 
 
+def found(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
+    """Where a list is that is looked for from here, then in the corpus.
+
+    Raises:
+        UsageProblem: if it is in neither.
+    """
+    path = pairs if pairs.is_file() else corpus / pairs
+    if not path.is_file():
+        raise UsageProblem(f"{flag}: no list of pairs {pairs}, neither here nor in {corpus}")
+    return path
+
+
 def read(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> PairList:
     """A list that is looked for from here, then in the corpus.
 
@@ -76,9 +88,7 @@ def read(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> Pa
         UsageProblem: if it is in neither.
         ListError: for a wrong line, or an utterance that the corpus does not have.
     """
-    path = pairs if pairs.is_file() else corpus / pairs
-    if not path.is_file():
-        raise UsageProblem(f"{flag}: no list of pairs {pairs}, neither here nor in {corpus}")
+    path = found(pairs, corpus, flag)
     listed = read_pairs(path)
     _require_known(path, listed, store)
     return pair_list(path.name, listed, store)

@@ -94,7 +94,7 @@ def test_the_same_evaluation_may_replace_itself_and_no_other(corpus, tmp_path):
 def test_an_unknown_utterance_is_an_error_with_its_line(corpus, tmp_path):
     listed = tmp_path / "mine.txt"
     listed.write_text("1 wav/v06/0.wav wav/v06/1.wav\n0 wav/v06/0.wav wav/v99/1.wav\n")
-    with pytest.raises(ListError, match=r"mine\.txt:2: wav/v99/1\.wav is not an utterance"):
+    with pytest.raises(ListError, match=r"mine\.txt:2: wav/v99/1\.wav cannot be opened"):
         evaluate.evaluate("night/t0003", corpus, listed, out=tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
@@ -173,7 +173,11 @@ def test_what_is_promoted_is_what_the_tables_call_best(tiny):
         ("nothing/t0001", NotFound, "no search 'nothing'"),
         ("no-such-thing", NotFound, "searches here: night"),
         ("{folder}", UsageProblem, "holds neither encoder.safetensors nor a checkpoint"),
-        ("{folder}/old.model", UsageProblem, "cannot be read yet"),
+        (
+            "{folder}/old.model",
+            UsageProblem,
+            "not a torch file; right is a file that voxceleb_trainer",
+        ),
         ("models:/name", UsageProblem, "models:/NAME@ALIAS"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Coming over from clovaai/voxceleb_trainer: its checkpoints and its options."""

@@ -1,0 +1,161 @@
+"""A network that voxceleb_trainer trained, as an encoder of ours that gives the same embeddings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from search.errors import UsageProblem
+from search.voxceleb_trainer import architecture, names, weights_file
+from search.voxceleb_trainer.architecture import KNOWN, Reading
+from search.voxceleb_trainer.weights_file import WeightsFile
+from spkmodel import encoders
+from spkmodel.config import Encoder, RawNet3
+
+_INT16 = 32768.0
+_FILTERS_AGREE = 1e-4
+
+
+@dataclass(frozen=True)
+class Network:
+    """An encoder, its config, and what had to be assumed."""
+
+    encoder: nn.Module
+    config: Encoder
+    epoch: int
+    """0 where the file does not say."""
+    sha256: str
+    """Of the file."""
+    notes: tuple[str, ...]
+
+
+class AtInt16Scale(nn.Module):
+    """An encoder that was trained on samples of +-32768, hearing those of +-1."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(batch, samples) in +-1 to (batch, dim)."""
+        return self.encoder(waveforms * _INT16)
+
+
+def read(path: Path, reading: Reading) -> Network:
+    """The network in a checkpoint.
+
+    Args:
+        path: of a file that the trainer saved, in any of its forms.
+        reading: what the weights do not tell.
+
+    Raises:
+        UsageProblem: for anything else; it says what it is and what would be right.
+    """
+    file = weights_file.read(path)
+    try:
+        config = architecture.read_off(file.encoder, reading)
+    except (UsageProblem, ValueError, KeyError, IndexError) as error:
+        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise UsageProblem(f"{path}: {what}") from error
+    encoder = encoders.build(config)
+    _require_same_features(path, file.encoder, encoder)
+    _fill(path, encoder, config, file.encoder)
+    int16 = _is_int16(file, config, reading)
+    return Network(
+        AtInt16Scale(encoder) if int16 else encoder,
+        config,
+        file.epoch or 0,
+        file.sha256,
+        tuple(_notes(file, config, reading, int16)),
+    )
+
+
+def _fill(path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Tensor]) -> None:
+    placed, unknown = names.renamed(weights, config)
+    if unknown:
+        raise UsageProblem(
+            f"{path}: {len(unknown)} weights have no place in {config.kind}, such as {unknown[0]}; "
+            f"known are {KNOWN}"
+        )
+    # The front end of mels is not learned: ours, which `_require_same_features` has compared.
+    ours = {n: t for n, t in encoder.state_dict().items() if n.startswith(_NOT_LEARNED)}
+    try:
+        encoder.load_state_dict(ours | placed)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        raise UsageProblem(f"{path}: does not fit {config.kind}: {'; '.join(lines)}") from error
+
+
+_NOT_LEARNED = ("front_end.spectrogram.", "front_end.mel_scale.")
+
+
+def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.Module) -> None:
+    """The checkpoint's own window and filterbank are what we compute.
+
+    Raises:
+        UsageProblem: if they are not; the network was trained at another rate, or on other bands.
+    """
+    ours = encoder.state_dict()
+    for ending in ("spectrogram.window", "mel_scale.fb"):
+        theirs = [tensor for name, tensor in weights.items() if name.endswith(ending)]
+        own = ours.get(f"front_end.{ending}")
+        if not theirs or own is None:
+            continue
+        same = theirs[0].shape == own.shape and torch.allclose(theirs[0], own, atol=_FILTERS_AGREE)
+        if not same:
+            raise UsageProblem(
+                f"{path}: its {ending.rpartition('.')[2]} {tuple(theirs[0].shape)} is not that of "
+                f"16 kHz audio, 25 ms windows and {own.shape[-1]} mels from 0 to 8 kHz "
+                f"{tuple(own.shape)}: it was trained on other features than voxceleb_trainer's"
+            )
+
+
+def _is_int16(file: WeightsFile, config: Encoder, reading: Reading) -> bool:
+    """Whether its training read audio as integers, as far as can be told.
+
+    Files with an epoch (2026) and those of torch 2.1 (2023) are later than the change, and RawNet3
+    is. Of the others, the published ones are earlier.
+    """
+    if reading.int16_scale is not None:
+        return reading.int16_scale
+    later = file.form == "whole" or file.torch_since_2_1 or isinstance(config, RawNet3)
+    return not later
+
+
+def _notes(file: WeightsFile, config: Encoder, reading: Reading, int16: bool) -> list[str]:
+    said = []
+    if isinstance(config, RawNet3):
+        said.append(f"assumed: sinc_stride {reading.sinc_stride} (--sinc-stride)")
+    else:
+        flag = "--no-log-input" if reading.log_input else "--log-input"
+        said.append(f"assumed: log_input {reading.log_input} ({flag} for the other)")
+    scale = "+-32768" if int16 else "+-1"
+    other = "--no-int16-scale" if int16 else "--int16-scale"
+    given = "said" if reading.int16_scale is not None else "assumed"
+    said.append(f"{given}: trained on samples of {scale} ({other} for the other)")
+    if file.loss:
+        said.append(f"trained with {_loss(file.loss)}")
+    elif file.form != "encoder":
+        said.append(
+            "trained with triplet or proto, which leave no weights (the trainer does not bring "
+            "proto's embeddings to unit length; here they are)"
+        )
+    return said
+
+
+def _loss(weights: dict[str, Tensor]) -> str:
+    """The trainer's loss, by its weights."""
+    match sorted(weights):
+        case ["W"]:
+            return f"amsoftmax, {weights['W'].shape[1]} speakers"
+        case ["weight"]:
+            return f"aamsoftmax, {weights['weight'].shape[0]} speakers"
+        case ["fc.bias", "fc.weight"]:
+            return f"softmax, {weights['fc.weight'].shape[0]} speakers"
+        case ["b", "w"]:
+            return "angleproto or ge2e"
+        case [*names] if {"softmax.fc.weight", "angleproto.w"} <= set(names):
+            return f"softmaxproto, {weights['softmax.fc.weight'].shape[0]} speakers"
+        case other:
+            return f"a loss with the weights {', '.join(other)}"

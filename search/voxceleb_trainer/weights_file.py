@@ -1,0 +1,178 @@
+"""The tensors of a checkpoint of voxceleb_trainer, read without running anything that is in it."""
+
+import hashlib
+import pickle
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search.errors import UsageProblem
+
+LARGEST_BYTES = 8 << 30
+_PREFIX = "__S__."
+_LOSS_PREFIX = "__L__."
+_WHOLE = "model_state_dict"
+_FIRST_BYTES = 512
+
+RIGHT = (
+    "right is a file that voxceleb_trainer saved (model000000100.model, or a published one), or "
+    "torch.save(model.state_dict(), path) of its network"
+)
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What such a file holds."""
+
+    encoder: dict[str, Tensor]
+    """By the trainer's names, without any prefix."""
+    loss: dict[str, Tensor]
+    form: str
+    """whole: with optimiser and epoch, since 2026. network: encoder and loss, 2020 to 2026.
+    encoder: that alone."""
+    epoch: int | None
+    torch_since_2_1: bool
+    """Written by torch 2.1 (2023) or later, which older files cannot be."""
+    sha256: str
+
+
+def read(path: Path) -> WeightsFile:
+    """The tensors of `path`.
+
+    Raises:
+        UsageProblem: for any other kind of file; it says which, and what would be right.
+    """
+    _require_plausible(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how the file was written: what counts is an error
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UsageProblem(
+            f"{path}: holds more than tensors, and what it would run was not run "
+            f"({_brief(error)}); {RIGHT}"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise UsageProblem(
+            f"{path}: cut short, damaged or not a torch file ({_brief(error)}); {RIGHT}"
+        ) from error
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return _parted(path, content, sha256)
+
+
+def _require_plausible(path: Path) -> None:
+    """By its size and first bytes: torch reads all of a file before it knows what it is."""
+    size = path.stat().st_size
+    if not 0 < size <= LARGEST_BYTES:
+        raise UsageProblem(f"{path}: {size} bytes; a checkpoint has up to {LARGEST_BYTES}; {RIGHT}")
+    with path.open("rb") as file:
+        start = file.read(_FIRST_BYTES)
+    if what := _recognised(start):
+        raise UsageProblem(f"{path}: {what}; {RIGHT}")
+    if start.startswith(b"PK"):
+        _require_torch_zip(path)
+
+
+def _recognised(start: bytes) -> str:
+    """What a file is by its first bytes, where that is no torch file; else empty."""
+    text = start.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, saved in place of the model: open the address in a browser"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file: `git lfs pull` fetches it"
+    if start[8:9] == b"{" and b'"dtype"' in start:
+        return "safetensors; a checkpoint or a promoted model of ours is named by its folder"
+    if start[:2] == b"\x1f\x8b" or start[257:262] == b"ustar":
+        return "an archive; unpack it and name the model in it"
+    if start.startswith((b"PK", b"\x80")):
+        return ""
+    return "not a torch file"
+
+
+def _require_torch_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise UsageProblem(f"{path}: cut short or damaged ({error}); {RIGHT}") from error
+    names = {entry.filename.partition("/")[2] for entry in entries}
+    if "constants.pkl" in names or "code" in {name.partition("/")[0] for name in names}:
+        raise UsageProblem(f"{path}: a TorchScript program, which is not run here; {RIGHT}")
+    if "data.pkl" not in names:
+        raise UsageProblem(f"{path}: a zip archive without a torch file in it; {RIGHT}")
+    if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
+        raise UsageProblem(f"{path}: unpacks to more than {LARGEST_BYTES} bytes; {RIGHT}")
+
+
+def _parted(path: Path, content: Any, sha256: str) -> WeightsFile:
+    form, epoch = "network", None
+    if isinstance(content, dict) and _WHOLE in content:
+        found = content.get("epoch")
+        form, epoch = "whole", found if isinstance(found, int) else None
+        content = content[_WHOLE]
+    elif isinstance(content, dict) and set(content) == {"model"}:
+        form, content = "encoder", content["model"]
+    state = _state(path, content)
+    encoder = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
+    if not encoder:
+        form = "encoder"
+        encoder = {n: t for n, t in state.items() if not n.startswith(_LOSS_PREFIX)}
+    loss = {n.removeprefix(_LOSS_PREFIX): t for n, t in state.items() if n.startswith(_LOSS_PREFIX)}
+    _require_finite(path, encoder)
+    return WeightsFile(encoder, loss, form, epoch, _is_of_torch_2_1(path), sha256)
+
+
+def _state(path: Path, content: Any) -> dict[str, Tensor]:
+    """Names to tensors; what DataParallel put into the names is taken out."""
+    if not isinstance(content, dict) or not content:
+        raise UsageProblem(f"{path}: holds {_kind(content)}, not a network's weights; {RIGHT}")
+    for name, entry in content.items():
+        if not isinstance(name, str) or not isinstance(entry, Tensor):
+            raise UsageProblem(
+                f"{path}: holds {_kind(entry)} under {name!r} where a tensor should be (its keys: "
+                f"{_some(content)}); {RIGHT}"
+            )
+    return {_without_wrapper(name): tensor for name, tensor in content.items()}
+
+
+def _without_wrapper(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part != "module")
+
+
+def _require_finite(path: Path, state: dict[str, Tensor]) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UsageProblem(
+                f"{path}: {name} has values that are NaN or infinite: that training diverged; take "
+                "an earlier checkpoint of it"
+            )
+
+
+def _is_of_torch_2_1(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/byteorder") for name in archive.namelist())
+
+
+def _kind(entry: Any) -> str:
+    return "a tensor" if isinstance(entry, Tensor) else f"one {type(entry).__name__}"
+
+
+def _some(names: Any) -> str:
+    shown = [str(name) for name in list(names)[:4]]
+    return ", ".join(shown) + (", ..." if len(names) > 4 else "")
+
+
+def _brief(error: BaseException) -> str:
+    """The first sentence: torch's advice is to load the file without protection."""
+    text = str(error).partition("\n")[0]
+    for end in (" Please", " Re-running", " (1)"):
+        text = text.partition(end)[0]
+    return text[:200] or type(error).__name__
