@@ -73,8 +73,9 @@ def epoch(
         # In an order of the training's own: neighbours in a list are often of one session.
         order = np.random.default_rng([seed, 0]).permutation(len(speakers)).tolist()
         groups = _groups(speakers, utterances, epoch, rng, most_of_a_speaker, order)
+    count = max(speakers, default=0) + 1
     if rates:
-        groups = _at_rates(groups, len(rates), max(speakers) + 1, rng)
+        groups = _at_rates(groups, len(rates), count, rng)
     names = np.array(list(groups), dtype=np.int64)
     remaining = np.array([len(some) for some in groups.values()], dtype=np.int64)
     batches: list[Batch] = []
@@ -86,7 +87,7 @@ def epoch(
             Batch(
                 tuple(ids[row] for row, _ in drawn),
                 tuple(name for _, name in drawn),
-                tuple(rates[name // (max(speakers) + 1)] for _, name in drawn) if rates else (),
+                tuple(rates[name // count] for _, name in drawn) if rates else (),
             )
         )
     return [batches[i] for i in rng.permutation(len(batches))]
