@@ -1,6 +1,7 @@
 """The quick figures, one after the other: `python -m bench`; the long ones say so below.
 
 python -m bench.speech    most of an hour on two cores: the searches that the README reports
+python -m bench.matrix    many minutes, resumable: every encoder with every loss trains and goes on
 python -m bench.outage    minutes: a search through a minute without its MLflow server
 """
 

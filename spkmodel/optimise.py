@@ -65,6 +65,11 @@ class Stepper:
         }
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        for entry in self.optimiser.state.values():
+            if "mu_product" in entry:
+                # NAdam makes it on the CPU and reads it at every step; loading takes it to the
+                # weights' device, where each reading would wait for all work before it.
+                entry["mu_product"] = entry["mu_product"].cpu()
 
     def named_state(
         self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Mapping[str, Any]]

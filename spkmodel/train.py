@@ -75,7 +75,7 @@ class Training:
         )
         self._surroundings = surroundings
         self._device = torch.device(device)
-        self._watch = _Watch(self._device)
+        self._watch = _Watch(self._device, at_once=self._device.type == "cpu")
         self._stage = stage_of(config, 1)
         self._steps = 0
         """Of the optimiser in this stage."""
@@ -281,8 +281,8 @@ class Training:
 class _Watch:
     """Sees to it that what is not finite does not pass for a result."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._at_once = device.type == "cpu"
+    def __init__(self, device: torch.device, *, at_once: bool) -> None:
+        self._at_once = at_once
         self._device = device
         self.begin(0)
 

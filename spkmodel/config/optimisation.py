@@ -53,9 +53,10 @@ class NAdam(Part):
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0, le=1)
-    momentum_decay: float = Field(default=4e-3, ge=0, le=1)
-    """Momentum at step t is beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)), so about half of
-    beta1 at first. 0: half of it for ever."""
+    momentum_decay: float = Field(default=4e-3, ge=0, le=1e6)
+    """Momentum at step t is beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)): from about half of
+    beta1 at first to all of it. From 1e4 on it is beta1 from the first step, as in TensorFlow 1's
+    Nadam, which the log used; 0: half of beta1 for ever."""
 
     @model_validator(mode="after")
     def _decays_once(self) -> "NAdam":

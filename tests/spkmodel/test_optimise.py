@@ -81,3 +81,17 @@ def test_two_ways_of_decay_at_once_and_nesterov_without_momentum_are_refused():
         NAdam(l2=1e-6, weight_decay=1e-2)
     with pytest.raises(ValueError, match=r"needs optimiser\.momentum above 0"):
         SGD(momentum=0, nesterov=True)
+
+
+def test_nadams_momentum_is_whole_from_the_first_step_where_it_decays_at_once():
+    moved = []
+    for momentum_decay in (1e4, 0.0):
+        stepper, kernel, bias = _stepper(NAdam(momentum_decay=momentum_decay))
+        _step(stepper, 0.01, (kernel, 1.0), (bias, 1.0))
+        _step(stepper, 0.01, (kernel, 0.0), (bias, 0.0))
+        moved.append(2 - kernel.mean().item())
+    # Two steps, the second with momentum only: mu m / (1 - mu^3) with m = 0.1 * 0.9.
+    second = 0.9 * 0.09 / (1 - 0.9**3) / math.sqrt(0.999e-3 / (1 - 0.999**2))
+    first = 0.1 / (1 - 0.9) + 0.9 * 0.1 / (1 - 0.9**2)
+    assert moved[0] == pytest.approx(0.01 * (first + second), rel=1e-4)
+    assert moved[1] != pytest.approx(moved[0], rel=1e-2)

@@ -28,7 +28,7 @@ from spkmodel.config import (
     Triplet,
 )
 from spkmodel.surroundings import open_surroundings
-from spkmodel.train import Diverged, Training
+from spkmodel.train import Diverged, Training, _Watch
 from spkmodel.validate import evaluate_encoder, load_encoder
 
 
@@ -316,3 +316,17 @@ def test_a_checkpoint_of_the_first_format_is_resumed(buzz_store, surroundings, t
     resumed.run_epoch()
     one, other = _weights(straight), _weights(resumed)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_where_asking_costs_time_a_wild_number_is_remembered_until_it_is_asked_for():
+    watch = _Watch(torch.device("cpu"), at_once=False)
+    watch.begin(3)
+    for value in (1.0, float("inf"), 2.0):
+        watch.see("the loss", torch.tensor(value))
+    with pytest.raises(Diverged, match="epoch 3"):
+        watch.end()
+    watch.begin(4)
+    for _ in range(99):
+        watch.see("the loss", torch.tensor(float("nan")))
+    with pytest.raises(Diverged, match="epoch 4"):
+        watch.see("the loss", torch.tensor(float("nan")))
