@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.drawing import percent
 from search.errors import UsageProblem
-from search.figures import percent
 from search.pair_list import PairList
 from spkmodel import metadata, slices
 from spkmodel.metadata import DURATION, SPEAKERS, UTTERANCES, Column
@@ -169,47 +169,60 @@ def worst(scored: "Scored", count: int) -> dict[str, Any]:
 
 
 def lines(columns: Sequence[dict[str, Any]], worst_speakers: dict[str, Any] | None) -> list[str]:
-    """Both for people; rates are at the threshold of the whole list."""
+    """Both for people; misses and false alarms are those at the threshold of the whole list."""
     said = []
     for column in columns:
         unknown = column["unknown_pairs"]
-        said.append(
-            f"by {column['column']}" + (f" (unknown of {unknown:,} pairs)" if unknown else "")
-        )
-        width = max((len(each["name"]) for each in column["slices"]), default=0)
-        said += [_slice_line(each, width) for each in column["slices"]]
+        rows = [_slice_row(each) for each in column["slices"]]
+        name = f"by {column['column']}" + (f" ({unknown:,} pairs unknown)" if unknown else "")
+        said += _aligned([(name, *_SLICE_HEADINGS), *rows])
     if worst_speakers is not None:
+        named = worst_speakers["speakers"]
         said.append(
-            f"worst of {worst_speakers['ranked']} speakers with "
+            f"worst {len(named)} of the {worst_speakers['ranked']} speakers that have "
             f"{worst_speakers['least_pairs_of_a_class']} pairs or more of both classes"
         )
-        said += [_speaker_line(each) for each in worst_speakers["speakers"]]
+        said += _aligned([("speaker", *_SPEAKER_HEADINGS), *map(_speaker_row, named)])
     return said
 
 
-def _slice_line(each: dict[str, Any], width: int) -> str:
-    eer = f"no EER ({each['why_not']})"
-    if each["eer"] is not None:
-        low, high = percent(each["eer_low"]), percent(each["eer_high"])
-        eer = f"EER {percent(each['eer'])} ({low} to {high})"
-    rates = [
-        f"{name} {percent(each[key])}"
-        for name, key in (("misses", "miss"), ("false alarms", "false_alarm"))
-        if each[key] is not None
-    ]
-    return f"  {each['name']:{width}}  {eer}; {', '.join([*rates, _holds(each)])}"
+_SLICE_HEADINGS = ("EER", "95 %", "misses", "false alarms", "pairs", "target", "speakers", "holds")
+_SPEAKER_HEADINGS = ("misses", "of", "false alarms", "of", "of all misses")
 
 
-def _holds(each: dict[str, Any]) -> str:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; numbers to the right, first and last words not."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    said = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[0] = row[0].ljust(widths[0])
+        if len(row) > len(_SPEAKER_HEADINGS) + 1:
+            cells[-1] = row[-1]
+        said.append("  " + "  ".join(cells))
+    return said
+
+
+def _slice_row(each: dict[str, Any]) -> tuple[str, ...]:
+    has_eer = each["eer"] is not None
     return (
-        f"{each['pairs']:,} pairs ({each['targets']:,} target) of {each['speakers']:,} speakers: "
-        f"{each['holds']}"
+        each["name"],
+        percent(each["eer"]) if has_eer else "none",
+        f"{100 * each['eer_low']:.1f}-{100 * each['eer_high']:.1f}" if has_eer else "",
+        *("" if each[key] is None else percent(each[key]) for key in ("miss", "false_alarm")),
+        f"{each['pairs']:,}",
+        f"{each['targets']:,}",
+        f"{each['speakers']:,}",
+        each["holds"] if has_eer else f"{each['holds']}; no EER: {each['why_not']}",
     )
 
 
-def _speaker_line(each: dict[str, Any]) -> str:
+def _speaker_row(each: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"  {each['speaker']}  misses {percent(each['miss'])} of {each['targets']:,}, false alarms "
-        f"{percent(each['false_alarm'])} of {each['non_targets']:,}; "
-        f"{percent(each['share_of_misses'])} of all misses"
+        each["speaker"],
+        percent(each["miss"]),
+        f"{each['targets']:,}",
+        percent(each["false_alarm"]),
+        f"{each['non_targets']:,}",
+        percent(each["share_of_misses"]),
     )

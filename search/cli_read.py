@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -140,6 +141,7 @@ def trials(
 SHOW = help_text(
     "One trial: config, what is different in it, learning curve, checkpoint.",
     "spksearch show triplet t0007",
+    "spksearch show triplet t0007 --plot t0007.png    # dev EER and training loss by epoch",
     "spksearch show triplet t0007 --json",
 )
 
@@ -147,6 +149,10 @@ SHOW = help_text(
 def show(
     name: Search,
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Such as t0007.")],
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw dev EER and training loss by epoch, as a PNG."),
+    ] = None,
     json_wanted: Json = False,
 ) -> None:
     """One trial in detail."""
@@ -156,6 +162,11 @@ def show(
     state = state_of(name)
     record = trial_of(name, state, trial)
     how = status_of(name, state)
+    if plot is not None:
+        from search.epoch_figure import plot_trial
+
+        plot_trial(plot, name, state, record)
+        console.say(f"dev EER and training loss by epoch: {plot}")
     if json_wanted:
         from search.documents import document, of_whole_trial
 

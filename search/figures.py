@@ -1,7 +1,4 @@
-"""Pictures of a verifier: the DET curve on probit axes, and the histogram of its scores.
-
-Drawn with matplotlib's objects on the Agg canvas: no display, no global state.
-"""
+"""Pictures of a verifier: the DET curve on probit axes, and the histogram of its scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0b66c3", "#d1500f", "#2b8a3e", "#7a3fb5")
-_INK, _FAINT, _GRID = "#1f2430", "#6b7280", "#e3e6eb"
 _FLOOR_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 _TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 _OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
 _DCF_PLACES = (0.755, 0.895)
-_RESOLUTION = 125
-"""Dots an inch: 8 inches are 1000 px."""
 _ROW, _FOOT = 0.235, 0.16
 """Height of a row of the table, and of the white below it, in inches."""
 
@@ -53,11 +48,6 @@ class Curve:
     floors: tuple[Floor, ...] = ()
 
 
-def percent(rate: float) -> str:
-    """A rate for people: 0.0312 is `3.12 %`."""
-    return f"{100 * rate:.2f} %"
-
-
 def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
     """Write the detection error trade-off of every curve to a PNG, 1000 px wide.
 
@@ -65,26 +55,26 @@ def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> 
     the EER's 95 % interval on both axes; diamond and square are the minDCF points. The figures
     stand in a table below.
     """
-    lines = [line for curve, colour in zip(curves, _COLOURS, strict=False)
+    lines = [line for curve, colour in zip(curves, COLOURS, strict=False)
              for line in _lines(curve, colour)]  # fmt: skip
     table = _ROW * (len(lines) + 1) + 0.2
-    figure, (axis,) = _canvas(title, subtitle, rows=1, height=8.5 + table, below=table)
+    figure, (axis,) = canvas(title, subtitle, rows=1, height=8.5 + table, below=table)
     low, high = _limits(curves, lines)
     for line in lines:
         _draw_line(axis, line, low, high)
     _square_probit_axes(axis, low, high)
     _write_table(figure, lines)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_histogram(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
     """Write the scores of target and non-target pairs to a PNG, one panel a curve, 1000 px wide."""
-    figure, axes = _canvas(title, subtitle, rows=len(curves), height=1.75 + 3.1 * len(curves))
+    figure, axes = canvas(title, subtitle, rows=len(curves), height=1.75 + 3.1 * len(curves))
     edges = np.histogram_bin_edges(np.concatenate([curve.scores for curve in curves]), bins=70)
-    for axis, curve, colour in zip(axes, curves, _COLOURS, strict=False):
+    for axis, curve, colour in zip(axes, curves, COLOURS, strict=False):
         _draw_panel(axis, curve, colour, edges)
-    axes[-1].set_xlabel("score (higher is more alike)", color=_INK, fontsize=11.5)
-    _save(figure, path)
+    axes[-1].set_xlabel("score (higher is more alike)", color=INK, fontsize=11.5)
+    save(figure, path)
 
 
 def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,15 +158,15 @@ def _write_table(figure: "Figure", lines: Sequence[_Line]) -> None:
         figure.text(place, (_ROW * row + _FOOT) / height, text, fontsize=10.5, **style)
 
     top = len(lines)
-    mark(0.44, 0.44, top, marker="o", color=_FAINT, markersize=7)
-    write(0.455, top, "EER", color=_FAINT)
-    write(0.56, top, "95 % interval", color=_FAINT)
+    mark(0.44, 0.44, top, marker="o", color=FAINT, markersize=7)
+    write(0.455, top, "EER", color=FAINT)
+    write(0.56, top, "95 % interval", color=FAINT)
     for (p_target, marker), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
-        mark(place - 0.015, place - 0.015, top, marker=marker, **_hollow(_FAINT))
-        write(place, top, f"minDCF {p_target:g}".replace("0.", "."), color=_FAINT)
+        mark(place - 0.015, place - 0.015, top, marker=marker, **_hollow(FAINT))
+        write(place, top, f"minDCF {p_target:g}".replace("0.", "."), color=FAINT)
     for row, line in zip(range(top - 1, -1, -1), lines, strict=True):
         mark(0.095, 0.145, row, color=line.colour, **{**line.style, "zorder": 4})
-        weight = {"color": _INK, "fontweight": "normal" if line.interval is None else "bold"}
+        weight = {"color": INK, "fontweight": "normal" if line.interval is None else "bold"}
         write(0.16, row, line.name, **weight)
         write(0.455, row, percent(line.eer), **weight)
         if line.interval is not None:
@@ -193,7 +183,7 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
         shares = np.histogram(curve.scores[chosen], edges)[0] * (100 / max(1, chosen.sum()))
         axis.stairs(shares, edges, fill=True, color=fill, alpha=0.38, linewidth=0)
         axis.stairs(shares, edges, color=fill, linewidth=1.6, label=name)
-    axis.axvline(curve.threshold, color=_INK, linewidth=1.3, linestyle=(0, (4, 2)))
+    axis.axvline(curve.threshold, color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
     axis.annotate(
         f"threshold {curve.threshold:.4f}",
         (curve.threshold, 1),
@@ -201,19 +191,19 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
         xytext=(7, -12),
         textcoords="offset points",
         fontsize=10,
-        color=_INK,
+        color=INK,
     )
     axis.set_title(
         f"{curve.name}: EER {percent(curve.eer)}  ({_interval(curve.low, curve.high)})",
         loc="left", fontsize=12, color=colour, fontweight="bold",
     )  # fmt: skip
-    axis.set_ylabel("share of pairs in %", color=_INK, fontsize=11)
+    axis.set_ylabel("share of pairs in %", color=INK, fontsize=11)
     axis.set_ylim(0, 1.14 * axis.get_ylim()[1])
     axis.margins(x=0.01)
-    axis.grid(color=_GRID, linewidth=0.8)
+    axis.grid(color=GRID, linewidth=0.8)
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=3, fontsize=10, frameon=False,
-        handlelength=1.6, columnspacing=1.4, labelcolor=_INK,
+        handlelength=1.6, columnspacing=1.4, labelcolor=INK,
     )  # fmt: skip
 
 
@@ -221,44 +211,19 @@ def _interval(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f} %"
 
 
-def _canvas(
-    title: str, subtitle: str, rows: int, height: float, below: float = 0.0
-) -> tuple["Figure", list["Axes"]]:
-    """A white figure 8 inches wide with its heading; `below` inches are left under the axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0, height), dpi=_RESOLUTION, facecolor="white")
-    FigureCanvasAgg(figure)
-    head = 0.86 if below else 1.12
-    figure.subplots_adjust(
-        left=0.095, right=0.975, top=1 - head / height, bottom=(0.62 + below) / height, hspace=0.26
-    )
-    figure.text(0.025, 1 - 0.34 / height, title, fontsize=15, fontweight="bold", color=_INK)
-    figure.text(0.025, 1 - 0.6 / height, subtitle, fontsize=10.5, color=_FAINT)
-    axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
-    for axis in axes:
-        axis.set_axisbelow(True)
-        axis.tick_params(colors=_INK, labelsize=10.5, length=0)
-        for side, spine in axis.spines.items():
-            spine.set_color(_FAINT)
-            spine.set_visible(side in ("left", "bottom"))
-    return figure, axes
-
-
 def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
     ticks = _TICKS[(low <= _TICKS) & (high >= _TICKS)]
     places = _probit(ticks, low)
     labels = [f"{100 * tick:g}" for tick in ticks]
     ends = tuple(_probit(np.array([low, high]), low))
-    axis.plot(ends, ends, color=_FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
+    axis.plot(ends, ends, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     axis.set_xticks(places, labels)
     axis.set_yticks(places, labels)
     axis.set_xlim(*ends)
     axis.set_ylim(*ends)
-    axis.grid(color=_GRID, linewidth=0.8)
-    axis.set_xlabel("false alarms: non-target pairs accepted, in %", color=_INK, fontsize=11.5)
-    axis.set_ylabel("misses: target pairs rejected, in %", color=_INK, fontsize=11.5)
+    axis.grid(color=GRID, linewidth=0.8)
+    axis.set_xlabel("false alarms: non-target pairs accepted, in %", color=INK, fontsize=11.5)
+    axis.set_ylabel("misses: target pairs rejected, in %", color=INK, fontsize=11.5)
 
 
 def _limits(curves: Sequence[Curve], lines: Sequence[_Line]) -> tuple[float, float]:
@@ -279,7 +244,3 @@ def _probit(rates: np.ndarray, low: float) -> np.ndarray:
     distinct, places = np.unique(kept, return_inverse=True)
     quantile = NormalDist().inv_cdf
     return np.array([quantile(float(rate)) for rate in distinct])[places]
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    figure.savefig(path, format="png")

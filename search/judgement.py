@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search import figures
+from search import drawing, figures
 from search.errors import UsageProblem
 from search.live import Display
 from search.pair_list import PairList, counts
@@ -128,7 +128,7 @@ def write_pictures(
 
 def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     """One condition's figures for people: the network, then what it has to beat."""
-    percent = figures.percent
+    percent = drawing.percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
         f"{percent(numbers['eer_low'])} to {percent(numbers['eer_high'])})  minDCF .01 "

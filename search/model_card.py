@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search.figures import percent
+from search.drawing import percent
 
 Facts = Mapping[str, Any]
 
@@ -13,7 +13,7 @@ def write(report: Facts, config: Facts) -> str:
     """The card of the model that a promotion's report describes, in Markdown."""
     parts = [
         _heading(report),
-        _figures(report["test"]),
+        _figures(report),
         _dev(report),
         _threshold(report),
         _limits(report),
@@ -38,7 +38,8 @@ def _heading(report: Facts) -> str:
     )
 
 
-def _figures(test: Facts | None) -> str:
+def _figures(report: Facts) -> str:
+    test = report["test"]
     if test is None:
         return (
             "## What it is worth\n\nUnknown: the corpus has no test pairs. The dev figure below "
@@ -58,7 +59,8 @@ def _figures(test: Facts | None) -> str:
             "",
             f"`{listed['name']}`: {listed['pairs']:,} pairs ({listed['targets']:,} target, "
             f"{listed['non_targets']:,} non-target) of {listed['speakers']:,} speakers, SHA-256 "
-            f"`{listed['sha256'][:16]}...`. {looks} Whole utterances, cosine; the interval is a "
+            f"`{listed['sha256'][:16]}...`. {looks} Scores are the {report['scoring']}, "
+            "without score normalisation, mean subtraction or calibration; the interval is a "
             "bootstrap over speakers.",
             "",
             "| condition | system | EER | 95 % interval | minDCF .01 | minDCF .05 |",
@@ -91,7 +93,7 @@ def _dev(report: Facts) -> str:
     return (
         f"On the dev pairs that chose it ({listed['pairs']:,} of {listed['speakers']:,} speakers, "
         f"{dev['condition']}): EER {percent(dev['eer'])} ({percent(dev['eer_low'])} to "
-        f"{percent(dev['eer_high'])})."
+        f"{percent(dev['eer_high'])}).\n\n![dev EER and training loss by epoch](epochs.png)"
     )
 
 
@@ -110,7 +112,13 @@ def _threshold(report: Facts) -> str:
             f"{percent(numbers['at_dev_threshold']['false_alarm'])} false alarms"
             for name, numbers in report["test"]["conditions"].items()
         ]
-    lines += ["", "Another microphone, room or population needs a threshold of its own."]
+    lines += [
+        "",
+        "Another microphone, room or population needs a threshold of its own, and so does another "
+        "way of scoring: crops, AS-norm (`spksearch evaluate --norm as_norm1`) or a subtracted "
+        "mean move the scores. `--calibrate-on` pairs of yours turns them into log-likelihood "
+        "ratios, for which any prior and costs have a threshold.",
+    ]
     return "\n".join(lines)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import judgement, looks, model_source, pair_list, promotion, registry, tracking
+from search.drawing import percent
 from search.errors import UsageProblem
-from search.figures import percent
 from search.home import existing_ledger, search_folder
 from search.ledger import Ledger
 from search.live import Display, Silent

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, looks, model_card, model_source, verifier
+from search import epoch_figure, evaluate, judgement, looks, model_card, model_source, verifier
 from search.errors import SpksearchError, UsageProblem
 from search.judgement import Judgement
 from search.ledger import Ledger
@@ -60,7 +60,9 @@ def judge(
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.surrounding_facts(device, DEFAULT.text()),
     }
-    _write(folder, model, document, judged, tested)
+    epochs = epoch_figure.of_trial(choice.trial, search["rungs"])
+    subtitle = epoch_figure.subtitle_of(search, choice.trial)
+    _write(folder, model, document, judged, tested, epochs, subtitle)
     return document
 
 
@@ -70,6 +72,8 @@ def _write(
     document: dict[str, Any],
     judged: list[Judgement],
     tested: PairList | None,
+    epochs: epoch_figure.Epochs,
+    trained: str,
 ) -> None:
     from spkmodel import score_files
 
@@ -79,13 +83,15 @@ def _write(
         write_json(beside / model_source.CONFIG, config)
         write_json(beside / "threshold.json", _threshold(document))
         write_json(beside / "report.json", document)
+        title = f"{document['search']}/{document['trial']}"
+        epoch_figure.draw_epochs(beside / "epochs.png", epochs, title, trained)
         (beside / "MODEL_CARD.md").write_text(model_card.write(document, config), encoding="utf-8")
         if tested is not None:
             for each in judged:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"
                 path = beside / f"scores{suffix}.txt"
                 score_files.write(path, "ours", tested.pairs, each.scores)
-            title = f"{document['search']}/{document['trial']}, {document['epoch']} epochs"
+            title = f"{title}, {document['epoch']} epochs"
             judgement.write_pictures(beside, judged, title, document["test"]["list"])
 
 

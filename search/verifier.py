@@ -221,6 +221,7 @@ def taught(
             "utterances": len(of_cohort),
             "top": lessons.top,
             "ddof": 0,
+            "condition": "clean",
         }
         said.append(_norm_text(protocol, lessons, len(cohort)))
     back_end = learn.BackEnd(protocol.backend, mean, cohort, lessons.top, protocol.selection())
@@ -235,5 +236,5 @@ def _norm_text(protocol: Protocol, lessons: Lessons, members: int) -> str:
     what = "speakers' means" if lessons.of_speakers else "utterances"
     return (
         f"{name}: each side by {whose} nearest {lessons.top} of {members} {what} of "
-        f"{lessons.cohort_name}, deviation with ddof 0"
+        f"{lessons.cohort_name} as recorded, deviation with ddof 0"
     )

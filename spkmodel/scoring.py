@@ -14,7 +14,9 @@ from spkmodel.lists import Pair
 
 Backend: TypeAlias = Literal["cosine", "crop_distance"]
 Sides: TypeAlias = Int[Tensor, "pairs 2"]
-_CHUNK = 256  # pairs scored at once: their embeddings stay in the cache
+# Pairs scored at once: what they take of the embeddings stays in the processor's cache.
+_CHUNK = 256
+_CROPPED_CHUNK = 32
 
 # Of a list as long and as dense as this, all cosines of enrolments and tests are computed and the
 # listed ones kept: a matrix product is that much faster. Elsewhere a score has nothing to do with
@@ -56,7 +58,7 @@ def score_pairs(
         case "cosine":
             return cosines(unit(names, means(embeddings, names)), sides).numpy()
         case "crop_distance":
-            crops = _stack(names, [_crops_of(n, embeddings[n]) for n in names])
+            crops = _stack(names, [_crops_of(name, embeddings[name]) for name in names])
             return _crop_distance(unit(names, crops), sides).numpy()
         case other:
             raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
@@ -100,7 +102,10 @@ def means(
     embeddings: Mapping[str, Tensor], names: Sequence[str]
 ) -> Float[Tensor, "utterances dim"]:
     """The mean over its crops of each utterance, float64."""
-    return _stack(names, [_crops_of(name, embeddings[name]).mean(dim=0) for name in names])
+    found = [embeddings[name] for name in names]
+    if len({embedding.shape for embedding in found}) == 1 and found[0].ndim == 1:
+        return _stack(names, found)
+    return _stack(names, [_crops_of(n, embeddings[n]).double().mean(dim=0) for n in names])
 
 
 def cosines(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
@@ -110,7 +115,7 @@ def cosines(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tenso
         tests, columns = _distinct(sides[:, 1])
         if len(sides) >= _DENSE * len(enrolments) * len(tests):
             return _from_all_cosines(units[enrolments], units[tests], rows, columns)
-    return torch.cat([(units[a] * units[b]).sum(dim=1) for a, b in _chunks(sides)])
+    return torch.cat([(units[a] * units[b]).sum(dim=1) for a, b in _chunks(sides, _CHUNK)])
 
 
 def _distinct(places: Int[Tensor, " pairs"]) -> tuple[Tensor, Tensor]:
@@ -138,15 +143,15 @@ def _crop_distance(
     units: Float[Tensor, "utterances crops dim"], sides: Sides
 ) -> Float[Tensor, " pairs"]:
     scores = []
-    for enrolment, test in _chunks(sides):
+    for enrolment, test in _chunks(sides, _CROPPED_CHUNK):
         cosines = units[enrolment] @ units[test].transpose(1, 2)  # (chunk, crops, crops)
         scores.append(-(2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=(1, 2)))
     return torch.cat(scores)
 
 
-def _chunks(sides: Sides) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(sides), _CHUNK):
-        chunk = sides[start : start + _CHUNK]
+def _chunks(sides: Sides, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(sides), size):
+        chunk = sides[start : start + size]
         yield chunk[:, 0], chunk[:, 1]
 
 
@@ -156,7 +161,7 @@ def _crops_of(name: str, embedding: Tensor) -> Tensor:
             f"an embedding has shape (dim,) or (crops, dim), but that of utterance {name!r} has "
             f"shape {tuple(embedding.shape)}"
         )
-    return embedding.double() if embedding.ndim == 2 else embedding.double()[None]
+    return embedding if embedding.ndim == 2 else embedding[None]
 
 
 def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
@@ -166,7 +171,7 @@ def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
                 f"embeddings must have one shape, got {tuple(embedding.shape)} for utterance "
                 f"{name!r} and {tuple(embeddings[0].shape)} for {names[0]!r}"
             )
-    return torch.stack(list(embeddings)).detach().cpu()
+    return torch.stack(list(embeddings)).detach().cpu().double()
 
 
 def unit(names: Sequence[str], embeddings: Tensor) -> Tensor:

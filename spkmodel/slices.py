@@ -211,6 +211,8 @@ def measure(slice_: Slice, scored: Scored, replicates: int = 2000, seed: int = 0
 
 
 def _too_few(part: Scored, speakers: int) -> str:
+    if not len(part.targets):
+        return "no pair"
     targets = int(part.targets.sum())
     counted = (
         (targets, "target pair", LEAST_PAIRS),

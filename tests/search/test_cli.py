@@ -346,6 +346,17 @@ def test_trials_are_sorted_best_first_or_by_a_column(capsys):
 
 
 @pytest.mark.usefixtures("night")
+@pytest.mark.usefixtures("night")
+def test_show_draws_the_epochs_into_a_file(capsys, tmp_path):
+    picture = tmp_path / "t0002.png"
+    assert run(["show", "night", "t0002", "--plot", str(picture)]) == 0
+    assert str(picture) in capsys.readouterr().err
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    code, said = failed(capsys, "show", "night", "t0002", "--plot", "t0002.svg")
+    assert (code, "a PNG is written" in said) == (2, True)
+
+
+@pytest.mark.usefixtures("night")
 def test_show_prints_config_curve_checkpoint_and_commands(capsys, home):
     text = answered(capsys, "show", "night", "t0002")
     for part in (

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from search import figures
+from search import drawing, figures
 from spkmodel import metrics
 
 
@@ -78,4 +78,4 @@ def test_the_marked_points_lie_inside_the_axes(rng):
 
 
 def test_a_rate_is_shown_in_percent():
-    assert figures.percent(0.03125) == "3.12 %"
+    assert drawing.percent(0.03125) == "3.12 %"

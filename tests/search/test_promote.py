@@ -74,6 +74,7 @@ def test_a_promoted_folder_has_every_file_and_nothing_is_half_written(promoted):
         "report.json",
         "det.png",
         "histogram.png",
+        "epochs.png",
         "scores.txt",
         "scores_mismatched.txt",
         "MODEL_CARD.md",
@@ -82,6 +83,8 @@ def test_a_promoted_folder_has_every_file_and_nothing_is_half_written(promoted):
     card = (promoted.folder / "MODEL_CARD.md").read_text()
     assert "| mismatched | **this model** |" in card
     assert "mel statistics, LDA" in card
+    assert "cosine of the embeddings of whole utterances, without score normalisation" in card
+    assert "![dev EER and training loss by epoch](epochs.png)" in card
 
 
 def test_scores_give_the_published_eer_again(promoted):

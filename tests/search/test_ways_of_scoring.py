@@ -207,8 +207,8 @@ def test_figures_are_given_by_column_and_by_speaker(judged):
     assert (worst["ranked"], len(worst["speakers"])) == (6, 3)
     assert {each["speaker"] for each in worst["speakers"]} <= {f"v{n:02d}" for n in range(6, 12)}
     text = "\n".join(evaluate.summary(report))
-    assert "no EER (no target pair, 30 needed)" in text
-    assert "worst of 6 speakers" in text
+    assert "the sides differ; no EER: no target pair, 30 needed" in text
+    assert "worst 3 of the 6 speakers" in text
     assert json.loads((report.folder / "report.json").read_text()) == report.document
 
 

@@ -110,6 +110,7 @@ def test_too_few_pairs_or_speakers_have_no_eer_and_the_reason():
     )
     nothing = measure(Slice("n", "", np.zeros(len(scored.scores), dtype=bool)), scored)
     assert (nothing.pairs, nothing.miss, nothing.eer) == (0, None, None)
+    assert nothing.why_not == "no pair"
 
 
 def test_the_worst_speaker_is_the_one_who_is_missed():

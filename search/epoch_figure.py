@@ -1,0 +1,143 @@
+"""How a training went: dev EER with its interval, and training loss, epoch by epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
+from search.errors import NotFinished, UsageProblem
+from search.state import SearchState, TrialRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_EER, _LOSS = COLOURS[:2]
+_NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """What a ledger says of a trial's epochs, in their order; nan where it says nothing."""
+
+    epochs: tuple[int, ...]
+    eer: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    """The 95 % interval of `eer`."""
+    loss: tuple[float, ...]
+    rungs: tuple[int, ...]
+    best: int | None
+    """The epoch with the lowest dev EER."""
+
+
+def of_trial(trial: TrialRecord, rungs: Sequence[int]) -> Epochs:
+    """The recorded epochs of a trial."""
+    reports = [trial.reports[epoch] for epoch in sorted(trial.reports)]
+
+    def column(name: str) -> tuple[float, ...]:
+        return tuple(_finite(report.metrics, name) for report in reports)
+
+    best = trial.best()
+    return Epochs(
+        tuple(report.epoch for report in reports),
+        column("dev_eer"),
+        column("dev_eer_low"),
+        column("dev_eer_high"),
+        column("train_loss"),
+        tuple(rungs),
+        None if best is None else best.epoch,
+    )
+
+
+def _finite(metrics: Mapping[str, Any], name: str) -> float:
+    value = metrics.get(name)  # an epoch that failed reports what it has
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else _NAN
+
+
+def subtitle_of(search: Mapping[str, Any], trial: TrialRecord) -> str:
+    """What was trained and how the dev pairs sounded, for the picture."""
+    kinds = [trial.config.get(part, {}).get("kind", "?") for part in ("encoder", "loss")]
+    return f"{', '.join(kinds)}; dev pairs {search['dev_condition']}, band: 95 % interval"
+
+
+def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) -> None:
+    """The picture of a trial that may still run.
+
+    Raises:
+        UsageProblem: if the file is no PNG by its name, or has no folder.
+        NotFinished: without an epoch there is nothing to draw.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageProblem(f"--plot {path}: a PNG is written; name the file *.png")
+    if not path.parent.is_dir():
+        raise UsageProblem(f"--plot {path}: no folder {path.parent}")
+    if not trial.reports:
+        raise NotFinished(f"trial {trial.trial} has no epoch yet; there is nothing to draw")
+    found = of_trial(trial, state.rungs)
+    draw_epochs(path, found, f"{name}/{trial.trial}", subtitle_of(state.search, trial))
+
+
+def draw_epochs(path: Path, found: Epochs, title: str, subtitle: str) -> None:
+    """Write both curves to a PNG, 1000 px wide, one above the other.
+
+    The shaded band is the EER's 95 % interval; thin upright lines are the rungs at which trials
+    were compared; the filled mark is the best epoch, whose checkpoint is promoted.
+    """
+    figure, (above, below) = canvas(title, subtitle, rows=2, height=7.6)
+    _draw_eer(above, found)
+    below.plot(found.epochs, found.loss, color=_LOSS, **_mark(found))
+    below.set_ylabel("training loss", color=INK, fontsize=11)
+    below.set_xlabel(_epoch_label(found), color=INK, fontsize=11.5)
+    for axis in (above, below):
+        _common_axis(axis, found)
+    save(figure, path)
+
+
+def _draw_eer(axis: "Axes", found: Epochs) -> None:
+    def in_percent(rates: Sequence[float]) -> list[float]:
+        return [100 * rate for rate in rates]
+
+    eers, low, high = in_percent(found.eer), in_percent(found.low), in_percent(found.high)
+    axis.fill_between(found.epochs, low, high, color=_EER, alpha=0.14, linewidth=0)
+    if len(found.epochs) == 1:
+        axis.vlines(found.epochs, low, high, color=_EER, alpha=0.3, linewidth=6)
+    axis.plot(found.epochs, eers, color=_EER, **_mark(found))
+    axis.set_ylabel("dev EER in %", color=INK, fontsize=11)
+    axis.set_ylim(bottom=0)
+    if found.best is None:
+        return
+    place = found.epochs.index(found.best)
+    axis.plot([found.best], [eers[place]], "o", color=_EER, markersize=9.5,
+              markeredgecolor="white", zorder=6)  # fmt: skip
+    axis.set_title(
+        f"best: {percent(found.eer[place])} at epoch {found.best}"
+        + ("" if math.isnan(low[place]) else f"  ({low[place]:.2f} to {high[place]:.2f} %)"),
+        loc="left", fontsize=12, color=_EER, fontweight="bold",
+    )  # fmt: skip
+
+
+def _mark(found: Epochs) -> dict[str, Any]:
+    few = len(found.epochs) <= 40
+    return {"linewidth": 2.0, "marker": "o" if few else None, "markersize": 4, "zorder": 4}
+
+
+def _epoch_label(found: Epochs) -> str:
+    reached = [rung for rung in found.rungs if rung <= max(found.epochs)]
+    return "epoch" + (f" (rungs: {', '.join(map(str, reached))})" if reached else "")
+
+
+def _common_axis(axis: "Axes", found: Epochs) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = found.epochs[0], found.epochs[-1]
+    for rung in found.rungs:
+        if first <= rung <= last:
+            axis.axvline(rung, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
+    margin = max(0.5, 0.02 * (last - first))
+    axis.set_xlim(first - margin, last + margin)
+    axis.xaxis.set_major_locator(
+        MaxNLocator(nbins=12, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    )
+    axis.grid(color=GRID, linewidth=0.8)
