@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from search import cli_corpus, cli_evaluate, cli_notebook, cli_read, cli_run, console, failures
+from search import (
+    cli_corpus,
+    cli_evaluate,
+    cli_notebook,
+    cli_read,
+    cli_replay,
+    cli_run,
+    console,
+    failures,
+)
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;
@@ -52,6 +61,7 @@ VERBS = (
     (cli_run.stop, cli_run.STOP),
     (cli_run.promote, cli_run.PROMOTE),
     (cli_evaluate.evaluate, cli_evaluate.EVALUATE),
+    (cli_replay.replay, cli_replay.REPLAY),
     (cli_run.ui, cli_run.UI),
     (cli_read.doctor, cli_read.DOCTOR),
 )

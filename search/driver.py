@@ -14,11 +14,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search import control, sampler, warm_start
+from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.lock import this_process
-from search.scheduler import Done, End, NewTrial, Rule, Wait, ends, last_ends, next_job
+from search.scheduler import (
+    Done,
+    End,
+    NewTrial,
+    Rule,
+    Wait,
+    Wanted,
+    ends,
+    last_ends,
+    next_job,
+    vain,
+)
 from search.state import SearchState, TrialRecord
 from search.walk import Space
+from search.wishes import Wish
+from spkmodel.config import TrainConfig, WarmStart
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +116,10 @@ class Driver:
                 if name is None:
                     self.why_done = "every config of the space has been tried"
                     self._rule = replace(self._rule, trials=len(self.state.trials))
+                    return self.next_segment()
+            case Wanted(wish):
+                name = self._wanted_trial(wish)
+                if name is None:
                     return self.next_segment()
             case _:
                 name = job.trial
@@ -200,6 +218,12 @@ class Driver:
 
     def _settle(self) -> None:
         self._record_ends(ends(self.state, self._rule))
+        for key, reason in vain(self.state):
+            self._withdraw(key, reason)
+
+    def _withdraw(self, key: str, reason: str) -> None:
+        log.warning("%s is not tried: %s", key, reason)
+        self._record("withdrawn", key=key, reason=reason)
 
     def _cut(self, trial: TrialRecord, reason: str, counts: bool = False) -> None:
         self._record(
@@ -225,17 +249,45 @@ class Driver:
         idea = sampler.suggest(self._space, self.state, self._rule, self._seed, self._kind)
         if idea is None:
             return None
-        weights = warm_start.resolve(idea.config)
+        return self._begin(
+            idea.config, origin="sampler", axes=idea.axes, distributions=idea.distributions
+        )
+
+    def _wanted_trial(self, wish: Wish) -> str | None:
+        """The trial of a wish; None if its weights cannot be had, which withdraws it."""
+        config = TrainConfig.model_validate(wish.config)
+        if wish.weights_of:
+            source = f"{self._ledger.search}/{self.state.begun[wish.weights_of]}"
+            config = config.model_copy(update={"warm_start": WarmStart(weights=source)})
+        try:
+            return self._begin(
+                config,
+                origin=wish.origin,
+                axes=wish.axes,
+                distributions=wish.distributions,
+                wish=wish.key,
+                log_entry=wish.log_entry or None,
+            )
+        except UsageProblem as problem:
+            self._withdraw(wish.key, str(problem))
+            return None
+
+    def _begin(self, config: TrainConfig, origin: str, **fields: Any) -> str:
+        """Write down a new trial; its name.
+
+        Raises:
+            UsageProblem: if the weights that it starts from are not there, or do not fit.
+        """
+        weights = warm_start.resolve(config)
         name = f"t{len(self.state.trials) + 1:04d}"
         self._record(
             "trial",
             trial=name,
-            config=idea.config.model_dump(mode="json"),
-            signature=idea.config.signature,
-            origin="sampler",
-            axes=idea.axes,
-            distributions=idea.distributions,
+            config=config.model_dump(mode="json"),
+            signature=config.signature,
+            origin=origin,
             warm_start=None if weights is None else weights.event(),
+            **fields,
         )
         return name
 

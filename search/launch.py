@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from search.scheduler import Done, Rule, next_job
 from search.settings import LaunchRequest, Settings, extensions, from_ledger
 from search.state import SearchState, TrialRecord
 from search.trial_tables import sorted_trials, trial_table
+from search.wishes import Wish
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,17 +65,45 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         lines = preparation.plan(name, space, request, before, corpus, len(branches))
         return LaunchOutcome(name, "planned", [*lines])
     settings = preparation.prepared(request, before, space, corpus, display)
+    state = pursue(name, request, space, settings, before, display)
+    return _outcome(name, state)
+
+
+def pursue(
+    name: str,
+    request: LaunchRequest,
+    space: axes.Space,
+    settings: Settings,
+    before: Settings | None,
+    display: "Display",
+    *,
+    wishes: Sequence[Wish] = (),
+    replay: Mapping[str, Any] | None = None,
+) -> SearchState:
+    """Drive a search, new or not, as far as its budgets let it; what has become of it.
+
+    Args:
+        name: the search's.
+        request: for what no ledger holds, such as the cluster's address.
+        space: asked for new trials.
+        settings: as they are to be from now on.
+        before: as they were; None for a new search.
+        display: what people see meanwhile.
+        wishes: what is to be tried; those that the ledger has already are left out.
+        replay: what a replay is of, recorded with the settings.
+    """
     with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
-        _record(ledger, settings, before)
+        _record(ledger, settings, before, replay)
+        _queue(ledger, wishes)
         if anything_left(ledger):
             try:
                 _drive(ledger, ledger.state(), space, settings, request, display)
             except Interrupted as interrupted:
-                again = f"spksearch launch {request.space} --name {name}"
+                again = tables.command_again(ledger.state().search)
                 raise Interrupted(
                     f"{interrupted}:\n  {again}", interrupted.signal_number
                 ) from interrupted
-    return _outcome(name, Ledger.open(ledger_path(name)).state())
+    return Ledger.open(ledger_path(name)).state()
 
 
 def settings_of(name: str) -> Settings | None:
@@ -92,14 +121,28 @@ def anything_left(ledger: Ledger) -> bool:
     return not isinstance(next_job(state, Rule.of(state.search), state.spent_hours()), Done)
 
 
-def _record(ledger: Ledger, settings: Settings, before: Settings | None) -> None:
+def _record(
+    ledger: Ledger,
+    settings: Settings,
+    before: Settings | None,
+    replay: Mapping[str, Any] | None,
+) -> None:
     """Write down a new search, or an extended one."""
-    if before is not None and settings == before:
+    if before is not None and settings == before and ledger.state().search.get("replay") == replay:
         return
     if before is not None:
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
-    ledger.append("search", **settings.event(), versions=_versions())
+    of = {} if replay is None else {"replay": replay}
+    ledger.append("search", **settings.event(), **of, versions=_versions())
+
+
+def _queue(ledger: Ledger, wishes: Sequence[Wish]) -> None:
+    """Write down what is wished for and is not yet."""
+    state = ledger.state()
+    for wish in wishes:
+        if wish.key not in state.queue and wish.key not in state.begun:
+            ledger.append("queued", **wish.event())
 
 
 def _versions() -> dict[str, str]:

@@ -164,6 +164,8 @@ class Mirror:
             tags["warm_start_sha256"] = event["warm_start"]["sha256"]
         params = {name: as_param(value) for name, value in event["axes"].items()}
         name = run_name(trial, event["config"])
+        if event.get("log_entry") is not None:
+            name = f"{trial} {event['origin']}"
         self.runs[trial] = MirroredRun(name, milliseconds(event["time"]), params, tags)
         return {trial}
 

@@ -128,7 +128,8 @@ def _tell(trial: TrialRecord, rung: int, rule: Rule) -> "FrozenTrial":
     else:
         told = {"state": TrialState.FAIL}
     return optuna.trial.create_trial(
-        params=trial.axes,
+        # A trial that was wished for may have axes that are no space's.
+        params={name: trial.axes[name] for name in trial.distributions},
         distributions={name: _distribution(text) for name, text in trial.distributions.items()},
         **told,
     )

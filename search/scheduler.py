@@ -3,7 +3,7 @@
 Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In its promotion form
 (algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of
 all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
-first, then the highest rung's, then a new one.
+first, then what somebody wished for, then the highest rung's, then a new one.
 """
 
 import math
@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from search.state import SearchState, TrialRecord
+from search.wishes import Wish
 
 RETRIES = 2
 """Attempts that may crash before the trial counts as failed with the next one."""
@@ -94,6 +95,14 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Make a trial of a wish and train it to the first rung; no budget of trials forbids it."""
+
+    wish: Wish
+    to_rung: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewTrial:
     """Ask the sampler for a trial and train it to the first rung."""
 
@@ -112,7 +121,7 @@ class Done:
     reason: str
 
 
-Job = Resume | Advance | NewTrial | Wait | Done
+Job = Resume | Advance | Wanted | NewTrial | Wait | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +143,13 @@ def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
     for trial in state.trials.values():
         if is_interrupted(trial, rule):
             return Resume(trial.trial, aim(trial, rule))
+    wish = next((wish for wish in state.queue.values() if _is_ready(state, wish)), None)
+    if wish is not None:
+        return Wanted(wish, rule.rungs[0])
     candidates = advancing(state, rule)
     if candidates:
         return candidates[0]
-    if rule.trials is None or len(state.trials) < rule.trials:
+    if rule.trials is None or len(state.trials) + len(state.queue) < rule.trials:
         return NewTrial(rule.rungs[0])
     return Wait() if is_live else Done("all trials tried")
 
@@ -146,6 +158,21 @@ def ends(state: SearchState, rule: Rule) -> list[End]:
     """The ends that have come about since the last event and are not recorded yet."""
     found = [_end_of(state, trial, rule) for trial in state.trials.values() if _is_open(trial)]
     return [end for end in found if end is not None]
+
+
+def vain(state: SearchState) -> list[tuple[str, str]]:
+    """Wishes, by key, that can no longer be fulfilled, and why."""
+    found = []
+    for wish in state.queue.values():
+        source = wish.weights_of
+        trial = state.trials.get(state.begun.get(source, ""))
+        if trial is not None and trial.state in ("failed", "killed"):
+            found.append(
+                (wish.key, f"the weights of {trial.trial} are wanted, which {trial.state}")
+            )
+        elif source and trial is None and source not in state.queue:
+            found.append((wish.key, f"the weights of {source!r} are wanted, which is not tried"))
+    return found
 
 
 def last_ends(state: SearchState, rule: Rule, why: str) -> list[End]:
@@ -182,6 +209,7 @@ def advancing(state: SearchState, rule: Rule) -> list[Advance]:
     """All trials that may go to their next rung now: highest rung first, best first."""
     found: list[Advance] = []
     settled = rule.trials is not None and len(state.trials) >= rule.trials
+    settled = settled and not any(_is_ready(state, wish) for wish in state.queue.values())
     for rung, following in zip(rule.rungs, rule.rungs[1:], strict=False):
         settled = settled and not any(_is_heading_to(t, rung, rule) for t in state.trials.values())
         here = [
@@ -201,6 +229,12 @@ def table(state: SearchState, rung: int) -> list[tuple[float, str]]:
 
 
 # --- how -------------------------------------------------------------------------------------
+
+
+def _is_ready(state: SearchState, wish: Wish) -> bool:
+    """Whether the weights that it starts from, if any, are there."""
+    trial = state.trials.get(state.begun.get(wish.weights_of, ""))
+    return not wish.weights_of or (trial is not None and trial.state == "complete")
 
 
 def _why_over(state: SearchState, rule: Rule, spent_hours: float) -> str:

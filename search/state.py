@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from search.wishes import Wish
+
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 
 OBJECTIVE = "dev_eer"
@@ -46,6 +48,10 @@ class TrialRecord:
     signature: str
     origin: str
     created: str
+    wish: str = ""
+    """Key of the wish that it fulfils; empty: the sampler's idea."""
+    log_entry: str = ""
+    """The entry of a notebook that it is."""
     warm_start: Mapping[str, str] | None = None
     """Whose weights it starts from: `weights` as the config says, `checkpoint`, `sha256`."""
     reports: dict[int, Report] = field(default_factory=dict)
@@ -108,6 +114,12 @@ class SearchState:
     search: dict[str, Any] = field(default_factory=dict)
     """The last `search` event: an extension replaces what it changes."""
     trials: dict[str, TrialRecord] = field(default_factory=dict)
+    queue: dict[str, Wish] = field(default_factory=dict)
+    """Wishes whose turn has not come, by key, oldest first."""
+    begun: dict[str, str] = field(default_factory=dict)
+    """By key of a wish: the trial that it has become."""
+    withdrawn: dict[str, str] = field(default_factory=dict)
+    """Wishes that could not be fulfilled, and why."""
     sessions: list[Session] = field(default_factory=list)
     stops: list[dict[str, Any]] = field(default_factory=list)
     promotions: list[dict[str, Any]] = field(default_factory=list)
@@ -162,6 +174,8 @@ class SearchState:
                 self._add(event)
             case "segment" | "report" | "end" | "crash":
                 self._apply_to_trial(self.trials[event["trial"]], event)
+            case "queued" | "withdrawn":
+                self._wish(event)
             case "stop":
                 self._stop(event)
             case _:
@@ -181,10 +195,15 @@ class SearchState:
             signature=event["signature"],
             origin=event["origin"],
             created=event["time"],
+            wish=event.get("wish", ""),
+            log_entry=event.get("log_entry") or "",
             warm_start=event.get("warm_start"),  # ledgers of the first versions lack it
         )
         # A live view reads in another thread: a dictionary that it may walk never changes size.
         self.trials = {**self.trials, name: record}
+        if record.wish:
+            self.queue = {key: wish for key, wish in self.queue.items() if key != record.wish}
+            self.begun[record.wish] = name
 
     def _apply_to_trial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         match event["event"]:
@@ -227,6 +246,18 @@ class SearchState:
             trial.state = "paused"
 
     # --- the whole ---------------------------------------------------------------------------
+
+    def _wish(self, event: Mapping[str, Any]) -> None:
+        key = event["key"]
+        if event["event"] == "withdrawn":
+            self.queue = {each: wish for each, wish in self.queue.items() if each != key}
+            self.withdrawn[key] = event["reason"]
+        elif key in self.queue or key in self.begun:
+            self.repeated += 1
+        else:
+            fields = Wish.__dataclass_fields__
+            self.queue = {**self.queue, key: Wish(**{name: event[name] for name in fields})}
+            self.withdrawn.pop(key, None)
 
     def _stop(self, event: Mapping[str, Any]) -> None:
         self.stops.append(dict(event))

@@ -51,6 +51,8 @@ class Snapshot:
     counts: Mapping[str, int]
     started_trials: int
     budget_trials: int | None
+    waiting: int
+    """Trials that are wished for and have not begun."""
     rungs: tuple[tuple[int, int], ...]
     """Each rung's epoch, and how many trials have reached it."""
     best: Best | None
@@ -101,7 +103,8 @@ def snapshot(
         elapsed_seconds=spent * 3600,
         counts=dict(Counter(trial_state(trial, status) for trial in trials)),
         started_trials=len(trials),
-        budget_trials=state.search["trials"],
+        budget_trials=_planned(state),
+        waiting=len(state.queue),
         rungs=tuple((rung, sum(rung in t.reports for t in trials)) for rung in state.rungs),
         best=best_of(state),
         running=tuple(_running(t) for t in trials if t.live and status == "running"),
@@ -109,10 +112,10 @@ def snapshot(
         crashes=sum(trial.crashes for trial in trials),
         epochs=done,
         epochs_per_minute=speed,
-        eta_seconds=_eta(state.search, done, speed, spent * 3600),
+        eta_seconds=_eta(state, done, speed, spent * 3600),
         tracker=tracker_health,
         address=address,
-        commands=next_commands(name, state.search["space"], status),
+        commands=next_commands(state.search, status),
     )
 
 
@@ -121,17 +124,25 @@ def trial_state(trial: TrialRecord, status: str) -> str:
     return "interrupted" if trial.live and status != "running" else trial.state
 
 
-def next_commands(name: str, space: str, status: str) -> tuple[str, ...]:
-    """What a person is likely to type next."""
+def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
+    """What a person is likely to type next, after a `search` event."""
+    name = search["search"]
     browse = (f"spksearch trials {name}", f"spksearch ui {name}")
     match status:
         case "running":
             return (*browse, f"spksearch stop {name}")
         case "interrupted":
-            own_name = "" if name == space else f" --name {name}"
-            return (*browse, f"spksearch launch {space}{own_name}")
+            return (*browse, command_again(search))
         case _:
             return (*browse, f"spksearch promote {name}")
+
+
+def command_again(search: Mapping[str, Any]) -> str:
+    """The command that goes on with a search."""
+    name, space = search["search"], search["space"]
+    if search.get("replay") is not None:
+        return f"{search['replay']['command']} --name {name}"
+    return f"spksearch launch {space}" + ("" if name == space else f" --name {name}")
 
 
 def best_of(state: SearchState) -> Best | None:
@@ -170,11 +181,18 @@ def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> f
     return new / (now - since) * 60 if new and now > since else None
 
 
-def _eta(search: dict[str, Any], done: int, speed: float | None, spent: float) -> float | None:
-    if speed is None or search["trials"] is None:
+def _planned(state: SearchState) -> int | None:
+    """How many trials there are to be; what is wished for is tried whatever the budget is."""
+    trials: int | None = state.search["trials"]
+    return None if trials is None else max(trials, len(state.trials) + len(state.queue))
+
+
+def _eta(state: SearchState, done: int, speed: float | None, spent: float) -> float | None:
+    search, planned = state.search, _planned(state)
+    if speed is None or planned is None:
         return None
     finalists = search.get("finalists", 1)
-    left = expected_epochs(search["rungs"], search["eta"], search["trials"], finalists) - done
+    left = expected_epochs(search["rungs"], search["eta"], planned, finalists) - done
     seconds = max(0.0, left / speed * 60)
     hours = search["hours"]
     return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
@@ -241,6 +259,7 @@ def counts_text(now: Snapshot) -> str:
     of = f" of {now.budget_trials}" if now.budget_trials else ""
     kinds = ("running", "interrupted", "paused", *ENDED)
     parts = [f"{now.counts[kind]} {kind}" for kind in kinds if now.counts.get(kind)]
+    parts += [f"{now.waiting} waiting"] if now.waiting else []
     crashed = f", crashed attempts: {now.crashes}" if now.crashes else ""
     kinds_text = f" ({', '.join(parts)})" if parts else ""
     return f"{now.started_trials}{of} trials{kinds_text}{crashed}"

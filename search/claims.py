@@ -1,0 +1,107 @@
+"""Whether a replay bears a claim out: paired differences over seeds, and what follows from them.
+
+A pair is two trainings of one seed. A training that diverged or collapsed has no number, and
+counts as worse than any; one that crashed counts as not run.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from search.state import TrialRecord
+from spaces.logged.claims import Claim, Measure
+
+Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
+Trials = Callable[[str, int], TrialRecord | None]
+"""From (entry, seed) to its trial, if there is one."""
+
+_BETTER_LOWER: dict[Measure, bool] = {
+    "dev_eer": True,
+    "train_loss": True,
+    "train_accuracy": False,
+    "active_triplet_fraction": True,
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what came of it."""
+
+    claim: Claim
+    verdict: Verdict
+    pairs: int
+    """Seeds for which both trainings have ended."""
+    differences: tuple[float, ...]
+    """Entry less the other, seed by seed, where both have a number."""
+    low: float | None
+    high: float | None
+    """95 % interval of the mean difference (Student's t over seeds); None with fewer than two."""
+    failed_entry: int
+    failed_against: int
+    """Trainings that diverged or collapsed."""
+
+    @property
+    def mean(self) -> float | None:
+        """Of the differences."""
+        return statistics.fmean(self.differences) if self.differences else None
+
+
+def judge(claim: Claim, trials: Trials, seeds: Sequence[int]) -> Judged:
+    """A claim against the trials of a replay."""
+    pairs = []
+    for seed in seeds:
+        value = _value(trials(claim.entry, seed), claim)
+        other = _value(trials(claim.against, seed), claim)
+        if value is not None and other is not None:
+            pairs.append((value, other))
+    return decide(claim, pairs)
+
+
+def decide(claim: Claim, pairs: Sequence[tuple[float, float]]) -> Judged:
+    """From the values of both sides, seed by seed; infinite or minus so where a training failed."""
+    finite = tuple(a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b))
+    failed = [sum(not math.isfinite(pair[side]) for pair in pairs) for side in (0, 1)]
+    low, high = interval(finite)
+    return Judged(claim, _verdict(claim, pairs, low, high), len(pairs), finite, low, high, *failed)
+
+
+def _verdict(
+    claim: Claim, pairs: Sequence[tuple[float, float]], low: float | None, high: float | None
+) -> Verdict:
+    """The interval decides; or, without numbers, that one side failed always, the other never."""
+    if not pairs:
+        return "not run"
+    sign = -1 if claim.expected == "lower" else 1
+    failed = [tuple(not math.isfinite(value) for value in pair) for pair in pairs]
+    if len(pairs) > 1 and set(failed) in ({(True, False)}, {(False, True)}):
+        return "reproduced" if sign * (pairs[0][0] - pairs[0][1]) > 0 else "contradicted"
+    if low is None or high is None or any(any(pair) for pair in failed):
+        return "undecided"
+    if min(sign * low, sign * high) > 0:
+        return "reproduced"
+    return "contradicted" if max(sign * low, sign * high) < 0 else "undecided"
+
+
+def _value(trial: TrialRecord | None, claim: Claim) -> float | None:
+    """The measure after the last epoch; without a number: None if it did not run to its end."""
+    if trial is None:
+        return None
+    if trial.state == "failed" and trial.reason.startswith(("diverged", "collapsed")):
+        return math.inf if _BETTER_LOWER[claim.measure] else -math.inf
+    if trial.state != "complete" or trial.last is None:
+        return None
+    return trial.last.metrics.get(claim.measure)
+
+
+def interval(differences: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """95 % interval of their mean by Student's t; nothing of fewer than two."""
+    if len(differences) < 2:
+        return None, None
+    from scipy.special import stdtrit  # scipy.stats takes a second to load
+
+    mean = statistics.fmean(differences)
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    reach = float(stdtrit(len(differences) - 1, 0.975)) * error
+    return mean - reach, mean + reach

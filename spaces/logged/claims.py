@@ -1,0 +1,44 @@
+"""What the log found, as claims that can be tested: one entry against another, by one measure."""
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from spaces.logged import notebook
+from spkmodel.config import Part
+
+Measure = Literal["dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction"]
+
+
+class Claim(Part):
+    """That a measure of `entry` is lower, or higher, than that of `against`."""
+
+    entry: str
+    against: str
+    measure: Measure
+    expected: Literal["lower", "higher"]
+    finding: str = Field(min_length=1)
+    """What the log says."""
+
+    @property
+    def text(self) -> str:
+        """The claim on one line."""
+        return f"{self.entry} has a {self.expected} {self.measure} than {self.against}"
+
+
+class _File(Part):
+    claim: tuple[Claim, ...]
+
+
+@lru_cache(maxsize=1)
+def claims() -> tuple[Claim, ...]:
+    """All of them; both entries of each are in the log."""
+    path = Path(__file__).with_name("claims.toml")
+    found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).claim
+    for claim in found:
+        notebook().entry(claim.entry)
+        notebook().entry(claim.against)
+    return found
