@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import console
-from search.cli_run import Condition, Json
+from search.cli_run import Json
+from spkmodel.condition_names import Condition
 
 if TYPE_CHECKING:
     from search.replay import ReplayOutcome
