@@ -7,7 +7,7 @@ python -m bench.outage    minutes: a search through a minute without its MLflow 
 
 import runpy
 
-QUICK = ("bench.hearing", "bench.parity", "bench.sampler", "bench.training")
+QUICK = ("bench.hearing", "bench.parity", "bench.sampler", "bench.scoring", "bench.training")
 
 
 def main() -> None:

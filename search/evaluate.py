@@ -228,5 +228,6 @@ def _write(
             score_files.write(path, form, pairs, judged.scores, exact=extras.exact_scores)
         if told.llrs is not None:
             score_files.write(beside / "scores_calibrated.txt", "ours", pairs, told.llrs)
-        title = f"{document['model']['source']}, {judged.condition}"
+        parts = [document["model"]["source"], judged.condition, document["protocol"]["label"]]
+        title = ", ".join(part for part in parts if part)
         judgement.write_pictures(beside, [judged], title, document["list"])

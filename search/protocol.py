@@ -74,6 +74,7 @@ class Protocol:
     def facts(self) -> dict[str, Any]:
         """For a report; equal facts are one protocol."""
         return {
+            "label": self.label(),
             "crops": self.crops,
             "crop_seconds": self.seconds if self.crops else None,
             "backend": self.backend,
