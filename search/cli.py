@@ -11,6 +11,7 @@ from typer.main import get_command
 from search import (
     cli_corpus,
     cli_evaluate,
+    cli_import,
     cli_notebook,
     cli_read,
     cli_replay,
@@ -62,12 +63,13 @@ VERBS = (
     (cli_run.promote, cli_run.PROMOTE),
     (cli_evaluate.evaluate, cli_evaluate.EVALUATE),
     (cli_replay.replay, cli_replay.REPLAY),
+    (cli_import.import_voxceleb_trainer, cli_import.IMPORT),
     (cli_run.ui, cli_run.UI),
     (cli_read.doctor, cli_read.DOCTOR),
 )
 
 for _function, _help in VERBS:
-    _name = _function.__name__.removesuffix("_searches")
+    _name = _function.__name__.removesuffix("_searches").replace("_", "-")
     _short = (_function.__doc__ or "").splitlines()[0]
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
 app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)

@@ -27,7 +27,7 @@ from spkmodel.config import AAMSoftmax, TrainConfig
 
 VERBS = (
     *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),
-    *("evaluate", "ui", "doctor", "corpus", "notebook", "replay"),
+    *("evaluate", "import-voxceleb-trainer", "ui", "doctor", "corpus", "notebook", "replay"),
 )
 
 

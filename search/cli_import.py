@@ -1,0 +1,148 @@
+"""The verb `import-voxceleb-trainer`: its YAML or command line, as a config of ours."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from search import console
+from search.cli_run import Json
+
+if TYPE_CHECKING:
+    from search.voxceleb_trainer.options import Options
+    from search.voxceleb_trainer.remarks import Remark
+    from spkmodel.config import TrainConfig
+
+IMPORT = console.help_text(
+    "Turn a voxceleb_trainer config or command line into a config of ours; say what was wrong.",
+    "spksearch import-voxceleb-trainer configs/ResNetSE34L_AM.yaml",
+    "spksearch import-voxceleb-trainer --space mine.py -- \\\n"
+    "      python ./trainSpeakerNet.py --model ResNetSE34Half --trainfunc triplet --batch_size 20",
+    "spksearch import-voxceleb-trainer --corpus data/vox configs/ResNetSE34L_AP.yaml > mine.json",
+    more="The config goes to stdout as JSON; what would have failed or gone wrong there, and what "
+    "to type here, to stderr. Of a line with --eval there is no config: the command that evaluates "
+    "is printed. What the trainer would have stopped at is mended as little as possible, and said.",
+)
+
+
+def import_voxceleb_trainer(
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE.yaml] [-- COMMAND...]",
+            help="Its YAML file; after --, its command line; or both.",
+            show_default=False,
+        ),
+    ] = None,
+    trainer: Annotated[
+        Literal["2020", "2021", "2026"] | None,
+        typer.Option(
+            help="Its edition: until 2020-11-23, until 2026-04-15, or since [default: by how the "
+            "options are written]."
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Whose training speakers its options are held against."),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.py", help="Write a space of this one config there, to launch."),
+    ] = None,
+    json_wanted: Json = False,
+) -> None:
+    """Take over a training of voxceleb_trainer."""
+    from search.errors import UsageProblem
+    from search.voxceleb_trainer import commands, importing
+    from search.voxceleb_trainer.options import parse
+
+    yaml, command = _parted(given or [])
+    if yaml is None and not command:
+        raise UsageProblem("give its YAML file, or its command line after --; or both")
+    options = parse(command, yaml, trainer)
+    where = "DIR" if corpus is None else str(corpus)
+    if options["eval"]:
+        remarks = importing.judged(options)
+        _tell(options, remarks, None, commands.evaluation(options, where), json_wanted)
+        return
+    found = importing.imported(options, None if corpus is None else _speakers(corpus))
+    if space is not None:
+        _write_space(space, found.config, yaml)
+    file = str(space) if space is not None else "mine.py"
+    lines = commands.training(options, file, found.epochs, where)
+    if space is None:
+        lines.insert(0, "spksearch import-voxceleb-trainer --space mine.py ...  # writes the file")
+    _tell(options, list(found.remarks), found.config, lines, json_wanted)
+
+
+def _parted(given: list[str]) -> tuple[Path | None, list[str]]:
+    """The YAML file, where the first word names one, and the words of the command line."""
+    if given and given[0].endswith((".yaml", ".yml")):
+        return Path(given[0]), given[1:]
+    return None, given
+
+
+def _speakers(corpus: Path) -> int:
+    from spkmodel.corpus import open_corpus
+
+    return len({entry.speaker for entry in open_corpus(corpus).train})
+
+
+def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
+    from search.errors import UsageProblem
+    from search.voxceleb_trainer import space_file
+
+    if path.suffix != ".py":
+        raise UsageProblem(f"--space {path}: a space is a .py file")
+    whence = "a command line of voxceleb_trainer" if yaml is None else yaml.name
+    text = space_file.source(
+        config, f"Does a training of voxceleb_trainer do better here ({whence})?"
+    )
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise UsageProblem(f"{path} is there and is another; choose another --space")
+    path.write_text(text, encoding="utf-8")
+
+
+def _tell(
+    options: "Options",
+    remarks: "list[Remark]",
+    config: "TrainConfig | None",
+    lines: list[str],
+    json_wanted: bool,
+) -> None:
+    """The config (or the command) to stdout, the rest to stderr; with --json all to stdout."""
+    if json_wanted:
+        from search.documents import document
+
+        found = None if config is None else config.model_dump(mode="json")
+        console.data(
+            document(
+                "import",
+                edition=options.edition,
+                config=found,
+                remarks=[asdict(remark) for remark in remarks],
+                commands=lines,
+            )
+        )
+        return
+    for line in _grouped(remarks):
+        console.say(line)
+    if config is None:
+        console.answer(*lines)
+        return
+    console.say("here:")
+    for line in lines:
+        console.say(f"  {line}")
+    console.data(config.model_dump(mode="json"))
+
+
+def _grouped(remarks: "list[Remark]") -> list[str]:
+    from search.voxceleb_trainer.remarks import WORDS
+
+    lines = []
+    for kind, heading in WORDS.items():
+        told = [remark.text for remark in remarks if remark.kind == kind]
+        if told:
+            lines += [f"{heading}:", *(f"  {text}" for text in told)]
+    return lines

@@ -1,0 +1,53 @@
+"""What to type here instead."""
+
+import shlex
+from pathlib import PurePosixPath
+
+from search.voxceleb_trainer.options import Options
+
+_FRAMES_A_SECOND = 100
+
+
+def training(options: Options, space: str, epochs: int, corpus: str) -> list[str]:
+    """Search a space of this one config, look, promote.
+
+    Args:
+        options: as the trainer understands them.
+        space: the file that was written, or is to be.
+        epochs: to train.
+        corpus: its folder.
+    """
+    name = PurePosixPath(space).stem
+    surroundings = " --noise NOISE --rooms ROOMS" if options["augment"] else ""
+    return [
+        f"spksearch launch {shlex.quote(space)} --corpus {shlex.quote(corpus)} --trials 1 "
+        f"--max-epochs {epochs}{surroundings}",
+        f"spksearch trials {name}",
+        f"spksearch promote {name}",
+    ]
+
+
+def evaluation(options: Options, corpus: str) -> list[str]:
+    """Judge a checkpoint as the trainer's `--eval` does: mean distance of 10 x 10 crops."""
+    words = ["spksearch", "evaluate", options["initial_model"] or "FILE.model"]
+    words += ["--corpus", corpus, "--pairs", PurePosixPath(options["test_list"]).name or "FILE"]
+    if options["eval_frames"] > 0:
+        words += ["--crops", "10", "--backend", "crop_distance"]
+        seconds = options["eval_frames"] / _FRAMES_A_SECOND
+        words += [] if seconds == 4 else ["--crop-seconds", f"{seconds:g}"]
+    return [shlex.join([*words, *_reading(options)])]
+
+
+def _reading(options: Options) -> list[str]:
+    """What the file does not tell and the options do."""
+    flags = []
+    if options["model"] == "RawNet3":
+        stride = options.values.get("sinc_stride", 10)
+        return [] if stride == 10 else ["--sinc-stride", str(stride)]
+    if not options["log_input"]:
+        flags.append("--no-log-input")
+    if options.edition == "2020":
+        flags.append("--int16-scale")
+    if options["model"] == "VGGVox" and options["encoder_type"] in ("TAP", "MAX"):
+        flags += ["--vggvox-pooling", {"TAP": "mean", "MAX": "max"}[options["encoder_type"]]]
+    return flags

@@ -1,0 +1,80 @@
+"""A config as a space file: one function that asks nothing and returns it."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from spkmodel.config import Part, TrainConfig
+
+_INDENT = "    "
+_WIDE = 92
+
+
+def source(config: TrainConfig, about: str) -> str:
+    """Python that builds `config`; what nobody gave a value is left out.
+
+    Args:
+        config: of one training.
+        about: the file's first line.
+    """
+    names = sorted({type(part).__name__ for part in _parts(config)}, key=_sorting)
+    imports = "".join(f"{_INDENT}{name},\n" for name in names)
+    return (
+        f'"""{about}"""\n\n'
+        "from typing import TYPE_CHECKING\n\n"
+        f"from spkmodel.config import (\n{imports})\n\n"
+        "if TYPE_CHECKING:\n"
+        f"{_INDENT}from optuna import Trial\n\n\n"
+        'def space(_trial: "Trial") -> TrainConfig:\n'
+        f'{_INDENT}"""One config; replace a value by a suggestion to search around it."""\n'
+        f"{_INDENT}return {_written(config, 1)}\n"
+    )
+
+
+def _parts(value: Any) -> list[Part]:
+    """The parts that `_written` names, the whole first."""
+    match value:
+        case Part():
+            return [value, *(part for entry in _said(value).values() for part in _parts(entry))]
+        case tuple():
+            return [part for entry in value for part in _parts(entry)]
+        case _:
+            return []
+
+
+def _said(part: BaseModel) -> dict[str, Any]:
+    """The fields that were given a value, be it the default; a part's kind is its class."""
+    return {
+        name: getattr(part, name)
+        for name in type(part).model_fields
+        if name != "kind" and name in part.model_fields_set
+    }
+
+
+def _written(value: Any, depth: int) -> str:
+    match value:
+        case Part():
+            entries = [f"{name}={_written(v, depth + 1)}" for name, v in _said(value).items()]
+            return _call(f"{type(value).__name__}(", entries, ")", depth)
+        case tuple():
+            entries = [_written(each, depth + 1) for each in value]
+            comma = "," if len(entries) == 1 else ""
+            return _call("(", entries, f"{comma})", depth)
+        case str():
+            return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
+        case _:
+            return repr(value)
+
+
+def _call(opening: str, entries: list[str], closing: str, depth: int) -> str:
+    """On one line where it fits, else an entry a line."""
+    flat = f"{opening}{', '.join(entries)}{closing}"
+    if len(flat) + 4 * depth <= _WIDE and "\n" not in flat:
+        return flat
+    inner = "".join(f"{_INDENT * (depth + 1)}{entry},\n" for entry in entries)
+    return f"{opening}\n{inner}{_INDENT * depth}{closing.lstrip(',')}"
+
+
+def _sorting(name: str) -> tuple[bool, str]:
+    """Constants (SGD) before classes, as ruff orders imports."""
+    return not name.isupper(), name.lower()
