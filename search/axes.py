@@ -14,10 +14,10 @@ from typing import Literal
 
 import spaces
 from search.errors import UsageProblem
-from search.walk import Choice, Range, Space, build, check_seed, walk
+from search.walk import MOST_BRANCHES, Choice, Range, Space, build, check_seed, fewest, walk
 from spkmodel.config import TrainConfig
 
-__all__ = ["Axis", "Branch", "Space", "available", "branches", "describe", "load"]
+__all__ = ["Axis", "Branch", "Space", "available", "branches", "describe", "extent_text", "load"]
 
 _ENTRIES = re.compile(r"#\s*log:\s*(.+?)\s*$")
 
@@ -82,7 +82,7 @@ def load(name_or_path: str) -> Space:
 
 
 def branches(space: Space) -> list[Branch]:
-    """Every combination of categorical choices, each built and validated.
+    """Combinations of categorical choices, each built and validated: all, or of many a selection.
 
     Raises:
         UsageProblem: naming the choices made, if one cannot be built, if an axis has two ranges,
@@ -95,6 +95,17 @@ def branches(space: Space) -> list[Branch]:
             check_seed(space, config, extreme)
         found.append(Branch(recorder.answers, tuple(recorder.asked), config))
     return found
+
+
+def extent_text(space: Space, branches: int) -> str:
+    """How much of a space `branches` are, for people."""
+    least = fewest(space)
+    if least <= MOST_BRANCHES and branches <= MOST_BRANCHES:
+        return f"all {branches} combinations of choices build"
+    return (
+        f"{branches} combinations of choices, in which every two meet, build "
+        f"(of at least {least:.0e} in all)"
+    )
 
 
 def describe(space: Space) -> list[Axis]:

@@ -46,7 +46,8 @@ def describe(
     from search.axis_table import axis_table
 
     console.answer(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
-    console.answer(f"{len(described)} axes; every combination of choices builds")
+    extent = axes.extent_text(loaded, len(axes.branches(loaded)))
+    console.answer(f"{len(described)} axes; {extent}")
 
 
 LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")

@@ -277,9 +277,8 @@ def check_spaces() -> list[Check]:
             todo = f"correct it: spksearch describe {name}"
             checks.append(Check(f"space {name}", "problem", f"{error}", todo))
         else:
-            checks.append(
-                Check(f"space {name}", "ok", f"{count} axes, every combination of choices builds")
-            )
+            found = f"{count} axes, its combinations of choices build"
+            checks.append(Check(f"space {name}", "ok", found))
     return checks
 
 

@@ -103,7 +103,8 @@ def plan(
     resumed = f"goes on with {search_folder(name)}" if before else "new"
     return [
         f"search {name} ({resumed}): {space.question}",
-        f"space {space.name}: {len(axes.describe(space))} axes, {branches} branches, all build",
+        f"space {space.name}: {len(axes.describe(space))} axes, "
+        f"{axes.extent_text(space, branches)}",
         f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
         f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
         f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",

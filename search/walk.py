@@ -1,18 +1,22 @@
-"""Run a space with a stand-in for Optuna's trial, along every combination of categorical choices.
+"""Run a space with a stand-in for Optuna's trial, along its combinations of categorical choices.
 
 The stand-in answers by plan and writes down what it was asked; numeric axes are put at their low
-ends, middles or high ends. Neither Optuna nor torch is loaded.
+ends, middles or high ends. Neither Optuna nor torch is loaded. All combinations are walked where
+they are no more than `MOST_BRANCHES`; of more, a selection in which every two choices meet
+(`search.covering`).
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from search import covering
 from search.config_problem import words
 from search.errors import UsageProblem
 from spkmodel.config import TrainConfig
@@ -107,16 +111,17 @@ class Recorder:
             raise ValueError(_two_ranges(name, before, extent))
 
 
+def fewest(space: Space) -> int:
+    """A lower bound of the number of combinations, from the first of them."""
+    _, recorder = build(space, {}, "middle")
+    return math.prod(len(recorder.asked[name].choices) for name in recorder.answers)
+
+
 def walk(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
-    """All branches with the numbers in the middle, each with the plan that leads there."""
+    """Branches with the numbers in the middle, each with the plan that leads there."""
     known: dict[str, Range] = {}
     first: TrainConfig | None = None
-    for count, (plan, config, recorder) in enumerate(_plans(space)):
-        if count >= MOST_BRANCHES:
-            raise UsageProblem(
-                f"space {space.name!r} has more than {MOST_BRANCHES} combinations of categorical "
-                "choices; fix some of them, or make two spaces of it"
-            )
+    for plan, config, recorder in _selection(space):
         first = config if first is None else first
         check_seed(space, first, config)
         for name, extent in recorder.asked.items():
@@ -139,6 +144,36 @@ def _plans(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder
             return
         name, _, index = met.pop()
         plan = {earlier: at for earlier, _, at in met} | {name: index + 1}
+
+
+def _selection(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
+    """All, or where they turn out to be too many, a selection."""
+    if fewest(space) <= MOST_BRANCHES:
+        some = list(islice(_plans(space), MOST_BRANCHES + 1))
+        if len(some) <= MOST_BRANCHES:
+            return iter(some)
+    return _covering(space)
+
+
+def _covering(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
+    """A selection of the branches in which every two choices that can meet do."""
+    built: list[tuple[TrainConfig, Recorder]] = []
+    seen: set[tuple[tuple[str, Choice], ...]] = set()
+
+    def run(plan: covering.Plan) -> covering.Met:
+        config, recorder = build(space, plan, "middle")
+        built.append((config, recorder))
+        return {
+            name: (plan.get(name, 0), len(recorder.asked[name].choices))
+            for name in recorder.answers
+        }
+
+    for plan in covering.plans(run):
+        config, recorder = built.pop()
+        branch = tuple(recorder.answers.items())
+        if branch not in seen:
+            seen.add(branch)
+            yield plan, config, recorder
 
 
 def build(

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import combinations
 
 import pytest
 
@@ -194,11 +195,55 @@ def test_an_axis_may_be_named_after_a_configs_epochs(make):
     assert [axis.name for axis in axes.describe(make(_space_of(*lines)))] == ["warmup_epochs"]
 
 
-def test_a_space_without_end_is_refused(make, monkeypatch):
+def test_of_a_space_without_end_a_selection_is_walked_in_which_every_two_choices_meet(make):
+    lines = [f'trial.suggest_categorical("x{i}", [1, 2, 3, 4])' for i in range(20)]
+    space = make(_space_of(*lines, "return TrainConfig()"))
+    branches = axes.branches(space)
+    assert len(branches) < 700
+    met = {
+        (one, other)
+        for branch in branches
+        for one, other in combinations(sorted(branch.choices.items()), 2)
+    }
+    assert len(met) == 20 * 19 // 2 * 16
+    text = axes.extent_text(space, len(branches))
+    assert text.endswith("in which every two meet, build (of at least 1e+12 in all)")
+
+
+def test_a_selection_meets_conditions_and_what_fails_for_two_choices_is_found(make):
+    lines = [f'trial.suggest_categorical("x{i}", [1, 2, 3])' for i in range(12)]
+    lines += [
+        'outer = trial.suggest_categorical("outer", ["a", "b", "c"])',
+        'inner = trial.suggest_categorical("inner", [1, 2]) if outer == "c" else 0',
+        "{fault}",
+        "return TrainConfig()",
+    ]
+    text = "\n".join(lines)
+    sound = make(_space_of(*text.replace("{fault}", "pass").split("\n")))
+    conditions = {axis.name: axis.condition for axis in axes.describe(sound)}
+    assert conditions["inner"] == "outer = c"
+    assert not any(conditions[f"x{i}"] for i in range(12))
+    met = {(b.choices["x7"], b.choices.get("inner")) for b in axes.branches(sound)}
+    assert met >= {(x, inner) for x in (1, 2, 3) for inner in (1, 2, None)}
+    fault = 'assert not (inner == 2 and x7 == 3), "these two"'
+    faulty = text.replace("{fault}", fault).replace(
+        'trial.suggest_categorical("x7"', 'x7 = trial.suggest_categorical("x7"'
+    )
+    with pytest.raises(UsageProblem, match="these two"):
+        axes.branches(make(_space_of(*faulty.split("\n"))))
+
+
+def test_a_space_that_is_found_too_large_on_the_way_is_walked_in_part(make, monkeypatch):
     monkeypatch.setattr("search.walk.MOST_BRANCHES", 10)
-    lines = [f'trial.suggest_categorical("x{i}", [1, 2])' for i in range(4)]
-    with pytest.raises(UsageProblem, match="more than 10 combinations"):
-        axes.branches(make(_space_of(*lines, "return TrainConfig()")))
+    lines = [
+        'if trial.suggest_categorical("many", [False, True]):',
+        *(f'    trial.suggest_categorical("x{i}", [1, 2])' for i in range(6)),
+        "return TrainConfig()",
+    ]
+    branches = axes.branches(make(_space_of(*lines)))
+    assert 10 < len(branches) <= 65
+    assert {"many": False} in [dict(branch.choices) for branch in branches]
+    assert len({tuple(branch.choices.items()) for branch in branches}) == len(branches)
 
 
 def test_describing_loads_neither_optuna_nor_torch_nor_ray():

@@ -9,17 +9,21 @@ from search import axes
 from spkmodel.config import TrainConfig
 
 
-@pytest.fixture(params=axes.available())
+@pytest.fixture(scope="module", params=axes.available())
 def space(request):
     return axes.load(request.param)
+
+
+@pytest.fixture(scope="module")
+def branches(space):
+    return axes.branches(space)
 
 
 def test_the_four_spaces_are_there():
     assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(axes.available())
 
 
-def test_every_branch_builds_a_config_that_survives_a_round_trip(space):
-    branches = axes.branches(space)
+def test_every_branch_builds_a_config_that_survives_a_round_trip(branches):
     assert branches
     for branch in branches[:: max(1, len(branches) // 200)]:
         dumped = branch.config.model_dump(mode="json")
@@ -30,10 +34,10 @@ def test_a_space_asks_a_question(space):
     assert space.question.endswith("?") or "?" in space.question
 
 
-def test_every_axis_changes_the_config(space):
+def test_every_axis_changes_the_config(space, branches):
     described = axes.describe(space)
     assert len({axis.name for axis in described}) == len(described)
-    signatures = {branch.config.signature for branch in axes.branches(space)}
+    signatures = {branch.config.signature for branch in branches}
     assert len(signatures) > 1
 
 
@@ -43,8 +47,7 @@ def test_a_space_imports_only_configs_and_the_trials_type(space):
     assert modules <= {"typing", "spkmodel.config", "optuna"}
 
 
-def test_an_encoder_can_be_built_for_every_space(space):
+def test_an_encoder_can_be_built_for_every_space(branches):
     from spkmodel import encoders
 
-    branch = axes.branches(space)[0]
-    assert encoders.parameter_count(branch.config.encoder) > 10_000
+    assert encoders.parameter_count(branches[0].config.encoder) > 10_000
