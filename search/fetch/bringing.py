@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,14 +38,19 @@ class Bringer:
         """What was not as it should be, and did not matter enough to stop."""
 
     def members(self, archives: Sequence[Archive]) -> Iterator[Member]:
-        """What is in the archives, or in the given folder where they were unpacked."""
+        """What is in the archives, or in the given folder where they were unpacked.
+
+        The archives are here when this returns; what is in them is read as it is asked for.
+        """
         given = [self._given(archive) for archive in archives]
         if self._source is not None and not any(given):
             self.notices.append("made from an unpacked folder, which has no checksum to compare")
-            yield from files_below(self._source)
-            return
-        for archive, paths in zip(archives, given, strict=True):
-            yield from members(paths or [self.file(piece) for piece in archive.pieces])
+            return files_below(self._source)
+        here = [
+            paths or [self.file(piece) for piece in archive.pieces]
+            for archive, paths in zip(archives, given, strict=True)
+        ]
+        return chain.from_iterable(map(members, here))
 
     def arrived(self, archives: Sequence[Archive]) -> int:
         """How many bytes of the archives have come already, unfinished ones included."""

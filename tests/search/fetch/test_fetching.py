@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from search.errors import EnvironmentProblem, UsageProblem
 from search.fetch import catalogue, fetching
 from search.fetch.catalogue import Archive, Lists
 from search.fetch.transfer import Remote
+from search.live import Silent
 from spkmodel.corpus import check, open_corpus
 from spkmodel.lists import read_pairs
 
@@ -263,6 +265,34 @@ def test_identification_parts_utterances_and_needs_overlap_allowed(shelf, tmp_pa
     corpus = open_corpus(tmp_path / "c", allow_overlap=True)
     assert len(corpus.train) == 7
     assert len(corpus.of_split("test")) == 14
+
+
+class OneAtATime(Silent):
+    """A terminal cannot show two bars at once."""
+
+    def __init__(self):
+        self.shown = []
+        self.busy = False
+
+    @contextmanager
+    def task(self, what, unit):
+        assert not self.busy
+        self.shown.append((what, unit))
+        self.busy = True
+        yield lambda *_: None
+        self.busy = False
+
+
+def test_what_is_being_done_is_told_one_thing_after_another(shelf, tmp_path):
+    display = OneAtATime()
+    fetch(vox(shelf), tmp_path / "c", display=display)
+    assert display.shown == [
+        ("downloading dev.zip", "MB"),
+        ("downloading test.zip", "MB"),
+        ("unpacking voxceleb1", "utterances"),
+        ("downloading veri_test.txt", "MB"),
+        ("downloading list_test_all.txt", "MB"),
+    ]
 
 
 # --- again, and after an interruption -----------------------------------------------------------
