@@ -1,0 +1,31 @@
+"""What the pages show is what the code does."""
+
+import re
+from pathlib import Path
+
+from spkmodel import config
+
+MODELS = Path(__file__).parent.parent / "docs" / "models.md"
+
+
+def _page() -> str:
+    return MODELS.read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_model_library_builds():
+    (code,) = re.findall(r"```python\n(.*?)```", _page(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code.replace("\n\nTrainConfig(", "\n\nexample = TrainConfig("), names)
+    assert isinstance(names["example"], config.TrainConfig)
+
+
+def test_every_variant_of_every_family_is_on_the_page_of_the_model_library():
+    parts = [name for name in config.__all__ if _is_part(name)]
+    bases = {"Part", "MelSpectrogram", "BatchRenorm", "Weighted", "TrainConfig"}
+    missing = [name for name in parts if name not in _page() and name not in bases]
+    assert missing == []
+
+
+def _is_part(name: str) -> bool:
+    thing = getattr(config, name)
+    return isinstance(thing, type) and issubclass(thing, config.Part)
