@@ -37,6 +37,7 @@ def of_trial(trial: TrialRecord, status: str) -> Document:
         "axes": trial.axes,
         "signature": trial.signature,
         "origin": trial.origin,
+        "log_entry": trial.log_entry or None,
     }
 
 

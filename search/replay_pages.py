@@ -75,7 +75,7 @@ def claim_table(found: Sequence[Judged]) -> Table:
             each.claim.text,
             difference_text(each, each.mean),
             interval_of(each),
-            f"{each.pairs}{_failures(each)}",
+            pairs_text(each),
             each.claim.finding,
         )
     return table
@@ -95,7 +95,8 @@ def interval_of(judged: Judged) -> str:
     return f"{difference_text(judged, judged.low)} .. {difference_text(judged, judged.high)}"
 
 
-def _failures(judged: Judged) -> str:
+def pairs_text(judged: Judged) -> str:
+    """How many pairs, and how many trainings failed on which side."""
     parts = [
         f"{count} of {number} failed"
         for count, number in (
@@ -104,7 +105,7 @@ def _failures(judged: Judged) -> str:
         )
         if count
     ]
-    return f" ({', '.join(parts)})" if parts else ""
+    return f"{judged.pairs} ({', '.join(parts)})" if parts else str(judged.pairs)
 
 
 def verdict_line(found: Sequence[Judged]) -> str:

@@ -13,6 +13,7 @@ from spkmodel.config import (
     LogNet,
     Loss,
     NAdam,
+    RawWaveform,
     Schedule,
     Softmax,
     TrainConfig,
@@ -87,6 +88,7 @@ def _encoder(trial: "Trial", activation: Choice, out_dim: Choice, dropout: float
         else:
             place = trial.suggest_categorical("eblock_norm_wide", places)  # log: 17, 34
     return LogNet(
+        waveform=RawWaveform(normalisation="peak"),
         merge=merge,
         skip=skip,
         skip_pooling=trial.suggest_categorical("skip_pooling", ["average", "max"]),  # log: 04

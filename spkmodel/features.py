@@ -147,7 +147,7 @@ def normalise(
 class WaveformChannel(nn.Module):
     """The waveform as one channel, its level normalised; see `config.RawWaveform`."""
 
-    def __init__(self, normalisation: WaveformNormalisation) -> None:
+    def __init__(self, normalisation: WaveformNormalisation | Literal["peak"]) -> None:
         super().__init__()
         self.normalisation = normalisation
 
@@ -155,7 +155,12 @@ class WaveformChannel(nn.Module):
         self, waveforms: Float[Tensor, "batch samples"]
     ) -> Float[Tensor, "batch 1 samples"]:
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
-            return normalise_waveforms(waveforms.float(), self.normalisation).unsqueeze(1)
+            return normalise_waveforms(waveforms.float(), self._now()).unsqueeze(1)
+
+    def _now(self) -> WaveformNormalisation:
+        if self.normalisation != "peak":
+            return self.normalisation
+        return "fixed" if self.training else "level"
 
 
 def normalise_waveforms(

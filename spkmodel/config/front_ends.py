@@ -57,6 +57,8 @@ class RawWaveform(Part):
     """The waveform itself, as the log's networks take it."""
 
     kind: Literal["raw_waveform"] = "raw_waveform"
-    normalisation: Literal["fixed", "level", "mean", "instance"] = "level"
-    """fixed: as it is. level: divided by the crop's peak. mean: its mean removed. instance: its
-    mean removed and divided by its deviation."""
+    normalisation: Literal["fixed", "level", "peak", "mean", "instance"] = "level"
+    """fixed: as it is. level: divided by the crop's peak. peak: as the log's networks were fed; in
+    training as it is, since `batches.level="peak"` has divided by the utterance's peak before
+    `DataPP` lowered the level, and divided by the peak of what is heard otherwise. mean: its mean
+    removed. instance: its mean removed and divided by its deviation."""

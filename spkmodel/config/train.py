@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment, Batches, check_crop, check_talkers
 from spkmodel.config.encoders import TDNN, Encoder
+from spkmodel.config.log_net import LogNet
 from spkmodel.config.loss_rules import check_batches, check_classes, with_margin
 from spkmodel.config.losses import AAMSoftmax, Loss
 from spkmodel.config.optimisation import EMA, AdamW, CosineRestarts, Optimiser, Schedule
@@ -49,6 +50,16 @@ class TrainConfig(Part):
     @model_validator(mode="after")
     def _loss_has_its_batches(self) -> "TrainConfig":
         check_batches(self.loss, self.batches.speakers, self.batches.utterances)
+        return self
+
+    @model_validator(mode="after")
+    def _peaks_are_taken_out_in_training_too(self) -> "TrainConfig":
+        is_peak = isinstance(self.encoder, LogNet) and self.encoder.waveform.normalisation == "peak"
+        if is_peak and self.batches.level != "peak":
+            raise ValueError(
+                'batches.level must be "peak" for encoder.waveform.normalisation="peak", which '
+                f'leaves the level of a training crop to it, got "{self.batches.level}"'
+            )
         return self
 
     @model_validator(mode="after")

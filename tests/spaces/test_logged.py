@@ -54,9 +54,9 @@ def _counted(config_json, speakers):
 
 def _weights(entry):
     """Counted once for all entries whose network and classes are the same."""
-    config = TrainConfig(encoder=entry.config.encoder, loss=entry.config.loss)
-    if entry.config.loss.needs_utterances > 1:
-        config = config.model_copy(update={"batches": entry.config.batches})
+    config = TrainConfig(
+        encoder=entry.config.encoder, loss=entry.config.loss, batches=entry.config.batches
+    )
     return _counted(config.model_dump_json(), entry.protocol.speakers)
 
 
@@ -258,6 +258,7 @@ def _translated(told):
             told["embed_norm"]
         ],
         "init": "lecun",
+        "waveform": {"normalisation": "peak"},
     }
     head = told["out_head"].replace(">", "_")
     softmax = {
@@ -341,6 +342,7 @@ def test_every_entry_is_what_an_independent_transcription_says(log):
 
 # --- reading what is wrong -------------------------------------------------------------------
 
+LOG_NET = 'encoder = { kind = "log_net", waveform = { normalisation = "peak" } }'
 TRIPLETS = 'loss = { kind = "triplet" }'
 HEAD = '[notebook]\nname = "mine"\n'
 
@@ -392,6 +394,10 @@ def test_an_entry_may_stand_before_the_one_it_is_based_on(make):
         (
             [_entry("1", "", "[entry.delta]", TRIPLETS, "batches.utterances = 1")],
             r"entry 1: .*batches\.utterances must be at least 2",
+        ),
+        (
+            [_entry("1", "", "[entry.delta]", LOG_NET)],
+            r"entry 1: batches\.level must be \"peak\" for encoder\.waveform\.normalisation",
         ),
         ([_entry("1", "", "[entry.delta]", "seed.x = 1")], r"1: seed\.x: nothing lies below 0"),
         ([_entry("1", "", "findings = 'x'")], r"1: findings: no such key; did you mean finding"),

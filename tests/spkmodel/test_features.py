@@ -126,6 +126,12 @@ def test_raw_waveform_is_one_channel_as_it_is_when_fixed():
     torch.testing.assert_close(outputs, wave.unsqueeze(1))
 
 
+def test_a_peak_is_taken_out_by_the_batches_in_training_and_by_the_front_end_otherwise():
+    front_end, wave = features.build(RawWaveform(normalisation="peak")), 0.01 * noise()
+    torch.testing.assert_close(front_end.train()(wave), wave.unsqueeze(1))
+    torch.testing.assert_close(front_end.eval()(wave).abs().amax(dim=2), torch.ones(len(wave), 1))
+
+
 def test_raw_waveform_is_normalised_per_utterance():
     wave = noise() * torch.tensor([[0.1], [1.0], [5.0]]) + 0.02
     level, mean, instance = (

@@ -1,0 +1,164 @@
+"""What the log claims, put to the test on real speech; hours on two cores.
+
+python -m bench.replay CORPUS [--entries 20,33] [--seeds 3] [--scale 1/8] [--epochs 8] [--table]
+
+Every entry that a claim is about is trained with every seed. A line is printed as each training
+ends, and the tables of `docs/replay.md` at the end. Running this again goes on where it was left;
+`--table` prints the tables of what has been run so far, and trains nothing.
+"""
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search import replay as replays
+from search import replay_pages as pages
+from search.home import ledger_path
+from search.ledger import Ledger
+from search.live import Lines, Source
+from search.settings import LaunchRequest
+from search.state import SearchState, TrialRecord
+from search.tables import duration, percent
+from spaces.logged.scale import scale_of
+
+MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction")
+
+
+class EachRun(Lines):
+    """A line for every training that ends."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(every_seconds=600.0)
+        self._ledger = Ledger.open(ledger_path(name))
+
+    @contextmanager
+    def watch(self, source: Source) -> Iterator[None]:
+        ended = threading.Event()
+        thread = threading.Thread(target=self._follow_ends, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            with super().watch(source):
+                yield
+        finally:
+            ended.set()
+            thread.join(timeout=5)
+
+    def _follow_ends(self, stop: threading.Event) -> None:
+        told: set[str] = set()
+        while True:
+            last = stop.wait(2.0)
+            for trial in self._ledger.trials().values():
+                if trial.ended and trial.trial not in told:
+                    told.add(trial.trial)
+                    print(run_line(trial), flush=True)
+            if last:
+                return
+
+
+def run_line(trial: TrialRecord) -> str:
+    """A training on one line."""
+    seconds = sum(report.seconds for report in trial.reports.values())
+    figures = trial.last.metrics if trial.last else {}
+    parts = [f"{name} {figures[name]:.4f}" for name in MEASURES if name in figures]
+    stamp = time.strftime("%H:%M")
+    return (
+        f"{stamp} {trial.trial} {trial.origin}: {trial.state}, {', '.join(parts) or trial.reason}, "
+        f"{trial.epoch} epochs in {duration(seconds)}"
+    )
+
+
+def main() -> None:
+    arguments = _parsed()
+    request = replays.ReplayRequest(
+        entries=arguments.entries,
+        corpus=arguments.corpus,
+        scale=scale_of(arguments.scale),
+        check=True,
+        seeds=arguments.seeds,
+        epochs=arguments.epochs,
+        launch=LaunchRequest(
+            space=replays.SPACE,
+            corpus=arguments.corpus,
+            name=arguments.name,
+            dev_condition=arguments.dev_condition,
+            concurrent=arguments.concurrent,
+        ),
+    )
+    what = replays.planned(request)
+    if not arguments.table:
+        replays.replay(request, EachRun(what.name))
+    for line in tables(what, Ledger.open(ledger_path(what.name)).state()):
+        print(line)
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.replay", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--entries", default="", help="claims about these alone")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scale", default="1/8")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--concurrent", type=int)
+    parser.add_argument("--dev-condition", default="clean")
+    parser.add_argument("--name", default="replay-claims")
+    parser.add_argument("--table", action="store_true", help="of what has been run; train nothing")
+    return parser.parse_args()
+
+
+# --- what is printed -------------------------------------------------------------------------
+
+
+def tables(what: replays.Replay, state: SearchState) -> Iterator[str]:
+    """The two tables, in Markdown."""
+    judged = replays.judged(what, state)
+    yield f"{pages.verdict_line(judged)}; {settings_text(what, state)}."
+    yield ""
+    yield "| the log | claim | difference (95 %) | pairs | verdict |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in judged:
+        difference = pages.difference_text(each, each.mean)
+        yield (
+            f"| {each.claim.finding} | {each.claim.text} | {difference} "
+            f"({pages.interval_of(each)}) | {pages.pairs_text(each)} | {each.verdict} |"
+        )
+    yield ""
+    yield "| entry | change | dev EER | train loss | accuracy | active triplets | runs |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    results = replays.results(what, state)
+    for entry in what.entries:
+        own = [each for each in results if each.entry is entry]
+        done = [each for each in own if each.state == "complete"]
+        columns = " | ".join(_mean(done, name) for name in MEASURES)
+        other = {each.state for each in own} - {"complete"}
+        runs = f"{len(done)} of {len(own)}" + (f" ({', '.join(sorted(other))})" if other else "")
+        yield f"| {entry.number} | {entry.change} | {columns} | {runs} |"
+
+
+def settings_text(what: replays.Replay, state: SearchState) -> str:
+    """Under which the figures came about."""
+    search = state.search
+    reports = [report for trial in state.trials.values() for report in trial.reports.values()]
+    seconds = sum(report.seconds for report in reports)
+    return (
+        f"{what.scale.text} of the widths, {what.seeds} seeds, {search['max_epochs']} epochs, "
+        f"{search['dev_condition']} dev pairs of corpus {search['corpus_sha256'][:8]}; "
+        f"{len(state.trials)} trainings, {duration(seconds)} of training and judging, one thread "
+        f"each"
+    )
+
+
+def _mean(results: list[replays.Result], name: str) -> str:
+    values = [each.metrics[name] for each in results if name in each.metrics]
+    if not values:
+        return "-"
+    mean = statistics.fmean(values)
+    return f"{mean:.4f}" if name == "train_loss" else percent(mean)
+
+
+if __name__ == "__main__":
+    main()
