@@ -346,6 +346,7 @@ def test_what_only_such_a_file_has_is_refused_for_other_models(tmp_path):
         model_source.load(str(tmp_path), "cpu", reading=Reading())
 
 
+@pytest.mark.timeout(300)  # loads every library of an evaluation where it runs alone
 @pytest.mark.usefixtures("spksearch_home")
 def test_a_checkpoint_is_evaluated_like_any_model_and_on_pairs_of_no_list(tmp_path, capsys):
     corpus = buzz.write_corpus(tmp_path / "corpus")
