@@ -112,16 +112,31 @@ TRIALS = help_text(
     "spksearch trials triplet",
     "spksearch trials triplet --sort learning_rate",
     "spksearch trials triplet --json",
-    more="--sort takes trial, state, rung, epochs, dev_eer or the name of an axis.",
+    "spksearch trials triplet --pareto --plot front.png    # dev EER against size",
+    more="--sort takes trial, state, rung, epochs, dev_eer, encoder_parameters or the name of an "
+    "axis. --pareto leaves those trials that no other beats in both: the lowest dev EER of each "
+    "size of encoder, counted in weights without the loss's head.",
 )
 
 
 def trials(
     name: Search,
-    sort: Annotated[str, typer.Option(metavar="COL", help="Lowest first.")] = "dev_eer",
+    sort: Annotated[
+        str | None, typer.Option(metavar="COL", help="Lowest first [default: dev_eer].")
+    ] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Only the front of dev EER and size, smallest first.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The front as a PNG; with --pareto.")
+    ] = None,
     json_wanted: Json = False,
 ) -> None:
     """One trial a line."""
+    if pareto or plot:
+        _front(name, sort, pareto, plot, json_wanted)
+        return
+    sort = sort or "dev_eer"
     from search.reading import state_of, status_of
     from search.trial_tables import sorted_trials, trial_table
 
@@ -137,6 +152,37 @@ def trials(
         console.answer(trial_table(state, ordered, how))
     else:
         console.say(f"search {name!r} has no trial yet")
+
+
+def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
+    """The Pareto front of a search."""
+    from search.errors import UsageProblem
+    from search.reading import state_of, status_of
+    from search.trial_tables import front_of, front_table
+
+    if not pareto:
+        raise UsageProblem("--plot draws the Pareto front: give --pareto too")
+    if sort is not None:
+        raise UsageProblem("--pareto has an order of its own, by size: leave out --sort")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise UsageProblem(f"--plot writes a PNG: name a file .png, got {plot}")
+    state = state_of(name)
+    front, others = front_of(state)
+    if plot is not None and front:
+        from search.front_figure import draw_front
+
+        draw_front(plot, front, others, f"{name}: dev EER against size")
+        console.say(f"wrote {plot}")
+    if as_json:
+        from search.documents import document, of_trial
+
+        how = status_of(name, state)
+        rows = [of_trial(trial, how) for trial in front]
+        console.data(document("front", name=name, state=how, trials=rows, others=len(others)))
+    elif front:
+        console.answer(front_table(state))
+    else:
+        console.say(f"search {name!r} has no trial with a dev EER and a known size yet")
 
 
 SHOW = help_text(

@@ -41,8 +41,14 @@ LAUNCH = console.help_text(
     "spksearch launch triplet --corpus data/speech --trials 24 --dev-condition mismatched",
     "spksearch launch triplet --trials 48        # go on, with a larger budget",
     "spksearch launch triplet --corpus data/speech --dry-run",
+    "spksearch launch triplet --corpus data/speech --name again --warm-start triplet",
+    "spksearch launch fewer_parameters --corpus data/speech \\\n"
+    "      --objectives dev_eer,encoder_parameters",
     more="SPACE is a file of spaces/ by name, or a path to a file of yours; a space is code and is "
-    "run.",
+    "run. --warm-start begins with what is known: the best and most different points of the log or "
+    "of an earlier search are tried first, and the sampler heeds them all as a prior that fades; "
+    "what does not lie in the space is left out and said. With two --objectives a small encoder "
+    "counts beside a low EER: trials --pareto shows the front.",
 )
 
 
@@ -97,6 +103,25 @@ def launch(
         Literal["promotion", "stopping"] | None,
         typer.Option(help="How trials are stopped early [default: promotion]."),
     ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="What is to be low: dev_eer, or dev_eer,encoder_parameters [default: dev_eer].",
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(metavar="logged|SEARCH", help="Begin with the log, or an earlier search."),
+    ] = None,
+    warm_start_trials: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Points of --warm-start tried first [default: 5, or a third of --trials if less].",
+        ),
+    ] = None,
     noise: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
     ] = None,
@@ -114,6 +139,7 @@ def launch(
     from search.launch import launch as launch_search
     from search.live import for_stderr
     from search.settings import LaunchRequest
+    from search.settings import objectives as named
 
     request = LaunchRequest(
         space=space,
@@ -131,6 +157,9 @@ def launch(
         seed=seed,
         dev_condition=dev_condition,
         rule=rule,
+        objectives=None if objectives is None else named(objectives),
+        warm_start=warm_start,
+        warm_start_trials=warm_start_trials,
         noise=noise,
         rooms=rooms,
         allow_overlap=allow_overlap,

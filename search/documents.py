@@ -35,6 +35,7 @@ def of_trial(trial: TrialRecord, status: str) -> Document:
         "epochs": trial.epoch,
         "best": None if best is None else of_report(best),
         "axes": trial.axes,
+        "encoder_parameters": trial.encoder_parameters,
         "signature": trial.signature,
         "origin": trial.origin,
         "log_entry": trial.log_entry or None,

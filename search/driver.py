@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from search import control, sampler, warm_start
+from search import control, sampler, warm_start, weights
 from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.lock import this_process
@@ -250,7 +250,7 @@ class Driver:
         if idea is None:
             return None
         return self._begin(
-            idea.config, origin="sampler", axes=idea.axes, distributions=idea.distributions
+            idea.config, origin=idea.origin, axes=idea.axes, distributions=idea.distributions
         )
 
     def _wanted_trial(self, wish: Wish) -> str | None:
@@ -278,7 +278,7 @@ class Driver:
         Raises:
             UsageProblem: if the weights that it starts from are not there, or do not fit.
         """
-        weights = warm_start.resolve(config)
+        warm = warm_start.resolve(config)
         name = f"t{len(self.state.trials) + 1:04d}"
         self._record(
             "trial",
@@ -286,7 +286,8 @@ class Driver:
             config=config.model_dump(mode="json"),
             signature=config.signature,
             origin=origin,
-            warm_start=None if weights is None else weights.event(),
+            encoder_parameters=weights.of_encoder(config),
+            warm_start=None if warm is None else warm.event(),
             **fields,
         )
         return name

@@ -15,10 +15,11 @@ from search.connect import Cluster, cluster, usable_cpus
 from search.errors import EnvironmentProblem, Interrupted, NoUsableTrial
 from search.home import ledger_path, search_folder
 from search.ledger import Ledger
+from search.prior_sources import WarmStart
 from search.scheduler import Done, Rule, next_job
 from search.settings import LaunchRequest, Settings, extensions, from_ledger
 from search.state import SearchState, TrialRecord
-from search.trial_tables import sorted_trials, trial_table
+from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
 
 if TYPE_CHECKING:
@@ -59,13 +60,18 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     branches = axes.branches(space)
     name = request.name or space.name
     before = settings_of(name)
+    known = preparation.known_before(name, space, request, before)
     corpus = preparation.checked_corpus(request, branches, before)
     warm_start.check(request.space, branches)
     if request.dry_run:
-        lines = preparation.plan(name, space, request, before, corpus, len(branches))
+        lines = preparation.plan(name, space, request, before, corpus, len(branches), known)
         return LaunchOutcome(name, "planned", [*lines])
-    settings = preparation.prepared(request, before, space, corpus, display)
-    state = pursue(name, request, space, settings, before, display)
+    for line in known.lines() if known else ():
+        display.say(line)
+    settings = preparation.prepared(
+        request, before, space, corpus, display, known.sha256 if known else ""
+    )
+    state = pursue(name, request, space, settings, before, display, known=known)
     return _outcome(name, state)
 
 
@@ -78,6 +84,7 @@ def pursue(
     display: "Display",
     *,
     wishes: Sequence[Wish] = (),
+    known: WarmStart | None = None,
     replay: Mapping[str, Any] | None = None,
 ) -> SearchState:
     """Drive a search, new or not, as far as its budgets let it; what has become of it.
@@ -90,11 +97,15 @@ def pursue(
         before: as they were; None for a new search.
         display: what people see meanwhile.
         wishes: what is to be tried; those that the ledger has already are left out.
+        known: what it begins with, written down once.
         replay: what a replay is of, recorded with the settings.
     """
     with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
         _record(ledger, settings, before, replay)
-        _queue(ledger, wishes)
+        _queue(ledger, [*wishes, *(known.wishes if known else ())])
+        if known is not None:
+            # The last word of a beginning: while it is missing, a launch begins once more.
+            ledger.append("prior", **known.prior.event())
         if anything_left(ledger):
             try:
                 _drive(ledger, ledger.state(), space, settings, request, display)
@@ -316,4 +327,6 @@ def summary(state: SearchState, now: tables.Snapshot) -> list["RenderableType"]:
     ]
     if now.best is not None:
         lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
+    if len(Rule.of(state.search).objectives) > 1:
+        lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
     return [*lines, "next:", *(f"  {command}" for command in now.commands)]

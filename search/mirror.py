@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from search.state import OBJECTIVE, SearchState
+from search.state import OBJECTIVE, SIZE, SearchState
 
 Event = Mapping[str, Any]
 
@@ -29,6 +29,8 @@ _SETTINGS = (
     "rungs",
     "eta",
     "rule",
+    "objectives",
+    "warm_start",
     "trials",
     "hours",
     "max_epochs",
@@ -129,7 +131,9 @@ class Mirror:
         return set()  # steering, and what later versions add, concerns the search, not its mirror
 
     def _settings(self, event: Event) -> set[str]:
-        settings = {key: as_param(event[key]) for key in _SETTINGS if event.get(key) is not None}
+        settings = {
+            key: as_param(event[key]) for key in _SETTINGS if event.get(key) not in (None, "")
+        }
         if SEARCH not in self.runs:
             self.name, self.started = event["search"], event["time"]
             tags = {"kind": "search", "search": self.name, "started": self.started}
@@ -163,6 +167,8 @@ class Mirror:
             tags["warm_start"] = as_tag(event["warm_start"]["weights"])
             tags["warm_start_sha256"] = event["warm_start"]["sha256"]
         params = {name: as_param(value) for name, value in event["axes"].items()}
+        if event.get(SIZE) is not None:
+            params[SIZE] = as_param(event[SIZE])
         name = run_name(trial, event["config"])
         if event.get("log_entry") is not None:
             name = f"{trial} {event['origin']}"

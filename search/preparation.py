@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search import axes, tables
+from search import axes, prior_sources, tables
 from search.errors import UsageProblem
-from search.home import home, search_folder
+from search.home import home, ledger_path, search_folder
+from search.ledger import Ledger
+from search.prior_sources import WarmStart
 from search.settings import (
+    OBJECTIVES,
     LaunchRequest,
     Settings,
     decide,
     dev_condition,
     surroundings_folders,
+    warm_start_trials,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ def prepared(
     space: axes.Space,
     corpus: "Corpus",
     display: "Display",
+    warm_start_sha256: str = "",
 ) -> Settings:
     """Pack what is not packed yet, and decide everything."""
     from spkmodel import conditions, store, surroundings
@@ -75,6 +80,32 @@ def prepared(
         store=packed.folder,
         dev_store=dev.folder,
         surroundings=surroundings.fingerprint(noise, rooms),
+        warm_start_sha256=warm_start_sha256,
+    )
+
+
+def known_before(
+    name: str, space: axes.Space, request: LaunchRequest, before: Settings | None
+) -> WarmStart | None:
+    """What a search begins with; None for nothing, and for one that has begun with it already.
+
+    Raises:
+        UsageProblem: nothing of the source lies in the space, or none is named.
+        NotFound: there is no such search.
+    """
+    count = warm_start_trials(request, before)
+    source = request.warm_start if before is None else before.warm_start
+    if not source:
+        return None
+    if before is not None and Ledger.open(ledger_path(name)).state().prior is not None:
+        return None
+    return prior_sources.take(
+        source,
+        space,
+        count,
+        name=name,
+        seed=before.seed if before else request.seed or 0,
+        objectives=before.objectives if before else request.objectives or OBJECTIVES[:1],
     )
 
 
@@ -85,6 +116,7 @@ def plan(
     before: Settings | None,
     corpus: "Corpus",
     branches: int,
+    known: WarmStart | None = None,
 ) -> list[str]:
     """What a launch would do, for people."""
     settings = decide(
@@ -111,5 +143,6 @@ def plan(
         f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
         f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
         f"{settings.trials * settings.max_epochs}",
+        *(known.lines() if known else []),
         "nothing was started or written; leave out --dry-run to launch",
     ]

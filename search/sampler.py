@@ -6,18 +6,18 @@ nothing has to be restored and nothing can disagree with the ledger.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from search import priors, tell
 from search.errors import UsageProblem
-from search.scheduler import Rule
-from search.state import SearchState, TrialRecord
+from search.scheduler import Rule, standing
+from search.state import SearchState
 from search.walk import Space
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
@@ -26,9 +26,10 @@ Kind = Literal["tpe", "random"]
 ENOUGH_RESULTS = 12
 """A rung is modelled once it has this many; Optuna's TPE starts at 10."""
 
+STARTUP = 10
+"""Results before TPE begins; until then, chance."""
+
 _TRIES = 20
-_BEFORE_ANY_EPOCH = 0
-_WORST_EER = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Suggestion:
     distributions: dict[str, str]
     """By axis, as Optuna's JSON."""
     config: TrainConfig
+    origin: str = "sampler"
 
 
 def suggest(
@@ -53,13 +55,31 @@ def suggest(
     """
     tried = {trial.signature for trial in state.trials.values()}
     rung = model_rung(state, rule)
-    told = [_tell(trial, rung, rule) for trial in state.trials.values()]
+    own = tell.own(state, rung, rule)
+    of_prior = 0.0
+    if state.prior is not None and state.prior.points and kind == "tpe":
+        of_prior = priors.share(state, standing(state, rung, rule))
     for attempt in range(_TRIES):
-        suggestion = _ask(space, told, _derived(seed, len(state.trials), attempt), kind)
+        chance = _derived(seed, len(state.trials), attempt)
+        if state.prior is not None and _derived(chance, "prior") < of_prior * 2**32:
+            suggestion = _ask(space, tell.prior(state.prior), _sampler("tpe", chance, startup=1))
+            suggestion = replace(suggestion, origin=priors.ORIGIN)
+        else:
+            suggestion = _ask(space, own, _sampler(kind, chance), len(rule.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
         if config.signature not in tried:
             return replace(suggestion, config=config)
     return None
+
+
+def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
+    """A point of the space with these answers, and by chance those that are not known.
+
+    Raises:
+        UsageProblem: if the space cannot build it.
+    """
+    suggestion = _ask(space, [], _sampler("random", _derived(seed, axes)), fixed=axes)
+    return replace(suggestion, config=suggestion.config.model_copy(update={"seed": seed}))
 
 
 def model_rung(state: SearchState, rule: Rule) -> int:
@@ -71,12 +91,20 @@ def model_rung(state: SearchState, rule: Rule) -> int:
     return rule.rungs[0]
 
 
-def _ask(space: Space, told: list["FrozenTrial"], seed: int, kind: Kind) -> Suggestion:
+def _ask(
+    space: Space,
+    told: list["FrozenTrial"],
+    sampler: "BaseSampler",
+    objectives: int = 1,
+    fixed: Mapping[str, Any] | None = None,
+) -> Suggestion:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="minimize", sampler=_sampler(kind, seed))
+    study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
     study.add_trials(told)
+    if fixed:
+        study.enqueue_trial(dict(fixed))
     trial = study.ask()
     try:
         config = space.function(trial)
@@ -89,65 +117,17 @@ def _ask(space: Space, told: list["FrozenTrial"], seed: int, kind: Kind) -> Sugg
     return Suggestion(trial.params, distributions, config)
 
 
-def _sampler(kind: Kind, seed: int) -> "BaseSampler":
+def _sampler(kind: Kind, seed: int, startup: int = STARTUP) -> "BaseSampler":
     import optuna
 
     match kind:
         case "tpe":
-            return optuna.samplers.TPESampler(seed=seed)
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _tell(trial: TrialRecord, rung: int, rule: Rule) -> "FrozenTrial":
-    """One trial as Optuna should see it, judged at `rung`.
-
-    TPE ranks pruned trials behind all complete ones, by their last step first and then by value.
-    So a trial that did not come as far as the rung is pruned with its values on the way; one that
-    diverged or collapsed is pruned before any epoch at the worst EER, last of all, and its region
-    is avoided; one that crashed says nothing about its config and is ignored.
-    """
-    import optuna
-    from optuna.trial import TrialState
-
-    value = trial.at(rung)
-    on_the_way = {r: trial.at(r) for r in rule.rungs if r < rung and math.isfinite(trial.at(r))}
-    told: dict[str, Any]
-    if _is_verdict_on_config(trial):
-        told = {"state": TrialState.PRUNED, "intermediate_values": {_BEFORE_ANY_EPOCH: _WORST_EER}}
-    elif math.isfinite(value):
-        told = {
-            "state": TrialState.COMPLETE,
-            "value": value,
-            "intermediate_values": on_the_way | {rung: value},
-        }
-    elif on_the_way:
-        told = {"state": TrialState.PRUNED, "intermediate_values": on_the_way}
-    elif trial.state in ("running", "paused"):
-        told = {"state": TrialState.RUNNING}
-    else:
-        told = {"state": TrialState.FAIL}
-    return optuna.trial.create_trial(
-        # A trial that was wished for may have axes that are no space's.
-        params={name: trial.axes[name] for name in trial.distributions},
-        distributions={name: _distribution(text) for name, text in trial.distributions.items()},
-        **told,
-    )
-
-
-@lru_cache(maxsize=1000)
-def _distribution(text: str) -> "BaseDistribution":
-    import optuna
-
-    return optuna.distributions.json_to_distribution(text)
-
-
-def _is_verdict_on_config(trial: TrialRecord) -> bool:
-    """Whether it failed because of what it was, and not of what happened to it."""
-    return trial.state == "failed" and trial.reason.startswith(("diverged", "collapsed"))
-
-
-def _derived(*parts: int) -> int:
+def _derived(*parts: object) -> int:
     """A seed for Optuna that differs with every part."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:4], "big")

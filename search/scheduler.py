@@ -3,7 +3,9 @@
 Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In its promotion form
 (algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of
 all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
-first, then what somebody wished for, then the highest rung's, then a new one.
+first, then what somebody wished for, then the highest rung's, then a new one. With a second
+objective, "best" is front by front (`search.pareto`): a small network need not be better than a
+large one, only than those its size.
 """
 
 import math
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from search.state import SearchState, TrialRecord
+from search import pareto
+from search.state import OBJECTIVE, SearchState, TrialRecord
 from search.wishes import Wish
 
 RETRIES = 2
@@ -36,6 +39,8 @@ class Rule:
     """Wall time of all sessions together."""
     finalists: int = 1
     """How many trials at least go on from every rung, once no other can come to it."""
+    objectives: tuple[str, ...] = (OBJECTIVE,)
+    """What is to be low; the dev EER first."""
 
     def __post_init__(self) -> None:
         if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
@@ -57,6 +62,7 @@ class Rule:
             trials=search["trials"],
             hours=search["hours"],
             finalists=search.get("finalists", 1),
+            objectives=tuple(search.get("objectives", (OBJECTIVE,))),
         )
 
 
@@ -228,6 +234,16 @@ def table(state: SearchState, rung: int) -> list[tuple[float, str]]:
     return sorted(each for each in results if math.isfinite(each[0]))
 
 
+def standing(state: SearchState, rung: int, rule: Rule) -> list[str]:
+    """The trials with a result at a rung, best first."""
+    results = table(state, rung)
+    if len(rule.objectives) == 1:
+        return [name for _, name in results]
+    return pareto.ordered(
+        {name: (value, *state.trials[name].sizes(rule.objectives[1:])) for value, name in results}
+    )
+
+
 # --- how -------------------------------------------------------------------------------------
 
 
@@ -247,14 +263,14 @@ def _why_over(state: SearchState, rule: Rule, spent_hours: float) -> str:
 
 
 def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[TrialRecord]:
-    results = table(state, rung)
+    results = standing(state, rung, rule)
     # Once no other trial can come to this rung, the share is rounded up: otherwise a search with
     # few trials would leave its last rungs empty.
     rounds_up = settled or rule.kind == "stopping"
     places = math.ceil(len(results) / rule.eta) if rounds_up else len(results) // rule.eta
     if settled:
         places = max(places, rule.finalists)
-    ranked = [state.trials[name] for _, name in results]
+    ranked = [state.trials[name] for name in results]
     # A trial killed or failed after this rung had its turn; one that ended here frees its place.
     return [t for t in ranked if t.state not in ("killed", "failed") or t.epoch > rung][:places]
 
@@ -318,7 +334,7 @@ def _place(state: SearchState, trial: TrialRecord, rule: Rule, why: str) -> str:
     rung = max((r for r in rule.rungs if r <= trial.epoch), default=0)
     if not rung:
         return f"{why} before rung {rule.rungs[0]}"
-    names = [name for _, name in table(state, rung)]
+    names = standing(state, rung, rule)
     if trial.trial not in names:
         return f"{why}; no usable result at rung {rung}"
     return f"{why}; {names.index(trial.trial) + 1} of {len(names)} at rung {rung}"

@@ -1,18 +1,23 @@
 """What a search is launched with: asked for now, kept from before, or the default."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search.errors import UsageProblem
+from search.priors import default_count
 from search.redact import redact
 from search.scheduler import ladder
+from search.state import OBJECTIVE, SIZE
 from spkmodel.condition_names import Condition
 
 ETA = 3
 DEFAULT_TRIALS = 24
 DEFAULT_MAX_EPOCHS = 9
+
+OBJECTIVES = (OBJECTIVE, SIZE)
+"""What a search may want low; the first of them always."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,9 @@ class LaunchRequest:
     seed: int | None = None
     dev_condition: Condition | None = None
     rule: str | None = None
+    objectives: tuple[str, ...] | None = None
+    warm_start: str | None = None
+    warm_start_trials: int | None = None
     noise: Path | None = None
     rooms: Path | None = None
     allow_overlap: bool = False
@@ -72,6 +80,14 @@ class Settings:
     """None: one where the cluster has any."""
     tracking_uri: str
     """Without credentials; empty for the local store."""
+    objectives: list[str] = field(default_factory=lambda: [OBJECTIVE])
+    """What is wanted low, the dev EER first."""
+    warm_start: str = ""
+    """`logged` or the search that this one begins with; empty for none."""
+    warm_start_trials: int = 0
+    """How many of its points are tried first."""
+    warm_start_sha256: str = ""
+    """Of the source when it was read."""
 
     def event(self) -> dict[str, Any]:
         """The fields of the ledger's `search` event."""
@@ -86,6 +102,9 @@ _IDENTITY = {
     "dev_condition": "--dev-condition",
     "surroundings": "the ambiences and rooms (--noise, --rooms)",
     "rule": "--rule",
+    "objectives": "--objectives",
+    "warm_start": "--warm-start",
+    "warm_start_trials": "--warm-start-trials",
 }
 """What makes a search the search it is; what else differs extends it."""
 
@@ -101,8 +120,10 @@ _EXTENSIBLE = (
 
 
 def from_ledger(event: dict[str, Any]) -> Settings:
-    """The settings that a `search` event records."""
-    return Settings(**{name: event[name] for name in Settings.__dataclass_fields__})
+    """The settings that a `search` event records; one of an older version lacks the last ones."""
+    later = ("objectives", "warm_start", "warm_start_trials", "warm_start_sha256")
+    names = [name for name in Settings.__dataclass_fields__ if name in event or name not in later]
+    return Settings(**{name: event[name] for name in names})
 
 
 def surroundings_folders(
@@ -157,6 +178,7 @@ def decide(
     store: Path,
     dev_store: Path,
     surroundings: str,
+    warm_start_sha256: str = "",
 ) -> Settings:
     """Merge what is asked with what was; the names after the star are facts found by the caller.
 
@@ -193,11 +215,50 @@ def decide(
             or os.environ.get("MLFLOW_TRACKING_URI")
             or (before.tracking_uri if before else "")
         ),
+        objectives=list(_first(request.objectives, before and before.objectives, (OBJECTIVE,))),
+        warm_start=_first(request.warm_start, before and before.warm_start, ""),
+        warm_start_trials=warm_start_trials(request, before),
+        # A source that has grown since is not read again.
+        warm_start_sha256=before.warm_start_sha256 if before else warm_start_sha256,
     )
     _check_ranges(settings)
     if before is not None:
         _check_same(settings, before)
     return settings
+
+
+def warm_start_trials(request: LaunchRequest, before: Settings | None) -> int:
+    """How many points of the warm start's source are tried first.
+
+    Raises:
+        UsageProblem: if a number is asked for, and there is no source.
+    """
+    asked = request.warm_start_trials
+    if before is not None:
+        return before.warm_start_trials if asked is None else asked
+    if request.warm_start is not None:
+        return default_count(request.trials or DEFAULT_TRIALS) if asked is None else asked
+    if asked is not None:
+        raise UsageProblem(
+            "--warm-start-trials is how many points of --warm-start are tried first; name its "
+            "source too: --warm-start logged, or an earlier search"
+        )
+    return 0
+
+
+def objectives(text: str) -> tuple[str, ...]:
+    """What `--objectives` names.
+
+    Raises:
+        UsageProblem: naming what there is.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if names not in (OBJECTIVES[:1], OBJECTIVES):
+        raise UsageProblem(
+            f"--objectives takes {OBJECTIVE}, or {','.join(OBJECTIVES)} for both to be low, got "
+            f"{text!r}"
+        )
+    return names
 
 
 def extensions(settings: Settings, before: Settings) -> dict[str, tuple[Any, Any]]:
@@ -228,6 +289,10 @@ def _check_ranges(settings: Settings) -> None:
         raise UsageProblem(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
     if settings.gpus_per_trial is not None and settings.gpus_per_trial < 0:
         raise UsageProblem(f"--gpus-per-trial must not be negative, got {settings.gpus_per_trial}")
+    if settings.warm_start_trials < 0:
+        raise UsageProblem(
+            f"--warm-start-trials must not be negative, got {settings.warm_start_trials}"
+        )
 
 
 def _check_same(settings: Settings, before: Settings) -> None:
@@ -245,5 +310,5 @@ def _check_same(settings: Settings, before: Settings) -> None:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = ",".join(value) if isinstance(value, list) else str(value) or "none"
     return text if len(text) <= 24 else f"{text[:12]}..."

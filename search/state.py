@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from search import priors
+from search.priors import Prior
 from search.wishes import Wish
 
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 
 OBJECTIVE = "dev_eer"
 """The metric that chooses; lower is better."""
+
+SIZE = "encoder_parameters"
+"""What a search may want low beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class TrialRecord:
     """The entry of a notebook that it is."""
     warm_start: Mapping[str, str] | None = None
     """Whose weights it starts from: `weights` as the config says, `checkpoint`, `sha256`."""
+    encoder_parameters: int | None = None
+    """Weights of the encoder, the loss's head not included; None: a ledger older than this."""
     reports: dict[int, Report] = field(default_factory=dict)
     """By epoch, counted from 1."""
     state: TrialState = "paused"
@@ -93,6 +100,12 @@ class TrialRecord:
         usable = [report for report in self.reports.values() if report.objective < math.inf]
         return min(usable, key=lambda report: (report.objective, report.epoch), default=None)
 
+    def sizes(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
+        """Its value of every objective that is none of its training; infinite if not known."""
+        assert set(objectives) <= {SIZE}, objectives
+        known = self.encoder_parameters
+        return tuple(math.inf if known is None else float(known) for _ in objectives)
+
     def at(self, epoch: int) -> float:
         """The dev EER of an epoch; infinite if it is missing or not finite."""
         report = self.reports.get(epoch)
@@ -120,6 +133,8 @@ class SearchState:
     """By key of a wish: the trial that it has become."""
     withdrawn: dict[str, str] = field(default_factory=dict)
     """Wishes that could not be fulfilled, and why."""
+    prior: Prior | None = None
+    """What was known before it began."""
     sessions: list[Session] = field(default_factory=list)
     stops: list[dict[str, Any]] = field(default_factory=list)
     promotions: list[dict[str, Any]] = field(default_factory=list)
@@ -197,7 +212,9 @@ class SearchState:
             created=event["time"],
             wish=event.get("wish", ""),
             log_entry=event.get("log_entry") or "",
-            warm_start=event.get("warm_start"),  # ledgers of the first versions lack it
+            # Ledgers of the first versions lack these.
+            warm_start=event.get("warm_start"),
+            encoder_parameters=event.get("encoder_parameters"),
         )
         # A live view reads in another thread: a dictionary that it may walk never changes size.
         self.trials = {**self.trials, name: record}
@@ -278,6 +295,8 @@ class SearchState:
                 self.finish, self.search_stop = None, ""
             case "finish":
                 self.finish = dict(event)
+            case "prior":
+                self.prior = priors.of_event(event)
             case "promoted":
                 self.promotions.append(dict(event))
             case "evaluated":

@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
+from search import pareto
 from search.documents import differences, flat
 from search.errors import UsageProblem
-from search.state import Report, SearchState, TrialRecord
+from search.state import SIZE, Report, SearchState, TrialRecord
 from search.tables import (
     axes_text,
     best_of,
@@ -21,7 +22,7 @@ from search.tables import (
     value,
 )
 
-COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer")
+COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
 _CURVE_ROWS = 24
 _CURVE_WIDTH = 40
 
@@ -54,6 +55,8 @@ def _entry(trial: TrialRecord, column: str) -> Any:
             return getattr(trial, column)
         case "epochs":
             return trial.epoch
+        case "encoder_parameters":
+            return trial.encoder_parameters
         case "dev_eer":
             best = trial.best()
             return None if best is None else best.objective
@@ -86,6 +89,43 @@ def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) 
             percent(best.objective if best else None),
             _interval(best),
             *(value(trial.axes.get(axis, "")) for axis in axes),
+        )
+    return table
+
+
+def front_of(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """Trials that none beats in both dev EER and size, smallest first; and the others that count.
+
+    A trial counts if it has a result and the size of its encoder is known; its EER is that of its
+    best epoch.
+    """
+    points = {
+        trial.trial: (best.objective, float(trial.encoder_parameters))
+        for trial in state.trials.values()
+        if (best := trial.best()) is not None and trial.encoder_parameters is not None
+    }
+    names = pareto.front(points)[::-1]
+    others = [state.trials[name] for name in points if name not in set(names)]
+    return [state.trials[name] for name in names], others
+
+
+def front_table(state: SearchState) -> Table:
+    """The Pareto front, smallest encoder first."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("trial", no_wrap=True)
+    for heading in ("weights", "dev EER", "95 %", "epochs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("axes", overflow="fold")
+    front, _ = front_of(state)
+    for trial in front:
+        best = trial.best()
+        table.add_row(
+            trial.trial,
+            f"{trial.encoder_parameters:,}",
+            percent(best.objective if best else None),
+            _interval(best),
+            str(trial.epoch),
+            axes_text(trial.axes),
         )
     return table
 
@@ -128,6 +168,8 @@ def _head(name: str, trial: TrialRecord, status: str) -> Table:
         span = _interval(best)
         span = f" ({span})" if span else ""
         table.add_row("best", f"dev EER {percent(best.objective)}{span} at epoch {best.epoch}")
+    if trial.encoder_parameters is not None:
+        table.add_row("encoder", f"{trial.encoder_parameters:,} weights")
     table.add_row("axes", axes_text(trial.axes))
     table.add_row("origin", f"{trial.origin}, signature {trial.signature}")
     return table

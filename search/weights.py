@@ -1,8 +1,9 @@
 """How many weights a config trains: the encoder's, and those of the loss."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from spkmodel.config import TrainConfig
+from spkmodel.config import Encoder, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,18 @@ class Weights:
     def total(self) -> int:
         """What the log calls the network: its OutBlock included."""
         return self.encoder + self.head
+
+
+def of_encoder(config: TrainConfig) -> int:
+    """The weights of a config's encoder, whatever it is trained with."""
+    return _of_encoder(config.encoder)
+
+
+@lru_cache(maxsize=256)
+def _of_encoder(config: Encoder) -> int:
+    from spkmodel import encoders
+
+    return encoders.parameter_count(config)
 
 
 def count(config: TrainConfig, speakers: int) -> Weights:

@@ -78,7 +78,7 @@ class FakeSearch:
         self.write("search", **settings | changes)
         self.write("driver", host="here", pid=1, started="0-1")
 
-    def trial(self, number, **axes):
+    def trial(self, number, encoder_parameters=None, **axes):
         name = f"t{number:04d}"
         self.write(
             "trial",
@@ -88,6 +88,7 @@ class FakeSearch:
             origin="sampler",
             axes=axes,
             distributions={},
+            encoder_parameters=encoder_parameters,
         )
         return name
 

@@ -29,7 +29,7 @@ class Story:
         self.events.append(line)
         self.state.apply(line)
 
-    def trial(self, axes=None, distributions=None, config=None):
+    def trial(self, axes=None, distributions=None, config=None, origin="sampler", **more):
         name = f"t{len(self.state.trials) + 1:04d}"
         config = config or TrainConfig(
             optimiser=AdamW(learning_rate=1e-3 * (1 + len(self.state.trials)))
@@ -39,9 +39,10 @@ class Story:
             trial=name,
             config=config.model_dump(mode="json"),
             signature=config.signature,
-            origin="sampler",
+            origin=origin,
             axes=axes or {},
             distributions=distributions or {},
+            **more,
         )
         return name
 

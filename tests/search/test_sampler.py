@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 from story import Story
 
-from search import axes, sampler
+from search import axes, sampler, tell
 from search.errors import UsageProblem
 from search.scheduler import Rule
 from spkmodel.config import TrainConfig
@@ -40,9 +40,7 @@ def _add(tale, space):
 
 def _told(tale, name, rung=None):
     rule = tale.rule
-    return sampler._tell(
-        tale.state.trials[name], rung or sampler.model_rung(tale.state, rule), rule
-    )
+    return tell.one(tale.state.trials[name], rung or sampler.model_rung(tale.state, rule), rule)
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
@@ -195,3 +193,57 @@ def test_a_thousand_trials_are_taken_in_within_a_second(space):
     began = time.process_time()
     assert sampler.suggest(space, tale.state, Rule((1, 3, 9), trials=1001), seed=0) is not None
     assert time.process_time() - began < 1
+
+
+# --- two objectives --------------------------------------------------------------------------
+
+
+def _for_both(trials=40):
+    tale = Story(trials=trials)
+    objectives = ["dev_eer", "encoder_parameters"]
+    tale.record("search", rungs=[1, 3, 9], eta=3, rule="promotion", trials=trials, hours=None,
+                objectives=objectives)  # fmt: skip
+    return tale
+
+
+def test_with_two_objectives_all_but_the_untried_are_told_both_and_none_is_pruned(space):
+    tale = _for_both()
+    ideas = [sampler.suggest(space, tale.state, tale.rule, seed) for seed in range(5)]
+    deep, shallow, diverged, fresh, crashed = (
+        tale.trial(idea.axes, idea.distributions, idea.config, encoder_parameters=size)
+        for idea, size in zip(ideas, (1000, 100, 10, 1, 1), strict=True)
+    )
+    tale.train(deep, 3, 0.2)
+    tale.train(shallow, 1, 0.15)
+    tale.segment(diverged, 1)
+    tale.end(diverged, "failed", "diverged: loss is nan", "failure")
+    tale.segment(fresh, 1)
+    tale.end(crashed, "failed", "crashed 3 times: worker died", "failure")
+    told = dict(zip(tale.state.trials, tell.own(tale.state, 3, tale.rule), strict=True))
+    assert told[deep].values == [0.2, 3.0]
+    assert told[shallow].values == [0.2, 2.0], "no better than the worst that came as far"
+    assert told[diverged].values == [1.0, 3.0], "everything dominates it"
+    assert [told[each].state for each in (fresh, crashed)] == [TrialState.RUNNING, TrialState.FAIL]
+
+
+def test_with_two_objectives_it_suggests_along_the_front(tmp_path):
+    space = _load(
+        tmp_path,
+        '"""How wide, how fast?"""\nfrom spkmodel.config import TDNN, AdamW, TrainConfig\n'
+        "def space(trial):\n"
+        '    width = trial.suggest_int("width", 8, 512, log=True)\n'
+        '    rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)\n'
+        "    optimiser = AdamW(learning_rate=rate)\n"
+        "    return TrainConfig(encoder=TDNN(channels=width), optimiser=optimiser)\n",
+    )
+    tale = _for_both(60)
+    for _ in range(50):
+        idea = sampler.suggest(space, tale.state, tale.rule, seed=0)
+        width, off = idea.axes["width"], abs(math.log10(idea.axes["learning_rate"]) + 2)
+        name = tale.trial(idea.axes, idea.distributions, idea.config, encoder_parameters=width**2)
+        tale.train(name, 1, 0.1 + 0.2 * off + 0.4 / math.log2(width))
+    late = list(tale.state.trials.values())[25:]
+    assert sum(abs(math.log10(trial.axes["learning_rate"]) + 2) < 0.5 for trial in late) > 15
+    widths = [trial.axes["width"] for trial in late]
+    assert min(widths) < 24
+    assert max(widths) > 100

@@ -18,6 +18,7 @@ from search.scheduler import (
     ladder,
     last_ends,
     next_job,
+    standing,
     table,
 )
 
@@ -329,3 +330,56 @@ def test_whatever_comes_the_search_ends_and_the_ledger_bears_out_every_decision(
     }
     assert all(trial.state in ("complete", "stopped") for trial in tale.state.trials.values())
     assert len(tale.state.trials) == trials
+
+
+# --- two objectives --------------------------------------------------------------------------
+
+BOTH = ("dev_eer", "encoder_parameters")
+
+
+def _both(*results, rungs=(1, 3), eta=3, trials=24):
+    """Trials at rung 1 with these dev EERs and sizes."""
+    tale = Story(rungs=rungs, eta=eta, trials=trials)
+    tale.record("search", rungs=list(rungs), eta=eta, rule="promotion", trials=trials, hours=None,
+                objectives=list(BOTH))  # fmt: skip
+    for dev_eer, size in results:
+        tale.train(tale.trial(encoder_parameters=size), 1, dev_eer)
+    return tale
+
+
+def test_a_small_encoder_advances_though_larger_ones_are_better():
+    results = [(0.10, 900), (0.11, 1000), (0.12, 1100), (0.30, 10), (0.31, 11), (0.32, 12)]
+    tale = _both(*results)
+    assert standing(tale.state, 1, tale.rule)[:2] == ["t0001", "t0004"]
+    assert advancing(tale.state, tale.rule) == [Advance("t0001", 3), Advance("t0004", 3)]
+    alone = Rule((1, 3), trials=24)
+    assert [job.trial for job in advancing(tale.state, alone)] == ["t0001", "t0002"]
+
+
+def test_what_is_larger_and_worse_stands_behind_and_is_told_its_place():
+    tale = _both((0.2, 100), (0.3, 200), (0.4, 50))
+    assert standing(tale.state, 1, tale.rule) == ["t0001", "t0003", "t0002"]
+    reasons = {end.trial: end.reason for end in last_ends(tale.state, tale.rule, "over")}
+    assert reasons["t0002"] == "over; 3 of 3 at rung 1"
+
+
+def test_an_encoder_whose_size_is_not_known_counts_as_the_largest():
+    tale = _both((0.2, 100), (0.2, None))
+    assert standing(tale.state, 1, tale.rule) == ["t0001", "t0002"]
+
+
+def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer():
+    tale = _both(trials=18)
+    sizes = {}
+
+    def dev_eer(trial, epoch):
+        return 0.5 / (1 + sizes[trial]) + 0.1 / epoch
+
+    for number in range(18):
+        sizes[f"t{number + 1:04d}"] = number
+    make = tale.trial
+    tale.trial = lambda: make(encoder_parameters=1 + sizes[f"t{len(tale.state.trials) + 1:04d}"])
+    assert isinstance(_run(tale, dev_eer, slots=3), Done)
+    complete = [name for name, trial in tale.state.trials.items() if trial.state == "complete"]
+    assert {"t0001", "t0018"} <= set(complete)
+    assert len(complete) >= 6

@@ -1,0 +1,187 @@
+"""A search whose training is a formula: space, state and sampler are real, torch is not loaded."""
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search import priors, sampler, walk
+from search.points import Place, distance, placed
+from search.priors import Prior, PriorPoint
+from search.scheduler import Rule
+from search.state import SearchState
+from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
+
+PRIORS = ("none", "right", "wrong")
+EARLIER = 40
+"""Trials of the search that is the prior."""
+
+_NOISE = 0.003
+_EMPTY = SearchState()
+
+
+def _space(trial: Any) -> TrainConfig:
+    """Six axes, one of them asked for with one of two losses only."""
+    loss = Softmax()
+    if trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam":
+        loss = AAMSoftmax(margin_rad=trial.suggest_float("margin_rad", 0.0, 0.5))
+    return TrainConfig(
+        loss=loss,
+        augment=Augment(
+            filter_probability=trial.suggest_float("filter_probability", 0.0, 1.0),
+            noise_probability=trial.suggest_float("noise_probability", 0.0, 1.0),
+        ),
+        optimiser=AdamW(
+            learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+            weight_decay=trial.suggest_float("weight_decay", 1e-5, 1.0, log=True),
+        ),
+    )
+
+
+SPACE = walk.Space("toy", _space, "Toy?", Path(__file__), "0" * 64)
+
+_RANGES = {
+    "learning_rate": (-4.0, -1.0, 1.0),
+    "margin_rad": (0.0, 0.5, 0.6),
+    "noise_probability": (0.0, 1.0, 0.5),
+    "weight_decay": (-5.0, 0.0, 0.3),
+    "filter_probability": (0.0, 1.0, 0.2),
+}
+"""By axis: both ends (of the logarithm, where it has one), and how much it matters."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the EER depends on: how far from the optimum each axis is, in its range."""
+
+    optimum: dict[str, float]
+    loss: str
+    floor: float = 0.05
+    spread: float = 0.25
+
+    def dev_eer(self, axes: dict[str, Any]) -> float:
+        """Of a training with these answers, before noise."""
+        far = 0.0 if axes["loss"] == self.loss else 0.3
+        for name, place in self.optimum.items():
+            if name in axes:
+                low, high, weight = _RANGES[name]
+                value = math.log10(axes[name]) if low < 0 else axes[name]
+                far += weight * ((value - low) / (high - low) - place) ** 2
+        return self.floor + self.spread * far
+
+    def opposite(self) -> "Truth":
+        """Whose optimum is as far from this one's as the ranges are half wide."""
+        moved = {
+            name: place + (0.5 if place < 0.5 else -0.5) for name, place in self.optimum.items()
+        }
+        return Truth(moved, "aam" if self.loss == "softmax" else "softmax", 0.1, 0.5)
+
+    def similar(self, chance: np.random.Generator) -> "Truth":
+        """Whose optimum is within a tenth or so of the ranges, at twice the EER."""
+        moved = {
+            name: float(np.clip(place + chance.normal(0, 0.08), 0, 1))
+            for name, place in self.optimum.items()
+        }
+        return Truth(moved, self.loss, 0.1, 0.5)
+
+
+def truth_of(seed: int) -> Truth:
+    """An optimum somewhere inside."""
+    chance = np.random.default_rng(seed)
+    places = {name: float(chance.uniform(0.15, 0.85)) for name in _RANGES}
+    return Truth(places, str(chance.choice(["softmax", "aam"])))
+
+
+def regrets(seed: int, prior: str, rule: Rule) -> list[float]:
+    """After each trial: how much the best so far, without its noise, is above the best there is."""
+    truth, chance = truth_of(seed), np.random.default_rng([seed, 1])
+    match prior:
+        case "right":
+            known = _earlier(truth.similar(chance), seed)
+        case "wrong":
+            known = _earlier(truth.opposite(), seed)
+        case _:
+            known = []
+    return _played(truth, known, seed, rule)
+
+
+def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
+    """A search by chance of the same space, best first."""
+    drawn = []
+    for number in range(EARLIER):
+        idea = sampler.suggest(SPACE, _EMPTY, Rule((1,), trials=1), seed + 7919 * number, "random")
+        assert idea is not None
+        point = PriorPoint(f"earlier/{number}", idea.axes, idea.distributions)
+        drawn.append((truth.dev_eer(idea.axes), number, (point, placed(SPACE, idea.axes))))
+    return [each for _, _, each in sorted(drawn)]
+
+
+def _played(
+    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, rule: Rule
+) -> list[float]:
+    """The search, one trial at a time."""
+    tale, noise = _Tale(rule), np.random.default_rng([seed, 2])
+    first = priors.chosen(known, priors.FIRST, lambda one, other: distance(one[1], other[1]))
+    if known:
+        tale.tell("prior", **Prior("earlier", tuple(point for point, _ in known)).event())
+    values: list[float] = []
+    assert rule.trials is not None
+    for number in range(rule.trials):
+        if number < len(first):
+            point = first[number][0]
+            idea = sampler.completed(SPACE, point.axes, seed)
+            tale.trial(idea, wish=f"{priors.KEY}{point.name}")
+        else:
+            suggested = sampler.suggest(SPACE, tale.state, rule, seed)
+            assert suggested is not None
+            idea = suggested
+            tale.trial(idea)
+        values.append(truth.dev_eer(idea.axes))
+        tale.report(values[-1] + noise.normal(0, _NOISE))
+    return [best - truth.floor for best in np.minimum.accumulate(values)]
+
+
+class _Tale:
+    """Events of a ledger that is nowhere."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.state = SearchState()
+        self._clock = datetime(2026, 1, 1, tzinfo=UTC)
+        self.tell("search", rungs=list(rule.rungs), eta=rule.eta)
+
+    def tell(self, event: str, **fields: object) -> None:
+        self._clock += timedelta(seconds=1)
+        self.state.apply(
+            {"event": event, "time": self._clock.isoformat(), "search": "toy", **fields}
+        )
+
+    def trial(self, idea: sampler.Suggestion, wish: str = "") -> None:
+        name = f"t{len(self.state.trials) + 1:04d}"
+        self.tell(
+            "trial",
+            trial=name,
+            config=json.loads(idea.config.model_dump_json()),
+            signature=idea.config.signature,
+            origin=idea.origin,
+            axes=idea.axes,
+            distributions=idea.distributions,
+            wish=wish,
+        )
+        self.tell("segment", trial=name, attempt=1, from_epoch=0, to_rung=1)
+
+    def report(self, dev_eer: float) -> None:
+        name = next(reversed(self.state.trials))
+        self.tell(
+            "report",
+            trial=name,
+            attempt=1,
+            epoch=1,
+            metrics={"dev_eer": float(dev_eer)},
+            seconds=1.0,
+            checkpoint="x",
+            sha256="x",
+        )

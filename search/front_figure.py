@@ -1,0 +1,120 @@
+"""The picture of a search's Pareto front: dev EER against weights of the encoder.
+
+Drawn with matplotlib's objects on the Agg canvas: no display, no global state.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.state import TrialRecord
+from search.tables import eer_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BLUE, _GREY = "#0b66c3", "#8a93a3"
+_INK, _FAINT, _GRID = "#1f2430", "#6b7280", "#e3e6eb"
+_RESOLUTION = 125
+"""Dots an inch: 8 inches are 1000 px."""
+_LABEL_WIDTH = 0.07
+"""Of a trial's name, as a share of the axis."""
+
+
+def draw_front(
+    path: Path, front: Sequence[TrialRecord], others: Sequence[TrialRecord], title: str
+) -> None:
+    """Write the front to a PNG, 1000 px wide.
+
+    Args:
+        path: of the PNG.
+        front: trials that nothing dominates, by the size of their encoders, each with a result.
+        others: trials that something dominates, each with a result.
+        title: above it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 5.4), dpi=_RESOLUTION, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.095, right=0.965, top=0.84, bottom=0.115)
+    figure.text(0.025, 0.935, title, fontsize=15, fontweight="bold", color=_INK)
+    words = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
+    figure.text(0.025, 0.885, f"{words}; bars are 95 % intervals", fontsize=10.5, color=_FAINT)
+    axis = figure.add_subplot()
+    _dress(axis)
+    _draw_others(axis, others)
+    _draw_steps(axis, front)
+    figure.savefig(path, format="png")
+
+
+def _draw_others(axis: "Axes", others: Sequence[TrialRecord]) -> None:
+    sizes, eers = _sizes(others), [100 * _eer(trial)[0] for trial in others]
+    axis.plot(sizes, eers, "o", color=_GREY, alpha=0.55, markersize=5, zorder=2)
+
+
+def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
+    """The front as a staircase: what a bigger encoder may cost at most."""
+    sizes, eers = _sizes(front), [100 * _eer(trial)[0] for trial in front]
+    axis.step(sizes, eers, where="post", color=_BLUE, linewidth=1.6, zorder=3)
+    axis.plot(
+        sizes,
+        eers,
+        "o",
+        color=_BLUE,
+        markersize=8,
+        markeredgecolor="white",
+        zorder=5,
+        clip_on=False,
+    )
+    named = _named(sizes)
+    for place, trial in enumerate(front):
+        eer, low, high = _eer(trial)
+        if low is not None and high is not None:
+            axis.plot(
+                [sizes[place]] * 2, [100 * low, 100 * high], color=_BLUE, alpha=0.35, zorder=4
+            )
+        if place in named:
+            axis.annotate(
+                trial.trial, (sizes[place], 100 * eer), xytext=(6, 6), textcoords="offset points",
+                fontsize=9.5, color=_INK, zorder=6,
+            )  # fmt: skip
+
+
+def _named(sizes: Sequence[float]) -> set[int]:
+    """Places of the points whose names do not cover each other, the largest's among them."""
+    named: list[int] = []
+    span = math.log(sizes[-1] / sizes[0]) or 1.0
+    for place in reversed(range(len(sizes))):
+        if not named or math.log(sizes[named[-1]] / sizes[place]) >= _LABEL_WIDTH * span:
+            named.append(place)
+    return set(named)
+
+
+def _dress(axis: "Axes") -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_axisbelow(True)
+    axis.grid(color=_GRID, linewidth=0.8)
+    axis.margins(x=0.06, y=0.08)
+    axis.tick_params(colors=_INK, labelsize=10.5, length=0, which="both")
+    for side, spine in axis.spines.items():
+        spine.set_color(_FAINT)
+        spine.set_visible(side in ("left", "bottom"))
+    axis.set_xlabel("weights of the encoder", color=_INK, fontsize=11.5)
+    axis.set_ylabel("dev EER in %", color=_INK, fontsize=11.5)
+
+
+def _sizes(trials: Sequence[TrialRecord]) -> list[float]:
+    return [float(trial.encoder_parameters or 0) for trial in trials]
+
+
+def _eer(trial: TrialRecord) -> tuple[float, float | None, float | None]:
+    best = trial.best()
+    assert best is not None
+    return eer_of(best)
