@@ -7,10 +7,12 @@ import typer
 
 from search import console
 from search.cli_run import Json
+from search.errors import NoUsableTrial
 from spkmodel.condition_names import Condition
 
 if TYPE_CHECKING:
-    from search.replay import ReplayOutcome
+    from search.claims import Judged
+    from search.replay import Replay, ReplayOutcome, Result
 
 REPLAY = console.help_text(
     "Run entries of the log, or of a notebook of yours, as the trials of a search.",
@@ -46,7 +48,7 @@ def replay(
     max_epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Of each trial [default: 8; at full scale the log's steps]."
+            metavar="N", min=1, help="Of each trial [default: 6; at full scale the log's steps]."
         ),
     ] = None,
     concurrent: Annotated[
@@ -117,14 +119,24 @@ def replay(
 
 def _answer(outcome: "ReplayOutcome", json_wanted: bool) -> None:
     from search import replay as replays
-    from search import replay_pages as pages
-    from search.documents import document
 
     what, state = outcome.replay, outcome.state
     if state is None:
         console.answer(*outcome.plan, "nothing was started or written; leave out --dry-run to run")
         return
     found, judged = replays.results(what, state), replays.judged(what, state)
+    _print(what, found, judged, json_wanted)
+    if state.finish is not None and not state.ranked():
+        reasons = "; ".join(f"{each.entry.number}: {each.reason}" for each in found[:3])
+        raise NoUsableTrial(f"replay {what.name} ended and no entry has a dev EER ({reasons})")
+
+
+def _print(
+    what: "Replay", found: "list[Result]", judged: "list[Judged]", json_wanted: bool
+) -> None:
+    from search import replay_pages as pages
+    from search.documents import document
+
     if json_wanted:
         console.data(
             document(

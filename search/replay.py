@@ -7,19 +7,20 @@ is stopped early. It is recorded, resumed, steered and browsed like any other.
 import hashlib
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from search import launch, preparation
 from search.axes import Branch, Space
+from search.claims import Judged, judge
 from search.errors import UsageProblem
 from search.home import ledger_path
 from search.ledger import Ledger
 from search.notebooks import opened
 from search.settings import LaunchRequest, Settings
-from search.state import SearchState
+from search.state import SearchState, TrialRecord
 from search.wishes import Wish
 from spaces.logged import Entry, Notebook
 from spaces.logged.claims import Claim, claims
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SPACE = "replay"
 """What stands where other searches name their space."""
 
-SMALL_EPOCHS = 8
+SMALL_EPOCHS = 6
 """Of a trial that is scaled."""
 
 
@@ -341,12 +342,10 @@ def _result(what: Replay, state: SearchState, entry: Entry, seed: int) -> Result
     )
 
 
-def judged(what: Replay, state: SearchState) -> list[Any]:
+def judged(what: Replay, state: SearchState) -> list[Judged]:
     """Every claim of the replay with its verdict."""
-    from search.claims import judge
 
-    def trial_of(number: str, seed: int) -> Any:
+    def trial_of(number: str, seed: int) -> TrialRecord | None:
         return state.trials.get(state.begun.get(wish_key(what, number, seed), ""))
 
-    seeds: Sequence[int] = range(what.seeds)
-    return [judge(claim, trial_of, seeds) for claim in what.claims]
+    return [judge(claim, trial_of, range(what.seeds)) for claim in what.claims]

@@ -138,7 +138,7 @@ def test_a_dry_run_says_what_would_be_run_and_writes_nothing(corpus, spksearch_h
     assert run(line) == 0
     said = capsys.readouterr().out
     assert "entries 106, 110 of logged" in said
-    assert "36 training utterances of 6 speakers; 8 epochs, 32 steps" in said
+    assert "36 training utterances of 6 speakers; 6 epochs, 24 steps" in said
     assert "scaled 1/16: widths / 16, crops and speakers a batch / 8" in said
     assert "warm starts: 110 from 106" in said
     assert list(spksearch_home.iterdir()) == []

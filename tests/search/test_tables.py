@@ -17,6 +17,7 @@ from search.tables import (
     snapshot_table,
 )
 from search.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
+from search.wishes import Wish
 from spkmodel.config import TrainConfig
 
 NOW = example.START + 120
@@ -119,6 +120,21 @@ def test_a_search_fits_on_one_line():
     assert "\n" not in line
     assert "3 of 9 trials (1 running, 1 complete, 1 failed)" in line
     assert "best t0002: dev EER 20.00 % (18.0-23.0) at epoch 2" in line
+
+
+def test_what_is_wished_for_is_counted_and_a_replay_is_gone_on_with_by_its_own_command():
+    replay = {"notebook": "logged", "scale": "1/4", "command": "spksearch replay 106,110"}
+    wish = Wish(key="110", config={}, origin="entry 110", weights_of="106")
+    events = [
+        example.search_event(trials=0, replay=replay),
+        example.event("queued", 1, **wish.event()),
+        *example.events()[1:],
+    ]
+    now = snapshot(SearchState.from_events(events), now=NOW, status="interrupted")
+    assert now.commands[-1] == "spksearch replay 106,110 --name night"
+    assert (now.waiting, now.budget_trials) == (1, 4)
+    assert "3 of 4 trials" in snapshot_line(now)
+    assert "1 waiting" in snapshot_line(now)
 
 
 def test_the_screen_names_rungs_failures_address_and_commands():
