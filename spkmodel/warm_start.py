@@ -82,9 +82,15 @@ def apply(
 
 
 def _shapes(config: Encoder) -> dict[str, tuple[int, ...]]:
+    """Of all weights; of the buffers, the names.
+
+    Where a norm gives way to another with the same weights, only its statistics show it. Their
+    shapes are those of weights, and a window's may differ: it is never taken.
+    """
     with torch.device("meta"):
-        weights = dict(encoders.build(config).named_parameters())
-    return {name: tuple(weight.shape) for name, weight in weights.items()}
+        encoder = encoders.build(config)
+    weights = {name: tuple(weight.shape) for name, weight in encoder.named_parameters()}
+    return weights | {name: () for name, _ in encoder.named_buffers()}
 
 
 def _constants(encoder: nn.Module, saved: Encoder) -> set[str]:

@@ -9,6 +9,7 @@ from spkmodel.config import (
     Augment,
     Batches,
     LogMel,
+    LogNet,
     Softmax,
     Speed,
     SubCentreAAMSoftmax,
@@ -113,6 +114,31 @@ def test_a_speaker_at_another_speed_is_another_class():
     assert torch.equal(head.weight[:2], saved_loss.weight)
     assert torch.equal(head.weight[2:], drawn[2:])
     assert "2 of 4 classes" in words
+
+
+def _log_net(**changes):
+    return LogNet(in_channels=4, channels=(4, 4), resblocks=(1, 1), dense=(8,), **changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "now"),
+    [
+        ("resblock_norm", "batch", "batch_renorm"),
+        ("resblock_norm", "batch_renorm", "batch"),
+        ("embedding_norm", "batch", "layer"),
+        ("embedding_norm", "layer", "batch"),
+    ],
+)
+def test_a_norm_with_the_same_weights_and_other_statistics_is_another_shape(field, before, now):
+    saved = _config(encoder=_log_net(**{field: before}))
+    config = _config(
+        encoder=_log_net(**{field: now}),
+        warm_start=WarmStart(weights="first/t0001"),
+    )
+    with pytest.raises(
+        ValueError, match=f"encoder.{field} is '{now}', the checkpoint's '{before}'"
+    ):
+        warm_start.check(config, saved)
 
 
 def test_strangers_start_anew():
