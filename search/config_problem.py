@@ -27,7 +27,8 @@ def _line(title: str, problem: Any) -> str:
             near = get_close_matches(place.rpartition(".")[2], known, n=1)
             return f"{place}: no such key" + (f"; did you mean {near[0]}?" if near else "")
         case "value_error":
-            return text
+            # Its author knew the field, and not in which part of the whole this one stands.
+            return text if not place or f"{place}." in text else f"{place}: {text}"
         case _:
             return f"{place}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
 

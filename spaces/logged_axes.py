@@ -91,7 +91,11 @@ def _encoder(trial: "Trial", activation: Choice, out_dim: Choice, dropout: float
         waveform=RawWaveform(normalisation="peak"),
         merge=merge,
         skip=skip,
-        skip_pooling=trial.suggest_categorical("skip_pooling", ["average", "max"]),  # log: 04
+        skip_pooling=(
+            trial.suggest_categorical("skip_pooling", ["average", "max"])  # log: 04
+            if skip
+            else "average"
+        ),
         in_channels=trial.suggest_categorical("in_channels", [16, 32, 64]),  # log: 15, 19, 28
         in_kernel=trial.suggest_categorical("in_kernel", [3, 7]),  # log: 14
         in_resblock=trial.suggest_categorical("in_resblock", [True, False]),  # log: 26

@@ -139,6 +139,10 @@ class LogNet(Part):
                 "one or more widths of at least 2, got "
                 f"{self.channels}, {self.resblocks}, {self.dense}"
             )
+        if not self.skip and self.skip_pooling != "average":
+            raise ValueError(
+                f'encoder.skip_pooling="{self.skip_pooling}" needs encoder.skip=True, got False'
+            )
         if self.merge == "add" and self.order != "O1":
             raise ValueError(
                 f'encoder.order must be "O1" with encoder.merge="add", got "{self.order}"'

@@ -102,6 +102,16 @@ def with_margin(loss: Loss, margin: float) -> Loss:
 
 def _with_margin(loss: SingleLoss, margin: float) -> SingleLoss:
     # Built anew and not copied with changes, which would skip the ranges.
+    if isinstance(loss, AMSoftmax) and margin >= 1:
+        raise ValueError(
+            "fine_tune.margin must be below 1 with loss.kind='am_softmax', whose margin is a "
+            f"cosine, got {margin}"
+        )
+    if isinstance(loss, SubCentreAAMSoftmax) and margin == 0:
+        raise ValueError(
+            "fine_tune.margin must be above 0 with loss.kind='sub_centre_aam_softmax', got "
+            f"{margin}"
+        )
     match loss:
         case AMSoftmax():
             return AMSoftmax(margin=margin, scale=loss.scale, margin_schedule=ConstantMargin())

@@ -1,6 +1,6 @@
 """SpecAugment: masks on the frames that an encoder trains on."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spkmodel.config.part import Part
 
@@ -20,6 +20,17 @@ class SpecAugment(Part):
     time_masks: int = Field(default=1, ge=0, le=10)
     time_width_frames: int = Field(default=10, ge=0, le=1000)
     """The paper's T; a mask is at most as long as the crop."""
+
+    @model_validator(mode="after")
+    def _masks_something(self) -> "SpecAugment":
+        of_bands = self.frequency_masks * self.frequency_width_mels
+        if of_bands + self.time_masks * self.time_width_frames == 0:
+            raise ValueError(
+                "features.spec_augment masks nothing: set frequency_masks and "
+                "frequency_width_mels, or time_masks and time_width_frames, above 0, or leave it "
+                "out (None)"
+            )
+        return self
 
 
 def require_narrower(masks: SpecAugment | None, mels: int) -> None:

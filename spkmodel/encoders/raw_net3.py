@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from spkmodel import features, pooling
 from spkmodel.config import RawNet3
 from spkmodel.encoders.sinc import SincFilters
+from spkmodel.encoders.time_delay import time_delay
 
 _FILTER_SAMPLES = 251
+_KERNEL = 3
 _DILATIONS = (2, 3, 4)
 _POOLS = (5, 3, 1)
 _MAGNITUDE_FLOOR = 1e-6
@@ -113,12 +115,11 @@ class Res2Block(nn.Module):
     ) -> None:
         super().__init__()
         width = channels // scale
-        self.expand = _layer(nn.Conv1d(channels_in, channels, kernel_size=1))
+        self.expand = time_delay(channels_in, channels, 1)
         self.groups = nn.ModuleList(
-            _layer(nn.Conv1d(width, width, 3, dilation=dilation, padding=dilation))
-            for _ in range(scale - 1)
+            time_delay(width, width, _KERNEL, dilation) for _ in range(scale - 1)
         )
-        self.merge = _layer(nn.Conv1d(channels, channels, kernel_size=1))
+        self.merge = time_delay(channels, channels, 1)
         self.shortcut = nn.Sequential()
         if channels_in != channels:
             self.shortcut.append(nn.Conv1d(channels_in, channels, kernel_size=1, bias=False))
@@ -152,7 +153,3 @@ class FeatureMapScaling(nn.Module):
     ) -> Float[Tensor, "batch channels time"]:
         gates = torch.sigmoid(self.gate(frames.mean(dim=2)))
         return (frames + self.offset) * gates.unsqueeze(2)
-
-
-def _layer(convolution: nn.Conv1d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.ReLU(), nn.BatchNorm1d(convolution.out_channels))

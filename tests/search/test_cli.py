@@ -304,6 +304,37 @@ def test_a_combination_that_cannot_be_is_told_in_its_own_words():
     assert message(error).startswith("TrainConfig: batches.utterances must be at least 2")
 
 
+@pytest.mark.parametrize(
+    ("config", "beginning"),
+    [
+        (
+            {
+                "loss": {
+                    "kind": "combined",
+                    "terms": [
+                        {"loss": {"kind": "softmax"}},
+                        {"loss": {"kind": "triplet", "mining": "rank"}},
+                    ],
+                }
+            },
+            "loss.terms.1.loss: loss.hard_rank and loss.hard_probability must be given",
+        ),
+        (
+            {"fine_tune": {"from_epoch": 2, "augment": {"snr_db_low": 50}}},
+            "fine_tune.augment: augment.snr_db_low must not exceed",
+        ),
+        (
+            {"encoder": {"kind": "log_net", "skip": False, "skip_pooling": "max"}},
+            "encoder.skip_pooling=",
+        ),
+    ],
+    ids=["in a list", "in another part", "where it says"],
+)
+def test_a_combination_inside_a_part_is_told_with_where_the_part_stands(config, beginning):
+    error = caught(lambda: TrainConfig.model_validate(config))
+    assert message(error).startswith(f"TrainConfig: {beginning}")
+
+
 def test_our_own_value_error_exits_2_and_a_librarys_1():
     ours = caught(lambda: TrainConfig().check_corpus(1, utterances_of_most=1, longest_seconds=9.0))
     theirs = caught(lambda: json.loads("{"))

@@ -163,6 +163,13 @@ def test_with_margin_refuses_a_loss_without_a_margin_between_classes(loss):
         c.with_margin(loss, 0.5)
 
 
-def test_with_margin_refuses_a_margin_out_of_the_losses_range():
-    with pytest.raises(ValueError, match="less than 1"):
-        c.with_margin(c.AMSoftmax(), 1.2)
+@pytest.mark.parametrize(
+    ("loss", "margin", "message"),
+    [
+        (c.AMSoftmax(), 1.2, "fine_tune.margin must be below 1 with loss.kind='am_softmax'"),
+        (c.SubCentreAAMSoftmax(), 0.0, "fine_tune.margin must be above 0"),
+    ],
+)
+def test_with_margin_refuses_a_margin_out_of_the_losses_range(loss, margin, message):
+    with pytest.raises(ValueError, match=message):
+        c.with_margin(loss, margin)

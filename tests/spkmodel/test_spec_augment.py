@@ -87,3 +87,16 @@ def test_a_front_end_masks_while_it_trains_and_has_no_weights_for_it(normalisati
     waveforms = torch.randn(3, 8000, generator=torch.Generator().manual_seed(2))
     assert not torch.equal(masking(waveforms), plain(waveforms))
     assert torch.equal(masking.eval()(waveforms), plain(waveforms))
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        {"frequency_masks": 0, "time_masks": 0},
+        {"frequency_masks": 0, "time_width_frames": 0},
+        {"frequency_width_mels": 0, "time_width_frames": 0},
+    ],
+)
+def test_masks_that_mask_nothing_are_refused(masks):
+    with pytest.raises(ValueError, match="masks nothing"):
+        SpecAugment(**masks)
