@@ -63,10 +63,11 @@ def space(trial: "Trial") -> TrainConfig:
         optimiser=NAdam(
             learning_rate=trial.suggest_float("learning_rate", 1e-4, 4e-3, log=True),  # log: 05
             l2=trial.suggest_float("l2", 1e-6, 1e-4, log=True),  # log: 32, 37
+            momentum_decay=1e4,
         ),
         schedule=_schedule(trial),
         gradient_clip=None,
-        ema=EMA(decay=0.999),
+        ema=EMA(decay=0.999, warm_up=False),
     )
 
 

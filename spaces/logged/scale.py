@@ -115,11 +115,14 @@ def _divided(width: Any, divisor: int, least: int) -> Any:
 
 
 def paced(config: TrainConfig, steps: int) -> TrainConfig:
-    """The schedule, and the limits of Batch Renorm, of a training of so many steps in all.
+    """The schedule, the average of weights, the limits of Batch Renorm, of so many steps in all.
 
-    Restarts end with the training; an exponential decay comes as far as it did in the log.
+    Restarts end with the training; an exponential decay comes as far as it did in the log. The
+    average warms up: otherwise it would consist of the first weights.
     """
     dump = config.model_dump(mode="json")
+    if config.ema is not None:
+        dump["ema"]["warm_up"] = True
     dump["schedule"] = _paced_schedule(config.schedule, steps).model_dump(mode="json")
     renorm = dump["encoder"].get("renorm")
     if renorm is not None and "batch_renorm" in dump["encoder"].values():

@@ -115,6 +115,8 @@ def test_schedules_end_with_the_training_and_decays_come_as_far_as_in_the_log():
     assert paced(notebook().entry("42").config, 6_300).schedule.every_steps == 25
     renorm = paced(notebook().entry("36").config, 630).encoder.renorm
     assert (renorm.hold_batches, renorm.r_batches, renorm.d_batches) == (5, 40, 25)
+    assert notebook().entry("116").config.ema.warm_up is False
+    assert paced(notebook().entry("116").config, 700).ema.warm_up is True
     assert paced(notebook().entry("116").config, 700).encoder == (
         notebook().entry("116").config.encoder
     )

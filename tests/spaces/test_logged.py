@@ -290,10 +290,15 @@ def _translated(told):
                 "level": "peak",
             },
             "augment": {"data_pp": _data_pp(told["datapp"])},
-            "optimiser": {"kind": "nadam", "learning_rate": told["lr"], "l2": told["wd"]},
+            "optimiser": {
+                "kind": "nadam",
+                "learning_rate": told["lr"],
+                "l2": told["wd"],
+                "momentum_decay": 1e4,
+            },
             "schedule": {"kind": "sgdr" if is_sgdr else "exponential_decay"},
             "gradient_clip": None,
-            "ema": {"decay": told["ema"]},
+            "ema": {"decay": told["ema"], "warm_up": False},
         }
     )
 
