@@ -8,7 +8,14 @@ python -m bench.outage    minutes: a search through a minute without its MLflow 
 
 import runpy
 
-QUICK = ("bench.hearing", "bench.parity", "bench.sampler", "bench.scoring", "bench.training")
+QUICK = (
+    "bench.hearing",
+    "bench.parity",
+    "bench.priors",
+    "bench.sampler",
+    "bench.scoring",
+    "bench.training",
+)
 
 
 def main() -> None:

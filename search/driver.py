@@ -286,7 +286,7 @@ class Driver:
             config=config.model_dump(mode="json"),
             signature=config.signature,
             origin=origin,
-            encoder_parameters=weights.of_encoder(config),
+            encoder_parameters=_size(config),
             warm_start=None if warm is None else warm.event(),
             **fields,
         )
@@ -297,6 +297,15 @@ class Driver:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Driver":
         return self
+
+
+def _size(config: TrainConfig) -> int | None:
+    """Weights of the encoder; None if it cannot be built, which its trial will say."""
+    try:
+        return weights.of_encoder(config)
+    except (ValueError, RuntimeError) as error:
+        log.warning("the encoder of %s cannot be built: %s", config.signature, error)
+        return None
 
 
 def _not_finite(metrics: Mapping[str, Any], epoch: int) -> str:

@@ -11,6 +11,8 @@ from search.driver import Driver
 from search.ledger import Ledger
 from search.scheduler import Rule
 from search.state import SearchState
+from spkmodel import encoders
+from spkmodel.config import TrainConfig
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -71,6 +73,21 @@ def test_what_is_run_was_written_down_before(rig):
     written = [event["event"] for event in rig.ledger.events()]
     assert written == ["search", "driver", "trial", "segment"]
     assert rig.ledger.state() == rig.state
+
+
+def test_a_trial_has_the_weights_of_its_encoder_and_one_that_cannot_be_built_has_none(
+    rig, monkeypatch
+):
+    trial, _ = rig.driver.next_segment()
+    assert trial.encoder_parameters == encoders.parameter_count(TrainConfig().encoder)
+
+    def fail(_):
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr("search.weights.of_encoder", fail)
+    rig.say(trial.trial)
+    second, _ = rig.driver.next_segment()
+    assert second.encoder_parameters is None
 
 
 def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
