@@ -198,6 +198,7 @@ def _require_free(
     same = (
         there.get("schema") == SCHEMA
         and there["model"]["sha256"] == model.sha256
+        and there["model"].get("notes", []) == list(model.notes)
         and there["list"]["sha256"] == facts["sha256"]
         and there["condition"] == condition
         and there["protocol"] == protocol.facts()

@@ -368,3 +368,5 @@ def test_a_checkpoint_is_evaluated_like_any_model_and_on_pairs_of_no_list(tmp_pa
         "assumed: log_input True (--no-log-input for the other)",
         "said: trained on samples of +-32768 (--no-int16-scale for the other)",
     ]
+    # The same file, read as another network, does not take the place of the first one's figures.
+    assert run([*line, "--out", str(tmp_path / "o"), "--no-int16-scale"]) == 2
