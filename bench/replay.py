@@ -3,12 +3,13 @@
 python -m bench.replay CORPUS [--entries 20,33] [--seeds 3] [--scale 1/8] [--epochs 8] [--table]
 
 Every entry that a claim is about is trained with every seed. A line is printed as each training
-ends, and the tables of `docs/replay.md` at the end. Running this again goes on where it was left;
-`--table` prints the tables of what has been run so far, and trains nothing.
+ends, and `docs/replay.md` at the end. Running this again goes on where it was left; `--table`
+prints the page of what has been run so far, and trains nothing.
 """
 
 import argparse
 import statistics
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -91,7 +92,8 @@ def main() -> None:
     what = replays.planned(request)
     if not arguments.table:
         replays.replay(request, EachRun(what.name))
-    for line in tables(what, Ledger.open(ledger_path(what.name)).state()):
+    state = Ledger.open(ledger_path(what.name)).state()
+    for line in (*_page(what, state, arguments.entries), *tables(what, state)):
         print(line)
 
 
@@ -113,10 +115,38 @@ def _parsed() -> argparse.Namespace:
 # --- what is printed -------------------------------------------------------------------------
 
 
+def _page(what: replays.Replay, state: SearchState, entries: str) -> Iterator[str]:
+    """What stands above the tables: how they came about, and how they are to be read."""
+    corpus, scale = Path(state.search["corpus"]).name, what.scale
+    half = max(1, scale.divisor // 2)
+    only = f" --entries {entries}" if entries else ""
+    paragraphs = [
+        "# What the log claims, replayed",
+        f"Made by `python -m bench.replay {corpus}{only} --scale {scale.text} --seeds {what.seeds} "
+        f"--epochs {state.search['max_epochs']}`; `spksearch replay --check` does the same for any "
+        "corpus. The claims are data: `spaces/logged/claims.toml`.",
+        f"**How small.** {scale.words.capitalize() or 'Full size'}: widths / {scale.divisor}, "
+        f"crops and speakers a batch / {half}, restarts that end with the training. These are "
+        "other networks than the log's, on other data, trained for fewer steps. What is tested is "
+        "the direction of a change, here: a claim that is contradicted here may hold there.",
+        "**How judged.** Both entries of a claim are trained with the same seeds. A difference is "
+        "that of the last epochs, entry less the other, of rates in points of percent; its "
+        "interval is Student's over seeds. Reproduced: the interval lies on the side that the log "
+        "says. Contradicted: on the other. Undecided: it holds zero. A training that diverged or "
+        "collapsed has no number; where one side always does and the other never, that decides. "
+        "Of twenty claims about changes that do nothing, one would come out decided by chance. "
+        "Measures: the EER on dev pairs, of speakers who were not trained on; the loss and the "
+        "accuracy of the training itself, where the log speaks of those.",
+    ]
+    for paragraph in paragraphs:
+        yield from textwrap.wrap(paragraph, 120, break_on_hyphens=False)
+        yield ""
+
+
 def tables(what: replays.Replay, state: SearchState) -> Iterator[str]:
     """The two tables, in Markdown."""
     judged = replays.judged(what, state)
-    yield f"{pages.verdict_line(judged)}; {settings_text(what, state)}."
+    yield from textwrap.wrap(f"{pages.verdict_line(judged)}; {settings_text(what, state)}.", 120)
     yield ""
     yield "| the log | claim | difference (95 %) | pairs | verdict |"
     yield "| --- | --- | --- | --- | --- |"
@@ -145,7 +175,7 @@ def settings_text(what: replays.Replay, state: SearchState) -> str:
     reports = [report for trial in state.trials.values() for report in trial.reports.values()]
     seconds = sum(report.seconds for report in reports)
     return (
-        f"{what.scale.text} of the widths, {what.seeds} seeds, {search['max_epochs']} epochs, "
+        f"{what.scale.text} of the widths, {what.seeds} seeds each, {search['max_epochs']} epochs, "
         f"{search['dev_condition']} dev pairs of corpus {search['corpus_sha256'][:8]}; "
         f"{len(state.trials)} trainings, {duration(seconds)} of training and judging, one thread "
         f"each"

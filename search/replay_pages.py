@@ -113,7 +113,8 @@ def verdict_line(found: Sequence[Judged]) -> str:
     verdicts = [each.verdict for each in found]
     kinds = ("reproduced", "contradicted", "undecided", "not run")
     counted = [f"{verdicts.count(kind)} {kind}" for kind in kinds if kind in verdicts]
-    return f"{len(found)} claims: {', '.join(counted)}"
+    claims = "claim" if len(found) == 1 else "claims"
+    return f"{len(found)} {claims}: {', '.join(counted)}"
 
 
 # --- for programs ----------------------------------------------------------------------------
