@@ -84,6 +84,19 @@ def test_a_scale_is_one_of_a_few(text):
         scale_of(text)
 
 
+def test_a_notebook_of_ones_own_is_replayed_like_the_log(request_for, tmp_path):
+    path = tmp_path / "mine.toml"
+    mine = writing.begin(path, "", continues_log=True)
+    fields = {"number": "129", "based_on": "110", "warm_start": "110", "change": "longer"}
+    writing.append(mine, fields | {"kept": True, "delta": {"loss.margin": 1.0}})
+    what = replays.planned(request_for("129", file=path))
+    assert [entry.number for entry in what.entries] == ["106", "110", "129"]
+    assert what.name == "replay-mine-129-1-16"
+    assert replays.wish_key(what, "129", 0) == "mine/129/1/16/0"
+    with pytest.raises(UsageProblem, match="findings of the log; leave out --file"):
+        replays.planned(request_for("129", file=path, check=True))
+
+
 # --- how small -------------------------------------------------------------------------------
 
 
