@@ -72,7 +72,9 @@ def embed(
     try:
         with torch.inference_mode():
             for batch, waveforms in _heard(store, utterances, crops):
-                output = encoder(waveforms.to(device)).float().cpu()
+                # Of many or long crops even one utterance's are more than a batch.
+                parts = waveforms.split(_rows(waveforms.shape[1]))
+                output = torch.cat([encoder(part.to(device)).float().cpu() for part in parts])
                 if crops is not None:
                     output = output.reshape(len(batch), crops.count, -1)
                 embeddings |= zip(batch, output, strict=True)
@@ -105,8 +107,13 @@ def whole_steps(samples: int) -> int:
 
 
 def _batches(utterances: list[str], length: int) -> list[list[str]]:
-    size = max(1, _LARGEST_BATCH_SECONDS * 16000 // max(1, length))
+    size = _rows(length)
     return [utterances[start : start + size] for start in range(0, len(utterances), size)]
+
+
+def _rows(length: int) -> int:
+    """Waveforms of so many samples that are embedded at once."""
+    return max(1, _LARGEST_BATCH_SECONDS * 16000 // max(1, length))
 
 
 def _waveforms(samples: np.ndarray) -> Tensor:
