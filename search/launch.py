@@ -64,13 +64,15 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     corpus = preparation.checked_corpus(request, branches, before)
     warm_start.check(request.space, branches)
     if request.dry_run:
-        lines = preparation.plan(name, space, request, before, corpus, len(branches), known)
+        lines = preparation.plan(name, space, request, before, corpus, branches, known)
         return LaunchOutcome(name, "planned", [*lines])
     for line in known.lines() if known else ():
         display.say(line)
     settings = preparation.prepared(
         request, before, space, corpus, display, known.sha256 if known else ""
     )
+    for line in preparation.stages_beyond(branches, settings.max_epochs):
+        display.say(line)
     state = pursue(name, request, space, settings, before, display, known=known)
     return _outcome(name, state)
 

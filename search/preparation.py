@@ -115,7 +115,7 @@ def plan(
     request: LaunchRequest,
     before: Settings | None,
     corpus: "Corpus",
-    branches: int,
+    branches: list[axes.Branch],
     known: WarmStart | None = None,
 ) -> list[str]:
     """What a launch would do, for people."""
@@ -136,13 +136,30 @@ def plan(
     return [
         f"search {name} ({resumed}): {space.question}",
         f"space {space.name}: {len(axes.describe(space))} axes, "
-        f"{axes.extent_text(space, branches)}",
+        f"{axes.extent_text(space, len(branches))}",
         f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
         f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
         f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
         f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
         f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
         f"{settings.trials * settings.max_epochs}",
+        *stages_beyond(branches, settings.max_epochs),
         *(known.lines() if known else []),
         "nothing was started or written; leave out --dry-run to launch",
+    ]
+
+
+def stages_beyond(branches: list[axes.Branch], max_epochs: int) -> list[str]:
+    """What to say of large-margin stages that begin after the last epoch there will be.
+
+    It is no error: the search may be extended.
+    """
+    tunings = [branch.config.fine_tune for branch in branches]
+    late = {each.from_epoch for each in tunings if each and each.from_epoch > max_epochs}
+    if not late:
+        return []
+    return [
+        f"no trial comes to its large-margin stage: fine_tune.from_epoch is {min(late)} or more "
+        f"and a trial has at most {max_epochs} epochs; give --max-epochs {min(late)} or more, or "
+        "let it begin earlier"
     ]

@@ -73,7 +73,7 @@ def embed(
         with torch.inference_mode():
             for batch, waveforms in _heard(store, utterances, crops):
                 # Of many or long crops even one utterance's are more than a batch.
-                parts = waveforms.split(_rows(waveforms.shape[1]))
+                parts = torch.split(waveforms, _rows(waveforms.shape[1]))
                 output = torch.cat([encoder(part.to(device)).float().cpu() for part in parts])
                 if crops is not None:
                     output = output.reshape(len(batch), crops.count, -1)
