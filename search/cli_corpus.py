@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import console
+from search.cli_options import Json
 from search.console import help_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check(
     folder: _Corpus,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
     allow_overlap: _AllowOverlap = False,
-    json_wanted: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json_wanted: Json = False,
 ) -> None:
     """Read lists and audio; exit 2 if anything is wrong."""
     from search.live import for_stderr
@@ -195,7 +196,7 @@ def fetch(
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Of what has no official split or pairs.")
     ] = 0,
-    json_wanted: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json_wanted: Json = False,
 ) -> None:
     """Bring a public corpus here; a folder that is whole already stays as it is."""
     from search.fetch import catalogue, fetching

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from search import console
-from search.cli_run import Json
+from search.cli_options import Json, Noise, Rooms
 from search.documents import document
 from spkmodel.condition_names import Condition
 
@@ -122,12 +122,8 @@ def evaluate(
             "--exact-scores", help="Every digit in it, where that tool keeps 4 or 5 decimals."
         ),
     ] = False,
-    noise: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
-    ] = None,
-    rooms: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
-    ] = None,
+    noise: Noise = None,
+    rooms: Rooms = None,
     log_input: Annotated[
         bool | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from search import console
-from search.cli_run import Json
+from search.cli_options import Json
 
 if TYPE_CHECKING:
     from search.voxceleb_trainer.options import Options

@@ -7,9 +7,8 @@ import typer
 from typer.core import TyperGroup
 
 from search import console
+from search.cli_options import Json
 from search.console import help_text
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 HELP = help_text(
     "The experiment log as data, or a notebook of your own in the same form.",

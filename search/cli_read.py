@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from search import console
+from search.cli_options import Json
 from search.console import help_text
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Search = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
 DESCRIBE = help_text(

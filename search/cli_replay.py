@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import console
-from search.cli_run import Json
+from search.cli_options import (
+    Address,
+    AllowOverlap,
+    Concurrent,
+    CpusPerTrial,
+    DevCondition,
+    DryRun,
+    GpusPerTrial,
+    Json,
+    Noise,
+    Rooms,
+    TrackingUri,
+)
 from search.errors import NoUsableTrial
-from spkmodel.condition_names import Condition
 
 if TYPE_CHECKING:
     from search.claims import Judged
@@ -51,37 +62,16 @@ def replay(
             metavar="N", min=1, help="Of each trial [default: 6; at full scale the log's steps]."
         ),
     ] = None,
-    concurrent: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Trials at once.")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(metavar="N", min=0.0, help="May be a fraction.")
-    ] = None,
-    cpus_per_trial: Annotated[
-        float | None, typer.Option(metavar="N", min=0.1, help="Threads of one trial.")
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),
-    ] = None,
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="An MLflow server [default: one of our own].")
-    ] = None,
-    dev_condition: Annotated[
-        Condition | None, typer.Option(help="How the dev pairs sound [default: clean].")
-    ] = None,
-    noise: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
-    ] = None,
-    rooms: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
-    ] = None,
-    allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="Accept a speaker in two of train, dev, test.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan; start and write nothing.")
-    ] = False,
+    concurrent: Concurrent = None,
+    gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    dev_condition: DevCondition = None,
+    noise: Noise = None,
+    rooms: Rooms = None,
+    allow_overlap: AllowOverlap = False,
+    dry_run: DryRun = False,
     json_wanted: Json = False,
 ) -> None:
     """Run entries of a notebook, and test what they claim."""

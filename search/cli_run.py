@@ -6,11 +6,21 @@ from typing import Annotated, Literal
 import typer
 
 from search import console
+from search.cli_options import (
+    Address,
+    AllowOverlap,
+    Concurrent,
+    CpusPerTrial,
+    DevCondition,
+    DryRun,
+    GpusPerTrial,
+    Json,
+    Noise,
+    Rooms,
+    TrackingUri,
+)
 from search.documents import document
 from search.errors import UsageProblem
-from spkmodel.condition_names import Condition
-
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 DEMO = console.help_text(
     "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
@@ -76,29 +86,16 @@ def launch(
             metavar="N", min=1, help="Trials trained to the last epoch at least [default: 1]."
         ),
     ] = None,
-    concurrent: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Trials at once.")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(metavar="N", min=0.0, help="May be a fraction.")
-    ] = None,
-    cpus_per_trial: Annotated[
-        float | None, typer.Option(metavar="N", min=0.1, help="Threads of one trial.")
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),
-    ] = None,
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="An MLflow server [default: one of our own].")
-    ] = None,
+    concurrent: Concurrent = None,
+    gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, help="Of the sampler and of the carving of dev speakers."),
     ] = None,
-    dev_condition: Annotated[
-        Condition | None, typer.Option(help="How the dev pairs sound [default: clean].")
-    ] = None,
+    dev_condition: DevCondition = None,
     rule: Annotated[
         Literal["promotion", "stopping"] | None,
         typer.Option(help="How trials are stopped early [default: promotion]."),
@@ -122,18 +119,10 @@ def launch(
             help="Points of --warm-start tried first [default: 5, or a third of --trials if less].",
         ),
     ] = None,
-    noise: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
-    ] = None,
-    rooms: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
-    ] = None,
-    allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="Accept a speaker in two of train, dev, test.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan; start and write nothing.")
-    ] = False,
+    noise: Noise = None,
+    rooms: Rooms = None,
+    allow_overlap: AllowOverlap = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Start a search, or go on with it."""
     from search.launch import launch as launch_search
