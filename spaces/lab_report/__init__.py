@@ -3,7 +3,8 @@
 from functools import lru_cache
 from pathlib import Path
 
-from spaces.logged.notebook import Notebook, read
+from spaces.logged.notebook import Notebook
+from spaces.logged.reading import read
 
 
 @lru_cache(maxsize=1)

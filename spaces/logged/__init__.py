@@ -1,12 +1,13 @@
 """The experiment log as data: 73 entries, each with the config that it tried.
 
-`entries.toml` is the log; `notebook` reads it, and any notebook of one's own in the same form.
+`entries.toml` is the log; `reading` reads it, and any notebook of one's own in the same form.
 """
 
 from functools import lru_cache
 from pathlib import Path
 
-from spaces.logged.notebook import Entry, Notebook, NotebookError, read
+from spaces.logged.notebook import Entry, Notebook, NotebookError
+from spaces.logged.reading import read
 
 __all__ = ["NAME", "Entry", "Notebook", "NotebookError", "entries", "notebook", "open_notebook"]
 
