@@ -1,6 +1,6 @@
 """One contract for everything that can be configured: it trains, and goes on bit by bit.
 
-The full product of encoders and losses is `python -m bench.matrix`.
+The full product of encoders and losses is a long test, and `python -m bench.matrix`.
 """
 
 import os
@@ -56,3 +56,10 @@ def test_whatever_is_drawn_trains_and_goes_on(stage, config):
 @pytest.mark.parametrize("augment", small.AUGMENTS)
 def test_every_augmentation_is_the_same_when_a_training_goes_on(stage, augment):
     assert matrix.problems(small.config(augment=augment, ema=c.EMA()), stage) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_encoder_with_every_loss_trains_and_goes_on(stage):
+    found = {name: matrix.problems(config, stage) for name, config in matrix.pairs()}
+    assert {name: problems for name, problems in found.items() if problems} == {}
