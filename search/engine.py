@@ -41,6 +41,9 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
+    # Segments handed out that wait for their actor. Left alone it is one, and actors start one
+    # after the other; how many are under way at all is for the slots to say.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
@@ -59,7 +62,7 @@ def run(
     segment_settings: SegmentSettings,
     *,
     resources: Mapping[str, float],
-    concurrent: int,
+    slots: Callable[[], int],
     seed: int,
     storage: Path,
     poll: Callable[[], None] | None = None,
@@ -75,7 +78,7 @@ def run(
         trainable: a `tune.Trainable` of segments, as in `spkmodel.trainable`.
         segment_settings: what a segment's actor is given.
         resources: what one trial takes, as Tune counts (`cpu`, `gpu`).
-        concurrent: trials at a time.
+        slots: how many trials may be under way now; asked at every step, so it must be quick.
         seed: of the sampler.
         storage: the search's folder, which all machines of the cluster see.
         poll: called again and again from the driver's loop.
@@ -86,7 +89,7 @@ def run(
     """
     prepare_environment()
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
-    loop = _Loop(driver, poll)
+    loop = _Loop(driver, slots, poll)
     with _signals(loop), _quiet_tune(), _tune_folder(storage) as folder:
         driver.begin()
         tuner = tune.Tuner(
@@ -96,7 +99,8 @@ def run(
                 metric="epoch",
                 mode="max",
                 num_samples=-1,
-                max_concurrent_trials=concurrent,
+                # No max_concurrent_trials: it could not change while the search runs, so
+                # `_Segments` counts.
                 reuse_actors=True,
                 search_alg=_Segments(loop),
                 scheduler=_Recorder(loop),
@@ -119,8 +123,11 @@ def run(
 class _Loop:
     """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
 
-    def __init__(self, driver: Driver, poll: Callable[[], None] | None) -> None:
+    def __init__(
+        self, driver: Driver, slots: Callable[[], int], poll: Callable[[], None] | None
+    ) -> None:
         self.driver = driver
+        self.slots = slots
         self.poll = poll
         self.attempts: dict[str, tuple[str, int]] = {}
         """By Tune's trial id."""
@@ -209,6 +216,10 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
     def _next(self, trial_id: str) -> Any:
         # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
         self._loop.step()
+        # Where nothing is under way the driver is asked all the same: the search may be over.
+        under_way = len(self._loop.attempts)
+        if under_way and under_way >= self._loop.slots():
+            return None
         segment = self._loop.driver.next_segment()
         if segment == "wait":
             return None

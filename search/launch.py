@@ -18,6 +18,7 @@ from search.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.scheduler import Done, Rule, next_job
 from search.settings import LaunchRequest, Settings, extensions, from_ledger
+from search.slots import bounded
 from search.state import SearchState, TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
@@ -180,7 +181,7 @@ def _drive(
         from spkmodel.trainable import SegmentTrainable
 
         gpus = _gpus_per_trial(settings, resources)
-        concurrent = settings.concurrent or _slots(settings, resources, gpus)
+        room = _slots(settings, resources, gpus)
         started = time.time()
 
         def source() -> tables.Snapshot:
@@ -195,7 +196,8 @@ def _drive(
                 SegmentTrainable,
                 _segment_settings(ledger, settings),
                 resources={"cpu": settings.cpus_per_trial, "gpu": gpus},
-                concurrent=concurrent,
+                # Asked of the state, which `budget` may change while the search runs.
+                slots=lambda: bounded(room, state.search["concurrent"]),
                 seed=settings.seed,
                 storage=search_folder(ledger.search),
             )

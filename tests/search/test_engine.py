@@ -174,3 +174,22 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
         toy.run(tmp_path / "problem", poll=fail)
     toy.run(tmp_path / "problem", trials=1)
     assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"
+
+
+def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_used(tmp_path):
+    folder = tmp_path / "slots"
+    limit = [1]
+
+    def grow():
+        if (folder / "ledger.jsonl").read_text().count('"report"') >= 4:
+            limit[0] = 2
+
+    toy.run(folder, trials=6, poll=grow, slots=lambda: limit[0])
+    assert_sound(folder)
+    state, most, reports = SearchState(), {1: 0, 2: 0}, 0
+    for event in events_of(folder):
+        state.apply(event)
+        reports += event["event"] == "report"
+        phase = 1 if reports < 4 else 2
+        most[phase] = max(most[phase], sum(trial.live for trial in state.trials.values()))
+    assert most == {1: 1, 2: 2}

@@ -68,7 +68,7 @@ class Toy(tune.Trainable):
         return 0.1 * abs(math.log10(rate) + 2.5) + 0.1 / self.epoch
 
 
-def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", **knobs):
+def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", slots=lambda: 2, **knobs):
     """Begin a search in `folder`, or go on with it; its state afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy_space.py").write_text(SPACE)
@@ -99,7 +99,7 @@ def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", **knobs
             Toy,
             settings,
             resources={"cpu": 1},
-            concurrent=2,
+            slots=slots,
             seed=0,
             storage=folder,
             poll=poll,

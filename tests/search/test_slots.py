@@ -1,0 +1,48 @@
+"""Room on machines that differ, by hand."""
+
+import pytest
+
+from search.slots import Needs, Node, bounded, on_node, total, why_none
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "needs", "fit"),
+    [
+        (4, 0, Needs(1), 4),
+        (4, 0, Needs(1.5), 2),
+        (0, 0, Needs(1), 0),
+        (8, 2, Needs(1, 1), 2),
+        (1, 2, Needs(1, 1), 1),
+        (8, 2, Needs(1, 0.5), 4),
+        (8, 3, Needs(1, 2), 1),
+        (0.3, 0, Needs(0.1), 3),
+        (8, 1, Needs(1, 1 / 3), 3),
+        (8, 0, Needs(1, 0.5), 0),
+    ],
+)
+def test_a_machine_has_room_for_what_fits_on_it(cpus, gpus, needs, fit):
+    assert on_node(Node("n", cpus, gpus), needs) == fit
+
+
+def test_a_share_of_a_gpu_is_a_share_of_one_gpu():
+    # 2 / 0.4 would be five; two fit on each.
+    assert on_node(Node("n", 16, 2), Needs(1, 0.4)) == 4
+
+
+def test_what_machines_have_left_over_does_not_add_up_to_another_slot():
+    nodes = [Node("a", 3, 0), Node("b", 3, 0), Node("head", 0, 0)]
+    assert total(nodes, Needs(2)) == 2
+    assert total(nodes, Needs(4)) == 0
+
+
+def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
+    nodes = [Node(f"10.0.0.{i}", 4, 0) for i in range(1, 6)] + [Node("10.0.0.9", 8, 1)]
+    assert why_none(nodes, Needs(4)) == ""
+    reason = why_none(nodes, Needs(2, 2))
+    assert "a trial wants 2 CPUs and 2 GPUs" in reason
+    assert "10.0.0.9: 8 CPUs and 1 GPUs" in reason
+    assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and 0 GPUs" in reason
+
+
+def test_more_than_was_asked_for_is_not_used():
+    assert (bounded(8, None), bounded(8, 3), bounded(2, 3), bounded(0, 3)) == (8, 3, 2, 0)
