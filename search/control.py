@@ -98,11 +98,18 @@ def _record_stop(path: Path, trial: str, now: bool) -> None:
                 trial=trial,
                 attempt=state.trials[trial].attempt,
                 reason="its driver ended",
+                kind="driver",
                 counts=False,
             )
         state = ledger.state()
         for end in ends(state, Rule.of(state.search)):
             rung = state.trials[end.trial].rung
             ledger.append(
-                "end", trial=end.trial, state=end.state, reason=end.reason, by=end.by, rung=rung
+                "end",
+                trial=end.trial,
+                state=end.state,
+                reason=end.reason,
+                by=end.by,
+                kind=end.kind,
+                rung=rung,
             )

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +28,7 @@ from search.scheduler import (
     next_job,
     vain,
 )
-from search.state import SearchState, TrialRecord
+from search.state import COUNTED, Cut, Failure, SearchState, TrialRecord
 from search.walk import Space
 from search.wishes import Wish
 from spkmodel.config import TrainConfig, WarmStart
@@ -54,6 +53,7 @@ class Driver:
         settings: SegmentSettings,
         seed: int,
         kind: sampler.Kind,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
         self.why_done = ""
@@ -66,6 +66,8 @@ class Driver:
         self._seed = seed
         self._kind = kind
         self._looked = 0.0
+        self._clock = clock
+        self._began = clock()
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -75,8 +77,9 @@ class Driver:
             if request.trial is None:
                 request.path.unlink()  # was meant for the driver before
         me = this_process()
+        self._began = self._clock()
         self._record("driver", host=me.host, pid=me.pid, started=me.started)
-        self._cut_all("its driver ended")
+        self._cut_all("its driver ended", "driver")
         self._settle()
 
     def finish(self) -> None:
@@ -146,7 +149,8 @@ class Driver:
         }
         failure = result["failure"] or _not_finite(metrics, result["epoch"])
         if failure:
-            self._record_ends([End(trial.trial, "failed", failure, "failure")])
+            kind: Failure = "collapsed" if failure.startswith("collapsed") else "diverged"
+            self._record_ends([End(trial.trial, "failed", failure, "failure", kind)])
             return True
         self._record(
             "report",
@@ -163,14 +167,14 @@ class Driver:
         self._settle()
         return not trial.live
 
-    def segment_over(self, trial: str, attempt: int, crash: str = "") -> None:
-        """An attempt will say no more; `crash` tells why if it died of itself."""
+    def segment_over(self, trial: str, attempt: int, crash: str = "", kind: Cut = "crash") -> None:
+        """An attempt will say no more; `crash` and `kind` tell why if it died of itself."""
         record = self.state.trials[trial]
         if not self._speaks_for(record, attempt):
             return
         if crash and not record.stop_asked:
             log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
-            self._cut(record, crash, counts=True)
+            self._cut(record, crash, kind)
         else:
             self._cut(record, "stopped in the middle of an epoch")
         self._settle()
@@ -203,7 +207,7 @@ class Driver:
         return self._ledger.path.parent
 
     def _record(self, event: str, **fields: Any) -> None:
-        self.state.apply(self._ledger.append(event, **fields))
+        self.state.apply(self._ledger.append(event, **fields, uptime=self._uptime()))
 
     def _record_ends(self, due: list[End]) -> None:
         for end in due:
@@ -213,6 +217,7 @@ class Driver:
                 state=end.state,
                 reason=end.reason,
                 by=end.by,
+                kind=end.kind,
                 rung=self.state.trials[end.trial].rung,
             )
 
@@ -225,21 +230,30 @@ class Driver:
         log.warning("%s is not tried: %s", key, reason)
         self._record("withdrawn", key=key, reason=reason)
 
-    def _cut(self, trial: TrialRecord, reason: str, counts: bool = False) -> None:
+    def _cut(self, trial: TrialRecord, reason: str, kind: Cut = "stopped") -> None:
         self._record(
-            "crash", trial=trial.trial, attempt=trial.attempt, reason=reason, counts=counts
+            "crash",
+            trial=trial.trial,
+            attempt=trial.attempt,
+            reason=reason,
+            kind=kind,
+            counts=kind in COUNTED,
         )
 
-    def _cut_all(self, reason: str) -> None:
+    def _cut_all(self, reason: str, kind: Cut = "stopped") -> None:
         for trial in self.state.trials.values():
             if trial.live:
-                self._cut(trial, reason)
+                self._cut(trial, reason, kind)
 
     def _speaks_for(self, trial: TrialRecord, attempt: int) -> bool:
         return trial.live and trial.attempt == attempt
 
     def _spent(self) -> float:
-        return self.state.spent_hours(datetime.now(UTC))
+        return self.state.spent_hours(uptime=self._uptime())
+
+    def _uptime(self) -> float:
+        """Seconds since this driver began, by a clock that nobody sets."""
+        return round(self._clock() - self._began, 3)
 
     def _is_leaving(self) -> bool:
         hours = self._rule.hours

@@ -11,11 +11,10 @@ large one, only than those its size.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from search import pareto
-from search.state import OBJECTIVE, SearchState, TrialRecord
+from search.state import OBJECTIVE, Failure, SearchState, TrialRecord
 from search.wishes import Wish
 
 RETRIES = 2
@@ -138,6 +137,8 @@ class End:
     state: Literal["complete", "stopped", "failed", "killed"]
     reason: str
     by: Literal["rule", "budget", "user", "failure"]
+    kind: Failure | Literal[""] = ""
+    """Of a failed one: what it was."""
 
 
 def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
@@ -196,9 +197,8 @@ def is_hopeless(state: SearchState) -> bool:
         return False
     if any(trial.reports or trial.live for trial in state.trials.values()):
         return False
-    began = state.sessions[-1].began
     failed = [trial for trial in state.trials.values() if trial.state == "failed" and trial.crashes]
-    return sum(datetime.fromisoformat(trial.ended) >= began for trial in failed) >= HOPELESS
+    return sum(trial.ended_in == len(state.sessions) for trial in failed) >= HOPELESS
 
 
 def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
@@ -313,14 +313,21 @@ def _end_of(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
     if trial.stop_asked:
         return End(trial.trial, "killed", "stopped by hand", "user")
     if trial.crashes > RETRIES:
-        return End(
-            trial.trial, "failed", f"crashed {trial.crashes} times: {trial.reason}", "failure"
-        )
+        reason = f"crashed {trial.crashes} times: {trial.reason}"
+        return End(trial.trial, "failed", reason, "failure", _failed_by(trial))
     if trial.epoch >= rule.rungs[-1]:
         return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
     if rule.kind == "stopping" and trial.attempt and not is_interrupted(trial, rule):
         return _judged_on_arrival(state, trial, rule)
     return None
+
+
+def _failed_by(trial: TrialRecord) -> Failure:
+    match trial.last_cut:
+        case "out_of_memory" | "hang" | "lost_node":
+            return trial.last_cut
+        case _:
+            return "crash"
 
 
 def _judged_on_arrival(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:

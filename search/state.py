@@ -15,11 +15,23 @@ from search.wishes import Wish
 
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 
+Cut = Literal["crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped"]
+"""Why an attempt was cut short."""
+
+COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
+"""Cuts that use up a retry; the others are not the trial's doing."""
+
+Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node"]
+"""Why a trial failed for good."""
+
 OBJECTIVE = "dev_eer"
 """The metric that chooses; lower is better."""
 
 SIZE = "encoder_parameters"
 """What a search may want low beside it."""
+
+_NO_DRIVERS = ("search", "queued", "prior", "promoted", "evaluated")
+"""Events that, in ledgers without `uptime`, were written while no driver was at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,10 @@ class TrialRecord:
     """Of an ended trial: "rule", "budget", "user", "failure"."""
     ended: str = ""
     """When it ended."""
+    ended_in: int = 0
+    """Number of the session in which it ended."""
+    failure: Failure | Literal[""] = ""
+    """Of a failed trial: what it was."""
     rung: int = 0
     """The highest rung with a result, as its epoch; 0 before the first."""
     target: int = 0
@@ -78,6 +94,10 @@ class TrialRecord:
     """Number of its last start; words of an earlier one are refused."""
     crashes: int = 0
     """Attempts that died of themselves; those that a dead driver took along do not count."""
+    cuts: dict[str, int] = field(default_factory=dict)
+    """Attempts that were cut short, by `Cut`; those that count and those that do not."""
+    last_cut: Cut | Literal[""] = ""
+    """Why the last attempt was cut short; empty if it was not."""
     stop_asked: bool = False
 
     @property
@@ -118,6 +138,15 @@ class Session:
 
     began: datetime
     last: datetime
+    uptime: float | None = None
+    """Seconds by its own clock, which nobody sets; None: a ledger older than this."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has worked, up to its last word."""
+        if self.uptime is not None:
+            return self.uptime
+        return max(0.0, (self.last - self.began).total_seconds())
 
 
 @dataclass(slots=True)
@@ -174,11 +203,20 @@ class SearchState:
         usable = [(report.objective, name) for name, report in best.items() if report is not None]
         return [self.trials[name] for _, name in sorted(usable)]
 
-    def spent_hours(self, now: datetime | None = None) -> float:
-        """Wall time of all drivers together; of the running one up to `now`, if given."""
-        seconds = sum((each.last - each.began).total_seconds() for each in self.sessions)
-        if now is not None and self.sessions and self.finish is None:
-            seconds += max(0.0, (now - self.sessions[-1].last).total_seconds())
+    def spent_hours(self, now: datetime | None = None, uptime: float | None = None) -> float:
+        """How long all drivers together have worked.
+
+        Args:
+            now: when a search is looked at that another process drives; counts up to then.
+            uptime: of the running driver, by its own clock, if it is this process.
+        """
+        seconds = sum(each.seconds for each in self.sessions)
+        if self.sessions and self.finish is None:
+            last = self.sessions[-1]
+            if uptime is not None:
+                seconds += max(0.0, uptime - last.seconds)
+            elif now is not None:
+                seconds += max(0.0, (now - last.last).total_seconds())
         return seconds / 3600
 
     def apply(self, event: Mapping[str, Any]) -> None:
@@ -195,8 +233,18 @@ class SearchState:
                 self._stop(event)
             case _:
                 self._apply_to_search(event)
-        if self.sessions and event["event"] not in ("promoted", "evaluated"):
-            self.sessions[-1].last = datetime.fromisoformat(event["time"])
+        if self.sessions:
+            self._tick(event)
+
+    def _tick(self, event: Mapping[str, Any]) -> None:
+        """A driver's event moves its session's clock on; what others write does not."""
+        session = self.sessions[-1]
+        if session.uptime is not None:
+            if "uptime" in event:
+                session.uptime = event["uptime"]
+                session.last = datetime.fromisoformat(event["time"])
+        elif event["event"] not in _NO_DRIVERS:
+            session.last = datetime.fromisoformat(event["time"])
 
     # --- one trial ---------------------------------------------------------------------------
 
@@ -227,15 +275,22 @@ class SearchState:
             case "segment":
                 trial.state = "running"
                 trial.reason, trial.ended_by, trial.ended = "", "", ""
+                trial.failure, trial.last_cut = "", ""
                 trial.attempt, trial.target = event["attempt"], event["to_rung"]
             case "report":
                 self._report(trial, event)
             case "end":
                 trial.state, trial.reason = event["state"], event["reason"]
                 trial.ended_by, trial.ended = event["by"], event["time"]
+                trial.ended_in = len(self.sessions)
+                if trial.state == "failed":
+                    trial.failure = event["kind"] if "kind" in event else _failure(trial.reason)
             case "crash" if trial.live and event["attempt"] == trial.attempt:
                 trial.state, trial.reason = "paused", event["reason"]
                 trial.crashes += event["counts"]
+                cut: Cut = event["kind"] if "kind" in event else _cut(event)
+                trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
+                trial.last_cut = cut
             case _:
                 self.refused += 1
 
@@ -291,7 +346,7 @@ class SearchState:
                     trial.rung = max((r for r in self.rungs if r in trial.reports), default=0)
             case "driver":
                 moment = datetime.fromisoformat(event["time"])
-                self.sessions.append(Session(moment, moment))
+                self.sessions.append(Session(moment, moment, event.get("uptime")))
                 self.finish, self.search_stop = None, ""
             case "finish":
                 self.finish = dict(event)
@@ -303,3 +358,18 @@ class SearchState:
                 self.evaluations.append(dict(event))
             case _:
                 self.others.append(dict(event))
+
+
+# --- ledgers of the first versions, whose crashes and ends have no kind ----------------------
+
+
+def _cut(event: Mapping[str, Any]) -> Cut:
+    if event["counts"]:
+        return "crash"
+    return "driver" if event["reason"] == "its driver ended" else "stopped"
+
+
+def _failure(reason: str) -> Failure:
+    if reason.startswith("diverged"):
+        return "diverged"
+    return "collapsed" if reason.startswith("collapsed") else "crash"

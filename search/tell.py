@@ -132,4 +132,4 @@ def _distribution(text: str) -> "BaseDistribution":
 
 def _is_verdict_on_config(trial: TrialRecord) -> bool:
     """Whether it failed because of what it was, and not of what happened to it."""
-    return trial.state == "failed" and trial.reason.startswith(("diverged", "collapsed"))
+    return trial.failure in ("diverged", "collapsed")

@@ -68,13 +68,13 @@ class Story:
             sha256="0" * 64,
         )
 
-    def crash(self, trial, reason="worker died", counts=True):
+    def crash(self, trial, reason="worker died", counts=True, **kind):
         attempt = self.state.trials[trial].attempt
-        self.record("crash", trial=trial, attempt=attempt, reason=reason, counts=counts)
+        self.record("crash", trial=trial, attempt=attempt, reason=reason, counts=counts, **kind)
 
-    def end(self, trial, state, reason="", by="rule"):
+    def end(self, trial, state, reason="", by="rule", **kind):
         rung = self.state.trials[trial].rung
-        self.record("end", trial=trial, state=state, reason=reason, by=by, rung=rung)
+        self.record("end", trial=trial, state=state, reason=reason, by=by, rung=rung, **kind)
 
     def train(self, trial, to_rung, dev_eer):
         """A whole segment that ends with this dev EER, and the ends that it brings about."""
@@ -85,4 +85,4 @@ class Story:
 
     def settle(self):
         for end in ends(self.state, self.rule):
-            self.end(end.trial, end.state, end.reason, end.by)
+            self.end(end.trial, end.state, end.reason, end.by, kind=end.kind)

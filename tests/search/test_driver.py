@@ -2,7 +2,7 @@
 
 import math
 import pickle
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -25,6 +25,7 @@ class Rig:
     """A driver on a ledger of its own, and an actor that says what it is told to."""
 
     def __init__(self, folder, trials=4, hours=None, rates=(1e-3, 2e-3, 3e-3, 4e-3, 5e-3)):
+        self.clock = 100.0
         folder.mkdir(exist_ok=True)
         (folder / "made.py").write_text(SPACE.replace("{rates}", str(list(rates))))
         self.folder = folder
@@ -42,8 +43,12 @@ class Rig:
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=0,
             kind="tpe",
+            clock=lambda: self.clock,
         )
         self.driver.begin()
+
+    def reports(self):
+        return [event for event in self.ledger.events() if event["event"] == "report"]
 
     def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure=""):
         return self.driver.report(
@@ -148,13 +153,52 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
 def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
     rig = Rig(tmp_path / "trip", hours=1.0)
     rig.driver.next_segment()
-    rig.state.sessions[0].began -= timedelta(hours=1)
+    rig.clock += 1800
     assert rig.say("t0001")
+    assert rig.state.spent_hours() == 0.5
+    rig.ledger.close()
+    after = Rig(tmp_path / "trip")
+    trial, _ = after.driver.next_segment()
+    after.clock += 1801
+    assert after.say(trial.trial, dev_eer=0.1)
+    assert after.driver.next_segment() == "done"
+    after.driver.finish()
+    first = after.state.trials["t0001"]
+    assert (first.state, first.ended_by) == ("stopped", "budget")
+    assert first.reason == "1 hours used; 2 of 2 at rung 1"
+    assert after.state.finish["totals"]["hours"] == pytest.approx(1, abs=0.001)
+    assert after.ledger.state() == after.state
+    after.ledger.close()
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1)])
+def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
+    tmp_path, jump, monkeypatch
+):
+    rig = Rig(tmp_path / "trip", hours=0.5)
+    rig.driver.next_segment()
+    rig.clock += 60
+    rig.say("t0001", dev_eer=0.2)
+
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + jump
+
+    monkeypatch.setattr("search.ledger.datetime", Moved)
+    second, _ = rig.driver.next_segment()
+    rig.clock += 60
+    rig.say(second.trial, dev_eer=0.1)
+    read = rig.ledger.state()
+    assert read == rig.state
+    assert read.spent_hours() == pytest.approx(120 / 3600)
+    first, third = (datetime.fromisoformat(event["time"]) for event in rig.reports())
+    assert abs(third - first) > timedelta(minutes=59)
+    assert list(read.trials) == ["t0001", "t0002"]
+    assert rig.driver.next_segment() != "done"
+    rig.clock += 1800
+    rig.say("t0003")
     assert rig.driver.next_segment() == "done"
-    rig.driver.finish()
-    trial = rig.state.trials["t0001"]
-    assert (trial.state, trial.ended_by) == ("stopped", "budget")
-    assert trial.reason == "1 hours used; 1 of 1 at rung 1"
     rig.ledger.close()
 
 

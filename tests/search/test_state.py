@@ -126,3 +126,45 @@ def test_what_a_later_version_writes_is_kept():
     tale.record("weather", sky="blue")
     assert [len(tale.state.promotions), len(tale.state.evaluations)] == [1, 1]
     assert [event["event"] for event in tale.state.others] == ["weather"]
+
+
+def test_a_cut_and_a_failure_have_names():
+    tale = Story()
+    tale.trial()
+    for kind in ("preempted", "out_of_memory", "preempted"):
+        tale.segment("t0001", 3)
+        tale.crash("t0001", kind=kind)
+    trial = tale.state.trials["t0001"]
+    assert (trial.cuts, trial.last_cut) == ({"preempted": 2, "out_of_memory": 1}, "preempted")
+    tale.end("t0001", "failed", "too large", "failure", kind="out_of_memory")
+    assert trial.failure == "out_of_memory"
+    tale.segment("t0001", 3)
+    assert (trial.failure, trial.last_cut) == ("", "")
+
+
+def test_an_older_ledgers_cuts_and_failures_are_told_by_their_words():
+    tale = Story()
+    tale.segment(tale.trial(), 3)
+    tale.crash("t0001", "its driver ended", counts=False)
+    tale.segment("t0001", 3)
+    tale.crash("t0001", "interrupted by SIGTERM", counts=False)
+    tale.segment("t0001", 3)
+    tale.crash("t0001")
+    trial = tale.state.trials["t0001"]
+    assert trial.cuts == {"driver": 1, "stopped": 1, "crash": 1}
+    words = ["diverged: loss is nan", "collapsed: all alike", "crashed 3 times: worker died"]
+    for reason in words:
+        tale.end(tale.trial(), "failed", reason, "failure")
+    named = [trial.failure for trial in tale.state.trials.values()]
+    assert named == ["", "diverged", "collapsed", "crash"]
+
+
+def test_what_others_write_between_two_drivers_costs_no_time():
+    tale = Story()
+    tale.record("driver", host="here", pid=2, started="0-2", uptime=0.0)
+    tale.record("report_of_a_later_version", uptime=3600.0)
+    tale.now += timedelta(hours=5)
+    tale.record("stop", trial=None, now=False, by="user")
+    tale.record("search", trials=48)
+    assert round(tale.state.spent_hours(), 2) == 1.0
+    assert round(tale.state.spent_hours(uptime=7200.0), 2) == 2.0
