@@ -1,0 +1,149 @@
+"""`cluster/slurm.sh` with stand-ins for Slurm's commands; real Slurm runs it in tests/cluster."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "cluster" / "slurm.sh"
+
+STAND_INS = {
+    # Runs what is to be run on the first node.
+    "srun": """while [ "$1" != ray ]; do echo "srun $1" >>"$LOG"; shift; done; exec "$@" """,
+    "scontrol": """case $1 in show) echo n1; echo n2 ;; *) echo "scontrol $*" >>"$LOG" ;; esac""",
+    "getent": "echo '10.1.2.3 STREAM n1'",
+    "sleep": "exit 0",  # nobody waits two minutes for a lease here
+}
+RAY = """echo "ray $*" >>"$LOG"; echo "token $RAY_AUTH_MODE $RAY_AUTH_TOKEN_PATH" >>"$LOG"
+while [ "$1" != -- ]; do shift; done; shift; "$@" """
+PYTHON = """echo "python $*" >>"$LOG"
+[ -z "${STAYS:-}" ] || { trap 'echo left >>"$LOG"; exit 143' TERM
+  echo ready >>"$LOG"; while :; do /bin/sleep 0.05; done; }
+exit "${CODE:-0}" """
+
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Environment of a batch script on the first of two nodes."""
+    for folder, programs in (
+        ("slurm", STAND_INS),
+        (".venv/bin", {"ray": RAY, "python": PYTHON}),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        for name, text in programs.items():
+            program = tmp_path / folder / name
+            program.write_text(f"#!/usr/bin/env bash\n{text}\n")
+            program.chmod(0o755)
+    return {
+        "PATH": f"{tmp_path / 'slurm'}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(tmp_path),
+        "LOG": str(tmp_path / "log"),
+        "SLURM_SUBMIT_DIR": str(tmp_path),
+        "SLURM_JOB_ID": "17",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_NNODES": "2",
+        "SLURM_CPUS_ON_NODE": "4",
+    }
+
+
+def start(node, *arguments):
+    return subprocess.Popen(
+        ["bash", SCRIPT, *arguments],
+        env=node,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(node, *arguments):
+    process = start(node, *arguments)
+    said, _ = process.communicate(timeout=20)
+    return process.returncode, said, _log(node)
+
+
+def _log(node):
+    log = Path(node["LOG"])
+    return log.read_text() if log.exists() else ""
+
+
+def test_the_launch_gets_the_arguments_and_the_address_of_the_first_node(node):
+    code, _, log = run(node, "triplet", "--corpus", "a folder")
+    assert code == 0
+    assert "python -m search launch triplet --corpus a folder --address 10.1.2.3:6379" in log
+    assert "--min-nodes 2 --num-cpus=4" in log
+    assert "srun --ntasks-per-node=1" in log
+
+
+def test_the_token_is_a_file_of_the_owner_alone_and_on_no_command_line(node, tmp_path):
+    _, _, log = run(node, "triplet")
+    token = tmp_path / "runs" / "ray-token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(token.read_text()) == 64
+    assert token.read_text() not in log
+    assert f"token token {token}" in log
+
+
+def test_a_second_job_keeps_the_token_of_the_first(node, tmp_path):
+    run(node, "triplet")
+    first = (tmp_path / "runs" / "ray-token").read_text()
+    run(node, "triplet")
+    assert (tmp_path / "runs" / "ray-token").read_text() == first
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["ray-token"]
+
+
+def test_a_token_that_others_can_read_is_refused(node, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "ray-token").write_text("a" * 64)
+    (tmp_path / "runs" / "ray-token").chmod(0o644)
+    code, said, log = run(node, "triplet")
+    assert code == 3
+    assert "chmod 600" in said
+    assert not log
+
+
+def test_the_exit_code_of_the_launch_is_that_of_the_job(node):
+    code, _, log = run(node | {"CODE": "4"}, "triplet")
+    assert code == 4
+    assert "requeue" not in log
+
+
+def test_before_the_limit_the_launch_alone_leaves_and_the_job_is_requeued(node):
+    process = start(node | {"STAYS": "yes"}, "triplet")
+    deadline = time.monotonic() + 15
+    while "ready" not in _log(node) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=15)
+    assert process.returncode == 143, said
+    assert "left" in _log(node)
+    assert "scontrol requeue 17" in _log(node)
+
+
+def test_a_restarted_job_tries_again_when_a_dead_driver_still_holds_the_search(node):
+    code, said, log = run(node | {"CODE": "3", "SLURM_RESTART_COUNT": "1"}, "triplet")
+    assert code == 3
+    assert "the search goes on" in said
+    assert log.count("\npython -m search launch") == 2
+
+
+@pytest.mark.parametrize("broken", ["no venv", "no arguments", "loopback"])
+def test_what_cannot_work_is_said_before_ray_starts(node, tmp_path, broken):
+    arguments = ["triplet"]
+    if broken == "no venv":
+        node["SPKSEARCH_VENV"] = str(tmp_path / "elsewhere")
+    elif broken == "no arguments":
+        arguments = []
+    else:
+        (tmp_path / "slurm" / "getent").write_text("#!/bin/sh\necho '127.0.1.1 STREAM n1'\n")
+    code, said, log = run(node, *arguments)
+    assert code == (2 if broken == "no arguments" else 3)
+    assert said
+    assert "ray" not in log
