@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from search import control, sampler, warm_start, weights
 from search.errors import UsageProblem
+from search.index import Index
 from search.ledger import Ledger
 from search.lock import this_process
 from search.scheduler import (
@@ -68,6 +69,7 @@ class Driver:
         self._looked = 0.0
         self._clock = clock
         self._began = clock()
+        self._index = Index(state)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class Driver:
         self._cut_all(self.why_done or "the search was stopped")
         self._settle()
         why = self.why_done or "stopped by hand"
-        self._record_ends(last_ends(self.state, self._rule, why))
+        self._record_ends(last_ends(self.state, self._rule, why, self._index.look(self._rule)))
         trials = self.state.trials.values()
         totals = {
             "trials": len(trials),
@@ -107,7 +109,7 @@ class Driver:
 
     def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
         """Decide, write it down, and say what to run."""
-        job = next_job(self.state, self._rule, self._spent())
+        job = next_job(self.state, self._rule, self._spent(), self._index.look(self._rule))
         match job:
             case Wait():
                 return "wait"
@@ -222,7 +224,7 @@ class Driver:
             )
 
     def _settle(self) -> None:
-        self._record_ends(ends(self.state, self._rule))
+        self._record_ends(ends(self.state, self._rule, self._index.look(self._rule)))
         for key, reason in vain(self.state):
             self._withdraw(key, reason)
 

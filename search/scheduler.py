@@ -6,12 +6,15 @@ all that came there; in its stopping form it is judged once, on arrival. An inte
 first, then what somebody wished for, then the highest rung's, then a new one. With a second
 objective, "best" is front by front (`search.pareto`): a small network need not be better than a
 large one, only than those its size.
+
+What the rule asks about all trials at once stands in `Trials`. `Scan` answers by looking at every
+trial, each time; `search.index` keeps the same answers up to date, for searches of thousands.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from search import pareto
 from search.state import OBJECTIVE, Failure, SearchState, TrialRecord
@@ -141,19 +144,87 @@ class End:
     """Of a failed one: what it was."""
 
 
-def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
+class Trials(Protocol):
+    """What the rule asks about all trials at once."""
+
+    def any_live(self) -> bool:
+        """Whether an attempt is under way."""
+        ...
+
+    def interrupted(self) -> TrialRecord | None:
+        """The oldest trial that is short of the rung it was going to."""
+        ...
+
+    def to_judge(self) -> Iterable[TrialRecord]:
+        """Oldest first, at least all that an end may have come about for."""
+        ...
+
+    def any_heading_to(self, rung: int) -> bool:
+        """Whether a result may still come to the rung from below."""
+        ...
+
+    def results(self, rung: int) -> int:
+        """How many trials have a result at the rung."""
+        ...
+
+    def place(self, trial: TrialRecord, rung: int) -> int | None:
+        """Its place among the results of a rung, from 1; None without one."""
+        ...
+
+    def waiting(self, rung: int, places: int) -> list[TrialRecord]:
+        """Those that rest at the rung and hold one of so many first places there, best first."""
+        ...
+
+
+class Scan:
+    """The answers, each by looking at all trials: what they mean."""
+
+    def __init__(self, state: SearchState, rule: Rule) -> None:
+        self._state = state
+        self._rule = rule
+
+    def any_live(self) -> bool:
+        return any(trial.live for trial in self._state.trials.values())
+
+    def interrupted(self) -> TrialRecord | None:
+        trials = self._state.trials.values()
+        return next((trial for trial in trials if is_interrupted(trial, self._rule)), None)
+
+    def to_judge(self) -> Iterable[TrialRecord]:
+        return self._state.trials.values()
+
+    def any_heading_to(self, rung: int) -> bool:
+        return any(is_heading_to(t, rung, self._rule) for t in self._state.trials.values())
+
+    def results(self, rung: int) -> int:
+        return len(table(self._state, rung))
+
+    def place(self, trial: TrialRecord, rung: int) -> int | None:
+        names = standing(self._state, rung, self._rule)
+        return names.index(trial.trial) + 1 if trial.trial in names else None
+
+    def waiting(self, rung: int, places: int) -> list[TrialRecord]:
+        ranked = [self._state.trials[name] for name in standing(self._state, rung, self._rule)]
+        best = [trial for trial in ranked if holds_place(trial, rung)][:places]
+        return [trial for trial in best if rests_at(trial, rung, self._rule)]
+
+
+def next_job(
+    state: SearchState, rule: Rule, spent_hours: float = 0.0, trials: Trials | None = None
+) -> Job:
     """What a free slot should do now."""
-    is_live = any(trial.live for trial in state.trials.values())
+    trials = trials or Scan(state, rule)
+    is_live = trials.any_live()
     over = _why_over(state, rule, spent_hours)
     if over:
         return Wait() if is_live else Done(over)
-    for trial in state.trials.values():
-        if is_interrupted(trial, rule):
-            return Resume(trial.trial, aim(trial, rule))
+    interrupted = trials.interrupted()
+    if interrupted is not None:
+        return Resume(interrupted.trial, aim(interrupted, rule))
     wish = next((wish for wish in state.queue.values() if _is_ready(state, wish)), None)
     if wish is not None:
         return Wanted(wish, rule.rungs[0])
-    candidates = advancing(state, rule)
+    candidates = advancing(state, rule, trials)
     if candidates:
         return candidates[0]
     if rule.trials is None or len(state.trials) + len(state.queue) < rule.trials:
@@ -161,9 +232,11 @@ def next_job(state: SearchState, rule: Rule, spent_hours: float = 0.0) -> Job:
     return Wait() if is_live else Done("all trials tried")
 
 
-def ends(state: SearchState, rule: Rule) -> list[End]:
+def ends(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[End]:
     """The ends that have come about since the last event and are not recorded yet."""
-    found = [_end_of(state, trial, rule) for trial in state.trials.values() if _is_open(trial)]
+    trials = trials or Scan(state, rule)
+    due = [trial for trial in trials.to_judge() if is_open(trial) and not trial.live]
+    found = [own_end(trial, rule) or _on_arrival(state, trial, rule, trials) for trial in due]
     return [end for end in found if end is not None]
 
 
@@ -182,12 +255,13 @@ def vain(state: SearchState) -> list[tuple[str, str]]:
     return found
 
 
-def last_ends(state: SearchState, rule: Rule, why: str) -> list[End]:
+def last_ends(state: SearchState, rule: Rule, why: str, trials: Trials | None = None) -> list[End]:
     """The ends of all that waited to the last, once nothing can run any more."""
+    trials = trials or Scan(state, rule)
     return [
-        End(trial.trial, "stopped", _place(state, trial, rule, why), "budget")
+        End(trial.trial, "stopped", _place(trial, rule, why, trials), "budget")
         for trial in state.trials.values()
-        if _is_open(trial)
+        if is_open(trial)
     ]
 
 
@@ -211,18 +285,16 @@ def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
     )
 
 
-def advancing(state: SearchState, rule: Rule) -> list[Advance]:
+def advancing(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[Advance]:
     """All trials that may go to their next rung now: highest rung first, best first."""
+    trials = trials or Scan(state, rule)
     found: list[Advance] = []
     settled = rule.trials is not None and len(state.trials) >= rule.trials
     settled = settled and not any(_is_ready(state, wish) for wish in state.queue.values())
     for rung, following in zip(rule.rungs, rule.rungs[1:], strict=False):
-        settled = settled and not any(_is_heading_to(t, rung, rule) for t in state.trials.values())
-        here = [
-            Advance(trial.trial, following)
-            for trial in _best(state, rung, rule, settled)
-            if _rests_at(trial, rung, rule) and not trial.stop_asked
-        ]
+        settled = settled and not trials.any_heading_to(rung)
+        places = _places(trials.results(rung), rule, settled)
+        here = [Advance(trial.trial, following) for trial in trials.waiting(rung, places)]
         settled = settled and not here
         found = here + found
     return found
@@ -262,20 +334,20 @@ def _why_over(state: SearchState, rule: Rule, spent_hours: float) -> str:
     return f"the first {HOPELESS} trials all crashed" if is_hopeless(state) else ""
 
 
-def _best(state: SearchState, rung: int, rule: Rule, settled: bool) -> list[TrialRecord]:
-    results = standing(state, rung, rule)
+def _places(results: int, rule: Rule, settled: bool) -> int:
+    """How many of so many results at a rung go on."""
     # Once no other trial can come to this rung, the share is rounded up: otherwise a search with
     # few trials would leave its last rungs empty.
     rounds_up = settled or rule.kind == "stopping"
-    places = math.ceil(len(results) / rule.eta) if rounds_up else len(results) // rule.eta
-    if settled:
-        places = max(places, rule.finalists)
-    ranked = [state.trials[name] for name in results]
-    # A trial killed or failed after this rung had its turn; one that ended here frees its place.
-    return [t for t in ranked if t.state not in ("killed", "failed") or t.epoch > rung][:places]
+    places = math.ceil(results / rule.eta) if rounds_up else results // rule.eta
+    return max(places, rule.finalists) if settled else places
 
 
-def _is_open(trial: TrialRecord) -> bool:
+# --- one trial -------------------------------------------------------------------------------
+
+
+def is_open(trial: TrialRecord) -> bool:
+    """Whether it has no end yet."""
     return trial.state in ("running", "paused")
 
 
@@ -292,23 +364,33 @@ def aim(trial: TrialRecord, rule: Rule) -> int:
     return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
 
 
-def _rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
-    """Whether the trial waits with this rung as its highest."""
+def rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+    """Whether the trial waits with this rung as its highest, and nobody wants it stopped."""
     return (
         _may_go_on(trial)
+        and not trial.stop_asked
         and trial.epoch >= aim(trial, rule)
         and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
     )
 
 
-def _is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+def holds_place(trial: TrialRecord, rung: int) -> bool:
+    """Whether its result counts for the places of a rung.
+
+    A trial killed or failed after this rung had its turn; one that ended here frees its place.
+    """
+    return trial.state not in ("killed", "failed") or trial.epoch > rung
+
+
+def is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
     """Whether a result of this trial may still come to the rung from below."""
     under_way = trial.live or is_interrupted(trial, rule)
     return under_way and trial.epoch < rung and aim(trial, rule) <= rung
 
 
-def _end_of(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
-    if trial.live:
+def own_end(trial: TrialRecord, rule: Rule) -> End | None:
+    """The end of a trial that no other has a say in."""
+    if not is_open(trial) or trial.live:
         return None
     if trial.stop_asked:
         return End(trial.trial, "killed", "stopped by hand", "user")
@@ -317,8 +399,6 @@ def _end_of(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
         return End(trial.trial, "failed", reason, "failure", _failed_by(trial))
     if trial.epoch >= rule.rungs[-1]:
         return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
-    if rule.kind == "stopping" and trial.attempt and not is_interrupted(trial, rule):
-        return _judged_on_arrival(state, trial, rule)
     return None
 
 
@@ -330,18 +410,26 @@ def _failed_by(trial: TrialRecord) -> Failure:
             return "crash"
 
 
-def _judged_on_arrival(state: SearchState, trial: TrialRecord, rule: Rule) -> End | None:
-    if any(job.trial == trial.trial for job in advancing(state, rule)):
+def is_judged_on_arrival(trial: TrialRecord, rule: Rule) -> bool:
+    """Whether it ends where it is, unless it may go on at once."""
+    is_there = trial.attempt > 0 and not is_interrupted(trial, rule)
+    return rule.kind == "stopping" and is_open(trial) and not trial.live and is_there
+
+
+def _on_arrival(state: SearchState, trial: TrialRecord, rule: Rule, trials: Trials) -> End | None:
+    if not is_judged_on_arrival(trial, rule):
         return None
-    reason = _place(state, trial, rule, f"not among the best 1/{rule.eta}")
+    if any(job.trial == trial.trial for job in advancing(state, rule, trials)):
+        return None
+    reason = _place(trial, rule, f"not among the best 1/{rule.eta}", trials)
     return End(trial.trial, "stopped", reason, "rule")
 
 
-def _place(state: SearchState, trial: TrialRecord, rule: Rule, why: str) -> str:
+def _place(trial: TrialRecord, rule: Rule, why: str, trials: Trials) -> str:
     rung = max((r for r in rule.rungs if r <= trial.epoch), default=0)
     if not rung:
         return f"{why} before rung {rule.rungs[0]}"
-    names = standing(state, rung, rule)
-    if trial.trial not in names:
+    place = trials.place(trial, rung)
+    if place is None:
         return f"{why}; no usable result at rung {rung}"
-    return f"{why}; {names.index(trial.trial) + 1} of {len(names)} at rung {rung}"
+    return f"{why}; {place} of {trials.results(rung)} at rung {rung}"

@@ -180,6 +180,8 @@ class SearchState:
     """Reports of epochs already there."""
     version: int = 0
     """Number of events so far."""
+    touched: list[str] = field(default_factory=list)
+    """Of every event the trial that it names, or "": what is kept beside reads on from here."""
 
     @classmethod
     def from_events(cls, events: Iterable[Mapping[str, Any]]) -> "SearchState":
@@ -222,6 +224,7 @@ class SearchState:
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account; an unknown kind is kept in `others`."""
         self.version += 1
+        self.touched.append(event.get("trial") or "")
         match event["event"]:
             case "trial":
                 self._add(event)
