@@ -38,6 +38,8 @@ def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
 def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
     rule, trial = Rule.of(state.search), state.trials[event["trial"]]
     job = (trial.trial, event["to_rung"])
+    if state.holds:
+        return [f"{event['time']}: {job} while on hold ({', '.join(state.holds)})"]
     allowed = {(each.trial, each.to_rung) for each in advancing(state, rule)}
     if is_interrupted(trial, rule):
         allowed.add((trial.trial, aim(trial, rule)))

@@ -193,6 +193,18 @@ class Driver:
             self._carry_out(request)
             request.path.unlink()
 
+    def hold(self, cause: str, reason: str, by: str) -> None:
+        """Start nothing new while `cause` lasts; what is running goes on to its rung."""
+        if cause not in self.state.holds:
+            log.info("on hold: %s", reason)
+            self._record("hold", cause=cause, reason=reason, by=by)
+
+    def release(self, cause: str, by: str) -> None:
+        """The cause is gone; where no other one holds, work goes on."""
+        if cause in self.state.holds:
+            log.info("no longer on hold: %s", self.state.holds[cause])
+            self._record("release", cause=cause, by=by)
+
     def _carry_out(self, request: control.StopRequest) -> None:
         if request.trial is not None and request.trial not in self.state.trials:
             log.warning("asked to stop %s, which does not exist", request.trial)

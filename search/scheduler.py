@@ -119,7 +119,7 @@ class NewTrial:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What comes next depends on a trial that is running."""
+    """Nothing may start: the search is on hold, or what comes next depends on a running trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,24 +212,9 @@ class Scan:
 def next_job(
     state: SearchState, rule: Rule, spent_hours: float = 0.0, trials: Trials | None = None
 ) -> Job:
-    """What a free slot should do now."""
-    trials = trials or Scan(state, rule)
-    is_live = trials.any_live()
-    over = _why_over(state, rule, spent_hours)
-    if over:
-        return Wait() if is_live else Done(over)
-    interrupted = trials.interrupted()
-    if interrupted is not None:
-        return Resume(interrupted.trial, aim(interrupted, rule))
-    wish = next((wish for wish in state.queue.values() if _is_ready(state, wish)), None)
-    if wish is not None:
-        return Wanted(wish, rule.rungs[0])
-    candidates = advancing(state, rule, trials)
-    if candidates:
-        return candidates[0]
-    if rule.trials is None or len(state.trials) + len(state.queue) < rule.trials:
-        return NewTrial(rule.rungs[0])
-    return Wait() if is_live else Done("all trials tried")
+    """What a free slot should do now; on hold, nothing is started, but what is over still ends."""
+    job = _next_job(state, rule, spent_hours, trials or Scan(state, rule))
+    return Wait() if state.holds and not isinstance(job, Done) else job
 
 
 def ends(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[End]:
@@ -317,6 +302,25 @@ def standing(state: SearchState, rung: int, rule: Rule) -> list[str]:
 
 
 # --- how -------------------------------------------------------------------------------------
+
+
+def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials) -> Job:
+    is_live = trials.any_live()
+    over = _why_over(state, rule, spent_hours)
+    if over:
+        return Wait() if is_live else Done(over)
+    interrupted = trials.interrupted()
+    if interrupted is not None:
+        return Resume(interrupted.trial, aim(interrupted, rule))
+    wish = next((wish for wish in state.queue.values() if _is_ready(state, wish)), None)
+    if wish is not None:
+        return Wanted(wish, rule.rungs[0])
+    candidates = advancing(state, rule, trials)
+    if candidates:
+        return candidates[0]
+    if rule.trials is None or len(state.trials) + len(state.queue) < rule.trials:
+        return NewTrial(rule.rungs[0])
+    return Wait() if is_live else Done("all trials tried")
 
 
 def _is_ready(state: SearchState, wish: Wish) -> bool:

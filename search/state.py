@@ -174,6 +174,8 @@ class SearchState:
     """The `finish` event, until a driver starts again."""
     search_stop: Literal["", "stop", "now"] = ""
     """Whether the whole search was asked to stop, until a driver starts again."""
+    holds: dict[str, str] = field(default_factory=dict)
+    """By cause, why nothing new is started for the time being; a driver begins without any."""
     refused: int = 0
     """Reports of attempts that were over."""
     repeated: int = 0
@@ -234,6 +236,8 @@ class SearchState:
                 self._wish(event)
             case "stop":
                 self._stop(event)
+            case "hold" | "release":
+                self._hold(event)
             case _:
                 self._apply_to_search(event)
         if self.sessions:
@@ -341,6 +345,11 @@ class SearchState:
         else:
             self.trials[event["trial"]].stop_asked = True
 
+    def _hold(self, event: Mapping[str, Any]) -> None:
+        others = {cause: why for cause, why in self.holds.items() if cause != event["cause"]}
+        held = {event["cause"]: event["reason"]} if event["event"] == "hold" else {}
+        self.holds = {**others, **held}
+
     def _apply_to_search(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "search":
@@ -350,7 +359,7 @@ class SearchState:
             case "driver":
                 moment = datetime.fromisoformat(event["time"])
                 self.sessions.append(Session(moment, moment, event.get("uptime")))
-                self.finish, self.search_stop = None, ""
+                self.finish, self.search_stop, self.holds = None, "", {}
             case "finish":
                 self.finish = dict(event)
             case "prior":

@@ -64,6 +64,8 @@ class Snapshot:
     epochs: int
     epochs_per_minute: float | None
     eta_seconds: float | None
+    holds: Mapping[str, str] = field(default_factory=dict)
+    """By cause, why a running search starts nothing new."""
     tracker: str = ""
     address: str = ""
     commands: tuple[str, ...] = field(default=())
@@ -113,6 +115,7 @@ def snapshot(
         epochs=done,
         epochs_per_minute=speed,
         eta_seconds=_eta(state, done, speed, spent * 3600),
+        holds=state.holds if status == "running" else {},
         tracker=tracker_health,
         address=address,
         commands=next_commands(state.search, status),
@@ -272,12 +275,18 @@ def pace_text(now: Snapshot) -> str:
     return ", ".join(part for part in (f"{now.epochs} epochs", speed, left) if part)
 
 
+def holds_text(now: Snapshot) -> str:
+    """Why nothing new is started; empty if it is."""
+    return f"on hold: {'; '.join(now.holds.values())}" if now.holds else ""
+
+
 def snapshot_line(now: Snapshot) -> str:
     """A search on one line, for logs."""
+    held = f"; {holds_text(now)}" if now.holds else ""
     best = f"; best {best_text(now.best)}" if now.best else ""
     return (
         f"{now.name} {now.state} {duration(now.elapsed_seconds)}: {counts_text(now)}, "
-        f"{pace_text(now)}{best}"
+        f"{pace_text(now)}{held}{best}"
     )
 
 
@@ -293,6 +302,9 @@ def news(before: Snapshot, now: Snapshot) -> list[str]:
     ]
     if now.crashes > before.crashes:
         lines.append(f"an attempt crashed ({now.crashes} so far) and is tried again")
+    lines += [f"on hold: {now.holds[cause]}" for cause in now.holds if cause not in before.holds]
+    if before.holds and not now.holds and now.state == before.state:
+        lines.append("no longer on hold")
     if _without_numbers(now.tracker) != _without_numbers(before.tracker):
         lines.append(f"MLflow: {now.tracker}")
     if now.address and now.address != before.address:
@@ -312,7 +324,7 @@ def snapshot_table(now: Snapshot) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    headline = f"{now.state}{', ' + now.reason if now.reason else ''}"
+    headline = ", ".join(part for part in (now.state, now.reason, holds_text(now)) if part)
     table.add_row(now.name, f"{headline}  {duration(now.elapsed_seconds)}  {pace_text(now)}")
     table.add_row("trials", counts_text(now))
     table.add_row("rungs", "  ".join(f"epoch {rung}: {count}" for rung, count in now.rungs))

@@ -236,3 +236,16 @@ def test_an_interrupted_search_has_no_trial_running_and_no_end(rig):
 
 def test_a_copy_for_tunes_files_is_no_driver(rig):
     assert not isinstance(pickle.loads(pickle.dumps(rig.driver)), Driver)
+
+
+def test_a_hold_is_written_once_and_starts_nothing_until_it_is_released(rig):
+    rig.driver.hold("disk", "1 GB free", "watchdog")
+    rig.driver.hold("disk", "0.9 GB free", "watchdog")
+    rig.driver.release("storage", "watchdog")
+    assert [rig.driver.next_segment() for _ in range(3)] == ["wait"] * 3
+    rig.driver.release("disk", "watchdog")
+    trial, _ = rig.driver.next_segment()
+    assert trial.live
+    events = [(event["event"], event.get("cause")) for event in rig.ledger.events()][2:4]
+    assert events == [("hold", "disk"), ("release", "disk")]
+    assert rig.ledger.state() == rig.state

@@ -13,6 +13,7 @@ from search.scheduler import (
     Resume,
     Rule,
     Wait,
+    Wanted,
     advancing,
     ends,
     ladder,
@@ -21,6 +22,7 @@ from search.scheduler import (
     standing,
     table,
 )
+from search.wishes import Wish
 
 
 def _try(tale, *values):
@@ -383,3 +385,36 @@ def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer()
     complete = [name for name, trial in tale.state.trials.items() if trial.state == "complete"]
     assert {"t0001", "t0018"} <= set(complete)
     assert len(complete) >= 6
+
+
+def _held(tale):
+    tale.record("hold", cause="disk", reason="1 GB free", by="watchdog")
+    return next_job(tale.state, tale.rule)
+
+
+def test_on_hold_nothing_is_started_whatever_would_come_next():
+    new, wanted, ahead, cut = Story(), Story(), Story(), Story()
+    wanted.record("queued", **Wish("w", {}, "a wish").event())
+    _try(ahead, 0.3, 0.2, 0.1)
+    cut.segment(cut.trial(), 1)
+    cut.crash("t0001")
+    kinds = [type(next_job(tale.state, tale.rule)) for tale in (new, wanted, ahead, cut)]
+    assert kinds == [NewTrial, Wanted, Advance, Resume]
+    assert [_held(tale) for tale in (new, wanted, ahead, cut)] == [Wait()] * 4
+    cut.record("release", cause="disk", by="watchdog")
+    assert next_job(cut.state, cut.rule) == Resume("t0001", 1)
+    ahead.segment("t0003", 3)
+    assert wrong_decisions(ahead.events) == [
+        f"{ahead.now.isoformat()}: ('t0003', 3) while on hold (disk)"
+    ]
+
+
+def test_a_search_on_hold_still_ends_when_it_is_over():
+    tale = Story(trials=1, hours=1.0, rungs=(1,))
+    assert _held(tale) == Wait()
+    assert next_job(tale.state, tale.rule, spent_hours=1.0) == Done("1 hours used")
+    tale.record("stop", trial=None, now=False, by="anna")
+    assert next_job(tale.state, tale.rule) == Done("asked to stop")
+    tale = Story(trials=1, rungs=(1,))
+    _try(tale, 0.1)
+    assert _held(tale) == Done("all trials tried")

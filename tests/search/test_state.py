@@ -168,3 +168,15 @@ def test_what_others_write_between_two_drivers_costs_no_time():
     tale.record("search", trials=48)
     assert round(tale.state.spent_hours(), 2) == 1.0
     assert round(tale.state.spent_hours(uptime=7200.0), 2) == 2.0
+
+
+def test_holds_last_until_each_cause_is_gone_or_a_driver_begins():
+    tale = Story()
+    tale.record("hold", cause="user", reason="paused by anna", by="anna")
+    tale.record("hold", cause="disk", reason="1 GB free", by="watchdog")
+    assert tale.state.holds == {"user": "paused by anna", "disk": "1 GB free"}
+    tale.record("release", cause="disk", by="watchdog")
+    tale.record("release", cause="storage", by="watchdog")
+    assert tale.state.holds == {"user": "paused by anna"}
+    tale.record("driver", host="here", pid=2, started="0-2")
+    assert tale.state.holds == {}

@@ -248,3 +248,17 @@ def test_a_flat_config_counts_the_parts_of_a_list_and_keeps_other_lists_whole():
         "loss.terms.1.weight": 2.0,
         "channels": [32, 64],
     }
+
+
+def test_a_hold_is_shown_everywhere_and_is_news_when_it_comes_and_goes():
+    held = SearchState.from_events(
+        [*example.events(), example.event("hold", 90, cause="disk", reason="1 GB free", by="us")]
+    )
+    before, now = snapshot(state(), now=NOW), snapshot(held, now=NOW)
+    assert "running, on hold: 1 GB free" in text(snapshot_table(now))
+    assert "; on hold: 1 GB free" in snapshot_line(now)
+    assert news(before, now) == ["on hold: 1 GB free"]
+    assert news(now, now) == []
+    assert news(now, before) == ["no longer on hold"]
+    assert of_snapshot(now)["holds"] == {"disk": "1 GB free"}
+    assert snapshot(held, now=NOW, status="interrupted").holds == {}
