@@ -16,6 +16,9 @@ def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple
             rungs = tuple(event["rungs"])
         elif event["event"] == "report":
             values.setdefault((event["trial"], event["epoch"]), event["metrics"][OBJECTIVE])
+        elif event["event"] == "damaged":
+            trial, last = event["trial"], event["from_epoch"]
+            values = {at: value for at, value in values.items() if at[0] != trial or at[1] <= last}
     return {
         rung: sorted((value, trial) for (trial, epoch), value in values.items() if epoch == rung)
         for rung in rungs

@@ -86,6 +86,8 @@ class Mirror:
         self.best: tuple[float, str, int] = (math.inf, "", 0)
         """Lowest dev EER so far, its trial, its epoch."""
         self.reports = 0
+        self._told: dict[str, set[int]] = {}
+        """By trial, the epochs that have their points."""
 
     @property
     def experiment(self) -> str:
@@ -103,8 +105,11 @@ class Mirror:
         self.events += 1
         known = self._epochs_of(event)
         self.state.apply(event)
-        is_news = self._epochs_of(event) > known
+        is_taken = self._epochs_of(event) > known
+        is_news = is_taken and event["epoch"] not in self._told.get(event["trial"], ())
         self.reports += is_news
+        if is_taken and not is_news:
+            self._trained_again(event)
         changed = self._change(event, place, is_news=is_news)
         for key in changed:
             self.runs[key].tags[CURSOR] = str(self.events)
@@ -122,7 +127,7 @@ class Mirror:
                 return self._add_trial(event)
             case "report" if is_news:
                 return self._points(event, place) | self._show(event)
-            case "segment" | "report" | "end" | "crash":
+            case "segment" | "report" | "end" | "crash" | "damaged":
                 return self._show(event) | self._count(event, place)
             case "driver" | "finish":
                 return self._turn(event)
@@ -178,6 +183,7 @@ class Mirror:
     def _points(self, event: Event, place: int) -> set[str]:
         """The points of an epoch, and of the best so far, of the trial and of the search."""
         trial, epoch, time_ms = event["trial"], event["epoch"], milliseconds(event["time"])
+        self._told.setdefault(trial, set()).add(epoch)
         run, values = self.runs[trial], finite(event["metrics"])
         run.points += [Point(place, key, values[key], epoch, time_ms) for key in values]
         eer = values.get(OBJECTIVE, math.inf)
@@ -191,6 +197,12 @@ class Mirror:
         search.points.append(Point(place, "best_dev_eer", eer, self.reports, time_ms))
         search.tags["best_trial"] = trial
         return {trial, SEARCH}
+
+    def _trained_again(self, event: Event) -> None:
+        """An epoch whose checkpoint was damaged keeps its points, for MLflow takes none back."""
+        tags = self.runs[event["trial"]].tags
+        again = {*json.loads(tags.get("trained_again", "[]")), event["epoch"]}
+        tags["trained_again"] = json.dumps(sorted(again))
 
     def _show(self, event: Event) -> set[str]:
         """The trial's record, as tags and status."""

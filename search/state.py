@@ -46,6 +46,8 @@ class Report:
     """Relative to the search's folder."""
     sha256: str
     attempt: int
+    bytes: int | None = None
+    """Of the checkpoint; None: not said, as in ledgers older than this."""
 
     @property
     def objective(self) -> float:
@@ -75,6 +77,12 @@ class TrialRecord:
     """Weights of the encoder, the loss's head not included; None: a ledger older than this."""
     reports: dict[int, Report] = field(default_factory=dict)
     """By epoch, counted from 1."""
+    removed: frozenset[str] = frozenset()
+    """Checkpoints that were removed to save space; what they measured stands."""
+    damaged: frozenset[str] = frozenset()
+    """Checkpoints that were missing or not what was recorded."""
+    superseded: tuple[Report, ...] = ()
+    """Reports after a damaged checkpoint: these epochs are trained again."""
     state: TrialState = "paused"
     reason: str = ""
     """Why it ended, or why its last attempt was cut short."""
@@ -114,6 +122,17 @@ class TrialRecord:
     def last(self) -> Report | None:
         """The newest epoch."""
         return self.reports[self.epoch] if self.reports else None
+
+    def has_checkpoint(self, report: Report) -> bool:
+        """Whether its checkpoint is still to be there, and sound as far as is known."""
+        return report.checkpoint not in self.removed and report.checkpoint not in self.damaged
+
+    @property
+    def goes_on_from(self) -> Report | None:
+        """The newest epoch with a checkpoint; None: it can only begin again."""
+        epochs = sorted(self.reports, reverse=True)
+        here = (self.reports[epoch] for epoch in epochs)
+        return next((report for report in here if self.has_checkpoint(report)), None)
 
     def best(self) -> Report | None:
         """The epoch with the lowest dev EER, the earliest of equals; None without a usable one."""
@@ -180,6 +199,8 @@ class SearchState:
     """Reports of attempts that were over."""
     repeated: int = 0
     """Reports of epochs already there."""
+    checkpoint_bytes: int = 0
+    """Disk that recorded checkpoints use, as far as their sizes are known."""
     version: int = 0
     """Number of events so far."""
     touched: list[str] = field(default_factory=list)
@@ -230,7 +251,7 @@ class SearchState:
         match event["event"]:
             case "trial":
                 self._add(event)
-            case "segment" | "report" | "end" | "crash":
+            case "segment" | "report" | "end" | "crash" | "removed" | "damaged":
                 self._apply_to_trial(self.trials[event["trial"]], event)
             case "queued" | "withdrawn":
                 self._wish(event)
@@ -298,8 +319,24 @@ class SearchState:
                 cut: Cut = event["kind"] if "kind" in event else _cut(event)
                 trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
                 trial.last_cut = cut
+            case "removed":
+                trial.removed |= set(event["checkpoints"])
+                gone = [each for each in trial.superseded if each.checkpoint in trial.removed]
+                trial.superseded = tuple(each for each in trial.superseded if each not in gone)
+                self.checkpoint_bytes -= event["bytes"]
+            case "damaged":
+                self._damage(trial, event)
             case _:
                 self.refused += 1
+
+    def _damage(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        """What was trained after the epoch that the trial goes on from counts as not there."""
+        trial.damaged |= {event["checkpoint"]}
+        kept = {e: report for e, report in trial.reports.items() if e <= event["from_epoch"]}
+        lost = [report for epoch, report in trial.reports.items() if epoch not in kept]
+        trial.superseded = (*trial.superseded, *lost)
+        trial.reports = kept
+        trial.rung = max((rung for rung in self.rungs if rung in kept), default=0)
 
     def _report(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         epoch = event["epoch"]
@@ -317,8 +354,10 @@ class SearchState:
             checkpoint=event["checkpoint"],
             sha256=event["sha256"],
             attempt=event["attempt"],
+            bytes=event.get("bytes"),
         )
         trial.reports = {**trial.reports, epoch: report}
+        self.checkpoint_bytes += report.bytes or 0
         if epoch in self.rungs:
             trial.rung = max(trial.rung, epoch)
         if epoch >= trial.target:

@@ -56,7 +56,7 @@ class Story:
             to_rung=to_rung,
         )
 
-    def report(self, trial, epoch, dev_eer, attempt=None):
+    def report(self, trial, epoch, dev_eer, attempt=None, size=1000):
         self.record(
             "report",
             trial=trial,
@@ -64,8 +64,9 @@ class Story:
             epoch=epoch,
             metrics={"dev_eer": dev_eer},
             seconds=1.0,
-            checkpoint=f"trials/{trial}/e{epoch}",
-            sha256="0" * 64,
+            checkpoint=f"trials/{trial}/e{epoch}-{self.state.trials[trial].attempt}",
+            sha256=f"{trial[1:]}{epoch:060d}",
+            bytes=size,
         )
 
     def crash(self, trial, reason="worker died", counts=True, **kind):
@@ -75,6 +76,22 @@ class Story:
     def end(self, trial, state, reason="", by="rule", **kind):
         rung = self.state.trials[trial].rung
         self.record("end", trial=trial, state=state, reason=reason, by=by, rung=rung, **kind)
+
+    def damage(self, trial, epoch, from_epoch):
+        self.record(
+            "damaged",
+            trial=trial,
+            epoch=epoch,
+            checkpoint=self.state.trials[trial].reports[epoch].checkpoint,
+            reason="a byte was flipped",
+            from_epoch=from_epoch,
+        )
+
+    def remove(self, trial, *epochs):
+        reports = [self.state.trials[trial].reports[epoch] for epoch in epochs]
+        names = [report.checkpoint for report in reports]
+        size = sum(report.bytes or 0 for report in reports)
+        self.record("removed", trial=trial, checkpoints=names, bytes=size)
 
     def train(self, trial, to_rung, dev_eer):
         """A whole segment that ends with this dev EER, and the ends that it brings about."""

@@ -28,7 +28,11 @@ class Teller:
     def happen(self):
         known = bool(self.tale.state.trials)
         kinds = ["trial", "search", "driver", "unknown", "wish", "stop_all", "settle"]
-        kinds += ["segment", "report", "report", "crash", "fail", "stop", "odd"] if known else []
+        kinds += (
+            ["segment", "report", "report", "crash", "fail", "stop", "odd", "damage"]
+            if known
+            else []
+        )
         getattr(self, f"_{self.draw(st.sampled_from(kinds))}")()
 
     def _trial(self):
@@ -43,6 +47,12 @@ class Teller:
         trial = self.any_trial()
         value = self.draw(st.sampled_from([0.1, 0.2, 0.2, 0.3, math.nan, math.inf]))
         self.tale.report(trial, self.tale.state.trials[trial].epoch + 1, value)
+
+    def _damage(self):
+        trial = self.tale.state.trials[self.any_trial()]
+        if trial.reports:
+            last = self.draw(st.integers(0, trial.epoch))
+            self.tale.damage(trial.trial, trial.epoch, from_epoch=last)
 
     def _crash(self):
         self.tale.crash(self.any_trial(), counts=self.draw(st.booleans()))

@@ -55,6 +55,22 @@ def test_a_report_of_an_attempt_that_is_over_makes_no_point(search):
     assert points(mirror_of(search), trial, "dev_eer") == [(1, 0.3), (2, 0.2)]
 
 
+def test_an_epoch_that_is_trained_again_makes_no_second_point(search):
+    trial = search.trial(1)
+    search.segment(trial, to_rung=3)
+    for epoch in (1, 2, 3):
+        search.report(trial, epoch, 0.3)
+    search.write("damaged", trial=trial, epoch=3, checkpoint="c", reason="gone", from_epoch=1)
+    search.segment(trial, to_rung=3, from_epoch=1, attempt=2)
+    for epoch in (2, 3):
+        search.report(trial, epoch, 0.3, attempt=2)
+    mirror = mirror_of(search)
+    assert points(mirror, trial, "dev_eer") == [(1, 0.3), (2, 0.3), (3, 0.3)]
+    assert points(mirror, trial, "best_dev_eer") == [(1, 0.3)]
+    assert mirror.runs[trial].tags["trained_again"] == "[2, 3]"
+    assert mirror.reports == 3
+
+
 @pytest.mark.parametrize(
     ("state", "status"),
     [("complete", "FINISHED"), ("stopped", "FINISHED"), ("failed", "FAILED"), ("killed", "KILLED")],

@@ -180,3 +180,40 @@ def test_holds_last_until_each_cause_is_gone_or_a_driver_begins():
     assert tale.state.holds == {"user": "paused by anna"}
     tale.record("driver", host="here", pid=2, started="0-2")
     assert tale.state.holds == {}
+
+
+def test_after_a_damaged_checkpoint_the_epochs_are_trained_again_from_the_one_before():
+    tale = Story()
+    tale.train(tale.trial(), 3, 0.3)
+    trial = tale.state.trials["t0001"]
+    tale.damage("t0001", 3, from_epoch=2)
+    assert (trial.epoch, trial.rung, trial.goes_on_from.epoch) == (2, 1, 2)
+    assert trial.at(3) == math.inf
+    tale.segment("t0001", 3)
+    tale.report("t0001", 3, 0.25)
+    assert (trial.at(3), trial.rung, trial.goes_on_from.epoch) == (0.25, 3, 3)
+    assert (tale.state.repeated, tale.state.refused) == (0, 0)
+    assert SearchState.from_events(tale.events) == tale.state
+
+
+def test_what_was_measured_stands_when_its_checkpoint_is_removed():
+    tale = Story()
+    tale.train(tale.trial(), 3, 0.3)
+    tale.remove("t0001", 1, 2)
+    trial = tale.state.trials["t0001"]
+    assert (trial.at(1), trial.epoch, trial.goes_on_from.epoch) == (0.3, 3, 3)
+    assert tale.state.checkpoint_bytes == 1000
+    tale.damage("t0001", 3, from_epoch=0)
+    assert (trial.goes_on_from, trial.epoch) == (None, 0)
+
+
+def test_checkpoints_of_epochs_that_are_trained_again_use_disk_until_they_are_removed():
+    tale = Story()
+    tale.train(tale.trial(), 3, 0.3)
+    tale.damage("t0001", 2, from_epoch=1)
+    trial = tale.state.trials["t0001"]
+    assert [report.epoch for report in trial.superseded] == [2, 3]
+    assert tale.state.checkpoint_bytes == 3000
+    names = [report.checkpoint for report in trial.superseded]
+    tale.record("removed", trial="t0001", checkpoints=names, bytes=2000)
+    assert (trial.superseded, tale.state.checkpoint_bytes) == ((), 1000)
