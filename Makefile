@@ -10,23 +10,28 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench
+.PHONY: help demo test test-slow test-cluster check bench
 
 help:
-	@echo 'make demo       the whole story on the built-in corpus: launch, promote, evaluate (minutes)'
-	@echo 'make test       the tests (under ten minutes on two cores)'
-	@echo 'make test-slow  the tests that take minutes each'
-	@echo 'make check      layout, lint, types, import rules, declared dependencies'
-	@echo 'make bench      the published figures, measured again'
+	@echo 'make demo         the whole story on the built-in corpus: launch, promote, evaluate (minutes)'
+	@echo 'make test         the tests (under ten minutes on two cores)'
+	@echo 'make test-slow    the tests that take minutes each'
+	@echo 'make test-cluster real clusters on this machine: hosts from namespaces (root; minutes)'
+	@echo 'make check        layout, lint, types, import rules, declared dependencies'
+	@echo 'make bench        the published figures, measured again'
 
 demo: $(INSTALLED)
 	$(BIN)/spksearch demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not long'
+	$(BIN)/python -m pytest -m 'not long and not cluster'
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m long --timeout 3600
+
+# Figures also go to a file: make test-cluster SPKSEARCH_CLUSTER_RESULTS=bench/results/cluster.json
+test-cluster: $(INSTALLED)
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,82 @@
+"""One network for a whole test run, its hosts switched on and off by the tests."""
+
+import os
+from pathlib import Path
+
+import hosts
+import measured
+import pytest
+import ray_hosts
+from programs import wait_for
+from searches import Storage
+
+ROOT = Path(__file__).parents[2]
+_LAST = "test_nothing_is_left.py"
+
+
+def pytest_collection_modifyitems(items):
+    """What is left is looked at when all else is done."""
+    items.sort(key=lambda item: item.path.name == _LAST)
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """A bridge to which a test connects hosts."""
+    if reason := hosts.missing():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("network")
+    storage = folder / "shared"
+    environment = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "NO_COLOR": "1",
+        "SPKSEARCH_HOME": str(storage / "home"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_worker_niceness": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    with hosts.Network(folder, ROOT, environment) as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def storage(network):
+    """What all hosts see: the corpus, the searches, the token."""
+    return Storage(network.folder / "shared")
+
+
+@pytest.fixture(scope="session")
+def tracking(network):
+    """The address of an MLflow server on a host of its own."""
+    host = network.host("tracking", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    uri = f"http://{host.address}:5000"
+    server = host.start(
+        *("python", "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", "5000"),
+        *("--workers", "1", "--allowed-hosts", f"{host.address}:5000"),
+        *("--backend-store-uri", f"sqlite:///{host.folder}/mlflow.db"),
+        log="mlflow",
+    )
+    wait_for(lambda: network.answers(f"{uri}/health") == 200, 120, "the MLflow server")
+    assert server.running, server.tail()
+    return uri
+
+
+@pytest.fixture(scope="session")
+def secured(storage):
+    """Every host from now on has the cluster's token."""
+    return ray_hosts.with_token(storage.token)
+
+
+@pytest.fixture
+def figure(request):
+    """Publishes what a test measured."""
+    results = os.environ.get("SPKSEARCH_CLUSTER_RESULTS")
+
+    def publish(claim, **values):
+        request.config.get_terminal_writer().line(f"\n  {measured.line(claim, values)}")
+        if results:
+            measured.keep(Path(results), claim, values)
+
+    return publish

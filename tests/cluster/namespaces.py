@@ -1,0 +1,85 @@
+"""Linux namespaces and the processes in them, as the machine sees them."""
+
+import contextlib
+import ctypes
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+NAMESPACES = ("net", "pid", "mnt", "uts", "ipc")
+UNSHARE = ("unshare", "--net", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child")
+_CLONE_NEWNET = 0x40000000
+
+
+def first_process(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> tuple["subprocess.Popen[str]", int]:
+    """The entry into new namespaces and the machine's number of their first process."""
+    with log.open("a") as errors:
+        entry = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    said = entry.stdout.readline()
+    entry.stdout.close()
+    if not said:
+        entry.stdin.close()
+        code = entry.wait(10)
+        raise RuntimeError(f"no namespaces: {command[0]} ended with {code}: {log.read_text()}")
+    return entry, int(said)
+
+
+def namespaces(pid: int) -> dict[str, str]:
+    """Which ones a process is in, by kind."""
+    return {kind: str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in NAMESPACES}
+
+
+def children(pid: int) -> list[int]:
+    """Of a process."""
+    with contextlib.suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def all_processes() -> list[int]:
+    """Of the whole machine."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+@contextlib.contextmanager
+def in_network_of(pid: int) -> Iterator[None]:
+    """Sockets that the calling thread opens inside are of that process's network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    own, other = Path("/proc/thread-self/ns/net"), Path(f"/proc/{pid}/ns/net")
+    with own.open() as ours, other.open() as theirs:
+        _set_network(libc, theirs.fileno())
+        try:
+            yield
+        finally:
+            _set_network(libc, ours.fileno())
+
+
+def answers(pid: int, url: str, headers: Mapping[str, str] | None) -> int | None:
+    """The status of a request made in that process's network; None if nothing answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with in_network_of(pid):
+        try:
+            with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=10) as it:
+                return it.status
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+        except OSError:
+            return None
+
+
+def _set_network(libc: ctypes.CDLL, descriptor: int) -> None:
+    if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")

@@ -1,0 +1,69 @@
+"""Commands that run in a host beside the tests."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from namespaces import children
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
+    """Seconds until it holds."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+class Program:
+    """One command running in a host; its output goes to `log`."""
+
+    def __init__(self, entry: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._entry = entry  # nsenter, which waits for the command and passes on how it ended
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """Of the command itself, as the machine counts."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = children(self._entry.pid)
+            return bool(found) or self._entry.poll() is not None
+
+        wait_for(look, 10, "a process in the host")
+        if not found:
+            raise ProcessLookupError(f"it ended with {self._entry.returncode}: {self.tail()}")
+        return found[0]
+
+    @property
+    def pid_inside(self) -> int:
+        """Of the command, as its host counts."""
+        status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("NSpid")).split()[-1])
+
+    @property
+    def running(self) -> bool:
+        return self._entry.poll() is None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the command."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code; a signal counts as 128 and its number."""
+        code = self._entry.wait(seconds)
+        return 128 - code if code < 0 else code
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of what it said."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def says(self, words: str) -> bool:
+        return words in self.log.read_text(errors="replace")

@@ -1,0 +1,147 @@
+"""Searches on the shared storage of a network's hosts, and what must be true of every one."""
+
+from collections import Counter
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import ray_hosts
+from hosts import Host
+from programs import Program, wait_for
+
+from search import audit
+from search.ledger import Ledger
+from search.scheduler import table
+from search.state import SearchState
+from spkmodel import checkpoint, demo_corpus
+
+SPACE = '''"""How wide a network, and how fast should it learn? Epochs of about {seconds}."""
+
+from spkmodel.config import TDNN, AdamW, Augment, Batches, TrainConfig
+
+
+def space(trial):
+    """Two axes."""
+    return TrainConfig(
+        encoder=TDNN(
+            channels=trial.suggest_categorical("channels", {channels}),
+            dilations=(2, 3),
+            embedding_dim=32,
+        ),
+        batches=Batches(speakers=8, utterances=2, crop_seconds=1.0),
+        augment=Augment(noise_probability=0.5),
+        optimiser=AdamW(learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)),
+    )
+'''
+
+
+class Search:
+    """One search as its ledger tells it, whoever drives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    def events(self, *kinds: str) -> list[dict]:
+        path = self.folder / "ledger.jsonl"
+        events = Ledger.open(path).events() if path.is_file() else ()
+        return [event for event in events if not kinds or event["event"] in kinds]
+
+    def state(self) -> SearchState:
+        return Ledger.open(self.folder / "ledger.jsonl").state()
+
+    def reports(self) -> int:
+        return len(self.events("report"))
+
+    def wait_reports(self, count: int, driver: Program, seconds: float = 120) -> None:
+        """Returns when so many epochs are in the ledger."""
+        wait_for(
+            lambda: self.reports() >= count or not driver.running,
+            seconds,
+            f"{count} epochs of {self.name}",
+        )
+        assert self.reports() >= count, driver.tail()
+
+    def curves(self) -> dict[str, dict[int, tuple[float, float]]]:
+        """By signature of the config: dev EER and training loss by epoch."""
+        return {
+            trial.signature: {
+                epoch: (report.metrics["dev_eer"], report.metrics["train_loss"])
+                for epoch, report in trial.reports.items()
+            }
+            for trial in self.state().trials.values()
+        }
+
+    def assert_sound(self) -> SearchState:
+        """No epoch missing or twice, every decision the rule's, every checkpoint what it was."""
+        events = self.events()
+        state = SearchState.from_events(events)
+        written = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+        assert set(written.values()) <= {1}
+        assert (state.refused, state.repeated) == (0, 0)
+        for trial in state.trials.values():
+            assert sorted(trial.reports) == list(range(1, trial.epoch + 1))
+            if trial.last is not None:
+                checkpoint.read(self.folder / trial.last.checkpoint, trial.last.sha256)
+        assert audit.wrong_decisions(events) == []
+        assert audit.recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
+        assert not list(self.folder.glob(".tune-*"))
+        return state
+
+
+class Storage:
+    """The folder that all hosts share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.home = folder / "home"
+
+    @cached_property
+    def token(self) -> Path:
+        return ray_hosts.write_token(self.folder / "token")
+
+    @cached_property
+    def corpus(self) -> Path:
+        """The built-in corpus."""
+        return demo_corpus.make(self.folder / "corpus")
+
+    @cached_property
+    def quick_space(self) -> Path:
+        """Epochs of a third of a second."""
+        return self._space("quick", [8, 16, 24], "a third of a second")
+
+    @cached_property
+    def slow_space(self) -> Path:
+        """Epochs long enough to be interrupted."""
+        return self._space("slow", [112, 128], "a second or two")
+
+    def _space(self, name: str, channels: list[int], seconds: str) -> Path:
+        path = self.folder / f"{name}.py"
+        path.write_text(SPACE.format(channels=channels, seconds=seconds))
+        return path
+
+    def search(self, name: str) -> Search:
+        return Search(self.home / name)
+
+    def launch(self, space: Path, name: str, **options: object) -> list[str]:
+        """The command that starts a search and goes on with it."""
+        flags = [f"--{flag.replace('_', '-')}={value}" for flag, value in options.items()]
+        return [
+            *("python", "-m", "search", "launch", str(space), "--corpus", str(self.corpus)),
+            *("--name", name, *flags),
+        ]
+
+
+def seconds_between(earlier: str | float, later: str | float) -> float:
+    """From one event's time, or a moment of the machine's clock, to another's."""
+    moments = [
+        datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else moment
+        for moment in (earlier, later)
+    ]
+    return round(moments[1] - moments[0], 1)
+
+
+def drive(host: Host, command: list[str], log: str = "launch") -> Program:
+    """Start a search's driver on a host."""
+    return host.start(*command, log=log)
