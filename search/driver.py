@@ -15,6 +15,7 @@ from typing import Any, Literal
 from search import control, sampler, warm_start, weights
 from search.errors import UsageProblem
 from search.index import Index
+from search.known import Known
 from search.ledger import Ledger
 from search.lock import this_process
 from search.scheduler import (
@@ -70,6 +71,7 @@ class Driver:
         self._clock = clock
         self._began = clock()
         self._index = Index(state)
+        self._known = Known(state, self._index)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -274,7 +276,9 @@ class Driver:
         return bool(self.state.search_stop) or (hours is not None and self._spent() >= hours)
 
     def _new_trial(self) -> str | None:
-        idea = sampler.suggest(self._space, self.state, self._rule, self._seed, self._kind)
+        idea = sampler.suggest(
+            self._space, self.state, self._rule, self._seed, self._kind, self._known
+        )
         if idea is None:
             return None
         return self._begin(

@@ -83,8 +83,13 @@ def share(state: "SearchState", standing: Sequence[str]) -> float:
     over = [trial for trial in state.trials.values() if trial.trial in places or _is_over(trial)]
     its = [places.get(trial.trial, math.inf) for trial in over if is_of_prior(trial)]
     others = [places.get(trial.trial, math.inf) for trial in over if not is_of_prior(trial)]
-    fading = WEIGHT / (WEIGHT + len(state.trials))
-    return fading * (min(1.0, 2 * _superiority(its, others)) if its and others else 1.0)
+    heeded = min(1.0, 2 * _superiority(its, others)) if its and others else 1.0
+    return fading(state) * heeded
+
+
+def fading(state: "SearchState") -> float:
+    """What `share` is at most: that of a prior that does not lose."""
+    return WEIGHT / (WEIGHT + len(state.trials))
 
 
 def is_of_prior(trial: "TrialRecord") -> bool:

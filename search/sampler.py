@@ -1,18 +1,19 @@
 """What to try next: Optuna, told anew each time what became of everything.
 
 A suggestion is a function of the ledger's state and a seed. No Optuna study outlives the call, so
-nothing has to be restored and nothing can disagree with the ledger.
+nothing has to be restored and nothing can disagree with the ledger. What is gathered from the state
+for it may outlive it (`search.known`).
 """
 
 import hashlib
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from search import priors, tell
 from search.errors import UsageProblem
-from search.scheduler import Rule, standing
+from search.known import Known
+from search.scheduler import Rule
 from search.state import SearchState
 from search.walk import Space
 from spkmodel.config import TrainConfig
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Kind = Literal["tpe", "random"]
-
-ENOUGH_RESULTS = 12
-"""A rung is modelled once it has this many; Optuna's TPE starts at 10."""
 
 STARTUP = 10
 """Results before TPE begins; until then, chance."""
@@ -44,32 +42,49 @@ class Suggestion:
 
 
 def suggest(
-    space: Space, state: SearchState, rule: Rule, seed: int, kind: Kind = "tpe"
+    space: Space,
+    state: SearchState,
+    rule: Rule,
+    seed: int,
+    kind: Kind = "tpe",
+    known: Known | None = None,
 ) -> Suggestion | None:
     """A config that has not been tried; None if none is found, so small is the space.
 
-    `seed` is the search's: it decides what is suggested, and how the config is trained.
+    Args:
+        space: asked with Optuna's answers.
+        state: what is known of the search.
+        rule: of the search.
+        seed: the search's: it decides what is suggested, and how the config is trained.
+        kind: of sampler.
+        known: what was gathered from `state` for earlier suggestions; it saves time, no more.
 
     Raises:
         UsageProblem: if the space cannot build what it asked for.
     """
-    tried = {trial.signature for trial in state.trials.values()}
-    rung = model_rung(state, rule)
-    own = tell.own(state, rung, rule)
-    of_prior = 0.0
-    if state.prior is not None and state.prior.points and kind == "tpe":
-        of_prior = priors.share(state, standing(state, rung, rule))
+    known = (known or Known(state)).look(rule)
+    rung = known.model_rung()
+    told = known.modelled(rung) if kind == "tpe" else []
     for attempt in range(_TRIES):
         chance = _derived(seed, len(state.trials), attempt)
-        if state.prior is not None and _derived(chance, "prior") < of_prior * 2**32:
+        if kind == "tpe" and _is_for_prior(state, known.standing(rung), chance):
+            assert state.prior is not None
             suggestion = _ask(space, tell.prior(state.prior), _sampler("tpe", chance, startup=1))
             suggestion = replace(suggestion, origin=priors.ORIGIN)
         else:
-            suggestion = _ask(space, own, _sampler(kind, chance), len(rule.objectives))
+            suggestion = _ask(space, told, _sampler(kind, chance), len(rule.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
-        if config.signature not in tried:
+        if config.signature not in known.tried:
             return replace(suggestion, config=config)
     return None
+
+
+def _is_for_prior(state: SearchState, standing: Sequence[str], chance: int) -> bool:
+    """Whether the prior is asked for a suggestion, by chance."""
+    if state.prior is None or not state.prior.points:
+        return False
+    drawn = _derived(chance, "prior") / 2**32
+    return drawn < priors.fading(state) and drawn < priors.share(state, standing)
 
 
 def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
@@ -82,15 +97,6 @@ def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
     return replace(suggestion, config=suggestion.config.model_copy(update={"seed": seed}))
 
 
-def model_rung(state: SearchState, rule: Rule) -> int:
-    """The highest rung with enough results to model, else the lowest."""
-    for rung in reversed(rule.rungs):
-        results = sum(math.isfinite(trial.at(rung)) for trial in state.trials.values())
-        if results >= ENOUGH_RESULTS:
-            return rung
-    return rule.rungs[0]
-
-
 def _ask(
     space: Space,
     told: list["FrozenTrial"],
@@ -100,12 +106,13 @@ def _ask(
 ) -> Suggestion:
     import optuna
 
+    from search import study
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
-    study.add_trials(told)
+    asked = study.of(told, sampler, objectives)
     if fixed:
-        study.enqueue_trial(dict(fixed))
-    trial = study.ask()
+        asked.enqueue_trial(dict(fixed))
+    trial = asked.ask()
     try:
         config = space.function(trial)
     except ValueError as error:

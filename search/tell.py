@@ -7,6 +7,7 @@ down, whichever is worse.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +23,42 @@ _BEFORE_ANY_EPOCH = 0
 _WORST_EER = 1.0
 
 
-def own(state: SearchState, rung: int, rule: Rule) -> list["FrozenTrial"]:
-    """All trials of a search, judged at `rung`."""
-    trials = list(state.trials.values())
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a trial is told by, beside its own record."""
+
+    rung: int
+    rule: Rule
+    worst_eer: float = _WORST_EER
+    """Of two objectives: the highest EER at the rung."""
+    worst_size: float = 1.0
+    """Of two objectives: the size of the largest encoder."""
+
+
+def judged(state: SearchState, rung: int, rule: Rule) -> Judged:
+    """What all trials of a search are told by, if they are judged at `rung`."""
     if len(rule.objectives) == 1:
-        return [one(trial, rung, rule) for trial in trials]
+        return Judged(rung, rule)
+    trials = state.trials.values()
     results = [trial.at(rung) for trial in trials if math.isfinite(trial.at(rung))]
     sizes = [size for trial in trials for size in trial.sizes(rule.objectives[1:])]
-    worst = (max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0))
-    return [both(trial, rung, rule, worst) for trial in trials]
+    return Judged(
+        rung, rule, max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0)
+    )
+
+
+def one(trial: TrialRecord, by: Judged, number: int) -> "FrozenTrial":
+    """One trial of a search, with as many values as the search has objectives.
+
+    Args:
+        trial: of the search.
+        by: what it is told by.
+        number: its place among all trials, from 1: TPE heeds the later ones more.
+    """
+    told = _of_one(trial, by) if len(by.rule.objectives) == 1 else _of_both(trial, by)
+    # A trial that was wished for may have axes that are no space's.
+    axes = {name: trial.axes[name] for name in trial.distributions}
+    return _frozen(number, axes, trial.distributions, **told)
 
 
 def prior(points: Prior) -> list["FrozenTrial"]:
@@ -38,12 +66,12 @@ def prior(points: Prior) -> list["FrozenTrial"]:
     from optuna.trial import TrialState
 
     return [
-        _frozen(point.axes, point.distributions, state=TrialState.COMPLETE, value=float(place))
+        _frozen(place + 1, point.axes, point.distributions, state=TrialState.COMPLETE, value=place)
         for place, point in enumerate(points.points)
     ]
 
 
-def one(trial: TrialRecord, rung: int, rule: Rule) -> "FrozenTrial":
+def _of_one(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     """One trial of a search for the lowest EER.
 
     One that did not come as far as the rung is pruned with its values on the way; one that diverged
@@ -52,53 +80,41 @@ def one(trial: TrialRecord, rung: int, rule: Rule) -> "FrozenTrial":
     """
     from optuna.trial import TrialState
 
-    value = trial.at(rung)
-    on_the_way = _on_the_way(trial, rung, rule)
-    told: dict[str, Any]
-    if _is_verdict_on_config(trial):
-        told = {"state": TrialState.PRUNED, "intermediate_values": {_BEFORE_ANY_EPOCH: _WORST_EER}}
-    elif math.isfinite(value):
-        told = {
-            "state": TrialState.COMPLETE,
-            "value": value,
-            "intermediate_values": on_the_way | {rung: value},
-        }
-    elif on_the_way:
-        told = {"state": TrialState.PRUNED, "intermediate_values": on_the_way}
-    else:
-        told = {"state": _without_result(trial)}
-    return _of_trial(trial, **told)
+    value, on_the_way = trial.at(by.rung), _on_the_way(trial, by)
+    if is_verdict_on_config(trial):
+        return {"state": TrialState.PRUNED, "intermediate_values": {_BEFORE_ANY_EPOCH: _WORST_EER}}
+    if math.isfinite(value):
+        values = on_the_way | {by.rung: value}
+        return {"state": TrialState.COMPLETE, "value": value, "intermediate_values": values}
+    if on_the_way:
+        return {"state": TrialState.PRUNED, "intermediate_values": on_the_way}
+    return {"state": _without_result(trial)}
 
 
-def both(trial: TrialRecord, rung: int, rule: Rule, worst: tuple[float, float]) -> "FrozenTrial":
+def _of_both(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     """One trial of a search for a low EER and a small encoder.
 
     One that diverged or collapsed has the worst EER and the size of the largest, so that anything
     dominates it. Of sizes the logarithm is told: halving counts the same at any size.
-
-    Args:
-        trial: to be told.
-        rung: where it is judged.
-        rule: of the search.
-        worst: the highest EER at the rung, and the size of the largest encoder.
     """
     from optuna.trial import TrialState
 
-    (size,) = trial.sizes(rule.objectives[1:])
-    value, on_the_way = trial.at(rung), _on_the_way(trial, rung, rule)
-    if _is_verdict_on_config(trial):
-        value, size = _WORST_EER, worst[1]
+    (size,) = trial.sizes(by.rule.objectives[1:])
+    value, on_the_way = trial.at(by.rung), _on_the_way(trial, by)
+    if is_verdict_on_config(trial):
+        value, size = _WORST_EER, by.worst_size
     elif not math.isfinite(value) and on_the_way:
-        value = max(worst[0], on_the_way[max(on_the_way)])
+        value = max(by.worst_eer, on_the_way[max(on_the_way)])
     if not math.isfinite(value):
-        return _of_trial(trial, state=_without_result(trial))
-    size = size if math.isfinite(size) else worst[1]
-    return _of_trial(trial, state=TrialState.COMPLETE, values=[value, math.log10(size)])
+        return {"state": _without_result(trial)}
+    size = size if math.isfinite(size) else by.worst_size
+    return {"state": TrialState.COMPLETE, "values": [value, math.log10(size)]}
 
 
-def _on_the_way(trial: TrialRecord, rung: int, rule: Rule) -> dict[int, float]:
+def _on_the_way(trial: TrialRecord, by: Judged) -> dict[int, float]:
     """Its EERs at lower rungs."""
-    return {r: trial.at(r) for r in rule.rungs if r < rung and math.isfinite(trial.at(r))}
+    lower = {rung: trial.at(rung) for rung in by.rule.rungs if rung < by.rung}
+    return {rung: value for rung, value in lower.items() if math.isfinite(value)}
 
 
 def _without_result(trial: TrialRecord) -> Any:
@@ -107,20 +123,18 @@ def _without_result(trial: TrialRecord) -> Any:
     return TrialState.RUNNING if trial.state in ("running", "paused") else TrialState.FAIL
 
 
-def _of_trial(trial: TrialRecord, **told: Any) -> "FrozenTrial":
-    # A trial that was wished for may have axes that are no space's.
-    axes = {name: trial.axes[name] for name in trial.distributions}
-    return _frozen(axes, trial.distributions, **told)
-
-
-def _frozen(axes: dict[str, Any], distributions: dict[str, str], **told: Any) -> "FrozenTrial":
+def _frozen(
+    number: int, axes: dict[str, Any], distributions: dict[str, str], **told: Any
+) -> "FrozenTrial":
     import optuna
 
-    return optuna.trial.create_trial(
+    trial = optuna.trial.create_trial(
         params=axes,
         distributions={name: _distribution(text) for name, text in distributions.items()},
         **told,
     )
+    trial.number = number
+    return trial
 
 
 @lru_cache(maxsize=1000)
@@ -130,6 +144,6 @@ def _distribution(text: str) -> "BaseDistribution":
     return optuna.distributions.json_to_distribution(text)
 
 
-def _is_verdict_on_config(trial: TrialRecord) -> bool:
+def is_verdict_on_config(trial: TrialRecord) -> bool:
     """Whether it failed because of what it was, and not of what happened to it."""
     return trial.failure in ("diverged", "collapsed")

@@ -5,8 +5,9 @@ import pytest
 from optuna.trial import TrialState
 from story import Story
 
-from search import axes, sampler, tell
+from search import axes, sampler
 from search.errors import UsageProblem
+from search.known import Known
 from search.scheduler import Rule
 from spkmodel.config import TrainConfig
 
@@ -39,8 +40,16 @@ def _add(tale, space):
 
 
 def _told(tale, name, rung=None):
-    rule = tale.rule
-    return tell.one(tale.state.trials[name], rung or sampler.model_rung(tale.state, rule), rule)
+    return dict(zip(tale.state.trials, _all_told(tale, rung), strict=True))[name]
+
+
+def _all_told(tale, rung=None):
+    known = Known(tale.state).look(tale.rule)
+    return known.told(rung or known.model_rung())
+
+
+def _model_rung(tale):
+    return Known(tale.state).look(tale.rule).model_rung()
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
@@ -106,17 +115,17 @@ def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
 
 def test_the_highest_rung_with_twelve_results_is_modelled():
     tale = Story(trials=40)
-    assert sampler.model_rung(tale.state, tale.rule) == 1
+    assert _model_rung(tale) == 1
     names = [tale.trial() for _ in range(14)]
     for name in names:
         tale.train(name, 1, 0.3)
     for name in names[:11]:
         tale.train(name, 3, 0.2)
-    assert sampler.model_rung(tale.state, tale.rule) == 1
+    assert _model_rung(tale) == 1
     tale.train(names[11], 3, math.nan)
-    assert sampler.model_rung(tale.state, tale.rule) == 1
+    assert _model_rung(tale) == 1
     tale.train(names[12], 3, 0.2)
-    assert sampler.model_rung(tale.state, tale.rule) == 3
+    assert _model_rung(tale) == 3
 
 
 def _rates(space, eer_of, trials=40, bad=()):
@@ -219,7 +228,7 @@ def test_with_two_objectives_all_but_the_untried_are_told_both_and_none_is_prune
     tale.end(diverged, "failed", "diverged: loss is nan", "failure")
     tale.segment(fresh, 1)
     tale.end(crashed, "failed", "crashed 3 times: worker died", "failure")
-    told = dict(zip(tale.state.trials, tell.own(tale.state, 3, tale.rule), strict=True))
+    told = dict(zip(tale.state.trials, _all_told(tale, 3), strict=True))
     assert told[deep].values == [0.2, 3.0]
     assert told[shallow].values == [0.2, 2.0], "no better than the worst that came as far"
     assert told[diverged].values == [1.0, 3.0], "everything dominates it"

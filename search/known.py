@@ -1,0 +1,111 @@
+"""What the sampler goes by, kept from one suggestion to the next instead of gathered anew.
+
+A fresh one knows the same: all of it is a function of the state (`search.tell` says what Optuna is
+told of a trial, `search.index` who stands where). So a driver that starts again suggests what one
+that went on would have suggested.
+"""
+
+from typing import TYPE_CHECKING
+
+from search import tell
+from search.index import Index
+from search.scheduler import Rule
+from search.state import SearchState
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+ENOUGH_RESULTS = 12
+"""A rung is modelled once it has this many; Optuna's TPE starts at 10."""
+
+MODELLED = 1000
+"""Trials that are modelled at most: every one of them costs time at every suggestion."""
+
+_GOOD = 0.1
+_MOST_GOOD = 25
+"""TPE's own: which share of all trials is good, and with one objective how many at most."""
+
+
+class Known:
+    """Follows a state; `look` before every question."""
+
+    def __init__(self, state: SearchState, index: Index | None = None) -> None:
+        self._state = state
+        self._index = Index(state) if index is None else index
+        self._rule: Rule | None = None
+        self._read = 0
+        self._judged: tell.Judged | None = None
+        self._told: dict[str, FrozenTrial] = {}
+        self._stale: dict[str, None] = {}
+        self.tried: set[str] = set()
+        """Signatures of all trials."""
+
+    def look(self, rule: Rule) -> "Known":
+        """Take in what has happened since; what is known is then what a fresh one would know."""
+        self._index.look(rule)
+        touched = self._state.touched[self._read :]
+        self._read += len(touched)
+        known = self._state.trials
+        if rule != self._rule or not all(name in known for name in touched):
+            self._rule, self._judged = rule, None
+            touched = list(known)
+        self._stale |= dict.fromkeys(touched)
+        self.tried |= {known[name].signature for name in self._stale}
+        return self
+
+    def model_rung(self) -> int:
+        """The highest rung with enough results to model, else the lowest."""
+        rungs = self._of_rule.rungs
+        enough = (r for r in reversed(rungs) if self._index.results(r) >= ENOUGH_RESULTS)
+        return next(enough, rungs[0])
+
+    def standing(self, rung: int) -> list[str]:
+        """The trials with a result at a rung, best first."""
+        return self._index.standing(rung)
+
+    def told(self, rung: int) -> "list[FrozenTrial]":
+        """All trials, judged at a rung, as Optuna is told of them; oldest first."""
+        judged = tell.judged(self._state, rung, self._of_rule)
+        if judged != self._judged:
+            self._judged = judged
+            self._told, self._stale = {}, dict.fromkeys(self._state.trials)
+        for name in self._stale:
+            number = self._told[name].number if name in self._told else len(self._told) + 1
+            self._told[name] = tell.one(self._state.trials[name], judged, number)
+        self._stale = {}
+        return list(self._told.values())
+
+    def modelled(self, rung: int, most: int = MODELLED) -> "list[FrozenTrial]":
+        """Of all that are told, those that the model is made of; oldest first.
+
+        The good ones are those that TPE would take as good among all; the others, whose density is
+        all that matters, are thinned out evenly.
+        """
+        told = self.told(rung)
+        if len(told) <= most:
+            return told
+        good = self._good(rung, most)
+        others = [trial for trial in told if trial.number not in good]
+        room = most - len(good)
+        thinned = [others[place * len(others) // room] for place in range(room)]
+        return sorted(
+            [*(told[number - 1] for number in good), *thinned], key=lambda trial: trial.number
+        )
+
+    def _good(self, rung: int, most: int) -> set[int]:
+        """The numbers of the best: by the highest rung that they came to, then by their place."""
+        one_aim = len(self._of_rule.objectives) == 1
+        count = min(round(_GOOD * most), _MOST_GOOD) if one_aim else round(_GOOD * most)
+        found: set[int] = set()
+        for each in reversed([each for each in self._of_rule.rungs if each <= rung]):
+            for name in self._index.standing(each):
+                if len(found) == count:
+                    return found
+                if not tell.is_verdict_on_config(self._state.trials[name]):
+                    found.add(self._told[name].number)
+        return found
+
+    @property
+    def _of_rule(self) -> Rule:
+        assert self._rule is not None, "look first"
+        return self._rule
