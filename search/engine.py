@@ -22,7 +22,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from search.driver import Driver, SegmentSettings
-from search.errors import Interrupted
+from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
 from search.sampler import Kind
 from search.scheduler import Rule
@@ -32,6 +32,9 @@ from search.walk import Space
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_STORAGE_SECONDS = 0.25
+"""Between two tries to write to a storage that refuses."""
 
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -90,7 +93,13 @@ def run(
     prepare_environment()
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
     loop = _Loop(driver, slots, poll)
-    with _signals(loop), _quiet_tune(), _tune_folder(storage) as folder:
+    with (
+        _signals(loop),
+        _quiet_tune(),
+        _tune_folder(storage) as folder,
+        loop.told_as_interruption(),
+    ):
+        ledger.be_patient(loop.wait_for_storage)
         driver.begin()
         tuner = tune.Tuner(
             tune.with_resources(trainable, dict(resources)),
@@ -151,6 +160,28 @@ class _Loop:
         """Whether to end without waiting for anything."""
         asked_now = self.driver.state.search_stop == "now"
         return self.problem is not None or bool(self.signal) or asked_now
+
+    def wait_for_storage(self, error: OSError) -> None:
+        """Until a word can be written nothing goes on, and nothing is lost; but a signal leaves.
+
+        Raises:
+            StorageAway: after a signal.
+        """
+        if self.signal:
+            raise StorageAway(f"the storage cannot be written ({error.strerror})") from error
+        time.sleep(_STORAGE_SECONDS)
+
+    @contextmanager
+    def told_as_interruption(self) -> Iterator[None]:
+        """What a signal gave up waiting for is no failure."""
+        try:
+            yield
+        except StorageAway as away:
+            raise Interrupted(
+                f"{self._why()}, while {away}; what the ledger has is sound, and the same launch "
+                "goes on from there once it can be written",
+                self.signal,
+            ) from away
 
     def leave(self) -> None:
         """Close the books after Tune has ended."""

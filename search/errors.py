@@ -24,6 +24,10 @@ class EnvironmentProblem(SpksearchError):
     exit_code = 3
 
 
+class StorageAway(EnvironmentProblem):
+    """What has to be written down cannot be, and nobody waits for it any longer."""
+
+
 class NoUsableTrial(SpksearchError):
     """The search ended without a trial worth anything."""
 

@@ -3,10 +3,13 @@
 One JSON event a line, fsynced. Sampler, scheduler, budgets and tracking are rebuilt from it.
 """
 
+import contextlib
+import errno
 import json
+import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +19,17 @@ from search.errors import EnvironmentProblem, SpksearchError
 from search.lock import Lock
 from search.state import SearchState, TrialRecord
 
+log = logging.getLogger(__name__)
+
 Event = dict[str, Any]
+
+Patience = Callable[[OSError], None]
+"""Called while the storage refuses: returns to try once more, raises to give up."""
+
+PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM}
+)
+"""What storage answers that is full, read-only or failing, and may be well again."""
 
 
 class LedgerDamaged(SpksearchError):
@@ -34,6 +47,11 @@ class Ledger:
         self.search = search
         self._lock = lock
         self._turn = threading.Lock()
+        self._half_line: int | None = None
+        """Where a line begins that could be neither written nor taken back."""
+        self._patience: Patience | None = None
+        self.trouble: OSError | None = None
+        """What the storage answers while an event waits to be written; None: it was."""
         self._descriptor = -1 if lock is None else _open_for_append(path)
 
     @classmethod
@@ -64,7 +82,8 @@ class Ledger:
         """Write one event, wait for the disk, and return it as readers will see it.
 
         Raises:
-            EnvironmentProblem: if the disk refuses, or another driver took the search over.
+            EnvironmentProblem: if the disk refuses and there is no patience with it, or another
+                driver took the search over.
             ValueError: if a number is not finite.
         """
         assert self._lock is not None, "opened for reading"
@@ -72,19 +91,7 @@ class Ledger:
         record = {"event": event, "time": now, "search": self.search, **fields}
         line = json.dumps(record, allow_nan=False, ensure_ascii=False).encode() + b"\n"
         with self._turn:
-            self._lock.renew()
-            end = os.fstat(self._descriptor).st_size
-            try:
-                written = os.write(self._descriptor, line)
-                if written < len(line):
-                    raise OSError(28, "no space left on device")
-                os.fsync(self._descriptor)
-            except OSError as error:
-                os.ftruncate(self._descriptor, end)
-                raise EnvironmentProblem(
-                    f"cannot append to the ledger {self.path}: {error.strerror}; nothing recorded "
-                    "so far is lost, launch again when the storage can be written"
-                ) from error
+            self._insist(lambda: self._write(line))
         return json.loads(line)
 
     def keep_alive(self) -> None:
@@ -95,7 +102,49 @@ class Ledger:
         """
         assert self._lock is not None, "opened for reading"
         with self._turn:
-            self._lock.renew()
+            self._insist(self._lock.renew)
+
+    def be_patient(self, patience: Patience | None) -> None:
+        """Have `append` wait where the storage is full, read-only or failing, instead of raise."""
+        self._patience = patience
+
+    def _write(self, line: bytes) -> None:
+        """Append a line so that it is there, on disk, whole or not at all."""
+        assert self._lock is not None
+        self._lock.renew()
+        if self._half_line is not None:
+            os.ftruncate(self._descriptor, self._half_line)
+        self._half_line = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):  # if not now, the next try begins with it
+                os.ftruncate(self._descriptor, self._half_line)
+                self._half_line = None
+            raise
+        self._half_line = None
+
+    def _insist(self, action: Callable[[], None]) -> None:
+        while True:
+            try:
+                action()
+            except OSError as error:
+                if error.errno not in PASSING or self._patience is None:
+                    raise EnvironmentProblem(
+                        f"cannot append to the ledger {self.path}: {error.strerror}; nothing "
+                        "recorded so far is lost, launch again when the storage can be written"
+                    ) from error
+                if self.trouble is None:
+                    log.warning("waiting for %s: %s", self.path, error.strerror)
+                self.trouble = error
+                self._patience(error)
+            else:
+                if self.trouble is not None:
+                    log.warning("%s can be written again", self.path)
+                self.trouble = None
+                return
 
     def events(self) -> Iterator[Event]:
         """All complete events, oldest first; works while another process appends.
@@ -116,7 +165,7 @@ class Ledger:
         with self.path.open("rb") as file:
             file.seek(offset)
             raw = file.read()
-        complete = raw[: raw.rfind(b"\n") + 1]
+        complete = raw[: _end_of_complete(raw)]
         events: list[Event] = []
         for index, line in enumerate(complete.splitlines()):
             try:
@@ -187,7 +236,19 @@ def _open_for_append(path: Path) -> int:
 
 def _cut_torn_line(path: Path, descriptor: int) -> None:
     raw = path.read_bytes()
-    complete = raw.rfind(b"\n") + 1
+    complete = _end_of_complete(raw)
     if complete != len(raw):
         os.ftruncate(descriptor, complete)
         os.fsync(descriptor)
+
+
+def _end_of_complete(raw: bytes) -> int:
+    """Where a torn last line begins; the length if there is none.
+
+    A power cut may leave a part of a line, or its place filled with zeros; JSON has no zero byte.
+    """
+    end = raw.rfind(b"\n") + 1
+    if end != len(raw):
+        return end
+    last = raw.rfind(b"\n", 0, max(0, end - 1)) + 1
+    return last if b"\0" in raw[last:end] else end

@@ -5,6 +5,7 @@ dies). For other hosts, whose locks a shared file system may not carry, `driver.
 holds a lease that the owner renews.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -122,7 +123,8 @@ class Lock:
         """Let others drive; the lock file stays, since removing it would race with an opener."""
         owner = driver_of(self._folder)
         if owner is not None and owner.same_process(this_process()):
-            (self._folder / "driver.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # read-only by now; the process is gone anyway
+                (self._folder / "driver.json").unlink(missing_ok=True)
         os.close(self._descriptor)
 
     def _write(self) -> None:

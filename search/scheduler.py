@@ -263,7 +263,7 @@ def is_hopeless(state: SearchState) -> bool:
 def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
     """Whether a trial is short of the rung it was going to and may be started again."""
     return (
-        _may_go_on(trial)
+        may_go_on(trial)
         and not trial.stop_asked
         and trial.crashes <= RETRIES
         and trial.epoch < aim(trial, rule)
@@ -355,7 +355,8 @@ def is_open(trial: TrialRecord) -> bool:
     return trial.state in ("running", "paused")
 
 
-def _may_go_on(trial: TrialRecord) -> bool:
+def may_go_on(trial: TrialRecord) -> bool:
+    """Whether it is at rest, now or until the search is extended."""
     return (
         trial.state == "paused"
         or trial.state == "complete"
@@ -371,7 +372,7 @@ def aim(trial: TrialRecord, rule: Rule) -> int:
 def rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
     """Whether the trial waits with this rung as its highest, and nobody wants it stopped."""
     return (
-        _may_go_on(trial)
+        may_go_on(trial)
         and not trial.stop_asked
         and trial.epoch >= aim(trial, rule)
         and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung

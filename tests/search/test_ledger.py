@@ -1,4 +1,5 @@
 import copy
+import errno
 import json
 import os
 import pickle
@@ -50,6 +51,117 @@ def test_a_torn_last_line_is_invisible_and_cut_off_before_the_next_event(path):
     with Ledger.open(path, write=True) as ledger:
         ledger.append("note", number=2)
     assert _numbers(path) == [1, 2]
+
+
+def _bytes_of_two_events(path):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        first = len(path.read_bytes())
+        ledger.append("note", number=2, text="é")
+    raw = path.read_bytes()
+    return raw[:first], raw[first:]
+
+
+def test_whatever_part_of_the_last_line_a_power_cut_leaves_the_others_are_whole(path):
+    first, last = _bytes_of_two_events(path)
+    for length in range(len(last)):
+        for tail in (last[:length], last[:length] + b"\0" * (len(last) - length)):
+            path.write_bytes(first + tail)
+            assert _numbers(path) == [1]
+            if length % 20 in (0, 19):
+                with Ledger.open(path, write=True) as ledger:
+                    assert path.read_bytes() == first
+                    ledger.append("note", number=3)
+                assert _numbers(path) == [1, 3]
+
+
+def test_a_last_line_with_zeros_in_it_is_torn_and_an_earlier_one_is_damage(path):
+    first, last = _bytes_of_two_events(path)
+    for length in range(1, len(last)):
+        torn = b"\0" * length + last[length:]
+        path.write_bytes(first + torn)
+        assert _numbers(path) == [1]
+    with Ledger.open(path, write=True):
+        assert path.read_bytes() == first
+    path.write_bytes(first + torn + first)
+    with pytest.raises(LedgerDamaged, match=r"ledger\.jsonl:2: not a ledger event"):
+        _numbers(path)
+
+
+def test_a_reader_comes_back_to_a_torn_line_that_was_written_anew(path):
+    first, last = _bytes_of_two_events(path)
+    path.write_bytes(first + b"\0" * 5 + last[5:])
+    reader = Ledger.open(path)
+    events, offset = reader.events_from(0)
+    path.write_bytes(first + last)
+    assert [event["number"] for event in events + reader.events_from(offset)[0]] == [1, 2]
+
+
+class Disk:
+    """What `os.write` and friends do to a ledger, until it is mended."""
+
+    def __init__(self, monkeypatch, error, room=0, takes_back=True):
+        self.broken = True
+        really = {name: getattr(os, name) for name in ("write", "ftruncate")}
+
+        def write(descriptor, data):
+            if not self.broken:
+                return really["write"](descriptor, data)
+            if room:
+                return really["write"](descriptor, data[:room])
+            raise OSError(error, os.strerror(error))
+
+        def ftruncate(descriptor, length):
+            if self.broken and not takes_back:
+                raise OSError(error, os.strerror(error))
+            really["ftruncate"](descriptor, length)
+
+        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(os, "ftruncate", ftruncate)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize(("room", "takes_back"), [(0, True), (7, True), (7, False)])
+def test_an_event_waits_for_storage_that_refuses_and_is_then_written_whole_and_once(
+    path, monkeypatch, error, room, takes_back
+):
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        disk = Disk(monkeypatch, error, room, takes_back)
+        seen = []
+
+        def patience(problem):
+            seen.append((problem.errno, ledger.trouble))
+            disk.broken = len(seen) < 3
+
+        ledger.be_patient(patience)
+        ledger.append("note", number=2)
+        assert ledger.trouble is None
+        ledger.append("note", number=3)
+    assert len(seen) == 3
+    assert all(trouble.errno == number for number, trouble in seen)
+    assert _numbers(path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("takes_back", [True, False])
+def test_after_giving_up_on_the_storage_the_ledger_is_sound(path, monkeypatch, takes_back):
+    class Enough(Exception):
+        pass
+
+    def patience(problem):
+        raise Enough from problem
+
+    with Ledger.open(path, write=True) as ledger:
+        ledger.append("note", number=1)
+        disk = Disk(monkeypatch, errno.EIO, 7, takes_back)
+        ledger.be_patient(patience)
+        for _ in range(2):
+            with pytest.raises(Enough):
+                ledger.append("note", number=2)
+        assert _numbers(path) == [1]
+        disk.broken = False
+        ledger.append("note", number=3)
+    assert _numbers(path) == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +315,7 @@ def test_a_full_disk_leaves_a_whole_ledger_and_a_message(path, monkeypatch):
         real = os.write
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda descriptor, line: real(descriptor, line[:9]))
-            with pytest.raises(EnvironmentProblem, match="no space left"):
+            with pytest.raises(EnvironmentProblem, match="No space left"):
                 ledger.append("note", number=2)
         ledger.append("note", number=3)
     assert _numbers(path) == [1, 3]

@@ -1,0 +1,171 @@
+"""Which checkpoints a search keeps: a pure rule over its state.
+
+Kept are the best epoch of the best trials, the last two of a trial that may go on (should one be
+damaged, there is the one before), and whatever a promotion or a warm start refers to. Above the
+bound that `--disk-gb` sets, less is kept, step by step. What was measured stands in any case: a
+trial whose last checkpoint is gone is trained again from an earlier one when it goes on.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from search import pareto
+from search.scheduler import Rule, is_interrupted, may_go_on
+from search.state import Report, SearchState, TrialRecord
+
+DEFAULT_KEEP = 5
+"""Trials whose best epoch is kept."""
+
+GIGABYTE = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Checkpoints of one trial that may go."""
+
+    trial: str
+    checkpoints: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be removed, and whether what remains fits."""
+
+    removals: tuple[Removal, ...]
+    kept_bytes: int
+    coming_bytes: int
+    """What the trials under way, and one more, are about to write."""
+    limit_bytes: int | None
+
+    @property
+    def excess(self) -> int:
+        """Bytes above the bound that nothing more can be removed for; 0 if it is met."""
+        if self.limit_bytes is None:
+            return 0
+        return max(0, self.kept_bytes + self.coming_bytes - self.limit_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How much is kept."""
+
+    best: int
+    resting: int
+    """Of the newest checkpoints of a trial that is not running but may go on."""
+
+
+def plan(state: SearchState) -> Plan:
+    """What a search should remove now, by its settings `keep_checkpoints` and `disk_gb`."""
+    best = state.search.get("keep_checkpoints", DEFAULT_KEEP)
+    gigabytes = state.search.get("disk_gb")
+    limit = None if gigabytes is None else round(gigabytes * GIGABYTE)
+    coming = _coming(state) if limit is not None else 0
+    for step in (_Step(best, 2), _Step(best, 1), _Step(1, 1)):
+        kept = _kept(state, step)
+        size = sum(_bytes(r) for reports in kept.values() for r in reports.values())
+        if limit is None or size + coming <= limit:
+            break
+    if limit is not None and size + coming > limit:
+        size -= _give_up(state, kept, size + coming - limit)
+    return Plan(tuple(_removals(state, kept)), size, coming, limit)
+
+
+def best_kept(trial: TrialRecord) -> Report | None:
+    """Of the epochs that have a checkpoint, the one with the lowest dev EER."""
+    here = [r for r in trial.reports.values() if r.objective < math.inf and trial.has_checkpoint(r)]
+    return min(here, key=lambda report: (report.objective, report.epoch), default=None)
+
+
+def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
+    """The first of the ranking; with two objectives also what no other trial dominates."""
+    ranked = state.ranked()
+    objectives = Rule.of(state.search).objectives
+    if len(objectives) == 1:
+        return ranked[:count]
+    aims = {
+        trial.trial: (best.objective, *trial.sizes(objectives[1:]))
+        for trial in ranked
+        if (best := trial.best()) is not None
+    }
+    front = set(pareto.front(aims))
+    return [trial for place, trial in enumerate(ranked) if place < count or trial.trial in front]
+
+
+def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report]]:
+    """By trial and epoch, the reports whose checkpoints stay."""
+    best = {trial.trial for trial in best_trials(state, step.best)}
+    pinned, wanted = _pinned(state), _wanted(state)
+    kept = {}
+    for name, trial in state.trials.items():
+        here = {epoch: r for epoch, r in sorted(trial.reports.items()) if trial.has_checkpoint(r)}
+        newest = 2 if trial.live else step.resting if _goes_on(trial) else 0
+        stays = {*([*here][-newest:] if newest else [])}
+        stays |= {epoch for epoch, report in here.items() if report.sha256 in pinned}
+        if (name in best or name in wanted) and (report := best_kept(trial)) is not None:
+            stays.add(report.epoch)
+        kept[name] = {epoch: here[epoch] for epoch in stays}
+    return kept
+
+
+def _pinned(state: SearchState) -> set[str]:
+    """Hashes of checkpoints that were promoted, or that other trials start from."""
+    promoted = {event["checkpoint"]["sha256"] for event in state.promotions}
+    warm = {trial.warm_start["sha256"] for trial in state.trials.values() if trial.warm_start}
+    return promoted | warm
+
+
+def _wanted(state: SearchState) -> set[str]:
+    """Trials whose weights a wish in the queue starts from, by its key or by `SEARCH/TRIAL`."""
+    search = state.search.get("search", "")
+    named = {state.begun.get(wish.weights_of, "") for wish in state.queue.values()}
+    starts = [wish.config.get("warm_start") for wish in state.queue.values()]
+    sources = [start["weights"].partition("/") for start in starts if start]
+    return named | {trial for place, _, trial in sources if place == search}
+
+
+def _goes_on(trial: TrialRecord) -> bool:
+    return may_go_on(trial) and not trial.stop_asked
+
+
+def _coming(state: SearchState) -> int:
+    sizes = [_bytes(r) for trial in state.trials.values() for r in trial.reports.values()]
+    return max(sizes, default=0) * (1 + sum(trial.live for trial in state.trials.values()))
+
+
+def _give_up(state: SearchState, kept: dict[str, dict[int, Report]], too_much: int) -> int:
+    """Let go of what is least likely to be gone on with, worst first; how much that frees."""
+    rule, pinned = Rule.of(state.search), _pinned(state)
+    spared = {trial.trial for trial in best_trials(state, 1)} | _wanted(state)
+    freed = 0
+    for trial in sorted(state.trials.values(), key=lambda trial: _worth(trial, rule)):
+        if trial.live or trial.trial in spared:
+            continue
+        for epoch, report in sorted(kept[trial.trial].items()):
+            if freed >= too_much:
+                return freed
+            if report.sha256 not in pinned:
+                del kept[trial.trial][epoch]
+                freed += _bytes(report)
+    return freed
+
+
+def _worth(trial: TrialRecord, rule: Rule) -> tuple[bool, int, float]:
+    """What is lost without its checkpoints: epochs at once, or later if it is ever gone on with."""
+    best = trial.best()
+    return is_interrupted(trial, rule), trial.epoch, -(best.objective if best else math.inf)
+
+
+def _removals(state: SearchState, kept: dict[str, dict[int, Report]]) -> Iterator[Removal]:
+    for name, trial in state.trials.items():
+        stays = {report.checkpoint for report in kept[name].values()} | trial.removed
+        reports = (*trial.reports.values(), *trial.superseded)
+        gone = {report.checkpoint: _bytes(report) for report in reports}
+        gone = {place: size for place, size in gone.items() if place not in stays}
+        if gone:
+            yield Removal(name, tuple(gone), sum(gone.values()))
+
+
+def _bytes(report: Report) -> int:
+    return report.bytes or 0
