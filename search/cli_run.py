@@ -80,6 +80,12 @@ def launch(
     max_epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of one trial [default: 9].")
     ] = None,
+    max_failed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="End when more trials than these have failed [default: never]."
+        ),
+    ] = None,
     finalists: Annotated[
         int | None,
         typer.Option(
@@ -136,6 +142,7 @@ def launch(
         name=name,
         trials=trials,
         hours=hours,
+        max_failed=max_failed,
         max_epochs=max_epochs,
         finalists=finalists,
         concurrent=concurrent,
@@ -156,6 +163,8 @@ def launch(
     )
     outcome = launch_search(request, for_stderr())
     console.answer(*outcome.lines)
+    if outcome.problem is not None:
+        raise outcome.problem
 
 
 def _corpus_before(name: str) -> Path:

@@ -21,6 +21,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from search import diagnosis, tune_errors
 from search.driver import Driver, SegmentSettings
 from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
@@ -48,6 +49,8 @@ _ENVIRONMENT = {
     # after the other; how many are under way at all is for the slots to say.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Or Tune would start what was preempted itself, as the same attempt.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
 }
 
 
@@ -96,6 +99,7 @@ def run(
     with (
         _signals(loop),
         _quiet_tune(),
+        tune_errors.every_death_is_heard(),
         _tune_folder(storage) as folder,
         loop.told_as_interruption(),
     ):
@@ -302,8 +306,10 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
         name, attempt = self._loop.attempts.pop(trial.trial_id)
-        reason = _last_words(trial.error_file)
-        self._loop.guarded(lambda: self._loop.driver.segment_over(name, attempt, reason), None)
+        found = diagnosis.of(tune_errors.words_of(trial))
+        self._loop.guarded(
+            lambda: self._loop.driver.segment_over(name, attempt, found.reason, found.kind), None
+        )
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
@@ -322,16 +328,6 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
 
 def _folder_name(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-def _last_words(error_file: str | None) -> str:
-    """The last line of what Tune wrote about an error that names an exception."""
-    if error_file is None or not Path(error_file).is_file():
-        return "the worker died"
-    lines = Path(error_file).read_text(encoding="utf-8", errors="replace").splitlines()
-    words = [line.strip() for line in lines if line.strip()]
-    named = [line for line in words if ": " in line and not line.startswith("File ")]
-    return (named or words or ["the worker died"])[-1][:500]
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class NoUsableTrial(SpksearchError):
 
 
 class GateNotMet(SpksearchError):
-    """A promotion's condition was not met."""
+    """A condition that the user set was not met: a promotion's, or how many trials may fail."""
 
     exit_code = 5
 

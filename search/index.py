@@ -33,6 +33,9 @@ class _Part:
 
     live: bool = False
     interrupted: bool = False
+    wants_room: bool = False
+    """Interrupted, for want of memory; not counted among the interrupted."""
+    failed: bool = False
     to_judge: bool = False
     heading_to: int = 0
     """The lowest epoch at which a rung may still expect it; 0: it is not under way."""
@@ -77,6 +80,12 @@ class Index:
 
     def interrupted(self) -> TrialRecord | None:
         return self._trial(self._interrupted[0]) if self._interrupted else None
+
+    def wanting_room(self) -> TrialRecord | None:
+        return self._trial(self._wanting_room[0]) if self._wanting_room else None
+
+    def failed(self) -> int:
+        return self._failed
 
     def to_judge(self) -> Iterable[TrialRecord]:
         return [self._trial(number) for number in self._to_judge]
@@ -142,7 +151,9 @@ class Index:
         self._numbers: dict[str, int] = {}
         self._parts: dict[str, _Part] = {}
         self._live = 0
+        self._failed = 0
         self._interrupted: list[int] = []
+        self._wanting_room: list[int] = []
         self._to_judge: list[int] = []
         self._heading_to: Counter[int] = Counter()
         self._results: dict[int, list[Result]] = {}
@@ -157,7 +168,9 @@ class Index:
         before, now = self._parts.get(trial.trial, _NOTHING), _part(trial, rule)
         self._parts[trial.trial] = now
         self._live += now.live - before.live
+        self._failed += now.failed - before.failed
         _keep(self._interrupted, number, was=before.interrupted, now=now.interrupted)
+        _keep(self._wanting_room, number, was=before.wants_room, now=now.wants_room)
         _keep(self._to_judge, number, was=before.to_judge, now=now.to_judge)
         if now.heading_to != before.heading_to:
             self._heading_to[before.heading_to] -= before.heading_to > 0
@@ -188,7 +201,9 @@ def _part(trial: TrialRecord, rule: Rule) -> _Part:
     results = {r: (trial.at(r), trial.trial) for r in rule.rungs if r in trial.reports}
     return _Part(
         live=trial.live,
-        interrupted=interrupted,
+        interrupted=interrupted and not trial.wants_room,
+        wants_room=interrupted and trial.wants_room,
+        failed=trial.state == "failed",
         to_judge=own_end(trial, rule) is not None or is_judged_on_arrival(trial, rule),
         heading_to=max(aim(trial, rule), trial.epoch + 1) if under_way else 0,
         rests_at=next((rung for rung in rule.rungs if rests_at(trial, rung, rule)), 0),

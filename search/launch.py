@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from search import axes, preparation, tables, warm_start
 from search.connect import Cluster, cluster, usable_cpus
-from search.errors import EnvironmentProblem, Interrupted, NoUsableTrial
+from search.errors import (
+    EnvironmentProblem,
+    GateNotMet,
+    Interrupted,
+    NoUsableTrial,
+    SpksearchError,
+)
 from search.home import ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
-from search.scheduler import Done, Rule, next_job
+from search.scheduler import Done, Rule, next_job, too_many_failed
 from search.settings import LaunchRequest, Settings, extensions, from_ledger
 from search.slots import bounded
 from search.state import SearchState, TrialRecord
@@ -46,6 +53,8 @@ class LaunchOutcome:
     """`finished`, `stopped`, or `planned` after a dry run."""
     lines: list["RenderableType"]
     """The summary, for people."""
+    problem: SpksearchError | None = None
+    """What is wrong for all that, to be raised once the summary is shown."""
 
 
 def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
@@ -318,7 +327,21 @@ def _outcome(name: str, state: SearchState) -> LaunchOutcome:
             + (f" ({failures})" if failures else "")
             + f"; `spksearch trials {name}` lists them"
         )
-    return LaunchOutcome(name, now.state, summary(state, now))
+    return LaunchOutcome(name, now.state, summary(state, now), _lost_too_many(name, state))
+
+
+def _lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
+    """The problem of a search that ended because more trials failed than may."""
+    most = Rule.of(state.search).max_failed
+    if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):
+        return None
+    failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in failures.items())
+    return GateNotMet(
+        f"search {name} ended because more than {most} of its trials failed ({kinds}); "
+        f"`spksearch trials {name}` says why, and launching it again with a larger --max-failed "
+        "goes on"
+    )
 
 
 def summary(state: SearchState, now: tables.Snapshot) -> list["RenderableType"]:

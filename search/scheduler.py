@@ -3,7 +3,8 @@
 Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In its promotion form
 (algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of
 all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
-first, then what somebody wished for, then the highest rung's, then a new one. With a second
+first, then what somebody wished for, then the highest rung's, then a new one; at the very last one
+that ran out of memory, which then has the machines to itself. With a second
 objective, "best" is front by front (`search.pareto`): a small network need not be better than a
 large one, only than those its size.
 
@@ -12,6 +13,7 @@ trial, each time; `search.index` keeps the same answers up to date, for searches
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -22,6 +24,15 @@ from search.wishes import Wish
 
 RETRIES = 2
 """Attempts that may crash before the trial counts as failed with the next one."""
+
+RETRIES_OUT_OF_MEMORY = 1
+"""Of these, how many may run out of memory: once others were in the way, twice it is too large."""
+
+LOST_NODES = 10
+"""Nodes that a trial may lose; it is seldom a trial that kills its node, but it happens."""
+
+PREEMPTIONS = 100
+"""Times that a trial's node may be taken away."""
 
 HOPELESS = 3
 """Trials that may crash for good before anything is reported; then nothing new is begun."""
@@ -39,6 +50,8 @@ class Rule:
     """How many to try in all; None: as many as the hours allow."""
     hours: float | None = None
     """Wall time of all sessions together."""
+    max_failed: int | None = None
+    """Trials that may fail for good before the search ends; None: any number."""
     finalists: int = 1
     """How many trials at least go on from every rung, once no other can come to it."""
     objectives: tuple[str, ...] = (OBJECTIVE,)
@@ -63,6 +76,7 @@ class Rule:
             kind=search["rule"],
             trials=search["trials"],
             hours=search["hours"],
+            max_failed=search.get("max_failed"),
             finalists=search.get("finalists", 1),
             objectives=tuple(search.get("objectives", (OBJECTIVE,))),
         )
@@ -152,7 +166,15 @@ class Trials(Protocol):
         ...
 
     def interrupted(self) -> TrialRecord | None:
-        """The oldest trial that is short of the rung it was going to."""
+        """The oldest trial that is short of the rung it was going to, and does not want room."""
+        ...
+
+    def wanting_room(self) -> TrialRecord | None:
+        """The oldest trial that is short of it because it ran out of memory."""
+        ...
+
+    def failed(self) -> int:
+        """How many trials have failed for good."""
         ...
 
     def to_judge(self) -> Iterable[TrialRecord]:
@@ -187,8 +209,17 @@ class Scan:
         return any(trial.live for trial in self._state.trials.values())
 
     def interrupted(self) -> TrialRecord | None:
-        trials = self._state.trials.values()
+        return self._interrupted(wants_room=False)
+
+    def wanting_room(self) -> TrialRecord | None:
+        return self._interrupted(wants_room=True)
+
+    def _interrupted(self, wants_room: bool) -> TrialRecord | None:
+        trials = (t for t in self._state.trials.values() if t.wants_room == wants_room)
         return next((trial for trial in trials if is_interrupted(trial, self._rule)), None)
+
+    def failed(self) -> int:
+        return sum(trial.state == "failed" for trial in self._state.trials.values())
 
     def to_judge(self) -> Iterable[TrialRecord]:
         return self._state.trials.values()
@@ -265,7 +296,7 @@ def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
     return (
         may_go_on(trial)
         and not trial.stop_asked
-        and trial.crashes <= RETRIES
+        and _given_up(trial) is None
         and trial.epoch < aim(trial, rule)
     )
 
@@ -306,7 +337,7 @@ def standing(state: SearchState, rung: int, rule: Rule) -> list[str]:
 
 def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials) -> Job:
     is_live = trials.any_live()
-    over = _why_over(state, rule, spent_hours)
+    over = _why_over(state, rule, spent_hours, trials)
     if over:
         return Wait() if is_live else Done(over)
     interrupted = trials.interrupted()
@@ -320,7 +351,11 @@ def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials
         return candidates[0]
     if rule.trials is None or len(state.trials) + len(state.queue) < rule.trials:
         return NewTrial(rule.rungs[0])
-    return Wait() if is_live else Done("all trials tried")
+    if is_live:
+        return Wait()
+    # What ran out of memory beside others is tried once more when it has the machines to itself.
+    last = trials.wanting_room()
+    return Done("all trials tried") if last is None else Resume(last.trial, aim(last, rule))
 
 
 def _is_ready(state: SearchState, wish: Wish) -> bool:
@@ -329,13 +364,20 @@ def _is_ready(state: SearchState, wish: Wish) -> bool:
     return not wish.weights_of or (trial is not None and trial.state == "complete")
 
 
-def _why_over(state: SearchState, rule: Rule, spent_hours: float) -> str:
+def _why_over(state: SearchState, rule: Rule, spent_hours: float, trials: Trials) -> str:
     """Why nothing more is to be started although something is left; empty if there is no reason."""
     if state.search_stop:
         return "asked to stop"
     if rule.hours is not None and spent_hours >= rule.hours:
         return f"{rule.hours:g} hours used"
+    if rule.max_failed is not None and trials.failed() > rule.max_failed:
+        return too_many_failed(rule.max_failed)
     return f"the first {HOPELESS} trials all crashed" if is_hopeless(state) else ""
+
+
+def too_many_failed(most: int) -> str:
+    """Why a search ends that has lost more trials than it may."""
+    return f"more than {most} trials failed"
 
 
 def _places(results: int, rule: Rule, settled: bool) -> int:
@@ -399,20 +441,29 @@ def own_end(trial: TrialRecord, rule: Rule) -> End | None:
         return None
     if trial.stop_asked:
         return End(trial.trial, "killed", "stopped by hand", "user")
-    if trial.crashes > RETRIES:
-        reason = f"crashed {trial.crashes} times: {trial.reason}"
-        return End(trial.trial, "failed", reason, "failure", _failed_by(trial))
+    given_up = _given_up(trial)
+    if given_up is not None:
+        why, kind = given_up
+        return End(trial.trial, "failed", f"{why}: {trial.reason}", "failure", kind)
     if trial.epoch >= rule.rungs[-1]:
         return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
     return None
 
 
-def _failed_by(trial: TrialRecord) -> Failure:
-    match trial.last_cut:
-        case "out_of_memory" | "hang" | "lost_node":
-            return trial.last_cut
-        case _:
-            return "crash"
+def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
+    """Why a trial is not started again, and what that makes of it; None if it may be."""
+    cuts = Counter(trial.cuts)
+    if cuts["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
+        return f"out of memory {cuts['out_of_memory']} times", "out_of_memory"
+    if trial.crashes > RETRIES and cuts["hang"] > trial.crashes / 2:
+        return f"hung {cuts['hang']} times", "hang"
+    if trial.crashes > RETRIES:
+        return f"crashed {trial.crashes} times", "crash"
+    if cuts["lost_node"] > LOST_NODES:
+        return f"lost {cuts['lost_node']} nodes", "lost_node"
+    if cuts["preempted"] > PREEMPTIONS:
+        return f"preempted {cuts['preempted']} times", "lost_node"
+    return None
 
 
 def is_judged_on_arrival(trial: TrialRecord, rule: Rule) -> bool:

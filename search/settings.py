@@ -29,6 +29,7 @@ class LaunchRequest:
     name: str | None = None
     trials: int | None = None
     hours: float | None = None
+    max_failed: int | None = None
     max_epochs: int | None = None
     finalists: int | None = None
     concurrent: int | None = None
@@ -88,6 +89,8 @@ class Settings:
     """How many of its points are tried first."""
     warm_start_sha256: str = ""
     """Of the source when it was read."""
+    max_failed: int | None = None
+    """Trials that may fail for good before the search ends; None: any number."""
 
     def event(self) -> dict[str, Any]:
         """The fields of the ledger's `search` event."""
@@ -111,6 +114,7 @@ _IDENTITY = {
 _EXTENSIBLE = (
     "trials",
     "hours",
+    "max_failed",
     "max_epochs",
     "finalists",
     "concurrent",
@@ -121,7 +125,13 @@ _EXTENSIBLE = (
 
 def from_ledger(event: dict[str, Any]) -> Settings:
     """The settings that a `search` event records; one of an older version lacks the last ones."""
-    later = ("objectives", "warm_start", "warm_start_trials", "warm_start_sha256")
+    later = (
+        "objectives",
+        "warm_start",
+        "warm_start_trials",
+        "warm_start_sha256",
+        "max_failed",
+    )
     names = [name for name in Settings.__dataclass_fields__ if name in event or name not in later]
     return Settings(**{name: event[name] for name in names})
 
@@ -205,6 +215,7 @@ def decide(
         rungs=list(ladder(max_epochs, ETA)),
         trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
         hours=_first(request.hours, before and before.hours, None),
+        max_failed=_first(request.max_failed, before and before.max_failed, None),
         max_epochs=max_epochs,
         finalists=_first(request.finalists, before and before.finalists, 1),
         concurrent=_first(request.concurrent, before and before.concurrent, None),
@@ -276,7 +287,7 @@ def _first(*choices: Any) -> Any:
 
 
 def _check_ranges(settings: Settings) -> None:
-    least = {"trials": 1, "max_epochs": 1, "finalists": 1, "concurrent": 1}
+    least = {"trials": 1, "max_failed": 0, "max_epochs": 1, "finalists": 1, "concurrent": 1}
     for name, smallest in least.items():
         value = getattr(settings, name)
         if value is not None and value < smallest:

@@ -114,6 +114,11 @@ class TrialRecord:
         return self.state == "running"
 
     @property
+    def wants_room(self) -> bool:
+        """Whether its last attempt ran out of memory."""
+        return self.state == "paused" and self.last_cut == "out_of_memory"
+
+    @property
     def epoch(self) -> int:
         """Epochs trained and recorded."""
         return max(self.reports, default=0)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-_BEFORE_ANY_EPOCH = 0
 _WORST_EER = 1.0
+
+_TRAINS = "trains"
+"""The constraint that a config can be trained; above 0 where it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,16 @@ def prior(points: Prior) -> list["FrozenTrial"]:
 def _of_one(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     """One trial of a search for the lowest EER.
 
-    One that did not come as far as the rung is pruned with its values on the way; one that diverged
-    or collapsed is pruned before any epoch at the worst EER, last of all, and its region is
-    avoided; one that crashed says nothing about its config and is ignored.
+    One that did not come as far as the rung is pruned with its values on the way; one that could
+    not be trained violates a constraint, which ranks it last of all, and its region is avoided (if
+    it were ignored, TPE would take its region for one where nothing is known, and be drawn to it);
+    one that was stopped by hand before any result is ignored.
     """
     from optuna.trial import TrialState
 
     value, on_the_way = trial.at(by.rung), _on_the_way(trial, by)
     if is_verdict_on_config(trial):
-        return {"state": TrialState.PRUNED, "intermediate_values": {_BEFORE_ANY_EPOCH: _WORST_EER}}
+        return {"state": TrialState.PRUNED, "constraints": _violated(trial)}
     if math.isfinite(value):
         values = on_the_way | {by.rung: value}
         return {"state": TrialState.COMPLETE, "value": value, "intermediate_values": values}
@@ -94,21 +97,23 @@ def _of_one(trial: TrialRecord, by: Judged) -> dict[str, Any]:
 def _of_both(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     """One trial of a search for a low EER and a small encoder.
 
-    One that diverged or collapsed has the worst EER and the size of the largest, so that anything
-    dominates it. Of sizes the logarithm is told: halving counts the same at any size.
+    One that could not be trained violates a constraint, and has the worst EER and the size of the
+    largest. Of sizes the logarithm is told: halving counts the same at any size.
     """
     from optuna.trial import TrialState
 
     (size,) = trial.sizes(by.rule.objectives[1:])
     value, on_the_way = trial.at(by.rung), _on_the_way(trial, by)
-    if is_verdict_on_config(trial):
+    violated = _violated(trial) if is_verdict_on_config(trial) else None
+    if violated is not None:
         value, size = _WORST_EER, by.worst_size
     elif not math.isfinite(value) and on_the_way:
         value = max(by.worst_eer, on_the_way[max(on_the_way)])
     if not math.isfinite(value):
         return {"state": _without_result(trial)}
     size = size if math.isfinite(size) else by.worst_size
-    return {"state": TrialState.COMPLETE, "values": [value, math.log10(size)]}
+    values = [value, math.log10(size)]
+    return {"state": TrialState.COMPLETE, "values": values, "constraints": violated}
 
 
 def _on_the_way(trial: TrialRecord, by: Judged) -> dict[int, float]:
@@ -145,5 +150,10 @@ def _distribution(text: str) -> "BaseDistribution":
 
 
 def is_verdict_on_config(trial: TrialRecord) -> bool:
-    """Whether it failed because of what it was, and not of what happened to it."""
-    return trial.failure in ("diverged", "collapsed")
+    """Whether it was given up, or has to wait for memory without any result."""
+    return trial.state == "failed" or (trial.wants_room and not trial.reports)
+
+
+def _violated(trial: TrialRecord) -> dict[str, float]:
+    """How far its config is from one that trains: the fewer epochs it came to, the further."""
+    return {_TRAINS: 1 / (1 + trial.epoch)}

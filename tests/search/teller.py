@@ -55,7 +55,9 @@ class Teller:
             self.tale.damage(trial.trial, trial.epoch, from_epoch=last)
 
     def _crash(self):
-        self.tale.crash(self.any_trial(), counts=self.draw(st.booleans()))
+        kinds = ["crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped"]
+        kind = self.draw(st.sampled_from(kinds))
+        self.tale.crash(self.any_trial(), counts=self.draw(st.booleans()), kind=kind)
 
     def _fail(self):
         state = self.draw(st.sampled_from(["failed", "killed", "stopped", "complete"]))
@@ -70,7 +72,9 @@ class Teller:
 
     def _search(self):
         rungs = self.draw(st.sampled_from(RUNGS))
-        self.tale.record("search", rungs=rungs, trials=self.draw(st.integers(2, 12)))
+        most = self.draw(st.sampled_from([None, 1]))
+        trials = self.draw(st.integers(2, 12))
+        self.tale.record("search", rungs=rungs, trials=trials, max_failed=most)
 
     def _driver(self):
         self.tale.record("driver", host="here", pid=1, started="0-1")

@@ -527,6 +527,20 @@ def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
     )
 
 
+def test_a_launch_with_a_problem_answers_first_and_exits_with_the_problems_code(
+    capsys, handed_on, tmp_path
+):
+    from search.launch import LaunchOutcome
+
+    problem = GateNotMet("more than 2 of its trials failed")
+    handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"], problem))
+    line = ["launch", "triplet", "--corpus", str(tmp_path), "--max-failed", "2"]
+    assert run(line) == 5
+    captured = capsys.readouterr()
+    assert captured.out == "a line\n"
+    assert "more than 2 of its trials failed" in captured.err
+
+
 def test_a_search_that_is_there_goes_on_without_naming_its_corpus(capsys, handed_on, night):
     from search.launch import LaunchOutcome
 

@@ -99,7 +99,8 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 
-    toy.run(folder, trials=4, poll=murder, slow={"t0002": 0.5}, diverges=["t0001"], nan=["t0003"])
+    ill = {"diverges": ["t0001"], "nan": ["t0003"], "too_large": ["t0004"]}
+    toy.run(folder, trials=5, poll=murder, slow={"t0002": 0.5}, **ill)
     state = assert_sound(folder)
     assert len(killed) == 1
     trials = state.trials
@@ -108,9 +109,16 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
     assert trials["t0003"].reason == "diverged: dev_eer is nan at epoch 1"
     assert (trials["t0002"].crashes, trials["t0002"].attempt >= 2) == (1, True)
     assert trials["t0002"].epoch >= 1
-    crash = next(e for e in events_of(folder) if e["event"] == "crash")
-    assert crash["counts"]
-    assert "died" in crash["reason"]
+    assert (trials["t0004"].failure, trials["t0004"].attempt) == ("out_of_memory", 2)
+    assert trials["t0004"].reason == "out of memory 2 times: MemoryError: no room for a tensor"
+    assert [trials[name].failure for name in ("t0001", "t0003")] == ["diverged", "diverged"]
+    cuts = [e for e in events_of(folder) if e["event"] == "crash"]
+    kinds = {(e["trial"], e["kind"], e["counts"]) for e in cuts}
+    assert kinds == {("t0002", "crash", True), ("t0004", "out_of_memory", True)}
+    started = [e["trial"] for e in events_of(folder) if e["event"] == "segment"]
+    again = started.index("t0004", started.index("t0004") + 1)
+    assert again > started.index("t0005"), "what ran out of memory waits for all others"
+    assert "killed" in next(e["reason"] for e in cuts if e["trial"] == "t0002")
 
 
 def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(

@@ -16,6 +16,8 @@ def assert_same_answers(state, rule, index):
     scan = Scan(state, rule)
     assert trials.any_live() == scan.any_live()
     assert trials.interrupted() == scan.interrupted()
+    assert trials.wanting_room() == scan.wanting_room()
+    assert trials.failed() == scan.failed()
     assert ends(state, rule, trials) == ends(state, rule)
     assert last_ends(state, rule, "over", trials) == last_ends(state, rule, "over")
     assert advancing(state, rule, trials) == advancing(state, rule)

@@ -28,7 +28,15 @@ class Searcher(Teller):
 
 def _told(trials):
     return [
-        (t.number, t.state, t.params, t.values, t.intermediate_values, t.distributions)
+        (
+            t.number,
+            t.state,
+            t.params,
+            t.values,
+            t.intermediate_values,
+            t.constraints,
+            t.distributions,
+        )
         for t in trials
     ]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import audit, evaluate, launch, promote, scheduler
+from search import audit, evaluate, failures, launch, promote, scheduler
 from search.errors import NoUsableTrial, UsageProblem
 from search.home import ledger_path
 from search.ledger import Ledger
@@ -138,6 +138,25 @@ def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_no
     search.write("search", rungs=[1, 3])
     search.finish()
     assert not launch.anything_left(Ledger.open(search.path))
+
+
+def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_problem(
+    fake_search,
+):
+    search = fake_search("night")
+    search.begin(trials=9, hours=None, max_failed=0)
+    search.report(_segment(search, 1), 1, 0.3)
+    search.segment(search.trial(2), 1)
+    search.end("t0002", "failed", 0, "diverged: loss is nan at epoch 1")
+    ledger = Ledger.open(search.path)
+    assert not launch.anything_left(ledger)
+    search.write("finish", reason="more than 0 trials failed", totals={})
+    outcome = launch._outcome("night", ledger.state())
+    assert "best: " in str(outcome.lines)
+    assert failures.exit_code(outcome.problem) == 5
+    assert "more than 0 of its trials failed (1 diverged)" in str(outcome.problem)
+    search.write("search", max_failed=1)
+    assert launch.anything_left(ledger), "the same launch with a larger number goes on"
 
 
 def _segment(search, number):

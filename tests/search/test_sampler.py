@@ -72,8 +72,8 @@ def test_a_suggestion_is_what_the_space_made_of_its_axes(space):
 
 def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apart(space):
     tale = Story()
-    deep, shallow, running, fresh, diverged, crashed, killed, late = (
-        _add(tale, space) for _ in range(8)
+    deep, shallow, running, fresh, diverged, crashed, killed, late, lost, crowded = (
+        _add(tale, space) for _ in range(10)
     )
     tale.train(deep, 3, 0.2)
     tale.train(shallow, 1, 0.4)
@@ -88,6 +88,9 @@ def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apar
     for epoch in (1, 2, 3):
         tale.report(late, epoch, 0.1)
     tale.end(late, "failed", "collapsed: all embeddings are alike", "failure")
+    tale.end(lost, "failed", "lost 11 nodes", "failure", kind="lost_node")
+    tale.segment(crowded, 1)
+    tale.crash(crowded, "CUDA out of memory", kind="out_of_memory")
     seen = {name: _told(tale, name, rung=3) for name in tale.state.trials}
     assert {name: trial.state for name, trial in seen.items()} == {
         deep: TrialState.COMPLETE,
@@ -95,14 +98,24 @@ def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apar
         running: TrialState.PRUNED,
         fresh: TrialState.RUNNING,
         diverged: TrialState.PRUNED,
-        crashed: TrialState.FAIL,
+        crashed: TrialState.PRUNED,
         killed: TrialState.FAIL,
         late: TrialState.PRUNED,
+        lost: TrialState.PRUNED,
+        crowded: TrialState.PRUNED,
     }
     assert (seen[deep].value, seen[deep].intermediate_values) == (0.2, {1: 0.2, 3: 0.2})
     assert seen[shallow].intermediate_values == {1: 0.4}
-    assert seen[diverged].intermediate_values == {0: 1.0}
-    assert seen[late].intermediate_values == {0: 1.0}
+    violated = {name: trial.constraints for name, trial in seen.items() if trial.constraints}
+    assert violated == {
+        diverged: {"trains": 1.0},
+        crashed: {"trains": 1.0},
+        late: {"trains": 0.25},
+        lost: {"trains": 1.0},
+        crowded: {"trains": 1.0},
+    }
+    tale.segment(crowded, 1)
+    assert _told(tale, crowded).state == TrialState.RUNNING, "alone, it may have room"
 
 
 def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
@@ -128,8 +141,8 @@ def test_the_highest_rung_with_twelve_results_is_modelled():
     assert _model_rung(tale) == 3
 
 
-def _rates(space, eer_of, trials=40, bad=()):
-    """Learning rates that the sampler tries against a law; a rate in `bad` diverges."""
+def _rates(space, eer_of, trials=40, bad=(), kind="diverged"):
+    """Learning rates that the sampler tries against a law; a rate in `bad` fails."""
     tale = Story(trials=trials)
     rates = []
     for _ in range(trials):
@@ -138,7 +151,7 @@ def _rates(space, eer_of, trials=40, bad=()):
         rates.append(rate)
         if bad and bad[0] < rate < bad[1]:
             tale.segment(name, 1)
-            tale.end(name, "failed", "diverged: loss is nan", "failure")
+            tale.end(name, "failed", "as it must", "failure", kind=kind)
         else:
             tale.train(name, 1, eer_of(rate))
     return rates
@@ -151,10 +164,12 @@ def test_it_learns_where_the_good_ones_are(space):
     assert sum(near[20:]) >= 12
 
 
-def test_it_keeps_away_from_where_trainings_diverge(space):
-    rates = _rates(space, lambda rate: 0.2 + (1e6 * rate) % 7 / 100, trials=60, bad=(1e-2, 1))
-    assert sum(rate > 1e-2 for rate in rates[:20]) >= 4
-    assert sum(rate > 1e-2 for rate in rates[20:]) <= 4
+@pytest.mark.parametrize("kind", ["diverged", "out_of_memory", "crash"])
+def test_it_keeps_away_from_where_trainings_fail(space, kind):
+    law, half = (lambda rate: 0.2 + (1e6 * rate) % 7 / 100), 10**-2.5
+    rates = _rates(space, law, trials=60, bad=(half, 1), kind=kind)
+    assert sum(rate > half for rate in rates[:10]) >= 4, "chance: half of them"
+    assert sum(rate > half for rate in rates[20:]) <= 10, "of forty"
 
 
 def test_no_config_is_tried_twice_and_a_small_space_runs_out(tmp_path):
@@ -232,7 +247,10 @@ def test_with_two_objectives_all_but_the_untried_are_told_both_and_none_is_prune
     assert told[deep].values == [0.2, 3.0]
     assert told[shallow].values == [0.2, 2.0], "no better than the worst that came as far"
     assert told[diverged].values == [1.0, 3.0], "everything dominates it"
-    assert [told[each].state for each in (fresh, crashed)] == [TrialState.RUNNING, TrialState.FAIL]
+    assert told[crashed].values == told[diverged].values
+    infeasible = {name for name, trial in told.items() if trial.constraints}
+    assert infeasible == {diverged, crashed}
+    assert told[fresh].state == TrialState.RUNNING
 
 
 def test_with_two_objectives_it_suggests_along_the_front(tmp_path):

@@ -418,3 +418,66 @@ def test_a_search_on_hold_still_ends_when_it_is_over():
     tale = Story(trials=1, rungs=(1,))
     _try(tale, 0.1)
     assert _held(tale) == Done("all trials tried")
+
+
+def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_do():
+    tale = Story(rungs=(1,), trials=2)
+    tale.segment(tale.trial(), 1)
+    tale.crash("t0001", kind="out_of_memory")
+    tale.settle()
+    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    tale.segment(tale.trial(), 1)
+    assert next_job(tale.state, tale.rule) == Wait(), "the other one is in the way"
+    tale.report("t0002", 1, 0.3)
+    tale.settle()
+    assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+    tale.segment("t0001", 1)
+    tale.crash("t0001", "CUDA out of memory", kind="out_of_memory")
+    tale.settle()
+    trial = tale.state.trials["t0001"]
+    assert (trial.state, trial.failure) == ("failed", "out_of_memory")
+    assert trial.reason == "out of memory 2 times: CUDA out of memory"
+    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "most", "failure"),
+    [
+        ("crash", True, 2, "crash"),
+        ("hang", True, 2, "hang"),
+        ("lost_node", False, 10, "lost_node"),
+        ("preempted", False, 100, "lost_node"),
+        ("driver", False, None, ""),
+        ("stopped", False, None, ""),
+    ],
+)
+def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, failure):
+    tale = Story(rungs=(1,), trials=1)
+    tale.trial()
+    for _ in range(150 if most is None else most):
+        tale.segment("t0001", 1)
+        tale.crash("t0001", kind=kind, counts=counts)
+        tale.settle()
+        assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+    if most is not None:
+        tale.segment("t0001", 1)
+        tale.crash("t0001", kind=kind, counts=counts)
+        tale.settle()
+        assert tale.state.trials["t0001"].failure == failure
+        assert isinstance(next_job(tale.state, tale.rule), Done)
+
+
+def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish_and_ends():
+    tale = Story(rungs=(1, 3), trials=9)
+    tale.record("search", max_failed=1)
+    for _ in range(2):
+        assert next_job(tale.state, tale.rule) == NewTrial(1)
+        tale.segment(tale.trial(), 1)
+        tale.end(list(tale.state.trials)[-1], "failed", "diverged: x", "failure", kind="diverged")
+        if len(tale.state.trials) == 1:
+            tale.segment(tale.trial(), 1)
+    assert next_job(tale.state, tale.rule) == Wait()
+    tale.report("t0002", 1, 0.3)
+    assert next_job(tale.state, tale.rule) == Done("more than 1 trials failed")
+    tale.record("search", max_failed=2)
+    assert next_job(tale.state, tale.rule) == NewTrial(1)

@@ -45,6 +45,8 @@ class Toy(tune.Trainable):
         time.sleep(seconds)
         self.epoch += 1
         failure = ""
+        if segment["trial"] in segment["knobs"].get("too_large", ()):
+            raise MemoryError("no room for a tensor")
         metrics = {"dev_eer": self._dev_eer(), "train_loss": 1 / self.epoch}
         if segment["trial"] in segment["knobs"].get("diverges", ()):
             failure, metrics = "diverged: loss is nan", {}

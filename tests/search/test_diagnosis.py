@@ -1,0 +1,96 @@
+"""The words below are Ray 2.60's, Python's and torch's own, as real deaths left them, shortened."""
+
+import pytest
+
+from search import diagnosis
+from search.diagnosis import Diagnosis
+
+ACTOR = (
+    "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 7241\n"
+    "\tip: 127.0.0.1\n"
+)
+KILLED = (
+    "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker "
+    "exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some "
+    "common causes include: (1) the process was killed by the OOM killer due to high memory usage, "
+    "(2) ray stop --force was called, or (3) the worker crashed unexpectedly due to SIGSEGV or "
+    "another unexpected error."
+)
+TRACEBACK = (
+    "Failure # 1 (occurred at 2026-11-25_22-11-55)\nray::A.step() (pid=7241, ip=127.0.0.1)\n"
+    '  File "toy.py", line 13, in step\n    def mem(self): raise MemoryError()\n'
+    "                   ^^^^^^^^^^^^^^^^^^^\n"
+)
+CASES = {
+    "python": (TRACEBACK + "MemoryError\n", "out_of_memory", "MemoryError"),
+    "python, with words": (
+        TRACEBACK + "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 PiB\n",
+        "out_of_memory",
+        "Unable to allocate",
+    ),
+    "torch on a processor": (
+        TRACEBACK + "RuntimeError: [enforce fail at alloc_cpu.cpp:127] err == 0. "
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503599627370496 bytes. "
+        "Error code 12 (Cannot allocate memory)\n",
+        "out_of_memory",
+        "DefaultCPUAllocator",
+    ),
+    "torch on a GPU": (
+        TRACEBACK + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB. GPU "
+        "0 has a total capacity of 79.11 GiB\nSee https://pytorch.org/docs: environment\n",
+        "out_of_memory",
+        "Tried to allocate 20.00 GiB",
+    ),
+    "the node's memory monitor": (
+        "OutOfMemoryError: 1 worker(s) were killed due to the node running low on memory. Memory "
+        "on the node (IP: 127.0.0.1) was 6.59GB used / 23.54GB limit (0.28)\nTop 10 memory users:",
+        "out_of_memory",
+        "6.59GB used",
+    ),
+    "a process killed": (ACTOR + KILLED, "crash", "its process was killed"),
+    "an exit": (
+        ACTOR + "The actor is dead because its worker process has died. Worker exit type: "
+        "SYSTEM_ERROR Worker exit detail: Worker exits unexpectedly. Worker exits with an exit "
+        "code 3.",
+        "crash",
+        "exit code 3",
+    ),
+    "an error of its own": (
+        TRACEBACK + "ValueError: no such layer: OutOfMemoryError is not one\n",
+        "crash",
+        "no such layer",
+    ),
+    "a raylet killed": (
+        "The actor 1a17 is unavailable: The actor is temporarily unavailable: RpcError: RPC error: "
+        "Socket closed rpc_code: 14. The task may or may not have been executed on the actor.",
+        "lost_node",
+        "node",
+    ),
+    "a node that is dead": (
+        ACTOR + "The actor died because its node has died. Node Id: 45f5.\n\tthe actor's node was "
+        "terminated unexpectedly: health check failed due to missing too many heartbeats",
+        "lost_node",
+        "node",
+    ),
+    "a node taken away": (
+        "the actor's node was preempted: The actor died unexpectedly before finishing this task.",
+        "preempted",
+        "preempted",
+    ),
+    "nothing": ("", "crash", "the worker died"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_death_is_called_what_it_was(case):
+    words, kind, shown = CASES[case]
+    found = diagnosis.of(words)
+    assert found.kind == kind
+    assert shown in found.reason
+    assert len(found.reason) <= 500
+
+
+def test_a_process_killed_while_the_oom_killer_was_at_work_ran_out_of_memory():
+    told = diagnosis.of(ACTOR + KILLED, oom_killer_was_at_work=True)
+    assert told == Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")
+    assert diagnosis.of(TRACEBACK + "ValueError: x\n", oom_killer_was_at_work=True).kind == "crash"
