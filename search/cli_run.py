@@ -1,4 +1,4 @@
-"""The verbs that do something: demo, launch, stop, promote, ui; `evaluate` has its own module."""
+"""The verbs that do something: demo, launch, promote, ui; `evaluate` has its own module."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -178,31 +178,6 @@ def _corpus_before(name: str) -> Path:
             f"{name!r} to go on with)"
         )
     return Path(state_of(name).search["corpus"])
-
-
-STOP = console.help_text(
-    "Stop a search, or one trial of it, from another terminal.",
-    "spksearch stop triplet              # running trials finish the epoch they are in",
-    "spksearch stop triplet --now        # that epoch is lost",
-    "spksearch stop triplet t0007",
-    more="Launching the search again goes on with everything but the trials stopped by name.",
-)
-
-
-def stop(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The search.")],
-    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="Only this trial.")] = None,
-    now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
-) -> None:
-    """Ask a running search to stop."""
-    from search.control import request_stop
-
-    what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
-    match request_stop(name, trial=trial, now=now):
-        case "asked":
-            console.answer(f"{what} is asked to stop; spksearch status {name} shows when it has")
-        case "recorded":
-            console.answer(f"{what} is stopped; the search does not run")
 
 
 PROMOTE = console.help_text(

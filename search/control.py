@@ -1,55 +1,51 @@
-"""Steer a search from another terminal: requests are files that its driver picks up.
+"""Requests on their way to a search's driver: files that any machine with its folder can write.
 
-A request is written beside and renamed, so that a driver never reads half of one; any machine that
-shares the search's folder can make it.
+A request is written beside and renamed, so that a driver never reads half of one. It goes when it
+has been carried out; one that cannot be is put aside, with the reason in a file beside it.
 """
 
-import getpass
-import json
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from search.errors import NotFound, UsageProblem
-from search.home import existing_ledger
-from search.ledger import Ledger
+from search import requests
 from search.lock import DriverInfo, driver_of
-from search.scheduler import Rule, ends
-from search.state import SearchState
+from search.requests import Request
+
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class StopRequest:
-    """A trial, or the whole search if None, is to stop: after its epoch, or now."""
+class Pending:
+    """A request that is not carried out yet."""
 
-    trial: str | None
-    now: bool
-    by: str
     path: Path
 
+    def read(self) -> Request:
+        """What it says.
 
-def request_stop(name: str, trial: str | None, now: bool) -> Literal["asked", "recorded"]:
-    """Ask the driver of a search to stop it or one trial; "recorded" if no driver was needed.
+        Raises:
+            ValueError: if it says nothing that is understood.
+        """
+        if self.path.is_symlink() or not self.path.is_file():
+            raise ValueError("no plain file")
+        if self.path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES} bytes")
+        return requests.read(self.path.read_bytes())
 
-    Raises:
-        NotFound: if there is no such search or trial.
-        UsageProblem: if there is nothing left to stop.
-    """
-    path = existing_ledger(name)
-    ledger = Ledger.open(path)
-    if trial is not None:
-        _require_stoppable(ledger.state(), name, trial)
-    if driver_alive(path.parent) is not None:
-        _write(path.parent, trial, now)
-        return "asked"
-    if trial is None:
-        raise UsageProblem(
-            f"search {name!r} is not running: nothing to stop; launching it again goes on with it"
-        )
-    _record_stop(path, trial, now)
-    return "recorded"
+    def done(self) -> None:
+        """It has been carried out."""
+        self.path.unlink(missing_ok=True)
+
+    def refuse(self, reason: str) -> None:
+        """Put it aside; who asked finds the reason there."""
+        aside = _refused(self.path.parent)
+        aside.mkdir(exist_ok=True)
+        (aside / f"{self.path.name}.reason").write_text(reason + "\n", encoding="utf-8")
+        self.path.replace(aside / self.path.name)
 
 
 def driver_alive(folder: Path) -> DriverInfo | None:
@@ -58,58 +54,56 @@ def driver_alive(folder: Path) -> DriverInfo | None:
     return driver if driver is not None and driver.is_alive() else None
 
 
-def pending(folder: Path) -> list[StopRequest]:
-    """Requests not carried out yet, oldest first; the driver removes each once it is recorded."""
-    requests = []
-    for path in sorted((folder / "control").glob("stop-*.json")):
-        asked = json.loads(path.read_text(encoding="utf-8"))
-        requests.append(StopRequest(asked["trial"], asked["now"], asked["by"], path))
-    return requests
+def identity(driver: DriverInfo) -> str:
+    """By which a request names the driver that it is meant for."""
+    return f"{driver.host} {driver.pid} {driver.started}"
 
 
-def _require_stoppable(state: SearchState, name: str, trial: str) -> None:
-    record = state.trials.get(trial)
-    if record is None:
-        raise NotFound(
-            f"search {name!r} has no trial {trial!r}; `spksearch trials {name}` lists them"
-        )
-    over = record.state in ("failed", "killed") or record.ended_by == "rule"
-    if over:
-        raise UsageProblem(f"trial {trial} of search {name!r} has ended already ({record.state})")
-
-
-def _write(folder: Path, trial: str | None, now: bool) -> None:
+def write(folder: Path, request: Request) -> Pending:
+    """Put a request where the driver of the search in `folder` looks."""
     control = folder / "control"
     control.mkdir(exist_ok=True)
-    name = f"stop-{time.time_ns()}-{os.getpid()}.json"
+    # Its time comes first: requests of one machine are carried out in the order they were made in.
+    name = f"{time.time_ns()}-{os.getpid()}-{request.kind}.json"
     beside = control / f".{name}"
-    request = {"trial": trial, "now": now, "by": getpass.getuser()}
-    beside.write_text(json.dumps(request), encoding="utf-8")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(request.model_dump_json())
+        file.flush()
+        os.fsync(file.fileno())
     beside.replace(control / name)
+    return Pending(control / name)
 
 
-def _record_stop(path: Path, trial: str, now: bool) -> None:
-    with Ledger.open(path, write=True) as ledger:
-        ledger.append("stop", trial=trial, now=now, by=getpass.getuser())
-        state = ledger.state()
-        if state.trials[trial].live:
-            ledger.append(
-                "crash",
-                trial=trial,
-                attempt=state.trials[trial].attempt,
-                reason="its driver ended",
-                kind="driver",
-                counts=False,
-            )
-        state = ledger.state()
-        for end in ends(state, Rule.of(state.search)):
-            rung = state.trials[end.trial].rung
-            ledger.append(
-                "end",
-                trial=end.trial,
-                state=end.state,
-                reason=end.reason,
-                by=end.by,
-                kind=end.kind,
-                rung=rung,
-            )
+def pending(folder: Path) -> list[Pending]:
+    """Requests not carried out yet, oldest first."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(_files(folder / "control"), key=lambda each: each.path.name)
+    return []
+
+
+def _files(control: Path) -> Iterator[Pending]:
+    # `Path.glob` would cost ten times as much, and the driver looks often.
+    with os.scandir(control) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json") and not entry.name.startswith("."):
+                yield Pending(Path(entry.path))
+
+
+def answer(request: Pending, patience: float) -> str | None:
+    """Wait for what becomes of a request.
+
+    Returns:
+        The reason if it was refused; empty if it was carried out; None if the time was up first,
+        or the driver has died.
+    """
+    end = time.monotonic() + patience
+    while request.path.exists():
+        if time.monotonic() > end or driver_alive(request.path.parent.parent) is None:
+            return None
+        time.sleep(0.05)
+    reason = _refused(request.path.parent) / f"{request.path.name}.reason"
+    return reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
+
+
+def _refused(control: Path) -> Path:
+    return control / "refused"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search import control, sampler, warm_start, weights
+from search import sampler, warm_start, weights
 from search.errors import UsageProblem
 from search.index import Index
 from search.known import Known
@@ -31,6 +31,7 @@ from search.scheduler import (
     vain,
 )
 from search.state import COUNTED, Cut, Failure, SearchState, TrialRecord
+from search.steering import Steering
 from search.walk import Space
 from search.wishes import Wish
 from spkmodel.config import TrainConfig, WarmStart
@@ -39,8 +40,6 @@ log = logging.getLogger(__name__)
 
 SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 """From (trial, attempt, to_rung) to what the trainable is given."""
-
-_CONTROL_SECONDS = 0.25
 
 
 class Driver:
@@ -67,7 +66,7 @@ class Driver:
         self._settings = settings
         self._seed = seed
         self._kind = kind
-        self._looked = 0.0
+        self._steering = Steering(ledger.path.parent, state, space, self._record)
         self._clock = clock
         self._began = clock()
         self._index = Index(state)
@@ -77,9 +76,6 @@ class Driver:
 
     def begin(self) -> None:
         """Take over: what an earlier driver left running counts as interrupted."""
-        for request in control.pending(self._folder):
-            if request.trial is None:
-                request.path.unlink()  # was meant for the driver before
         me = this_process()
         self._began = self._clock()
         self._record("driver", host=me.host, pid=me.pid, started=me.started)
@@ -101,6 +97,7 @@ class Driver:
             "hours": round(self._spent(), 4),
         }
         self._record("finish", reason=why, totals=totals)
+        self._steering.close()
 
     def interrupt(self, why: str) -> None:
         """Cut what is running, so that it can be resumed; said twice, it is done once."""
@@ -168,6 +165,8 @@ class Driver:
         )
         if trial.live and (trial.stop_asked or self._is_leaving()):
             self._cut(trial, "stopped between two epochs")
+        elif trial.live and trial.epoch >= self._rule.rungs[-1]:
+            self._cut(trial, "the budget of epochs was lowered")
         self._settle()
         return not trial.live
 
@@ -188,12 +187,11 @@ class Driver:
     def poll(self) -> None:
         """Keep the lock and carry out what was asked for; cheap enough for every step."""
         self._ledger.keep_alive()
-        if time.monotonic() - self._looked < _CONTROL_SECONDS:
-            return
-        self._looked = time.monotonic()
-        for request in control.pending(self._folder):
-            self._carry_out(request)
-            request.path.unlink()
+        asked = self._steering.look()
+        for event, fields in asked:
+            self._heed(event, fields)
+        if asked:
+            self._settle()
 
     def hold(self, cause: str, reason: str, by: str) -> None:
         """Start nothing new while `cause` lasts; what is running goes on to its rung."""
@@ -207,14 +205,14 @@ class Driver:
             log.info("no longer on hold: %s", self.state.holds[cause])
             self._record("release", cause=cause, by=by)
 
-    def _carry_out(self, request: control.StopRequest) -> None:
-        if request.trial is not None and request.trial not in self.state.trials:
-            log.warning("asked to stop %s, which does not exist", request.trial)
-            return
-        self._record("stop", trial=request.trial, now=request.now, by=request.by)
-        if request.trial is not None and self.state.trials[request.trial].live and request.now:
-            self.stop_now.add(request.trial)
-        self._settle()
+    def _heed(self, event: str, fields: Mapping[str, Any]) -> None:
+        """What the ledger says already of somebody's wish is to be so."""
+        match event:
+            case "stop" if fields["now"] and fields["trial"] is not None:
+                if self.state.trials[fields["trial"]].live:
+                    self.stop_now.add(fields["trial"])
+            case "search":
+                self._rule, self.why_done = Rule.of(self.state.search), ""
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ def snapshot(
         holds=state.holds if status == "running" else {},
         tracker=tracker_health,
         address=address,
-        commands=next_commands(state.search, status),
+        commands=_commands(state, status),
     )
 
 
@@ -138,6 +138,12 @@ def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
             return (*browse, command_again(search))
         case _:
             return (*browse, f"spksearch promote {name}")
+
+
+def _commands(state: SearchState, status: str) -> tuple[str, ...]:
+    resume = (f"spksearch resume {state.search['search']}",)
+    is_paused = status == "running" and "user" in state.holds
+    return (*(resume if is_paused else ()), *next_commands(state.search, status))
 
 
 def command_again(search: Mapping[str, Any]) -> str:

@@ -1,68 +1,86 @@
+"""Requests on their way: whole when a driver reads them, and not trusted otherwise."""
+
 import json
+import os
 import socket
+import threading
 import time
 
 import pytest
-from story import Story
 
 from search import control
-from search.errors import NotFound, UsageProblem
 from search.ledger import Ledger
-from search.lock import driver_of
+from search.requests import Budget, Pause, Stop, read, who
 
 
 @pytest.fixture
-def folder(spksearch_home):
-    """A search of two trials that nobody drives: t0001 waits at rung 1, t0002 was cut off."""
-    tale = Story()
-    tale.train(tale.trial(), 1, 0.3)
-    tale.segment(tale.trial(), 1)
-    folder = spksearch_home / "trip"
-    folder.mkdir()
-    lines = [json.dumps(event) + "\n" for event in tale.events]
-    (folder / "ledger.jsonl").write_text("".join(lines))
-    return folder
+def folder(tmp_path):
+    (tmp_path / "trip").mkdir()
+    return tmp_path / "trip"
 
 
-def _trial(folder, name):
-    return Ledger.open(folder / "ledger.jsonl").trials()[name]
-
-
-def test_a_request_reaches_the_driver_whole_and_in_order(folder):
-    with Ledger.open(folder / "ledger.jsonl", write=True):
-        assert control.request_stop("trip", "t0002", now=True) == "asked"
-        assert control.request_stop("trip", None, now=False) == "asked"
-    requests = control.pending(folder)
-    assert [(request.trial, request.now) for request in requests] == [
-        ("t0002", True),
-        (None, False),
+def test_requests_reach_the_driver_whole_and_in_order(folder):
+    asked = [
+        Stop(by="anna@here", trial="t0002", now=True),
+        Budget(by="anna@here", trials=48, hours=1.5),
+        Pause(by="bob@there", driver="here 1 0-1"),
     ]
-    assert all(request.by for request in requests)
+    for request in asked:
+        control.write(folder, request)
+    assert [each.read() for each in control.pending(folder)] == asked
+    assert not [path for path in (folder / "control").iterdir() if path.name.startswith(".")]
     assert control.pending(folder / "elsewhere") == []
+    assert who().endswith(f"@{socket.gethostname()}")
 
 
-@pytest.mark.parametrize("trial", ["t0001", "t0002"])
-def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
-    assert control.request_stop("trip", trial, now=False) == "recorded"
-    assert (_trial(folder, trial).state, _trial(folder, trial).ended_by) == ("killed", "user")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "Invalid JSON"),
+        (b'{"kind": "sto', "Invalid JSON"),
+        (b'["stop"]', "should be an object"),
+        (b'{"trial": null, "now": true, "by": "an older version"}', "kind"),
+        (b'{"kind": "explode", "by": "anna"}', "explode"),
+        (b'{"kind": "stop", "by": "anna", "trail": "t0001"}', "stop.trail"),
+        (b'{"kind": "stop", "by": "anna", "trial": 7}', "stop.trial"),
+        (b'{"kind": "budget", "by": "anna", "trials": "48"}', "budget.trials"),
+        (b'{"kind": "budget", "by": "anna", "hours": 1e999}', "budget.hours"),
+        (b'{"kind": "budget", "by": "anna", "max_epochs": 0}', "budget.max_epochs"),
+        (b'{"kind": "pause", "by": ""}', "pause.by"),
+        (b'{"kind": "pause"}', "pause.by"),
+    ],
+)
+def test_what_is_no_request_is_told_by_its_field(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        read(text)
+
+
+def test_a_file_that_is_none_is_not_read(folder):
+    place = folder / "control"
+    place.mkdir()
+    os.mkfifo(place / "1-fifo.json")
+    (place / "2-link.json").symlink_to("/etc/hostname")
+    (place / "3-large.json").write_bytes(b" " * (1 << 20) + b" {}")
+    (place / "4-folder.json").mkdir()
+    for each in control.pending(folder):
+        with pytest.raises(ValueError, match=r"no plain file|larger than"):
+            each.read()
+        each.refuse("it is none")
     assert control.pending(folder) == []
-    assert driver_of(folder) is None
+    assert len(list((place / "refused").glob("*.reason"))) == 4
 
 
-@pytest.mark.usefixtures("folder")
-def test_there_is_nothing_to_stop_twice_or_without_a_driver():
-    control.request_stop("trip", "t0001", now=False)
-    with pytest.raises(UsageProblem, match=r"t0001 of search 'trip' has ended already \(killed\)"):
-        control.request_stop("trip", "t0001", now=False)
-    with pytest.raises(UsageProblem, match="not running"):
-        control.request_stop("trip", None, now=False)
-
-
-def test_an_unknown_search_or_trial_is_not_found(folder):
-    with pytest.raises(NotFound, match="no trial 't0009'"):
-        control.request_stop("trip", "t0009", now=False)
-    with pytest.raises(NotFound, match=f"no search {'trap'!r}.*{folder.name}"):
-        control.request_stop("trap", None, now=False)
+def test_who_asks_hears_what_has_become_of_it(folder):
+    with Ledger.open(folder / "ledger.jsonl", write=True):
+        done, refused, open_still = (
+            control.write(folder, Stop(by="anna", trial=name)) for name in ("a", "b", "c")
+        )
+        threading.Timer(0.1, done.done).start()
+        refused.refuse("no such trial")
+        assert control.answer(done, 5) == ""
+        assert control.answer(refused, 5) == "no such trial"
+        assert control.answer(open_still, 0) is None
+    assert control.answer(open_still, 60) is None, "nobody drives: there is no answer to wait for"
 
 
 def test_a_driver_is_alive_while_it_holds_the_lock(folder):

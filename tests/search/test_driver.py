@@ -9,6 +9,7 @@ import pytest
 from search import axes, control
 from search.driver import Driver
 from search.ledger import Ledger
+from search.requests import Stop
 from search.scheduler import Rule
 from search.state import SearchState
 from spkmodel import encoders
@@ -204,8 +205,8 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
 
 def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
     rig.driver.next_segment()
-    control._write(rig.folder, "t0001", now=False)
-    control._write(rig.folder, "t0404", now=False)
+    control.write(rig.folder, Stop(by="anna", trial="t0001"))
+    control.write(rig.folder, Stop(by="anna", trial="t0404"))
     rig.driver.poll()
     assert control.pending(rig.folder) == []
     assert rig.state.trials["t0001"].live
@@ -215,8 +216,8 @@ def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
 
 
 def test_a_stop_meant_for_the_last_driver_does_not_stop_the_next(rig, tmp_path):
-    control._write(rig.folder, None, now=True)
-    control._write(rig.folder, "t0001", now=True)
+    control.write(rig.folder, Stop(by="anna", now=True, driver="here 1 0-1"))
+    control.write(rig.folder, Stop(by="anna", trial="t0001", now=True))
     rig.driver.next_segment()
     rig.ledger.close()
     after = Rig(tmp_path / "trip")

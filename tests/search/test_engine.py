@@ -14,8 +14,10 @@ from search import control
 from search.audit import recompute_rungs, wrong_decisions
 from search.ledger import Ledger
 from search.lock import process_start
+from search.requests import Budget, Pause, Resume, Stop
 from search.scheduler import table
 from search.state import SearchState
+from search.steering import ask
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
 
@@ -37,6 +39,11 @@ def assert_sound(folder):
     assert wrong_decisions(events) == []
     assert recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
     return state
+
+
+def _ask(name, trial, now):
+    """As from another terminal; the driver, which waits for this, answers later."""
+    return ask(name, Stop(by="anna", trial=trial, now=now))
 
 
 def wait_for(condition, seconds=60):
@@ -122,17 +129,18 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
 
 
 def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
-    spksearch_home,
+    spksearch_home, monkeypatch
 ):
     folder = spksearch_home / "stopped"
+    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
     asked = []
 
     def steer():
         reports = (folder / "ledger.jsonl").read_text().count('"report"')
         if not asked and (folder / "trials" / "t0001" / "pid").is_file():
-            asked.append(control.request_stop("stopped", "t0001", now=True))
+            asked.append(_ask("stopped", "t0001", now=True))
         if len(asked) == 1 and reports >= 3:
-            asked.append(control.request_stop("stopped", None, now=False))
+            asked.append(_ask("stopped", None, now=False))
 
     toy.run(folder, poll=steer, slow={"t0001": 1.5})
     state = assert_sound(folder)
@@ -201,3 +209,33 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
         phase = 1 if reports < 4 else 2
         most[phase] = max(most[phase], sum(trial.live for trial in state.trials.values()))
     assert most == {1: 1, 2: 2}
+
+
+def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
+    spksearch_home, monkeypatch
+):
+    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
+    folder = spksearch_home / "paused"
+    quiet, asked = [], []
+
+    def steer():
+        state = Ledger.open(folder / "ledger.jsonl").state()
+        if not asked and state.trials:
+            asked.append(ask("paused", Pause(by="anna")))
+        elif state.holds and not any(trial.live for trial in state.trials.values()):
+            quiet.append(time.monotonic())
+            if len(asked) == 1:
+                asked.append(ask("paused", Budget(by="anna", trials=3)))
+            elif len(asked) == 2 and state.search["trials"] == 3 and quiet[-1] > quiet[0] + 2:
+                asked.append(ask("paused", Resume(by="bob")))
+
+    toy.run(folder, trials=12, poll=steer)
+    state = assert_sound(folder)
+    assert asked == ["asked"] * 3
+    assert (state.holds, len(state.trials)) == ({}, 3)
+    assert state.finish["reason"] == "all trials tried"
+    words = [(e["event"], e["by"]) for e in events_of(folder) if e.get("by") in ("anna", "bob")]
+    assert words == [("hold", "anna"), ("search", "anna"), ("release", "bob")]
+    # It neither ended nor span: Tune asks about once a second while nothing runs.
+    assert quiet[-1] - quiet[0] > 2
+    assert len(quiet) < 40

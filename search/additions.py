@@ -1,0 +1,192 @@
+"""What `add` asks for: an entry of a notebook or a changed trial, held against the corpus."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.config_problem import words
+from search.errors import UsageProblem
+from search.home import home
+from search.notebooks import opened
+from search.reading import trial_of
+from search.requests import Add, who
+from search.state import SearchState
+from spaces.logged import Entry, delta
+from spaces.logged.scale import Scale, paced, scaled
+from spkmodel.config import TrainConfig, WarmStart
+
+if TYPE_CHECKING:
+    from spkmodel.store import Store
+
+_LONGEST_ORIGIN = 300
+
+
+def of_entry(
+    state: SearchState,
+    number: str,
+    *,
+    file: Path | None = None,
+    scale: Scale,
+    changes: Mapping[str, Any],
+) -> Add:
+    """An entry of the log, or of a notebook of one's own, as a trial of a search.
+
+    Raises:
+        NotebookError: there is no such entry, or it cannot be scaled.
+        NotFound: there is no such notebook.
+        UsageProblem: a change is wrong, it does not fit the corpus, or what it starts from is not
+            there.
+    """
+    entry = opened(file).entry(number)
+    config = scaled(entry.config, scale)
+    store = _store(state)
+    if not scale.is_full:
+        config = paced(config, _steps(state, config, store))
+    config = config.model_copy(
+        update={"seed": state.search["seed"], "warm_start": _warm_start(state, entry)}
+    )
+    name = ", ".join(filter(None, (f"entry {entry.number}", scale.words)))
+    axes: dict[str, Any] = {"entry": entry.number}
+    axes |= {} if scale.is_full else {"scale": scale.text}
+    log_entry = "" if changes else entry.number
+    return _add(config, changes, store, name=name, log_entry=log_entry, axes=axes)
+
+
+def of_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> Add:
+    """A trial of the search once more, with changes.
+
+    Raises:
+        NotFound: there is no such trial.
+        UsageProblem: a change is wrong, or it does not fit the corpus.
+    """
+    record = trial_of(state.search["search"], state, trial)
+    if not changes:
+        raise UsageProblem(
+            f"{trial} has been tried; say what is to be different: --set "
+            "optimiser.learning_rate=0.002, or --set seed=1"
+        )
+    config = TrainConfig.model_validate(record.config)
+    axes = {"trial": trial, **changes}
+    near = record.axes if record.distributions else {}
+    return _add(config, changes, _store(state), name=trial, axes=axes, near=near)
+
+
+def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
+    """From `path=value`: the value as JSON where it is, else as text.
+
+    Raises:
+        UsageProblem: if one has no `=`.
+    """
+    changes = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise UsageProblem(
+                f"--set takes PATH=VALUE, such as optimiser.learning_rate=0.002, got {text!r}"
+            )
+        try:
+            changes[path.strip()] = json.loads(value)
+        except ValueError:
+            changes[path.strip()] = value
+    return changes
+
+
+def _add(
+    config: TrainConfig,
+    changes: Mapping[str, Any],
+    store: "Store | None",
+    *,
+    name: str,
+    **more: Any,
+) -> Add:
+    if changes:
+        config = _changed(config, changes)
+        shown = ", ".join(f"{path}={_short(value)}" for path, value in changes.items())
+        name = f"{name} with {shown}"
+    if store is not None:
+        _check_corpus(config, store, name)
+    origin = name[:_LONGEST_ORIGIN]
+    return Add(by=who(), config=config.model_dump(mode="json"), origin=f"added: {origin}", **more)
+
+
+def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    from pydantic import ValidationError
+
+    try:
+        return TrainConfig.model_validate(
+            delta.applied(config.model_dump(mode="json"), dict(changes))
+        )
+    except ValidationError as error:
+        raise UsageProblem(f"--set: {words(error)}") from error
+    except ValueError as error:
+        raise UsageProblem(f"--set {error}") from error
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
+    if entry.warm_start is None:
+        return entry.config.warm_start
+    for record in state.trials.values():
+        if record.log_entry == entry.warm_start and record.state == "complete":
+            return WarmStart(weights=f"{state.search['search']}/{record.trial}")
+    raise UsageProblem(
+        f"entry {entry.number} starts from the weights of entry {entry.warm_start}, of which this "
+        f"search has no complete trial; add that one first: --entry {entry.warm_start}"
+    )
+
+
+# --- the corpus ------------------------------------------------------------------------------
+
+
+def _store(state: SearchState) -> "Store | None":
+    """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
+    from spkmodel.store import Store, StoreError
+
+    recorded = Path(state.search["store"])
+    for folder in (recorded, home() / "corpora" / recorded.name):
+        try:
+            return Store.open(folder)
+        except StoreError:
+            continue
+    return None
+
+
+def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
+    from spkmodel.batches import batches_in_epoch
+
+    counts = _utterances_of(store)
+    try:
+        config.check_corpus(
+            len(counts),
+            store.utterances_of_most(config.batches.speakers),
+            store.longest_seconds,
+        )
+        config.check_epoch(batches_in_epoch(counts, config.batches))
+    except ValueError as error:
+        raise UsageProblem(f"{name} does not fit the search's corpus: {error}") from error
+
+
+def _utterances_of(store: "Store") -> list[int]:
+    """Of each training speaker, most first."""
+    counts = Counter(store.speaker(utterance) for utterance in store.of_split("train"))
+    return sorted(counts.values(), reverse=True)
+
+
+def _steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
+    """Of a whole training."""
+    from spkmodel.batches import batches_in_epoch
+
+    if store is None:
+        raise UsageProblem(
+            f"--scale needs the packed corpus, and {state.search['store']} is not on this machine; "
+            "add the entry where the search runs"
+        )
+    batches = batches_in_epoch(_utterances_of(store), config.batches)
+    return max(1, math.ceil(batches / config.batches_per_step)) * int(state.search["max_epochs"])

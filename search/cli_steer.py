@@ -1,0 +1,189 @@
+"""The verbs that steer a search from elsewhere: stop, pause, resume, add, budget."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search import console
+from search.cli_options import Concurrent
+from search.errors import UsageProblem
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
+
+_ANYWHERE = "Works from any machine that sees the search's folder in its SPKSEARCH_HOME."
+
+STOP = console.help_text(
+    "Stop a search, or one trial of it, from another terminal.",
+    "spksearch stop triplet              # running trials finish the epoch they are in",
+    "spksearch stop triplet --now        # that epoch is lost",
+    "spksearch stop triplet t0007",
+    more="Launching the search again goes on with everything but the trials stopped by name. In "
+    "the MLflow page a tag `stop` on a trial's run stops it, on the search's run the search; the "
+    f"value `now` does not wait for the epoch's end. {_ANYWHERE}",
+)
+
+
+def stop(
+    name: Name,
+    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="Only this trial.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
+) -> None:
+    """Ask a running search to stop."""
+    from search.requests import Stop, who
+    from search.steering import ask
+
+    what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
+    match ask(name, Stop(by=who(), trial=trial, now=now)):
+        case "done" | "asked":
+            console.answer(f"{what} is asked to stop; spksearch status {name} shows when it has")
+        case "recorded":
+            console.answer(f"{what} is stopped; the search does not run")
+
+
+PAUSE = console.help_text(
+    "Start nothing new in a running search; what is training goes on to its rung.",
+    "spksearch pause triplet",
+    "spksearch resume triplet",
+    more="Its budget of hours runs on. Launching the search again ends the pause. " + _ANYWHERE,
+)
+
+
+def pause(name: Name) -> None:
+    """Start nothing new in a running search."""
+    from search.requests import Pause, who
+    from search.steering import ask
+
+    _tell(name, ask(name, Pause(by=who())), f"search {name} is paused; spksearch resume {name}")
+
+
+RESUME = console.help_text(
+    "Go on with a paused search.", "spksearch resume triplet", more=_ANYWHERE
+)
+
+
+def resume(name: Name) -> None:
+    """Go on with a paused search."""
+    from search.requests import Resume, who
+    from search.steering import ask
+
+    _tell(name, ask(name, Resume(by=who())), f"search {name} goes on")
+
+
+BUDGET = console.help_text(
+    "Raise or lower the budgets of a search while it runs, or before it goes on.",
+    "spksearch budget triplet --trials 48",
+    "spksearch budget triplet --hours 12 --concurrent 4",
+    "spksearch budget triplet --max-epochs 27     # the rungs follow",
+    more="What is lower than what is done means that nothing new is begun; a trial beyond the last "
+    "rung stops after its epoch. " + _ANYWHERE,
+)
+
+
+def budget(
+    name: Name,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Configs to try in all.")
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend in all.")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of one trial.")
+    ] = None,
+    finalists: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Trials trained to the last epoch.")
+    ] = None,
+    concurrent: Concurrent = None,
+) -> None:
+    """Change the budgets of a search."""
+    from search.reading import state_of
+    from search.requests import Budget, who
+    from search.steering import ask
+    from search.tables import command_again
+
+    if hours is not None and not 0 < hours < float("inf"):
+        raise UsageProblem(f"--hours must be positive, got {hours}")
+    request = Budget(
+        by=who(),
+        trials=trials,
+        hours=hours,
+        max_epochs=max_epochs,
+        finalists=finalists,
+        concurrent=concurrent,
+    )
+    if not request.changes():
+        raise UsageProblem(
+            "which budget? --trials, --hours, --max-epochs, --finalists or --concurrent"
+        )
+    named = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
+    how = ask(name, request)
+    again = command_again(state_of(name).search)
+    _tell(name, how, f"search {name}: {named}", f"it does not run; go on with\n  {again}")
+
+
+ADD = console.help_text(
+    "Have a config tried next: an entry of the log, or a trial with changes.",
+    "spksearch add triplet --entry 116",
+    "spksearch add triplet --trial t0007 --set optimiser.learning_rate=0.002",
+    "spksearch add triplet --trial t0007 --set seed=1 --set loss.margin=0.3",
+    more="It is tried before new ideas, whatever the budget of trials is, and competes at the "
+    "rungs like any other; `spksearch show NAME TRIAL` prints the paths. A value is JSON where it "
+    "can be: --set augment.speed=null. " + _ANYWHERE,
+)
+
+
+def add(
+    name: Name,
+    entry: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Of the log, such as 116.")
+    ] = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="TRIAL", help="Of this search, such as t0007.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="What is to be different; repeatable."),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(metavar="SCALE", help="Of an entry: full, small, 1/2, 1/4, 1/8 or 1/16.")
+    ] = "full",
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A notebook of yours that has the entry."),
+    ] = None,
+) -> None:
+    """Have a config tried next."""
+    from search import additions
+    from search.reading import state_of
+    from search.steering import ask
+    from search.tables import command_again
+    from spaces.logged.scale import scale_of
+
+    state = state_of(name)
+    changes = additions.changes_of(assignments or [])
+    size = scale_of(scale)
+    match entry, trial:
+        case str(), None:
+            request = additions.of_entry(state, entry, file=file, scale=size, changes=changes)
+        case None, str() if file is None and size.is_full:
+            request = additions.of_trial(state, trial, changes=changes)
+        case None, str():
+            raise UsageProblem("--scale and --file go with --entry, not with --trial")
+        case _:
+            raise UsageProblem(
+                f"what is to be tried? spksearch add {name} --entry 116, or --trial t0007 --set "
+                "path=value"
+            )
+    how, again = ask(name, request), command_again(state.search)
+    words = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
+    _tell(name, how, words, f"it does not run; go on with\n  {again}")
+
+
+def _tell(name: str, how: str, words: str, without_driver: str = "") -> None:
+    match how:
+        case "asked":
+            words = f"asked, not answered yet: {words}\nspksearch status {name} shows when it is so"
+        case "recorded":
+            words = f"{words}\n{without_driver}"
+    console.answer(words)

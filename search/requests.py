@@ -1,0 +1,97 @@
+"""What can be asked of a search while it runs: words that a file carries to its driver.
+
+Who can write into a search's folder can ask; what is asked is checked like anything from elsewhere.
+"""
+
+import getpass
+import os
+import socket
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    by: str = Field(min_length=1, max_length=200)
+    """Who asks."""
+    driver: str = Field(default="", max_length=200)
+    """Whom: `search.control.identity` of the driver at that moment; empty if there was none."""
+
+
+class Stop(_Request):
+    """A trial, or the whole search if None, is to stop: after its epoch, or now."""
+
+    kind: Literal["stop"] = "stop"
+    trial: str | None = None
+    now: bool = False
+
+
+class Pause(_Request):
+    """Nothing new is to be started."""
+
+    kind: Literal["pause"] = "pause"
+
+
+class Resume(_Request):
+    """A pause is to end."""
+
+    kind: Literal["resume"] = "resume"
+
+
+class Add(_Request):
+    """A config is to be tried next."""
+
+    kind: Literal["add"] = "add"
+    config: dict[str, Any]
+    origin: str = Field(min_length=1, max_length=500)
+    log_entry: str = Field(default="", max_length=50)
+    axes: dict[str, Any] = {}
+    """What its trial is told by where it is no point of the space."""
+    near: dict[str, Any] = {}
+    """Answers to the space's questions of a config like it."""
+
+
+class Budget(_Request):
+    """Budgets are to be others from now on; None: as they are."""
+
+    kind: Literal["budget"] = "budget"
+    trials: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    max_epochs: int | None = Field(default=None, ge=1)
+    finalists: int | None = Field(default=None, ge=1)
+    concurrent: int | None = Field(default=None, ge=1)
+
+    def changes(self) -> dict[str, Any]:
+        """The settings that are to change."""
+        names = ("trials", "hours", "max_epochs", "finalists", "concurrent")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+Request = Stop | Pause | Resume | Add | Budget
+
+_ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+
+
+def read(text: bytes) -> Request:
+    """A request as a file holds it.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    try:
+        return _ANY.validate_json(text)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        words = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems[:3]]
+        raise ValueError("; ".join(word.removeprefix(": ") for word in words)) from error
+
+
+def who() -> str:
+    """The person at this keyboard, and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        user = f"user {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

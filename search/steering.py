@@ -1,0 +1,274 @@
+"""What becomes of a request: the ledger's events that it amounts to, and who records them.
+
+A driver carries out what it finds; where none runs, what needs none is recorded on the spot.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from search import control, points, sampler
+from search.control import driver_alive, identity
+from search.errors import NotFound, SpksearchError, UsageProblem
+from search.home import existing_ledger
+from search.ledger import Ledger
+from search.lock import this_process
+from search.requests import Add, Budget, Pause, Request, Resume, Stop
+from search.scheduler import Rule, ends, ladder
+from search.state import SearchState
+from search.walk import Space
+from search.wishes import Wish
+from spkmodel.config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+Word = tuple[str, dict[str, Any]]
+"""A kind of event and its fields."""
+
+PATIENCE_SECONDS = 5.0
+"""How long who asks waits for a driver's answer; one that connects to a cluster takes longer."""
+_LOOK_SECONDS = 0.25
+_OF_ITS_EVENT = ("event", "time", "search", "uptime", "by")
+
+
+# --- what a request amounts to ---------------------------------------------------------------
+
+
+def words(
+    state: SearchState, request: Request, me: str = "", space: Space | None = None
+) -> list[Word]:
+    """The events to be recorded, in their order.
+
+    Args:
+        state: the search.
+        request: what is asked of it.
+        me: identity of its driver; empty if there is none.
+        space: in which an added config may be a point; None if it is not at hand.
+
+    Raises:
+        NotFound: it has no such trial.
+        UsageProblem: it cannot be done, or was asked of an earlier driver.
+    """
+    match request:
+        case Stop():
+            if request.trial is None:
+                _require_driver(state, request, me)
+            else:
+                _require_stoppable(state, request.trial)
+            return [("stop", {"trial": request.trial, "now": request.now, "by": request.by})]
+        case Pause() | Resume():
+            _require_driver(state, request, me)
+            return [_pause(state, request)]
+        case Add():
+            return [("queued", {**_wish(state, request, space).event(), "by": request.by})]
+        case Budget():
+            return [("search", _settings(state, request))]
+
+
+def _pause(state: SearchState, request: Pause | Resume) -> Word:
+    paused = state.holds.get("user")
+    match request:
+        case Pause() if paused is None:
+            reason = f"paused by {request.by}"
+            return ("hold", {"cause": "user", "reason": reason, "by": request.by})
+        case Resume() if paused is not None:
+            return ("release", {"cause": "user", "by": request.by})
+    there = f"{paused} already" if paused else "not paused: nothing to resume"
+    raise UsageProblem(f"search {_name(state)!r} is {there}")
+
+
+def _name(state: SearchState) -> str:
+    return str(state.search["search"])
+
+
+def _require_driver(state: SearchState, request: Request, me: str) -> None:
+    """What ends with its driver is asked of that one, and of none that comes after."""
+    name, verb = _name(state), request.kind
+    if not me:
+        raise UsageProblem(
+            f"search {name!r} is not running: nothing to {verb}; launching it again goes on with it"
+        )
+    if request.driver != me:
+        raise UsageProblem(f"{verb} was asked of an earlier driver of search {name!r}, which ended")
+
+
+def _require_stoppable(state: SearchState, trial: str) -> None:
+    name, record = _name(state), state.trials.get(trial)
+    if record is None:
+        raise NotFound(
+            f"search {name!r} has no trial {trial!r}; `spksearch trials {name}` lists them"
+        )
+    if record.state in ("failed", "killed") or record.ended_by == "rule":
+        raise UsageProblem(f"trial {trial} of search {name!r} has ended already ({record.state})")
+
+
+def _settings(state: SearchState, request: Budget) -> dict[str, Any]:
+    asked, name = request.changes(), _name(state)
+    changes: dict[str, Any] = {
+        key: value for key, value in asked.items() if state.search.get(key) != value
+    }
+    if not changes:
+        there = ", ".join(f"{key.replace('_', '-')} {value}" for key, value in asked.items())
+        raise UsageProblem(f"search {name!r} has these budgets already: {there or 'none named'}")
+    fixed = changes.keys() & {"trials", "max_epochs", "finalists"}
+    if state.search.get("replay") is not None and fixed:
+        raise UsageProblem(
+            f"{name!r} is a replay: its entries are its trials, and their schedules end with the "
+            f"training, so --{min(fixed).replace('_', '-')} would make another one of it; launch "
+            "another replay"
+        )
+    if "max_epochs" in changes:
+        changes["rungs"] = list(ladder(changes["max_epochs"], state.search["eta"]))
+    before = {key: value for key, value in state.search.items() if key not in _OF_ITS_EVENT}
+    return {**before, **changes, "by": request.by}
+
+
+def _wish(state: SearchState, request: Add, space: Space | None) -> Wish:
+    name = _name(state)
+    try:
+        config = TrainConfig.model_validate(request.config)
+    except ValueError as error:
+        raise UsageProblem(f"its config is none: {error}") from error
+    same = next((t for t in state.trials.values() if t.signature == config.signature), None)
+    if same is not None:
+        raise UsageProblem(
+            f"trial {same.trial} of search {name!r} has this config already ({same.state}); "
+            f"`spksearch show {name} {same.trial}`. The same with another seed: --set seed=1"
+        )
+    key = f"added/{config.signature}"
+    if key in state.queue:
+        raise UsageProblem(f"search {name!r} is to try this config already: it waits for its turn")
+    axes, distributions = request.axes, dict[str, str]()
+    if space is not None and state.search.get("replay") is None:
+        axes, distributions = _placed(space, config, request)
+    return Wish(key, config.model_dump(mode="json"), request.origin, request.log_entry,
+                axes=axes, distributions=distributions)  # fmt: skip
+
+
+def _placed(
+    space: Space, config: TrainConfig, request: Add
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Where the config lies in the space, for the sampler to learn from it.
+
+    If it does not lie there, what the request says.
+    """
+    plain = config.model_copy(update={"warm_start": None})
+    place = points.located(space, plain, request.near)
+    if config.warm_start is not None or place.misfits:
+        return request.axes, {}
+    made = sampler.completed(space, place.axes, config.seed)
+    return (made.axes, made.distributions) if made.config == config else (request.axes, {})
+
+
+# --- who records them ------------------------------------------------------------------------
+
+
+class Steering:
+    """A driver's ear: carries out what is asked of it."""
+
+    def __init__(
+        self, folder: Path, state: SearchState, space: Space, record: Callable[..., None]
+    ) -> None:
+        self._folder = folder
+        self._state = state
+        self._space = space
+        self._record = record
+        self._looked = 0.0
+
+    def look(self) -> list[Word]:
+        """Record what has been asked since the last look, oldest first; what was recorded."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return []
+        self._looked = time.monotonic()
+        return [word for each in control.pending(self._folder) for word in self._carry_out(each)]
+
+    def close(self) -> None:
+        """Answer what has come too late: what the next driver can do waits for it."""
+        for each in control.pending(self._folder):
+            with contextlib.suppress(OSError, ValueError):
+                request = each.read()
+                if isinstance(request, Pause | Resume) or (
+                    isinstance(request, Stop) and request.trial is None
+                ):
+                    each.refuse("the search had come to its end before")
+
+    def _carry_out(self, pending: control.Pending) -> list[Word]:
+        try:
+            request = pending.read()
+            found = words(self._state, request, identity(this_process()), self._space)
+        except (SpksearchError, ValueError, OSError) as problem:
+            log.warning("refused the request %s: %s", pending.path.name, problem)
+            with contextlib.suppress(OSError):
+                pending.refuse(str(problem))
+            return []
+        for event, fields in found:
+            self._record(event, **fields)
+        pending.done()
+        return found
+
+
+def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
+    """Have a search do something: through its driver, or without one where that is enough.
+
+    Returns:
+        "done" if its driver has done it, "asked" if the driver has not answered yet, "recorded" if
+        there is no driver and the ledger says it now.
+
+    Raises:
+        NotFound: there is no such search or trial.
+        UsageProblem: it cannot be done.
+        EnvironmentProblem: the ledger cannot be written.
+    """
+    path = existing_ledger(name)
+    driver = driver_alive(path.parent)
+    if driver is not None:
+        request = request.model_copy(update={"driver": identity(driver)})
+        words(Ledger.open(path).state(), request, request.driver)
+        sent = control.write(path.parent, request)
+        reason = control.answer(sent, PATIENCE_SECONDS)
+        if reason:
+            raise UsageProblem(reason)
+        if reason is not None:
+            return "done"
+        if driver_alive(path.parent) is not None:
+            return "asked"
+        sent.done()
+    _record(path, request)
+    return "recorded"
+
+
+def _record(path: Path, request: Request) -> None:
+    words(Ledger.open(path).state(), request)
+    with Ledger.open(path, write=True) as ledger:
+        for event, fields in words(ledger.state(), request):
+            ledger.append(event, **fields)
+        if isinstance(request, Stop):
+            _end(ledger, str(request.trial))
+
+
+def _end(ledger: Ledger, trial: str) -> None:
+    """The end of a trial that was asked to stop and that nobody trains."""
+    record = ledger.trials()[trial]
+    if record.live:
+        ledger.append(
+            "crash",
+            trial=trial,
+            attempt=record.attempt,
+            reason="its driver ended",
+            kind="driver",
+            counts=False,
+        )
+    state = ledger.state()
+    for end in ends(state, Rule.of(state.search)):
+        ledger.append(
+            "end",
+            trial=end.trial,
+            state=end.state,
+            reason=end.reason,
+            by=end.by,
+            kind=end.kind,
+            rung=state.trials[end.trial].rung,
+        )
