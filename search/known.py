@@ -5,14 +5,16 @@ told of a trial, `search.index` who stands where). So a driver that starts again
 that went on would have suggested.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from search import tell
 from search.index import Index
 from search.scheduler import Rule
-from search.state import SearchState
+from search.state import SearchState, TrialRecord
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 ENOUGH_RESULTS = 12
@@ -37,6 +39,8 @@ class Known:
         self._judged: tell.Judged | None = None
         self._told: dict[str, FrozenTrial] = {}
         self._stale: dict[str, None] = {}
+        self._spaces: Counter[frozenset[tuple[str, str]]] = Counter()
+        """How many have these axes and ranges, of those that TPE learns from."""
         self.tried: set[str] = set()
         """Signatures of all trials."""
 
@@ -69,19 +73,30 @@ class Known:
         if judged != self._judged:
             self._judged = judged
             self._told, self._stale = {}, dict.fromkeys(self._state.trials)
+            self._spaces = Counter()
         for name in self._stale:
-            number = self._told[name].number if name in self._told else len(self._told) + 1
-            self._told[name] = tell.one(self._state.trials[name], judged, number)
+            self._tell(self._state.trials[name], judged)
         self._stale = {}
         return list(self._told.values())
 
-    def modelled(self, rung: int, most: int = MODELLED) -> "list[FrozenTrial]":
+    def joint(self) -> "dict[str, BaseDistribution]":
+        """The axes that all have of whom TPE learns, when last told."""
+        return tell.joint(space for space, count in self._spaces.items() if count)
+
+    def _tell(self, trial: TrialRecord, judged: tell.Judged) -> None:
+        before = self._told.get(trial.trial)
+        number = len(self._told) + 1 if before is None else before.number
+        now = self._told[trial.trial] = tell.one(trial, judged, number)
+        space = frozenset(trial.distributions.items())
+        self._spaces[space] += tell.is_learnt_from(now) - tell.is_learnt_from(before)
+
+    def modelled(self, rung: int, most: int | None = None) -> "list[FrozenTrial]":
         """Of all that are told, those that the model is made of; oldest first.
 
         The good ones are those that TPE would take as good among all; the others, whose density is
         all that matters, are thinned out evenly.
         """
-        told = self.told(rung)
+        told, most = self.told(rung), MODELLED if most is None else most
         if len(told) <= most:
             return told
         good = self._good(rung, most)

@@ -26,6 +26,9 @@ from spkmodel.progress import Progress, silent
 
 Source = Callable[[], Snapshot]
 
+_LOOKING = 0.05
+"""Share of the time that taking snapshots may take."""
+
 
 class Display(Protocol):
     """What long work tells a person; all of it goes to stderr."""
@@ -103,7 +106,10 @@ class Terminal:
             console=self._console,
             refresh_per_second=1,
         ):
-            yield
+            try:
+                yield
+            finally:
+                latest.expire()
 
 
 class Lines:
@@ -142,6 +148,7 @@ class Lines:
         spoken = time.monotonic()
         while not ended.wait(self._look):
             before, spoken = self._tell(before, latest(), spoken)
+        latest.expire()
         for line in news(before, latest()):
             self.say(line)
 
@@ -155,15 +162,28 @@ class Lines:
 
 
 class _Latest:
-    """The newest snapshot; the one before if the search changed while it was being taken."""
+    """The newest snapshot; the one before if the search changed while it was being taken.
+
+    Taking one keeps the driver from its work: of a search of thousands, one is taken less often.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._snapshot = source()
+        self._not_before = 0.0
+
+    def expire(self) -> None:
+        """The next one is to be of its moment."""
+        self._not_before = 0.0
 
     def __call__(self) -> Snapshot:
+        began = time.monotonic()
+        if began < self._not_before:
+            return self._snapshot
         try:
             self._snapshot = self._source()
+            ended = time.monotonic()
+            self._not_before = ended + (ended - began) / _LOOKING
         except RuntimeError as error:
             # The driver's thread adds to the dicts that the source walks over.
             if "changed size during iteration" not in str(error):

@@ -85,6 +85,8 @@ class Mirror:
         """Time of the first event: with the name it tells this search from another of that name."""
         self.best: tuple[float, str, int] = (math.inf, "", 0)
         """Lowest dev EER so far, its trial, its epoch."""
+        self._in_state: Counter[str] = Counter()
+        """How many trials are in each state."""
         self.reports = 0
         self._told: dict[str, set[int]] = {}
         """By trial, the epochs that have their points."""
@@ -103,8 +105,10 @@ class Mirror:
         """
         place = self.events
         self.events += 1
-        known = self._epochs_of(event)
+        known, before = self._epochs_of(event), self._state_of(event)
         self.state.apply(event)
+        self._in_state.update({self._state_of(event): 1})
+        self._in_state.subtract({before: 1})
         is_taken = self._epochs_of(event) > known
         is_news = is_taken and event["epoch"] not in self._told.get(event["trial"], ())
         self.reports += is_news
@@ -118,6 +122,10 @@ class Mirror:
     def _epochs_of(self, event: Event) -> int:
         trial = self.state.trials.get(event.get("trial") or "")
         return 0 if trial is None else len(trial.reports)
+
+    def _state_of(self, event: Event) -> str:
+        trial = self.state.trials.get(event.get("trial") or "")
+        return "" if trial is None else trial.state
 
     def _change(self, event: Event, place: int, *, is_news: bool) -> set[str]:
         match event["event"]:
@@ -220,11 +228,10 @@ class Mirror:
         """The search's number of trials in each state, whenever one ends."""
         if event["event"] != "end":
             return set()
-        counts = Counter(trial.state for trial in self.state.trials.values())
         point = Point(
             place,
             f"trials_{event['state']}",
-            counts[event["state"]],
+            self._in_state[event["state"]],
             self.reports,
             milliseconds(event["time"]),
         )

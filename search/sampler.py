@@ -19,6 +19,7 @@ from search.walk import Space
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
@@ -69,10 +70,10 @@ def suggest(
         chance = _derived(seed, len(state.trials), attempt)
         if kind == "tpe" and _is_for_prior(state, known.standing(rung), chance):
             assert state.prior is not None
-            suggestion = _ask(space, tell.prior(state.prior), _sampler("tpe", chance, startup=1))
-            suggestion = replace(suggestion, origin=priors.ORIGIN)
+            suggestion = _of_prior(space, state.prior, chance)
         else:
-            suggestion = _ask(space, told, _sampler(kind, chance), len(rule.objectives))
+            chosen = _sampler(kind, chance, known.joint() if told else {})
+            suggestion = _ask(space, told, chosen, len(rule.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
         if config.signature not in known.tried:
             return replace(suggestion, config=config)
@@ -87,13 +88,19 @@ def _is_for_prior(state: SearchState, standing: Sequence[str], chance: int) -> b
     return drawn < priors.fading(state) and drawn < priors.share(state, standing)
 
 
+def _of_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
+    told = tell.prior(prior)
+    joint = tell.joint(point.distributions.items() for point in prior.points)
+    return replace(_ask(space, told, _sampler("tpe", chance, joint, 1)), origin=priors.ORIGIN)
+
+
 def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
     """A point of the space with these answers, and by chance those that are not known.
 
     Raises:
         UsageProblem: if the space cannot build it.
     """
-    suggestion = _ask(space, [], _sampler("random", _derived(seed, axes)), fixed=axes)
+    suggestion = _ask(space, [], _sampler("random", _derived(seed, axes), {}), fixed=axes)
     return replace(suggestion, config=suggestion.config.model_copy(update={"seed": seed}))
 
 
@@ -124,12 +131,16 @@ def _ask(
     return Suggestion(trial.params, distributions, config)
 
 
-def _sampler(kind: Kind, seed: int, startup: int = STARTUP) -> "BaseSampler":
+def _sampler(
+    kind: Kind, seed: int, joint: Mapping[str, "BaseDistribution"], startup: int = STARTUP
+) -> "BaseSampler":
     import optuna
+
+    from search import study
 
     match kind:
         case "tpe":
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+            return study.JointTPE(joint, seed, startup)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
 

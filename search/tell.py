@@ -7,6 +7,7 @@ down, whichever is worse.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -142,11 +143,29 @@ def _frozen(
     return trial
 
 
+def joint(spaces: Iterable[Iterable[tuple[str, str]]]) -> "dict[str, BaseDistribution]":
+    """The axes, by name, that all of these have with the same range, of which there is a choice."""
+    found: dict[str, BaseDistribution] | None = None
+    for each in spaces:
+        space = {name: _distribution(text) for name, text in each}
+        if found is None:
+            found = space
+        found = {name: which for name, which in found.items() if space.get(name) == which}
+    return {name: which for name, which in sorted((found or {}).items()) if not which.single()}
+
+
 @lru_cache(maxsize=1000)
 def _distribution(text: str) -> "BaseDistribution":
     import optuna
 
     return optuna.distributions.json_to_distribution(text)
+
+
+def is_learnt_from(told: "FrozenTrial | None") -> bool:
+    """Whether TPE learns from a trial that is told like this."""
+    from optuna.trial import TrialState
+
+    return told is not None and told.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def is_verdict_on_config(trial: TrialRecord) -> bool:

@@ -129,7 +129,6 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
 
 def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(monkeypatch):
     monkeypatch.setattr(known, "MODELLED", 50)
-    monkeypatch.setattr(Known.modelled, "__defaults__", (50,))
     tale = _searched(120)
     kept = Known(tale.state)
     for seed in range(3):

@@ -4,9 +4,10 @@ import io
 import time
 
 import example_search as example
+import pytest
 from rich.console import Console
 
-from search.live import Lines, Silent, Terminal, for_stderr
+from search.live import Lines, Silent, Terminal, _Latest, for_stderr
 from search.state import SearchState
 from search.tables import Snapshot, snapshot
 
@@ -122,3 +123,22 @@ def test_silence_is_silent(capsys):
     with display.task("packing", "utterances") as progress, display.watch(Source()):
         progress(1, 1)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_snapshot_that_takes_long_is_taken_less_often_and_the_last_is_of_its_moment(monkeypatch):
+    clock, taken = [0.0], []
+    monkeypatch.setattr("search.live.time.monotonic", lambda: clock[0])
+
+    def source():
+        clock[0] += 0.5
+        taken.append(clock[0])
+        return len(taken)
+
+    latest = _Latest(source)
+    for _ in range(100):
+        latest()
+        clock[0] += 1
+    assert len(taken) - 1 == pytest.approx(100 * 1 / 10, abs=1), "half a second in every ten"
+    before = len(taken)
+    latest.expire()
+    assert latest() == before + 1
