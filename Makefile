@@ -57,5 +57,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "making $(VENV) with $$python"; \
 	  $$python -m venv $(VENV); }
 	@echo 'installing (a few minutes the first time)'
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo,test,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo,cluster,server,test,dev]'
 	@touch $@

@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from search import (
+    cli_cluster,
     cli_corpus,
     cli_evaluate,
     cli_import,
@@ -78,6 +79,7 @@ for _function, _help in VERBS:
     _short = (_function.__doc__ or "").splitlines()[0]
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
 app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)
+app.add_typer(cli_cluster.app, name="cluster", context_settings=HELP)
 app.add_typer(cli_notebook.app, name="notebook", context_settings=HELP)
 
 

@@ -1,0 +1,75 @@
+"""The verbs about clusters: `cluster check`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search import console
+from search.cli_options import Json
+
+if TYPE_CHECKING:
+    from search.cluster_files.findings import Report
+
+app = typer.Typer(
+    name="cluster", no_args_is_help=True, rich_markup_mode=None, help="Where searches run."
+)
+
+CHECK = console.help_text(
+    "Check files that say where to run, without a cluster and without a network.",
+    "spksearch cluster check cluster",
+    "spksearch cluster check my-cluster.yaml job.sh --json",
+    more="Files are recognised by what is in them: ray up, KubeRay and core Kubernetes manifests, "
+    "compose, SkyPilot, Slurm and other shell scripts, Dockerfiles. Each is held against its "
+    "schema, misspelt names are told with the right one, and what would leave a cluster open is "
+    "told too: no token, a dashboard on every interface, a secret in clear. Folders are walked. "
+    "Exit code 2 if any file is bad.",
+)
+
+
+@app.command("check", help=CHECK, short_help="Check cluster files offline.")
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    json_wanted: Json = False,
+) -> int:
+    """Check cluster files offline."""
+    from search.cluster_files.check import check as check_files
+
+    reports = check_files(paths)
+    if json_wanted:
+        from search.documents import document
+
+        console.data(document("cluster_check", files=[_as_json(report) for report in reports]))
+    else:
+        console.answer(*_lines(reports))
+    return 2 if any(report.status == "bad" for report in reports) else 0
+
+
+def _as_json(report: "Report") -> dict[str, object]:
+    return {
+        "file": str(report.file),
+        "kind": report.kind or None,
+        "status": report.status,
+        "skipped": report.skipped or None,
+        "findings": [asdict(finding) for finding in report.findings],
+        "unchecked": list(report.unchecked),
+    }
+
+
+def _lines(reports: list["Report"]) -> list[str]:
+    lines = []
+    for report in reports:
+        of = f" ({report.kind})" if report.kind else ""
+        why = f": {report.skipped}" if report.skipped else ""
+        lines.append(f"{report.status:7} {report.file}{of}{why}")
+        for finding in report.findings:
+            place = f"{report.file}:{finding.line}" if finding.line else str(report.file)
+            where = f"{finding.where}: " if finding.where else ""
+            lines.append(f"        {place}: {where}{finding.message}")
+        lines += [f"        not checked: {reason}" for reason in report.unchecked]
+    counts = {
+        status: sum(report.status == status for report in reports)
+        for status in ("ok", "bad", "skipped")
+    }
+    return [*lines, ", ".join(f"{count} {status}" for status, count in counts.items())]

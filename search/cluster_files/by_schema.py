@@ -1,0 +1,152 @@
+"""A document against a JSON schema: every mistake at its place, with the name that was meant."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from search.cluster_files.findings import Finding, Place
+from search.cluster_files.yaml_source import Document
+
+_TYPE_WORDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+
+
+@cache
+def vendored(family: str, kind: str) -> dict[str, Any]:
+    """A schema of `schemas/`: family `kuberay`, `kubernetes` or `compose`."""
+    text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
+    document = json.loads(text)
+    return {"$defs": document["$defs"], **document["kinds"][kind]}
+
+
+@cache
+def kinds(family: str) -> tuple[str, ...]:
+    """What a family describes."""
+    text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
+    return tuple(json.loads(text)["kinds"])
+
+
+def problems(document: Document, schema: dict[str, Any], below: Place = ()) -> list[Finding]:
+    """What a schema says against a document, or against the part of it at `below`."""
+    value = document.value
+    for step in below:
+        value = value[step]
+    found: list[Finding] = []
+    for error in Draft202012Validator(schema).iter_errors(_with_text_keys(value)):
+        for innermost in _innermost(error):
+            place = (*below, *innermost.absolute_path)
+            found += _told(document, place, innermost)
+    return sorted(set(found))
+
+
+def nearest(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
+    """The known name that was probably meant, to be added to a message; empty if none is near."""
+    names = sorted(known)
+    by_letters = {each.lower().replace("_", "").replace("-", ""): each for each in names}
+    plain = name.lower().replace("_", "").replace("-", "")
+    close = difflib.get_close_matches(plain, by_letters, n=1, cutoff=at_least)
+    return f"; did you mean {by_letters[close[0]]}?" if close else ""
+
+
+def _with_text_keys(value: Any) -> Any:
+    """JSON has no other keys; YAML reads an unquoted `on` or `8080` as something else."""
+    match value:
+        case dict():
+            return {str(key): _with_text_keys(item) for key, item in value.items()}
+        case list():
+            return [_with_text_keys(item) for item in value]
+        case _:
+            return value
+
+
+def _innermost(error: ValidationError) -> Iterator[ValidationError]:
+    """Of alternatives that all fail: what is wrong with the one that fits best."""
+    if error.validator not in ("anyOf", "oneOf") or not error.context:
+        yield error
+        return
+    branches: dict[Any, list[ValidationError]] = {}
+    for each in error.context:
+        branches.setdefault(each.relative_schema_path[0], []).append(each)
+    fitting = [
+        branch
+        for branch in branches.values()
+        if not any(each.validator == "type" and not each.relative_path for each in branch)
+    ]
+    if not fitting:
+        yield error
+        return
+    for each in min(fitting, key=len):
+        yield from _innermost(each)
+
+
+def _told(document: Document, place: Place, error: ValidationError) -> Iterator[Finding]:
+    match error.validator:
+        case "additionalProperties":
+            known = set(error.schema.get("properties", {}))
+            patterns = list(error.schema.get("patternProperties", {}))
+            for name in error.instance:
+                if name not in known and not any(re.search(each, name) for each in patterns):
+                    yield document.finding(
+                        (*place, name),
+                        f"there is no {name} here{nearest(name, known) or _all_of(known)}",
+                    )
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            # One error a missing name is raised; each says all, and equal findings become one.
+            yield document.finding(place, f"lacks {', '.join(missing)}")
+        case "type":
+            yield document.finding(
+                place, f"must be {_types(error.validator_value)}, got {_shown(error.instance)}"
+            )
+        case "anyOf" | "oneOf":
+            wanted = [each.get("type") for each in error.validator_value if each.get("type")]
+            types = [
+                name for each in wanted for name in ([each] if isinstance(each, str) else each)
+            ]
+            yield document.finding(
+                place, f"must be {_types(types) or 'another thing'}, got {_shown(error.instance)}"
+            )
+        case "enum":
+            values = [str(value) for value in error.validator_value if value is not None]
+            yield document.finding(
+                place,
+                f"must be one of {', '.join(values)}, got {_shown(error.instance)}"
+                + nearest(str(error.instance), values),
+            )
+        case _:
+            yield document.finding(place, error.message[:200])
+
+
+def _all_of(known: Iterable[str]) -> str:
+    names = sorted(known)
+    return f"; known are {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+def _types(names: str | Iterable[str]) -> str:
+    several = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    told = [_TYPE_WORDS[name] for name in several if name != "null" or len(several) == 1]
+    return " or ".join(told)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case _:
+            text = json.dumps(value, default=str)
+            return text if len(text) <= 40 else f"{text[:37]}..."

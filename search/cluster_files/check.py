@@ -1,0 +1,133 @@
+"""Which files there are, what each of them is, and what is wrong with it."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from search.cluster_files import (
+    compose,
+    dockerfile,
+    kubernetes,
+    ray_up,
+    shell,
+    skypilot,
+    yaml_source,
+)
+from search.cluster_files.findings import Finding, Report
+from search.cluster_files.yaml_source import Document
+from search.errors import UsageProblem
+
+_YAML = (".yaml", ".yml")
+_OF_SKYPILOT = {"run", "setup", "resources", "num_nodes"}
+
+
+def check(paths: Sequence[Path]) -> list[Report]:
+    """A report on every file named, and on every file of every folder named.
+
+    Raises:
+        UsageProblem: if a path does not exist, or nothing there is of a known kind.
+    """
+    reports = [check_file(path) for path in _files(paths)]
+    if all(report.skipped for report in reports):
+        raise UsageProblem(
+            f"nothing to check in {', '.join(map(str, paths))}: "
+            + ("; ".join(f"{each.file}: {each.skipped}" for each in reports[:5]) or "no files")
+        )
+    return reports
+
+
+def check_file(path: Path) -> Report:
+    """One file, taken for what its contents say it is."""
+    try:
+        if path.stat().st_size > yaml_source.MOST_CHARACTERS:
+            return Report(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return Report(path, "", skipped="not text")
+    if path.suffix in _YAML:
+        return _yaml(path, text)
+    if dockerfile.is_dockerfile(text):
+        findings, missing = dockerfile.check(text)
+        return Report(path, "Dockerfile", findings, unchecked=missing)
+    if (text.startswith("#!") and "sh" in text.splitlines()[0]) or path.suffix == ".sh":
+        kind = "Slurm batch script" if shell.is_batch(text) else "shell script"
+        findings, missing = shell.check(text)
+        return Report(path, kind, findings, unchecked=missing)
+    return Report(path, "", skipped="not a kind that is known")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, names in os.walk(path):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                yield from (
+                    Path(folder, name)
+                    for name in sorted(names)
+                    if not name.startswith(".") and Path(folder, name).is_file()
+                )
+        elif path.is_file():
+            yield path
+        else:
+            raise UsageProblem(f"no file or folder {path}")
+
+
+def _yaml(path: Path, text: str) -> Report:
+    try:
+        documents, findings = yaml_source.read(text)
+    except yaml_source.Unreadable as error:
+        return Report(path, "YAML", [error.finding])
+    if not documents:
+        return Report(path, "", skipped="empty")
+    kinds = [_kind(document) for document in documents]
+    if not any(kinds):
+        return Report(path, "", skipped=_unknown(documents[0]))
+    missing: list[str] = []
+    for number, (document, kind) in enumerate(zip(documents, kinds, strict=True), 1):
+        if not kind:
+            missing.append(f"document {number}: {_unknown(document)}")
+            continue
+        found, unchecked = _checked(document, kind)
+        findings = [*findings, *found]
+        missing += unchecked
+    named = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
+    return Report(path, named, sorted(set(findings)), unchecked=missing)
+
+
+def _kind(document: Document) -> str:
+    """What a document is, by the names at its top; misspelt ones must not hide the others."""
+    value = document.value
+    if not isinstance(value, dict):
+        return ""
+    if "apiVersion" in value or "kind" in value:
+        return str(value.get("kind", "manifest")) if kubernetes.is_known(document) else ""
+    names = set(map(str, value))
+    if isinstance(value.get("provider"), dict) or "available_node_types" in names:
+        return "ray up"
+    if get_close_matches("services", names, cutoff=0.8):
+        return "compose"
+    if get_close_matches("cluster_name", names, cutoff=0.8):
+        return "ray up"
+    if len(names & skypilot.keys()) > 1 and names & _OF_SKYPILOT:
+        return "SkyPilot"
+    return ""
+
+
+def _checked(document: Document, kind: str) -> tuple[list[Finding], list[str]]:
+    match kind:
+        case "ray up":
+            return ray_up.check(document), []
+        case "compose":
+            return compose.check(document), []
+        case "SkyPilot":
+            return skypilot.check(document)
+        case _:
+            return kubernetes.check(document), []
+
+
+def _unknown(document: Document) -> str:
+    value = document.value
+    if isinstance(value, dict) and "kind" in value:
+        return f"kind {value['kind']} of {value.get('apiVersion', 'no apiVersion')} is not known"
+    return "not a kind that is known"

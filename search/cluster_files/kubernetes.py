@@ -1,0 +1,152 @@
+"""Manifests: KubeRay's kinds and the core ones that go with them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from search.cluster_files import by_schema, security
+from search.cluster_files.findings import Finding, Place
+from search.cluster_files.yaml_source import Document
+
+_CLUSTER_SPEC: Mapping[str, Place] = {
+    "RayCluster": ("spec",),
+    "RayJob": ("spec", "rayClusterSpec"),
+    "RayService": ("spec", "rayClusterConfig"),
+}
+_GROUPS = ("v1", "apps/v1", "networking.k8s.io/v1")
+_OUTSIDE = ("NodePort", "LoadBalancer")
+
+
+def known_kinds() -> tuple[str, ...]:
+    """What can be checked."""
+    core = (kind for kind in by_schema.kinds("kubernetes") if kind != "ObjectMeta")
+    return (*by_schema.kinds("kuberay"), *core)
+
+
+def is_known(document: Document) -> bool:
+    """Whether a manifest's kind can be checked, or is misspelt."""
+    return _kind(document) in known_kinds() or bool(_meant(document))
+
+
+def check(document: Document) -> list[Finding]:
+    """Everything that is wrong with a manifest of a known kind."""
+    kind = _kind(document)
+    if kind not in known_kinds():
+        return [document.finding(("kind",), f"there is no kind {kind}{_meant(document)}")]
+    findings = list(_of_schema(document, kind))
+    if kind in _CLUSTER_SPEC:
+        findings += _of_cluster(document, kind)
+    if kind == "Secret":
+        findings += _of_secret(document)
+    if kind == "Service":
+        findings += _of_service(document)
+    findings += _of_variables(document)
+    findings += security.text_problems(document)
+    return sorted(set(findings))
+
+
+def _kind(document: Document) -> str:
+    return str(document.value.get("kind", ""))
+
+
+def _meant(document: Document) -> str:
+    """What a kind of a group of ours was meant to be, as an addition to a message."""
+    group = str(document.value.get("apiVersion", ""))
+    if group.startswith("ray.io/"):
+        known = by_schema.kinds("kuberay")
+        return by_schema.nearest(_kind(document), known) or f"; known are {', '.join(known)}"
+    if group in _GROUPS:
+        return by_schema.nearest(_kind(document), known_kinds(), at_least=0.85)
+    return ""
+
+
+def _of_schema(document: Document, kind: str) -> Iterator[Finding]:
+    if kind not in by_schema.kinds("kuberay"):
+        yield from by_schema.problems(document, by_schema.vendored("kubernetes", kind))
+        return
+    yield from by_schema.problems(document, by_schema.vendored("kuberay", kind))
+    for field, wanted in (("apiVersion", "ray.io/v1"), ("metadata", None), ("spec", None)):
+        if field not in document.value:
+            yield document.finding((), f"lacks {field}")
+        elif wanted and document.value[field] != wanted:
+            yield document.finding((field,), f"must be {wanted}, got {document.value[field]}")
+    if isinstance(document.value.get("metadata"), dict):
+        metadata = by_schema.vendored("kubernetes", "ObjectMeta")
+        yield from by_schema.problems(document, metadata, below=("metadata",))
+
+
+def _of_cluster(document: Document, kind: str) -> Iterator[Finding]:
+    place = _CLUSTER_SPEC[kind]
+    spec: Any = document.value
+    for step in place:
+        spec = spec.get(step) if isinstance(spec, dict) else None
+    if not isinstance(spec, dict):
+        return  # a job on a cluster that runs already
+    yield from _of_token(document, place, spec)
+    ours, named = security.ray_version(), spec.get("rayVersion")
+    if ours and named != ours:
+        yield document.finding(
+            (*place, "rayVersion"), f"must be {ours}, as installed here, got {named}"
+        )
+    head = spec.get("headGroupSpec")
+    if isinstance(head, dict):
+        here = (*place, "headGroupSpec")
+        if head.get("serviceType") in _OUTSIDE:
+            yield document.finding(
+                (*here, "serviceType"),
+                f"{head['serviceType']} shows Ray to the outside; use ClusterIP and a tunnel",
+            )
+        if head.get("enableIngress"):
+            yield document.finding(
+                (*here, "enableIngress"), "shows the dashboard to the outside; use a tunnel"
+            )
+    groups = spec.get("workerGroupSpecs")
+    for index, group in enumerate(groups if isinstance(groups, list) else ()):
+        yield from _of_group(document, (*place, "workerGroupSpecs", index), group)
+
+
+def _of_token(document: Document, place: Place, spec: dict[str, Any]) -> Iterator[Finding]:
+    options = spec.get("authOptions")
+    if not isinstance(options, dict) or options.get("mode") != "token":
+        yield document.finding(
+            (*place, "authOptions"),
+            "without token authentication whoever reaches a pod runs code; set authOptions: "
+            "{mode: token, secretName: NAME}",
+        )
+
+
+def _of_group(document: Document, place: Place, group: Any) -> Iterator[Finding]:
+    if not isinstance(group, dict):
+        return
+    least, most = group.get("minReplicas"), group.get("maxReplicas")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        yield document.finding(
+            (*place, "minReplicas"), f"must not exceed maxReplicas, got {least} and {most}"
+        )
+
+
+def _of_secret(document: Document) -> Iterator[Finding]:
+    for field in ("data", "stringData"):
+        if document.value.get(field):
+            yield document.finding(
+                (field,),
+                "a secret stands in a file; make it from one that only its owner can read: "
+                "kubectl create secret generic NAME --from-file=KEY=FILE",
+            )
+
+
+def _of_service(document: Document) -> Iterator[Finding]:
+    spec = document.value.get("spec")
+    if isinstance(spec, dict) and spec.get("type") in _OUTSIDE:
+        yield document.finding(
+            ("spec", "type"), f"{spec['type']} shows it to the outside; use ClusterIP and a tunnel"
+        )
+
+
+def _of_variables(document: Document) -> Iterator[Finding]:
+    """Secrets in clear in any `env` list, or as the value of a password."""
+    for place, value in document.mappings():
+        if {"name", "value"} <= value.keys() and len(place) > 1 and place[-2] == "env":
+            variable = {str(value["name"]): value["value"]}
+            yield from security.environment_problems(document, place, variable)
+        if value.get("value") and place and str(place[-1]).endswith("Password"):
+            yield document.finding((*place, "value"), "a password in clear; use valueFrom")

@@ -1,0 +1,100 @@
+"""Shell scripts, those for Slurm above all: shellcheck, options of sbatch, traps of Ray there."""
+
+import re
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+
+from search.cluster_files import by_schema, security, tools
+from search.cluster_files.findings import Finding
+
+# The long options of sbatch (Slurm 22.05 to 25.05, its manual page).
+_SBATCH = frozenset(
+    (files("search.cluster_files") / "schemas" / "sbatch_options.txt").read_text("utf-8").split()
+)
+_DIRECTIVE = re.compile(r"#SBATCH\s+(?P<option>\S+)")
+
+
+def is_batch(text: str) -> bool:
+    """Whether it is a script for sbatch."""
+    return re.search(r"^#SBATCH\b", text, re.M) is not None
+
+
+def check(text: str) -> tuple[list[Finding], list[str]]:
+    """Everything that is wrong with a script, and what could not be checked."""
+    findings = list(_of_security(text))
+    if is_batch(text):
+        findings += _of_directives(text)
+        findings += _of_traps(text)
+    try:
+        return sorted({*findings, *tools.shellcheck(text)}), []
+    except tools.Missing as reason:
+        return sorted(set(findings)), [str(reason)]
+
+
+def _of_security(text: str) -> Iterator[Finding]:
+    for line, message in security.command_problems(text):
+        yield Finding(line + 1, "", message)
+    code = _without_comments(text)
+    if security.starts_ray(code) and not security.sets_token(code):
+        yield Finding(_line_of(text, security.starts_ray), "", security.NO_TOKEN)
+    for number, content in enumerate(text.splitlines(), 1):
+        for message in security.of_versions(content, security.ray_version()):
+            yield Finding(number, "", message)
+
+
+def _of_directives(text: str) -> Iterator[Finding]:
+    commands_began = False
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _DIRECTIVE.match(line)
+        if not match:
+            commands_began = commands_began or bool(line.strip() and not line.startswith("#"))
+            continue
+        option = match["option"]
+        if commands_began:
+            yield Finding(number, option, "stands below the first command, where sbatch ignores it")
+        name = option.removeprefix("--").partition("=")[0]
+        if option.startswith("--") and not _is_option(name):
+            yield Finding(
+                number, option, f"sbatch has no --{name}{by_schema.nearest(name, _SBATCH)}"
+            )
+
+
+def _is_option(name: str) -> bool:
+    """Whether it is one, or the beginning of one alone."""
+    return name in _SBATCH or sum(each.startswith(name) for each in _SBATCH) == 1
+
+
+def _of_traps(text: str) -> Iterator[Finding]:
+    code = _without_comments(text)
+    if "symmetric-run" not in code:
+        return
+    line = _line_of(text, lambda each: "symmetric-run" in each)
+    before_entry = code.partition("symmetric-run")[2].partition(" -- ")[0]
+    if "--include-dashboard" in before_entry:
+        yield Finding(
+            line, "", "--include-dashboard reaches the workers too, which then refuse to start"
+        )
+    if not re.search(r"^#SBATCH\s+--exclusive\b", text, re.M):
+        yield Finding(
+            line,
+            "",
+            "ends with `ray stop`, which ends every Ray of this user on the node; add "
+            "#SBATCH --exclusive",
+        )
+    if not re.search(r"\bPATH=|bin/activate\b|\bconda activate\b|\bmodule load\b", code):
+        yield Finding(
+            line,
+            "",
+            "calls `ray` by name on every node; put the environment's bin folder on the PATH first",
+        )
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
+def _line_of(text: str, wanted: Callable[[str], bool]) -> int:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("#") and wanted(line):
+            return number
+    return 1
