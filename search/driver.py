@@ -30,7 +30,7 @@ from search.scheduler import (
     next_job,
     vain,
 )
-from search.state import COUNTED, Cut, Failure, SearchState, TrialRecord
+from search.state import COUNTED, FORMAT, Cut, Failure, SearchState, TrialRecord
 from search.steering import Steering
 from search.walk import Space
 from search.wishes import Wish
@@ -78,7 +78,7 @@ class Driver:
         """Take over: what an earlier driver left running counts as interrupted."""
         me = this_process()
         self._began = self._clock()
-        self._record("driver", host=me.host, pid=me.pid, started=me.started)
+        self._record("driver", format=FORMAT, host=me.host, pid=me.pid, started=me.started)
         self._cut_all("its driver ended", "driver")
         self._settle()
 

@@ -26,7 +26,7 @@ from search.prior_sources import WarmStart
 from search.scheduler import Done, Rule, next_job, too_many_failed
 from search.settings import LaunchRequest, Settings, extensions, from_ledger
 from search.slots import bounded
-from search.state import SearchState, TrialRecord
+from search.state import FORMAT, SearchState, TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
 
@@ -112,7 +112,7 @@ def pursue(
         known: what it begins with, written down once.
         replay: what a replay is of, recorded with the settings.
     """
-    with Ledger.open(ledger_path(name), write=True, search=name) as ledger:
+    with Ledger.open(ledger_path(name), write=True, search=name, say=display.say) as ledger:
         _record(ledger, settings, before, replay)
         _queue(ledger, [*wishes, *(known.wishes if known else ())])
         if known is not None:
@@ -157,7 +157,7 @@ def _record(
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
     of = {} if replay is None else {"replay": replay}
-    ledger.append("search", **settings.event(), **of, versions=_versions())
+    ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
 
 
 def _queue(ledger: Ledger, wishes: Sequence[Wish]) -> None:

@@ -55,13 +55,21 @@ class Ledger:
         self._descriptor = -1 if lock is None else _open_for_append(path)
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False, search: str | None = None) -> "Ledger":
+    def open(
+        cls,
+        path: Path,
+        *,
+        write: bool = False,
+        search: str | None = None,
+        say: Callable[[str], None] = log.warning,
+    ) -> "Ledger":
         """Open a ledger; to write, take the search's lock and cut off a torn last line.
 
         Args:
             path: `ledger.jsonl` in the search's folder; made, folder included, when writing.
             write: become the search's driver until `close`.
             search: the search's name; by default its folder's.
+            say: told what is waited for, if a driver of another host may be alive.
 
         Raises:
             EnvironmentProblem: if another process drives the search, or the folder is read-only.
@@ -71,7 +79,7 @@ class Ledger:
             return cls(path, name, None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(path, name, Lock.acquire(path.parent))
+            return cls(path, name, Lock.acquire(path.parent, say))
         except OSError as error:
             raise EnvironmentProblem(
                 f"cannot write the ledger {path}: {error.strerror}; set SPKSEARCH_HOME to a "

@@ -2,24 +2,30 @@
 
 On one host the kernel decides (`flock` on a file that stays open, released when the process
 dies). For other hosts, whose locks a shared file system may not carry, `driver.json` beside it
-holds a lease that the owner renews.
+counts the beats of its owner. Whoever wants to take over watches that count for a lease's length by
+a clock of its own that nobody sets: two hosts need not agree what time it is.
 """
 
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
-import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from search.errors import EnvironmentProblem
+from spkmodel.processes import boot_id, process_start
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +37,24 @@ class DriverInfo:
     started: str
     """When the process began, as its host's kernel counts; tells a reused pid from the owner."""
     lease_until: float
-    """Unix time after which another host may take over."""
+    """Unix time, by its host's clock, until which it is shown as alive; nobody decides by it."""
+    beat: int = 0
+    """Rises while the process lives."""
 
     def same_process(self, other: "DriverInfo") -> bool:
         """Whether both describe one process, whatever its lease."""
         return (self.host, self.pid, self.started) == (other.host, other.pid, other.started)
 
+    @property
+    def is_of_this_host(self) -> bool:
+        """Whether the kernel here knows the process; a name alone may be another machine's."""
+        return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
+
     def is_alive(self) -> bool:
-        """Whether the process runs; of another host, whether its lease does."""
-        if self.host == socket.gethostname():
+        """Whether the process runs; of another host as far as can be told at a glance."""
+        if self.is_of_this_host:
             return process_start(self.pid) == self.started
         return time.time() < self.lease_until
-
-
-def process_start(pid: int) -> str | None:
-    """When a process of this host began, in a form that no later process repeats; None if gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("stat").exists():
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        if after_name[0] in "ZX":
-            return None
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-        return f"{boot}-{after_name[19]}"
-    answer = subprocess.run(  # a host without /proc
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or None
 
 
 def this_process() -> DriverInfo:
@@ -84,10 +79,17 @@ class Lock:
         self._folder = folder
         self._descriptor = file_descriptor
         self._renewed = 0.0
+        self._beat = 0
 
     @classmethod
-    def acquire(cls, folder: Path) -> "Lock":
+    def acquire(cls, folder: Path, say: Callable[[str], None] = log.warning) -> "Lock":
         """Become the driver of the search in `folder`.
+
+        After a driver of another host this takes a lease's length, unless that one left in order.
+
+        Args:
+            folder: the search's.
+            say: told what is waited for.
 
         Raises:
             EnvironmentProblem: naming who drives it.
@@ -98,21 +100,24 @@ class Lock:
         except BlockingIOError:
             os.close(descriptor)
             raise _driven_by(folder, driver_of(folder)) from None
-        owner = driver_of(folder)
-        if owner is not None and owner.is_alive() and not owner.same_process(this_process()):
+        try:
+            owner = driver_of(folder)
+            if owner is not None and not owner.same_process(this_process()):
+                _outlast(folder, owner, say)
+            lock = cls(folder, descriptor)
+            lock._write()
+        except BaseException:
             os.close(descriptor)
-            raise _driven_by(folder, owner)
-        lock = cls(folder, descriptor)
-        lock._write()
+            raise
         return lock
 
     def renew(self) -> None:
         """Keep the lease; cheap enough to be called at every step.
 
         Raises:
-            EnvironmentProblem: if another driver took over because the lease had run out.
+            EnvironmentProblem: if another driver took over because this one gave no sign of life.
         """
-        if time.monotonic() - self._renewed < _RENEW_SECONDS:
+        if _now() - self._renewed < _RENEW_SECONDS:
             return
         owner = driver_of(self._folder)
         if owner is not None and not owner.same_process(this_process()):
@@ -128,13 +133,14 @@ class Lock:
         os.close(self._descriptor)
 
     def _write(self) -> None:
+        self._beat += 1
         beside = self._folder / f"driver.json.{os.getpid()}"
         with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(this_process()), file)
+            json.dump(asdict(this_process()) | {"beat": self._beat}, file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._folder / "driver.json")
-        self._renewed = time.monotonic()
+        self._renewed = _now()
 
     def __enter__(self) -> "Lock":
         return self
@@ -146,6 +152,37 @@ class Lock:
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _outlast(folder: Path, owner: DriverInfo, say: Callable[[str], None]) -> None:
+    """Return once the owner is known to be gone.
+
+    Raises:
+        EnvironmentProblem: if it is alive, or another took over.
+    """
+    if owner.is_of_this_host:
+        if owner.is_alive():
+            raise _driven_by(folder, owner)
+        return
+    say(
+        f"search {folder.name!r} was driven by process {owner.pid} on {owner.host}, which did not "
+        f"leave in order; taking over if it gives no sign of life for {LEASE_SECONDS:.0f} s"
+    )
+    end = _now() + LEASE_SECONDS
+    while _now() < end:
+        time.sleep(_LOOK_SECONDS)
+        seen = driver_of(folder)
+        if seen is None:
+            return
+        if seen != owner:
+            raise _driven_by(folder, seen)
+
+
+def _now() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine is suspended."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def _driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:

@@ -19,8 +19,8 @@ from pathlib import Path
 from search import server_guard
 from search.errors import EnvironmentProblem
 from search.home import home
-from search.lock import process_start
 from search.redact import redact
+from spkmodel.processes import process_start
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0

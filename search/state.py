@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from search import priors
+from search.errors import EnvironmentProblem
 from search.priors import Prior
 from search.wishes import Wish
 
@@ -23,6 +24,9 @@ COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
 
 Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node"]
 """Why a trial failed for good."""
+
+FORMAT = 2
+"""Of the ledger that is written: 1 had no kinds of failures and no uptime, and did not say so."""
 
 OBJECTIVE = "dev_eer"
 """The metric that chooses; lower is better."""
@@ -395,6 +399,7 @@ class SearchState:
         self.holds = {**others, **held}
 
     def _apply_to_search(self, event: Mapping[str, Any]) -> None:
+        _check_format(event)
         match event["event"]:
             case "search":
                 self.search.update(event)
@@ -414,6 +419,16 @@ class SearchState:
                 self.evaluations.append(dict(event))
             case _:
                 self.others.append(dict(event))
+
+
+def _check_format(event: Mapping[str, Any]) -> None:
+    """Events that say their format are `search` and `driver`; the first versions said none."""
+    if event["event"] in ("search", "driver") and event.get("format", 1) > FORMAT:
+        raise EnvironmentProblem(
+            f"search {event['search']!r} was written by a later version of spksearch (format "
+            f"{event['format']}; this one knows up to {FORMAT}): go on with that version, or "
+            "launch under another --name"
+        )
 
 
 # --- ledgers of the first versions, whose crashes and ends have no kind ----------------------

@@ -13,11 +13,11 @@ import toy
 from search import control
 from search.audit import recompute_rungs, wrong_decisions
 from search.ledger import Ledger
-from search.lock import process_start
 from search.requests import Budget, Pause, Resume, Stop
 from search.scheduler import table
 from search.state import SearchState
 from search.steering import ask
+from spkmodel.processes import process_start
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
 

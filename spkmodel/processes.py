@@ -1,0 +1,105 @@
+"""Telling processes apart, and letting others know which one works on what.
+
+A pid alone is no name: it is given to another process later. With the time at which the kernel
+started it, and the boot of that kernel, it is one for good.
+"""
+
+import json
+import os
+import socket
+import subprocess
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The process that works on an attempt."""
+
+    attempt: int
+    host: str
+    pid: int
+    started: str
+    """As `process_start` says."""
+    node: str
+    """Ray's name of its machine; empty without Ray."""
+    oom_kills: int | None
+    """Of its kernel, when the attempt began."""
+
+
+@cache
+def boot_id() -> str:
+    """Of the running kernel, shortened; empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process of this host began, in a form that no later process repeats; None if gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("stat").exists():
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if after_name[0] in "ZX" else f"{boot_id()}-{after_name[19]}"
+    answer = subprocess.run(  # a host without /proc
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return f"-{answer.stdout.strip()}" if answer.stdout.strip() else None
+
+
+def kernel_oom_kills() -> int | None:
+    """Processes that this kernel has ended for want of memory since it started; None: unknown."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def announce(folder: Path, attempt: int, node: str) -> None:
+    """Write down, durably, that this process works on an attempt from now on.
+
+    Args:
+        folder: the training's own.
+        attempt: its number.
+        node: Ray's name of this machine.
+    """
+    started = process_start(os.getpid())
+    assert started is not None
+    worker = Worker(attempt, socket.gethostname(), os.getpid(), started, node, kernel_oom_kills())
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".worker.{os.getpid()}"
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(asdict(worker), file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(_place(folder, attempt))
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def worker_of(folder: Path, attempt: int) -> Worker | None:
+    """Who announced that it works on an attempt at the training in `folder`; None: nobody did."""
+    try:
+        return Worker(**json.loads(_place(folder, attempt).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def workers_of(folder: Path) -> list[Worker]:
+    """Who announced that it works on any attempt, oldest first."""
+    numbers = sorted(
+        int(path.stem.removeprefix("worker-")) for path in folder.glob("worker-*.json")
+    )
+    found = [worker_of(folder, number) for number in numbers]
+    return [worker for worker in found if worker is not None]
+
+
+def _place(folder: Path, attempt: int) -> Path:
+    return folder / f"worker-{attempt:04d}.json"

@@ -1,0 +1,51 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+from spkmodel import processes
+
+
+def test_a_process_is_told_apart_from_one_that_is_gone():
+    assert processes.process_start(os.getpid()) == processes.process_start(os.getpid())
+    assert processes.process_start(2**22 + 1) is None
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = processes.process_start(child.pid)
+    assert started not in (None, processes.process_start(os.getpid()))
+    child.communicate(b"\n")
+    assert processes.process_start(child.pid) is None
+
+
+def test_a_process_that_died_and_was_not_waited_for_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert processes.process_start(child.pid) is None
+    child.wait()
+
+
+def test_who_works_on_an_attempt_is_known_to_whoever_sees_the_folder(tmp_path):
+    folder = tmp_path / "training"
+    assert processes.worker_of(folder, 1) is None
+    processes.announce(folder, 2, node="ab")
+    processes.announce(folder, 10, node="cd")
+    worker = processes.worker_of(folder, 2)
+    assert (worker.pid, worker.host, worker.node) == (os.getpid(), socket.gethostname(), "ab")
+    assert worker.started == processes.process_start(os.getpid())
+    assert [each.attempt for each in processes.workers_of(folder)] == [2, 10]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "worker-0002.json",
+        "worker-0010.json",
+    ]
+
+
+def test_a_file_that_tells_nothing_is_nobody(tmp_path):
+    for text in ("", "{", "[]", json.dumps({"pid": 1})):
+        (tmp_path / "worker-0001.json").write_text(text)
+        assert processes.worker_of(tmp_path, 1) is None
+    assert processes.workers_of(tmp_path) == []
+
+
+def test_the_kernels_count_of_kills_is_a_number_or_unknown():
+    kills = processes.kernel_oom_kills()
+    assert kills is None or kills >= 0
