@@ -71,6 +71,10 @@ class Delivery:
             self._push(key)
         self._push(SEARCH)
 
+    def runs(self) -> dict[str, str]:
+        """By run id, whose they are: trials' names, and `SEARCH`."""
+        return {there.run_id: key for key, there in self._known.items()}
+
     def decorate(self) -> None:
         """Note and shared view of the experiment; what the server refuses is left out."""
         from mlflow.exceptions import MlflowException, RestException

@@ -23,6 +23,7 @@ from search.redact import redact
 
 if TYPE_CHECKING:
     from search.delivery import Delivery
+    from search.stop_tags import StopTags
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Tracker:
         self._mirror = Mirror()
         self._changed: set[str] = set()
         self._delivery: Delivery | None = None
+        self._stop_tags: StopTags | None = None
         self._delivered = 0
         self._failures = 0
         self._error = ""
@@ -179,6 +181,8 @@ class Tracker:
         if self._failures:
             log.info("tracking server is back: events=%d", self._mirror.events)
         self._failures, self._revivals, self._revive_at, self._error = 0, 0, 0.0, ""
+        if self._delivery is not None and self._stop_tags is not None:
+            self._stop_tags.look(self._delivery.experiment_id, self._delivery.runs())
         with self._progress:
             self._complete_since = began
             self._progress.notify_all()
@@ -202,7 +206,9 @@ class Tracker:
         if not self._mirror.runs:
             return
         if self._delivery is None:
-            self._delivery = _new_delivery(self._uri, self._mirror)
+            self._delivery, self._stop_tags = _clients(
+                self._uri, self._mirror, self._ledger.path.parent
+            )
         read = self._mirror.events
         if self._changed or self._delivered == 0:
             self._delivery.deliver(set(self._changed))
@@ -266,12 +272,14 @@ def take_turn(folder: Path) -> IO[str] | None:
     return lock
 
 
-def _new_delivery(uri: str, mirror: Mirror) -> "Delivery":
+def _clients(uri: str, mirror: Mirror, folder: Path) -> "tuple[Delivery, StopTags]":
     from mlflow import MlflowClient
 
     from search.delivery import Delivery
+    from search.stop_tags import StopTags
 
-    return Delivery(MlflowClient(tracking_uri=uri), mirror)
+    client = MlflowClient(tracking_uri=uri)
+    return Delivery(client, mirror), StopTags(client, folder)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,89 @@
+"""A tag `stop` that somebody sets on a run in the MLflow page is a request to stop.
+
+Whoever can write to the server can set tags, so nothing of one is believed but that it is there:
+the run must be one that this search has made, and who asks is "the MLflow page".
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search import control
+from search.control import driver_alive, identity
+from search.mirror import SEARCH
+from search.redact import redact
+from search.requests import Stop
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 4.0
+TAG = "stop"
+TAKEN = "stop_taken"
+"""What the tag becomes once it has been heard; set again, it is obeyed again."""
+
+_BY = "the MLflow page"
+_NO = ("", "false", "no", "0")
+_MOST_RUNS = 100
+
+
+class StopTags:
+    """Looks for them, on the tracker's thread."""
+
+    def __init__(self, client: "MlflowClient", folder: Path) -> None:
+        self._client = client
+        self._folder = folder
+        self._looked = -LOOK_SECONDS
+        self._is_first = True
+        self._heard: set[str] = set()
+        """Runs whose tag is obeyed already, and could not be marked so yet."""
+
+    def look(self, experiment_id: str, runs: Mapping[str, str]) -> None:
+        """Ask the server, if it is time, and pass on what is new.
+
+        Args:
+            experiment_id: the search's.
+            runs: this search's, from run id to the trial's name, or to `SEARCH`.
+        """
+        driver = driver_alive(self._folder)
+        if driver is None or time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        try:
+            for run_id, value in self._tagged(experiment_id).items():
+                if run_id in runs:
+                    self._take(run_id, runs[run_id], value, identity(driver))
+        except Exception as problem:  # noqa: BLE001 (an outage is the delivery's to tell)
+            log.info("stop tags cannot be read: %s", redact(str(problem)))
+            return
+        self._is_first = False
+
+    def _tagged(self, experiment_id: str) -> dict[str, str]:
+        """By run id, the values of tags that ask for something."""
+        found: Any = self._client.search_runs(
+            [experiment_id], f"tags.`{TAG}` LIKE '%'", max_results=_MOST_RUNS
+        )
+        values = {run.info.run_id: run.data.tags.get(TAG, "").strip().lower() for run in found}
+        return {run_id: value for run_id, value in values.items() if value not in _NO}
+
+    def _take(self, run_id: str, key: str, value: str, driver: str) -> None:
+        trial = None if key == SEARCH else key
+        words = "passed on to the search's driver"
+        if trial is None and self._is_first:
+            # Who has launched the search since wants it to run.
+            words = "not obeyed: it was set before the search was launched"
+        elif run_id not in self._heard:
+            log.info("a tag in MLflow asks to stop %s", trial or "the search")
+            control.write(
+                self._folder, Stop(by=_BY, trial=trial, now=value == "now", driver=driver)
+            )
+            self._heard.add(run_id)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._client.set_tag(run_id, TAKEN, f"{now}: {words}")
+        self._client.delete_tag(run_id, TAG)
+        self._heard.discard(run_id)

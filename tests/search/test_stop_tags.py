@@ -1,0 +1,150 @@
+"""A tag in MLflow stops what it is set on, once, and nothing else."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from mlflow import MlflowClient
+
+from search import control, stop_tags
+from search.control import identity
+from search.ledger import Ledger
+from search.lock import this_process
+from search.mirror import SEARCH
+from search.stop_tags import StopTags
+from search.tracking import Tracker
+
+RUNS = {"r0": SEARCH, "r1": "t0001", "r2": "t0002"}
+
+
+class Server:
+    """What the class asks of a client; `away` fails every call that writes."""
+
+    def __init__(self):
+        self.tags = {run: {} for run in (*RUNS, "foreign")}
+        self.calls, self.away = 0, False
+
+    def search_runs(self, experiments, filter_string, max_results):
+        assert (experiments, filter_string) == (["7"], "tags.`stop` LIKE '%'")
+        self.calls += 1
+        found = [(run, tags) for run, tags in self.tags.items() if "stop" in tags][:max_results]
+        return [
+            SimpleNamespace(info=SimpleNamespace(run_id=run), data=SimpleNamespace(tags=dict(tags)))
+            for run, tags in found
+        ]
+
+    def set_tag(self, run, key, value):
+        if self.away:
+            raise ConnectionError("away")
+        self.tags[run][key] = value
+
+    def delete_tag(self, run, key):
+        del self.tags[run][key]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with Ledger.open(tmp_path / "trip" / "ledger.jsonl", write=True):
+        yield tmp_path / "trip"
+
+
+@pytest.fixture
+def looked(folder, monkeypatch):
+    """A server, and a function that looks at it and gives the trials that are asked to stop."""
+    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.0)
+    server = Server()
+    tags = StopTags(server, folder)
+
+    def look():
+        tags.look("7", RUNS)
+        return [(each.read().trial, each.read().now) for each in control.pending(folder)]
+
+    look()
+    return server, look
+
+
+def test_a_tag_on_a_run_is_a_request_and_is_obeyed_once(looked, folder):
+    server, look = looked
+    server.tags["r1"]["stop"] = "please"
+    server.tags["r2"]["stop"] = "Now"
+    assert look() == [("t0001", False), ("t0002", True)]
+    assert look() == [("t0001", False), ("t0002", True)]
+    assert "stop" not in server.tags["r1"]
+    assert "passed on" in server.tags["r1"]["stop_taken"]
+    request = control.pending(folder)[0].read()
+    assert (request.by, request.driver) == ("the MLflow page", identity(this_process()))
+    server.tags["r0"]["stop"] = "1"
+    assert look()[-1] == (None, False)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "false", "False", "no", "0"])
+def test_a_tag_that_says_no_is_none(looked, value):
+    server, look = looked
+    server.tags["r1"]["stop"] = value
+    assert look() == []
+    assert server.tags["r1"] == {"stop": value}
+
+
+def test_a_run_that_is_not_this_searchs_has_no_say(looked):
+    server, look = looked
+    server.tags["foreign"] |= {"stop": "yes", "trial": "t0001", "search": "trip"}
+    assert look() == []
+    assert server.tags["foreign"]["stop"] == "yes"
+
+
+def test_an_answer_that_is_lost_does_not_stop_twice(looked):
+    server, look = looked
+    server.tags["r1"]["stop"] = "yes"
+    server.away = True
+    assert look() == [("t0001", False)]
+    server.away = False
+    assert look() == [("t0001", False)]
+    assert "stop" not in server.tags["r1"]
+    server.tags["r1"]["stop"] = "again"
+    assert look() == [("t0001", False)] * 2
+
+
+def test_a_tag_that_stopped_an_earlier_launch_does_not_stop_the_next(folder, monkeypatch):
+    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.0)
+    server = Server()
+    server.tags["r0"]["stop"] = server.tags["r1"]["stop"] = "yes"
+    StopTags(server, folder).look("7", RUNS)
+    assert [each.read().trial for each in control.pending(folder)] == ["t0001"]
+    assert "before the search was launched" in server.tags["r0"]["stop_taken"]
+
+
+def test_the_server_is_asked_now_and_then_and_only_while_somebody_drives(folder, tmp_path):
+    server = Server()
+    tags = StopTags(server, folder)
+    for _ in range(5):
+        tags.look("7", RUNS)
+    assert server.calls == 1
+    StopTags(server, tmp_path / "still").look("7", RUNS)
+    assert server.calls == 1
+
+
+@pytest.mark.slow
+def test_a_trial_is_stopped_from_a_real_server(mlflow_server, fake_search, monkeypatch):
+    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.2)
+    search = fake_search("tagged")
+    search.begin()
+    search.segment(search.trial(1), to_rung=9)
+    client = MlflowClient(mlflow_server.uri)
+    with Ledger.open(search.path, write=True):
+        tracker = Tracker(search.path, mlflow_server.uri).start()
+        try:
+            assert tracker.drain(50)
+            place = client.get_experiment_by_name(f"spksearch/{search.space}").experiment_id
+            (run,) = client.search_runs([place], "tags.trial = 't0001'")
+            client.set_tag(run.info.run_id, "stop", "yes")
+            end = time.monotonic() + 20
+            while not control.pending(search.path.parent) and time.monotonic() < end:
+                time.sleep(0.05)
+            (request,) = control.pending(search.path.parent)
+            assert request.read().trial == "t0001"
+            while "stop" in client.get_run(run.info.run_id).data.tags and time.monotonic() < end:
+                time.sleep(0.05)
+        finally:
+            tracker.close()
+    tags = client.get_run(run.info.run_id).data.tags
+    assert ("stop" in tags, "stop_taken" in tags) == (False, True)
