@@ -73,9 +73,11 @@ def secured(storage):
 def figure(request):
     """Publishes what a test measured."""
     results = os.environ.get("SPKSEARCH_CLUSTER_RESULTS")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def publish(claim, **values):
-        request.config.get_terminal_writer().line(f"\n  {measured.line(claim, values)}")
+        with capture.global_and_fixture_disabled():
+            request.config.get_terminal_writer().line(f"\n  {measured.line(claim, values)}")
         if results:
             measured.keep(Path(results), claim, values)
 

@@ -9,6 +9,8 @@ from programs import Program, wait_for
 
 PORT = 6379
 STARTED = "Ray runtime started."
+TRAINING = "Trainable"
+"""In the name that Ray gives the process of a trial."""
 
 # One processor a host and a small object store: what a test needs.
 _SMALL = ("--object-store-memory=80000000", "--disable-usage-stats")

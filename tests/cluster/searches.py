@@ -114,7 +114,7 @@ class Storage:
     @cached_property
     def slow_space(self) -> Path:
         """Epochs long enough to be interrupted."""
-        return self._space("slow", [112, 128], "a second or two")
+        return self._space("slow", [64, 80], "a second or two")
 
     def _space(self, name: str, channels: list[int], seconds: str) -> Path:
         path = self.folder / f"{name}.py"

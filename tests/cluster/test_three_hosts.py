@@ -38,13 +38,13 @@ def test_twelve_trials_over_two_workers_train_as_they_do_on_one_host(
     busy = set()
 
     def watched():
-        busy.update(worker.name for worker in workers if worker.processes("ray::SegmentTrainable"))
+        busy.update(worker.name for worker in workers if worker.processes(ray_hosts.TRAINING))
         return not driver.running
 
     wait_for(watched, 120, "the search on three hosts")
     assert driver.wait(1) == 0, driver.tail()
     assert busy == {worker.name for worker in workers}
-    assert not head.processes("ray::SegmentTrainable")
+    assert not head.processes(ray_hosts.TRAINING)
     three = storage.search("three")
     state = three.assert_sound()
     assert len(state.trials) == TRIALS
