@@ -19,6 +19,10 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),
 ]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Join a cluster without a token although others can reach it."),
+]
 TrackingUri = Annotated[
     str | None, typer.Option(metavar="URI", help="An MLflow server [default: one of our own].")
 ]

@@ -14,6 +14,7 @@ from search.cli_options import (
     DevCondition,
     DryRun,
     GpusPerTrial,
+    Insecure,
     Json,
     Noise,
     Rooms,
@@ -96,6 +97,7 @@ def launch(
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
     address: Address = None,
+    insecure: Insecure = False,
     tracking_uri: TrackingUri = None,
     seed: Annotated[
         int | None,
@@ -149,6 +151,7 @@ def launch(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         address=address,
+        insecure=insecure,
         tracking_uri=tracking_uri,
         seed=seed,
         dev_condition=dev_condition,

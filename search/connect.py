@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from search import entrance
 from search.errors import EnvironmentProblem
 from search.home import home
 
@@ -55,15 +56,18 @@ def prepare_environment() -> None:
 
 
 @contextlib.contextmanager
-def cluster(address: str | None, gpus: float | None = None) -> Iterator[Cluster]:
+def cluster(
+    address: str | None, gpus: float | None = None, *, insecure: bool = False
+) -> Iterator[Cluster]:
     """Join the cluster at `address` (or `RAY_ADDRESS`), or start a head here.
 
     Raises:
-        EnvironmentProblem: if the cluster does not answer or refuses us.
+        EnvironmentProblem: if the cluster does not answer, refuses us, or is open to everybody
+            (`search.entrance`).
     """
     prepare_environment()
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    local = address in (None, "local")
+    address = wanted_address(address)
+    local = entrance.is_local(address)
     if local:
         _own_token()
     import ray
@@ -72,6 +76,8 @@ def cluster(address: str | None, gpus: float | None = None) -> Iterator[Cluster]
         # Somebody in this process is connected already; the connection stays theirs.
         yield _resources("joined", local=False)
         return
+    if address is not None and not local:
+        address = entrance.check(address, insecure=insecure).address
     try:
         if local:
             ray.init(
@@ -86,14 +92,27 @@ def cluster(address: str | None, gpus: float | None = None) -> Iterator[Cluster]
         else:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = "a local Ray head" if local else f"the Ray cluster at {address}"
-        raise EnvironmentProblem(
-            f"{where} could not be reached: {error}; `spksearch doctor` tells what is missing"
-        ) from error
+        raise EnvironmentProblem(_why_not_joined(address, local, error)) from error
     try:
         yield _resources(address or "local", local)
     finally:
         ray.shutdown()
+
+
+def wanted_address(address: str | None) -> str | None:
+    """The cluster that is meant: as asked, else `RAY_ADDRESS`; None for a head of our own."""
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _why_not_joined(address: str | None, local: bool, error: Exception) -> str:
+    if local:
+        return f"a local Ray head could not be started: {error}; `spksearch doctor` tells more"
+    return (
+        f"the Ray cluster at {address} answers, and this machine cannot join it: "
+        f"{str(error).strip().splitlines()[0]}\n"
+        "a search is driven from one of its machines: run this there, or make this machine one "
+        f"that trains nothing: `ray start --address={address} --num-cpus=0 --num-gpus=0`"
+    )
 
 
 def _resources(address: str, local: bool) -> Cluster:
@@ -127,10 +146,6 @@ def _write_token(path: Path) -> None:
     try:
         os.link(beside, path)  # fails where a token is there already, which then stays
     except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise EnvironmentProblem(
-                f"{path} can be read by others than its owner; `chmod 600 {path}`, or remove it "
-                "and a new token is written"
-            ) from None
+        entrance.check_private(path)
     finally:
         beside.unlink()

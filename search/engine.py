@@ -205,6 +205,11 @@ class _Loop:
         self.driver.poll()
         if self.poll is not None:
             self.poll()
+        if self.slots() > 0:
+            self.driver.release("cluster", by="driver")
+        else:
+            why = "no machine of the cluster has room for a trial"
+            self.driver.hold("cluster", why, by="driver")
         if self.driver.stop_now:
             self._kill(self.driver.stop_now)
             self.driver.stop_now.clear()

@@ -5,27 +5,24 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from search import axes, preparation, tables, warm_start
-from search.connect import Cluster, cluster, usable_cpus
-from search.errors import (
-    EnvironmentProblem,
-    GateNotMet,
-    Interrupted,
-    NoUsableTrial,
-    SpksearchError,
-)
-from search.home import ledger_path, search_folder
+from search.connect import cluster, usable_cpus, wanted_address
+from search.demand import wanted
+from search.entrance import is_local
+from search.errors import GateNotMet, Interrupted, NoUsableTrial, SpksearchError
+from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
+from search.room import Room, checked, followed
 from search.scheduler import Done, Rule, next_job, too_many_failed
-from search.settings import LaunchRequest, Settings, extensions, from_ledger
-from search.slots import bounded
+from search.settings import DEFAULT_CPUS, LaunchRequest, Settings, extensions, from_ledger
+from search.slots import needs_of
 from search.state import FORMAT, SearchState, TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
@@ -78,13 +75,26 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         return LaunchOutcome(name, "planned", [*lines])
     for line in known.lines() if known else ():
         display.say(line)
-    settings = preparation.prepared(
-        request, before, space, corpus, display, known.sha256 if known else ""
-    )
-    for line in preparation.stages_beyond(branches, settings.max_epochs):
-        display.say(line)
-    state = pursue(name, request, space, settings, before, display, known=known)
+    with _looked_at_first(request, before):
+        settings = preparation.prepared(
+            request, before, space, corpus, display, known.sha256 if known else ""
+        )
+        for line in preparation.stages_beyond(branches, settings.max_epochs):
+            display.say(line)
+        state = pursue(name, request, space, settings, before, display, known=known)
     return _outcome(name, state)
+
+
+@contextmanager
+def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterator[None]:
+    """A cluster that cannot run a new search refuses it before anything is packed or written."""
+    if before is not None or is_local(wanted_address(request.address)):
+        yield
+        return
+    with cluster(request.address, insecure=request.insecure) as resources:
+        cpus = request.cpus_per_trial or DEFAULT_CPUS
+        checked(needs_of(cpus, request.gpus_per_trial, resources.gpus), home())
+        yield
 
 
 def pursue(
@@ -184,56 +194,42 @@ def _drive(
     display: "Display",
 ) -> None:
     """Connect, run to the end, deliver what MLflow has not had yet."""
-    with _tracked(ledger, request, display) as tracker, cluster(request.address) as resources:
+    with (
+        _tracked(ledger, request, display) as tracker,
+        cluster(request.address, insecure=request.insecure) as resources,
+    ):
         # Imported here because Ray reads its environment, the token's place in it, on import.
         from search import engine
         from spkmodel.trainable import SegmentTrainable
 
-        gpus = _gpus_per_trial(settings, resources)
-        room = _slots(settings, resources, gpus)
+        rule = Rule.of(state.search)
+        needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
+        room = Room(
+            checked(needs, home()),
+            needs,
+            home(),
+            # Asked of the state, which `budget` may change while the search runs.
+            most=lambda: state.search["concurrent"],
+            wanted=lambda: wanted(state, Rule.of(state.search)),
+        )
         started = time.time()
 
         def source() -> tables.Snapshot:
             return tables.snapshot(state, _words(tracker), tracker.address(), started)
 
-        with display.watch(source):
+        with display.watch(source), nullcontext() if resources.local else followed(room):
             engine.run(
                 ledger,
                 state,
                 space,
-                Rule.of(state.search),
+                rule,
                 SegmentTrainable,
                 _segment_settings(ledger, settings),
-                resources={"cpu": settings.cpus_per_trial, "gpu": gpus},
-                # Asked of the state, which `budget` may change while the search runs.
-                slots=lambda: bounded(room, state.search["concurrent"]),
+                resources={"cpu": needs.cpus, "gpu": needs.gpus},
+                slots=room,
                 seed=settings.seed,
                 storage=search_folder(ledger.search),
             )
-
-
-def _gpus_per_trial(settings: Settings, resources: Cluster) -> float:
-    if settings.gpus_per_trial is not None:
-        return settings.gpus_per_trial
-    return 1.0 if resources.gpus >= 1 else 0.0
-
-
-def _slots(settings: Settings, resources: Cluster, gpus: float) -> int:
-    """How many trials the cluster has room for.
-
-    Raises:
-        EnvironmentProblem: if it has room for none: a trial would wait for ever.
-    """
-    room = [int(resources.cpus / settings.cpus_per_trial)]
-    if gpus > 0:
-        room.append(int(resources.gpus / gpus))
-    if min(room) < 1:
-        raise EnvironmentProblem(
-            f"a trial wants {settings.cpus_per_trial:g} CPUs and {gpus:g} GPUs, the cluster "
-            f"({resources.address}) has {resources.cpus:g} and {resources.gpus:g}; lower "
-            "--cpus-per-trial or --gpus-per-trial"
-        )
-    return min(room)
 
 
 def _segment_settings(

@@ -15,6 +15,8 @@ from spkmodel.condition_names import Condition
 ETA = 3
 DEFAULT_TRIALS = 24
 DEFAULT_MAX_EPOCHS = 9
+DEFAULT_CPUS = 1.0
+"""Of a trial."""
 
 OBJECTIVES = (OBJECTIVE, SIZE)
 """What a search may want low; the first of them always."""
@@ -36,6 +38,8 @@ class LaunchRequest:
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     address: str | None = None
+    insecure: bool = False
+    """Whether a cluster will do that asks for no token and that others can reach."""
     tracking_uri: str | None = None
     seed: int | None = None
     dev_condition: Condition | None = None
@@ -219,7 +223,9 @@ def decide(
         max_epochs=max_epochs,
         finalists=_first(request.finalists, before and before.finalists, 1),
         concurrent=_first(request.concurrent, before and before.concurrent, None),
-        cpus_per_trial=_first(request.cpus_per_trial, before and before.cpus_per_trial, 1.0),
+        cpus_per_trial=_first(
+            request.cpus_per_trial, before and before.cpus_per_trial, DEFAULT_CPUS
+        ),
         gpus_per_trial=_first(request.gpus_per_trial, before and before.gpus_per_trial, None),
         tracking_uri=redact(
             request.tracking_uri

@@ -80,6 +80,6 @@ def _names(names: Sequence[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def bounded(room: int, most: int | None) -> int:
-    """The room, and no more than somebody asked for."""
-    return room if most is None else min(room, most)
+def needs_of(cpus: float, gpus: float | None, gpus_there: float) -> Needs:
+    """What a trial takes; where nothing is said of GPUs, one if the cluster has any."""
+    return Needs(cpus, float(gpus_there >= 1) if gpus is None else gpus)

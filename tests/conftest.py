@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from search.connect import prepare_environment
+
+# Before any test module imports Ray, which reads it once: without it Ray listens everywhere.
+prepare_environment()
+
 _TESTS = Path(__file__).parent
 
 
@@ -20,9 +25,6 @@ def spksearch_home(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def local_ray():
     """The address of a local Ray with two processors, to which this process is connected."""
-    from search.connect import prepare_environment
-
-    prepare_environment()
     # Workers unpickle classes by the name of their module.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_TESTS.parent), str(_TESTS / "search")])
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the token is for clusters that others can reach

@@ -239,3 +239,16 @@ def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
     # It neither ended nor span: Tune asks about once a second while nothing runs.
     assert quiet[-1] - quiet[0] > 2
     assert len(quiet) < 40
+
+
+def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_path):
+    folder = tmp_path / "shrunk"
+    began = time.monotonic()
+    toy.run(folder, trials=2, slots=lambda: int(time.monotonic() - began > 2))
+    state = assert_sound(folder)
+    events = [
+        event for event in events_of(folder) if event["event"] in ("hold", "release", "trial")
+    ]
+    assert [event["event"] for event in events] == ["hold", "release", "trial", "trial"]
+    assert events[0]["cause"] == events[1]["cause"] == "cluster"
+    assert state.finish["reason"] == "all trials tried"

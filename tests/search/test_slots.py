@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.slots import Needs, Node, bounded, on_node, total, why_none
+from search.slots import Needs, Node, needs_of, on_node, total, why_none
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,7 @@ def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
     assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and 0 GPUs" in reason
 
 
-def test_more_than_was_asked_for_is_not_used():
-    assert (bounded(8, None), bounded(8, 3), bounded(2, 3), bounded(0, 3)) == (8, 3, 2, 0)
+def test_a_trial_gets_a_gpu_where_there_are_some_and_nothing_is_said():
+    assert needs_of(1, None, 4) == Needs(1, 1)
+    assert needs_of(1, None, 0) == Needs(1, 0)
+    assert needs_of(2, 0.25, 0) == Needs(2, 0.25)

@@ -1,0 +1,66 @@
+"""A cluster of raylets on this machine that grows and shrinks; prints what the slots did."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from search.connect import prepare_environment
+
+
+def seconds_until(condition):
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > 60:
+            raise SystemExit("it did not come about")
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+MEMORY = {"object_store_memory": 80 << 20}
+
+
+def main(home):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "include_dashboard": False, **MEMORY}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(num_cpus=2, **MEMORY)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        told = grow_and_shrink(cluster, home)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+def grow_and_shrink(cluster, home):
+    from search.errors import EnvironmentProblem
+    from search.room import Room, checked, followed
+    from search.slots import Needs
+
+    told, limit, needs = {}, [None], Needs(1)
+    room = Room(checked(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3)
+    with followed(room):
+        told["at first"] = room()
+        joined = cluster.add_node(num_cpus=3, **MEMORY)
+        told["seconds to grow"] = seconds_until(lambda: room() == 5)
+        told["grown"] = room()
+        limit[0] = 4
+        told["at most 4"] = room()
+        limit[0] = None
+        cluster.remove_node(joined)
+        told["seconds to shrink"] = seconds_until(lambda: room() == 2)
+        told["shrunk"] = room()
+    try:
+        checked(Needs(4), home)
+    except EnvironmentProblem as problem:
+        told["too large"] = str(problem)
+    return told
+
+
+if __name__ == "__main__":
+    prepare_environment()
+    main(Path(sys.argv[1]))

@@ -1,0 +1,154 @@
+"""What a cluster asks for, seen from outside: a head that is played, and one that is real."""
+
+import os
+from concurrent import futures
+from importlib.metadata import version
+
+import grpc
+import pytest
+from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
+
+from search import entrance
+from search.errors import EnvironmentProblem, UsageProblem
+
+OURS = version("ray")
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class Head(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
+    """Answers as Ray's own does, with machines and a version of our choice."""
+
+    def __init__(self, machines, token, ray_version):
+        self.machines, self.token, self.ray_version = machines, token, ray_version
+
+    def _admit(self, context):
+        shown = dict(context.invocation_metadata()).get("authorization")
+        if self.token and shown != f"Bearer {self.token}":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "InvalidAuthToken")
+
+    def GetAllNodeInfo(self, _, context):
+        self._admit(context)
+        dead = gcs_pb2.GcsNodeInfo(node_manager_address="10.9.9.9", state=1)
+        alive = [gcs_pb2.GcsNodeInfo(node_manager_address=each) for each in self.machines]
+        return gcs_service_pb2.GetAllNodeInfoReply(node_info_list=[dead, *alive])
+
+    def CheckAlive(self, _, context):
+        self._admit(context)
+        return gcs_service_pb2.CheckAliveReply(ray_version=self.ray_version)
+
+
+@pytest.fixture
+def head():
+    """Starts a head; its address."""
+    servers = []
+
+    def start(machines=("127.0.0.1",), token="", ray_version=OURS):
+        server = grpc.server(futures.ThreadPoolExecutor(2))
+        servicer = Head(machines, token, ray_version)
+        gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(None)
+
+
+@pytest.fixture(autouse=True)
+def _nobody(tmp_path, monkeypatch):
+    """A user without a token; whatever mode is set is set back."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USE_TLS"):
+        monkeypatch.delenv(name, raising=False)
+    before = os.environ.get("RAY_AUTH_MODE")
+    yield
+    entrance._set_mode(before or "disabled")
+
+
+def token_file(tmp_path, text=SECRET, mode=0o600):
+    path = tmp_path / "token"
+    path.write_text(text + "\n")
+    path.chmod(mode)
+    return path
+
+
+def test_an_open_cluster_that_others_can_reach_is_refused_unless_one_insists(head):
+    address = head(machines=("10.0.0.1", "10.0.0.2"))
+    with pytest.raises(EnvironmentProblem, match="asks for no token") as refusal:
+        entrance.check(address)
+    assert "10.0.0.1, 10.0.0.2" in str(refusal.value)
+    assert "--insecure" in str(refusal.value)
+    found = entrance.check(address, insecure=True)
+    assert (found.guard, found.reachable, found.machines) == (
+        "open",
+        True,
+        ("10.0.0.1", "10.0.0.2"),
+    )
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+
+def test_an_open_cluster_within_this_machine_will_do(head):
+    found = entrance.check(head())
+    assert (found.guard, found.reachable) == ("open", False)
+
+
+def test_a_token_is_shown_only_where_one_is_asked_for(head, tmp_path, monkeypatch):
+    address = head(machines=("10.0.0.1",), token=SECRET)
+    with pytest.raises(EnvironmentProblem, match="wants a token, and there is none here"):
+        entrance.check(address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(EnvironmentProblem, match="no file"):
+        entrance.check(address)
+    token_file(tmp_path, "f" * 32)
+    with pytest.raises(EnvironmentProblem, match="is not that of the Ray cluster") as refusal:
+        entrance.check(address)
+    assert "f" * 32 not in str(refusal.value)
+    token_file(tmp_path)
+    assert entrance.check(address).guard == "token"
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_a_token_that_others_can_read_is_refused(head, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token_file(tmp_path, mode=0o644)))
+    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+        entrance.check(head(token=SECRET))
+
+
+def test_rays_own_place_of_the_token_is_looked_at_last(tmp_path, monkeypatch):
+    place = tmp_path / ".ray" / "auth_token"
+    place.parent.mkdir()
+    place.write_text("a" * 32)
+    place.chmod(0o600)
+    assert entrance.own_token() == entrance.Token("a" * 32, str(place))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", SECRET)
+    assert entrance.own_token() == entrance.Token(SECRET, "RAY_AUTH_TOKEN")
+
+
+def test_another_ray_is_named_with_ours(head):
+    with pytest.raises(EnvironmentProblem, match=f"runs Ray 2.1.0, here is {OURS}"):
+        entrance.check(head(ray_version="2.1.0"))
+
+
+def test_where_nothing_answers_it_is_said_at_once():
+    with pytest.raises(EnvironmentProblem, match=r"no Ray head answers at 127\.0\.0\.1:1"):
+        entrance.check("127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "nonsense", "10.0.0.1", "x:y"])
+def test_what_is_no_address_is_a_usage_problem(address):
+    with pytest.raises(UsageProblem, match="--address takes HOST:PORT"):
+        entrance.check(address)
+
+
+def test_tls_wants_its_files(monkeypatch):
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with pytest.raises(EnvironmentProblem, match="RAY_TLS_SERVER_CERT names no file"):
+        entrance.check("127.0.0.1:1")
+
+
+@pytest.mark.ray
+def test_a_real_head_without_a_token_is_seen_as_open(local_ray):
+    found = entrance.look(local_ray)
+    assert (found.guard, found.machines) == ("open", ("127.0.0.1",))
