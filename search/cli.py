@@ -18,6 +18,7 @@ from search import (
     cli_replay,
     cli_run,
     cli_steer,
+    cli_watch,
     console,
     failures,
 )
@@ -61,6 +62,8 @@ VERBS = (
     (cli_read.status, cli_read.STATUS),
     (cli_read.trials, cli_read.TRIALS),
     (cli_read.show, cli_read.SHOW),
+    (cli_watch.logs, cli_watch.LOGS),
+    (cli_watch.wait, cli_watch.WAIT),
     (cli_steer.stop, cli_steer.STOP),
     (cli_steer.pause, cli_steer.PAUSE),
     (cli_steer.resume, cli_steer.RESUME),

@@ -1,7 +1,7 @@
 """The verbs that do something: demo, launch, promote, ui; `evaluate` has its own module."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ from search.cli_options import (
 )
 from search.documents import document
 from search.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from search.settings import LaunchRequest
 
 DEMO = console.help_text(
     "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
@@ -52,6 +55,7 @@ LAUNCH = console.help_text(
     "spksearch launch triplet --corpus data/speech --trials 24 --dev-condition mismatched",
     "spksearch launch triplet --trials 48        # go on, with a larger budget",
     "spksearch launch triplet --corpus data/speech --dry-run",
+    "spksearch launch triplet --corpus data/speech --detach     # in the background",
     "spksearch launch triplet --corpus data/speech --name again --warm-start triplet",
     "spksearch launch fewer_parameters --corpus data/speech \\\n"
     "      --objectives dev_eer,encoder_parameters",
@@ -131,6 +135,10 @@ def launch(
     rooms: Rooms = None,
     allow_overlap: AllowOverlap = False,
     dry_run: DryRun = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="In the background; with --address as a job of the cluster."),
+    ] = False,
 ) -> None:
     """Start a search, or go on with it."""
     from search.launch import launch as launch_search
@@ -164,10 +172,25 @@ def launch(
         allow_overlap=allow_overlap,
         dry_run=dry_run,
     )
+    if detach:
+        _detach(request)
+        return
     outcome = launch_search(request, for_stderr())
     console.answer(*outcome.lines)
     if outcome.problem is not None:
         raise outcome.problem
+
+
+def _detach(request: "LaunchRequest") -> None:
+    from search import detached
+    from search.requests import who
+
+    launched = detached.launch(request, who())
+    name = request.name or Path(request.space).stem
+    console.answer(
+        f"search {name} is launched in the background: {launched.words}",
+        *(f"  spksearch {line} {name}" for line in ("status", "logs", "wait", "stop")),
+    )
 
 
 def _corpus_before(name: str) -> Path:

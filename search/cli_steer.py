@@ -30,9 +30,13 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
 ) -> None:
     """Ask a running search to stop."""
+    from search import detached
     from search.requests import Stop, who
     from search.steering import ask
 
+    if trial is None and (launched := detached.end_early(name)) is not None:
+        console.answer(f"{launched.words}, which was only preparing search {name}, is ended")
+        return
     what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
     match ask(name, Stop(by=who(), trial=trial, now=now)):
         case "done" | "asked":

@@ -53,6 +53,12 @@ def _without_padding(console: Console, part: RenderableType) -> str:
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
+def raw(text: str) -> None:
+    """Somebody else's words on stdout as they are, at once; without what would steer a terminal."""
+    sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\t"))
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """What accompanies an answer, on stderr."""
     stderr().print(text, soft_wrap=True)

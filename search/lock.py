@@ -99,7 +99,7 @@ class Lock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise _driven_by(folder, driver_of(folder)) from None
+            raise driven_by(folder, driver_of(folder)) from None
         try:
             owner = driver_of(folder)
             if owner is not None and not owner.same_process(this_process()):
@@ -121,7 +121,7 @@ class Lock:
             return
         owner = driver_of(self._folder)
         if owner is not None and not owner.same_process(this_process()):
-            raise _driven_by(self._folder, owner)
+            raise driven_by(self._folder, owner)
         self._write()
 
     def release(self) -> None:
@@ -162,7 +162,7 @@ def _outlast(folder: Path, owner: DriverInfo, say: Callable[[str], None]) -> Non
     """
     if owner.is_of_this_host:
         if owner.is_alive():
-            raise _driven_by(folder, owner)
+            raise driven_by(folder, owner)
         return
     say(
         f"search {folder.name!r} was driven by process {owner.pid} on {owner.host}, which did not "
@@ -175,7 +175,7 @@ def _outlast(folder: Path, owner: DriverInfo, say: Callable[[str], None]) -> Non
         if seen is None:
             return
         if seen != owner:
-            raise _driven_by(folder, seen)
+            raise driven_by(folder, seen)
 
 
 def _now() -> float:
@@ -185,7 +185,8 @@ def _now() -> float:
     return time.monotonic()
 
 
-def _driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:
+def driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:
+    """Why nobody else may drive the search in `folder`."""
     who = f"process {owner.pid} on {owner.host}" if owner else "another process, just starting"
     return EnvironmentProblem(
         f"search {folder.name!r} is driven by {who}; watch it with `spksearch status "

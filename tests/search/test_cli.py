@@ -29,7 +29,7 @@ from spkmodel.config import AAMSoftmax, TrainConfig
 
 VERBS = (
     *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),
-    *("pause", "resume", "add", "budget"),
+    *("pause", "resume", "add", "budget", "logs", "wait"),
     *("evaluate", "import-voxceleb-trainer", "ui", "doctor", "corpus", "notebook", "replay"),
 )
 
@@ -82,7 +82,7 @@ def test_the_help_lists_every_verb_and_every_exit_code(capsys):
 
 
 def test_only_the_verbs_and_flags_of_today_exist(capsys):
-    for line in (["logs"], ["launch", "triplet", "--detach"], ["replay"]):
+    for line in (["compare", "a", "b"], ["launch", "triplet", "--storage", "x"], ["replay"]):
         assert failed(capsys, *line)[0] == 2
 
 

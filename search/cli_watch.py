@@ -1,0 +1,58 @@
+"""The verbs that look on while a search runs elsewhere: logs, wait."""
+
+from typing import Annotated
+
+import typer
+
+from search import console
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
+
+LOGS = console.help_text(
+    "What a trial, or a launch in the background, has said.",
+    "spksearch logs triplet t0007",
+    "spksearch logs triplet t0007 --follow    # until the trial ends, or its search",
+    "spksearch logs triplet                   # of launch --detach",
+)
+
+
+def logs(
+    name: Name,
+    trial: Annotated[
+        str | None, typer.Argument(metavar="TRIAL", help="[default: the launch itself].")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is said from now on.")
+    ] = False,
+) -> None:
+    """What a trial, or a launch in the background, has said."""
+    from search import watching
+
+    if trial is None:
+        pieces = watching.driver_log(name, follow)
+    else:
+        pieces = watching.trial_log(name, trial, follow)
+    for piece in pieces:
+        console.raw(piece)
+
+
+WAIT = console.help_text(
+    "Wait until a search has ended.",
+    "spksearch wait triplet && spksearch promote triplet",
+    "spksearch wait triplet --timeout 3600",
+    more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 7: "
+    "not ended at the timeout. 3: nobody drives it, and it has not ended.",
+)
+
+
+def wait(
+    name: Name,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.0, help="[default: for ever].")
+    ] = None,
+) -> None:
+    """Wait until a search has ended."""
+    from search import watching
+    from search.tables import snapshot, snapshot_line
+
+    console.answer(snapshot_line(snapshot(watching.wait(name, timeout))))

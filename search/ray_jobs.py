@@ -1,0 +1,180 @@
+"""A launch as a job of a Ray cluster: the code travels, the state does not.
+
+The job's working folder holds this project's packages, and the space's file if it is one of yours;
+it is bounded. Corpus and SPKSEARCH_HOME are paths that all machines of the cluster see. The job's
+description, which everybody who reaches the cluster can read, holds no secret: tokens and passwords
+are the business of each machine's environment.
+"""
+
+import dataclasses
+import os
+import secrets
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from search import connect
+from search.detached import Detached, arguments
+from search.errors import EnvironmentProblem
+from search.home import home
+from search.redact import redact
+from search.settings import LaunchRequest
+
+_PACKAGES = ("search", "spaces", "spkmodel")
+_OWN_SPACES = "own_spaces"
+_MOST_BYTES = 32 << 20
+_LOOK_SECONDS = 1.0
+_PASSED_ON = ("SPKSEARCH_NOISE", "SPKSEARCH_ROOMS")
+_OVER = ("STOPPED", "SUCCEEDED", "FAILED")
+
+
+def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str) -> Detached:
+    """Have the cluster run this launch.
+
+    Args:
+        name: the search's.
+        request: what is launched.
+        address: of the cluster, as `--address` takes it, or where it takes jobs (http://HOST:8265).
+        space: the space's file.
+        by: who launches.
+
+    Raises:
+        EnvironmentProblem: the cluster takes no jobs, or a secret would travel.
+    """
+    tracking_uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    if redact(tracking_uri) != tracking_uri:
+        raise EnvironmentProblem(
+            "the tracking server's URI holds a password, which a job's description would show to "
+            "everybody on the cluster; leave it out of the URI and set MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD where the cluster's processes start"
+        )
+    submission_id = f"spksearch-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    with tempfile.TemporaryDirectory(prefix="spksearch-job-") as folder, _told(address):
+        own = _stage(Path(folder), space)
+        _client(address).submit_job(
+            entrypoint=entrypoint(request, own),
+            submission_id=submission_id,
+            runtime_env={
+                "working_dir": folder,
+                "env_vars": environment(tracking_uri),
+            },
+            metadata={"search": name, "by": by},
+        )
+    return Detached(kind="job", by=by, address=address, submission_id=submission_id)
+
+
+def entrypoint(request: LaunchRequest, own_space: str) -> str:
+    """The job's command; its cluster is its own, so no address is in it."""
+    request = dataclasses.replace(
+        request,
+        space=own_space or request.space,
+        corpus=request.corpus.absolute(),
+        noise=request.noise and request.noise.absolute(),
+        rooms=request.rooms and request.rooms.absolute(),
+        address=None,
+    )
+    return shlex.join(["python", "-m", "search", *arguments(request)])
+
+
+def environment(tracking_uri: str) -> dict[str, str]:
+    """Where things are; none of it secret."""
+    passed_on = {key: os.environ[key] for key in _PASSED_ON if os.environ.get(key)}
+    uri = {"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {}
+    return {"SPKSEARCH_HOME": str(home()), "PYTHONUNBUFFERED": "1", **passed_on, **uri}
+
+
+def is_running(launched: Detached) -> bool | None:
+    """Whether its job waits or runs; None if the cluster does not answer."""
+    try:
+        return _status(launched) not in _OVER
+    except EnvironmentProblem:
+        return None
+
+
+def log(launched: Detached, follow: bool) -> Iterator[str]:
+    """What the job has said; with `follow` until it has ended."""
+    return _pieces(launched, follow)
+
+
+def stop(launched: Detached) -> None:
+    """End the job, which drives no search yet."""
+    with _told(launched.address):
+        _client(launched.address).stop_job(launched.submission_id)
+
+
+def _pieces(launched: Detached, follow: bool) -> Iterator[str]:
+    told = 0
+    while True:
+        over = not follow or _status(launched) in _OVER
+        with _told(launched.address):
+            said = str(_client(launched.address).get_job_logs(launched.submission_id))
+        if len(said) > told:
+            yield said[told:]
+            told = len(said)
+        if over:
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _status(launched: Detached) -> str:
+    with _told(launched.address):
+        return str(_client(launched.address).get_job_status(launched.submission_id).value)
+
+
+def _client(address: str) -> Any:
+    # From another machine the way to the cluster may be another one, such as a forwarded port.
+    address = os.environ.get("RAY_API_SERVER_ADDRESS") or address
+    connect.prepare_environment()
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(address)
+
+
+@contextmanager
+def _told(address: str) -> Iterator[None]:
+    """What goes wrong with a cluster, in one message."""
+    try:
+        yield
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        words = " ".join(redact(str(error)).split())[:300]
+        raise EnvironmentProblem(
+            f"the Ray cluster at {address} takes no jobs: {words}; RAY_AUTH_TOKEN_PATH names the "
+            "file with its token, and RAY_API_SERVER_ADDRESS where it takes jobs "
+            "(http://HOST:8265), if that is another place from here"
+        ) from error
+
+
+# --- the code --------------------------------------------------------------------------------
+
+
+def _stage(folder: Path, space: Path) -> str:
+    """Copy the packages, and the space if it is none of ours; its path there, or empty."""
+    root = Path(__file__).resolve().parent.parent
+    for package in _PACKAGES:
+        shutil.copytree(
+            root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
+    number = version("spksearch")
+    about = folder / f"spksearch-{number}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: spksearch\nVersion: {number}\n", encoding="utf-8"
+    )
+    own = ""
+    if not space.resolve().is_relative_to(root / "spaces"):
+        (folder / _OWN_SPACES).mkdir()
+        shutil.copy(space, folder / _OWN_SPACES / space.name)
+        own = f"{_OWN_SPACES}/{space.name}"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > _MOST_BYTES:
+        raise EnvironmentProblem(
+            f"the code of this project is {size >> 20} MB, and no more than {_MOST_BYTES >> 20} MB "
+            f"travel with a job; what is large in {root / 'search'}, spaces or spkmodel?"
+        )
+    return own

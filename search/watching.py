@@ -1,0 +1,165 @@
+"""Looking on while a search runs elsewhere: its logs, and its end."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from search import detached
+from search.control import driver_alive
+from search.detached import LOG, Detached
+from search.errors import EnvironmentProblem, NotFinished, NotFound, NoUsableTrial
+from search.home import existing_ledger, ledger_path, search_folder
+from search.ledger import Ledger
+from search.reading import trial_of
+from search.state import SearchState
+from search.tables import ENDED, command_again
+
+_LOOK_SECONDS = 0.5
+_GRACE_SECONDS = 2.0
+"""Between a driver's death and the verdict: its last words may still be on their way."""
+
+
+class Follower:
+    """A search's state, kept up to date by what is new in its ledger."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = SearchState()
+        self._ledger = Ledger.open(ledger_path(name))
+        self._offset = 0
+
+    def look(self) -> SearchState:
+        """The state as it is now."""
+        events, self._offset = self._ledger.events_from(self._offset)
+        for event in events:
+            self.state.apply(event)
+        return self.state
+
+    def is_driven(self) -> bool:
+        """Whether somebody drives it, or is about to."""
+        if driver_alive(search_folder(self.name)) is not None:
+            return True
+        launched = detached.of(self.name)
+        return launched is not None and launched.is_running() is True
+
+
+def wait(
+    name: str, timeout: float | None, now: Callable[[], float] = time.monotonic
+) -> SearchState:
+    """Until a search has ended in order; what has become of it.
+
+    Raises:
+        NotFound: there is no such search.
+        NotFinished: it had not ended at the timeout.
+        NoUsableTrial: it ended and no trial has a result.
+        EnvironmentProblem: its driver is gone, and it has not ended.
+    """
+    if detached.of(name) is None:
+        existing_ledger(name)
+    follower = Follower(name)
+    end = None if timeout is None else now() + timeout
+    gone_since: float | None = None
+    while True:
+        # In this order: a driver writes the end before it goes.
+        driven = follower.is_driven()
+        state = follower.look()
+        if not driven and state.finish is not None:
+            return _judged(name, state)
+        gone_since = None if driven else gone_since if gone_since is not None else now()
+        if gone_since is not None and now() - gone_since >= _GRACE_SECONDS:
+            raise _died(name, state)
+        if end is not None and now() >= end:
+            raise NotFinished(
+                f"search {name!r} has not ended after {timeout:g} s; `spksearch status {name}`"
+            )
+        time.sleep(_LOOK_SECONDS)
+
+
+def _judged(name: str, state: SearchState) -> SearchState:
+    if not state.ranked():
+        raise NoUsableTrial(
+            f"search {name!r} ended ({state.finish and state.finish['reason']}) and no trial has a "
+            f"dev EER; `spksearch trials {name}` lists them"
+        )
+    return state
+
+
+def _died(name: str, state: SearchState) -> EnvironmentProblem:
+    launched = detached.of(name)
+    where = f"\n  spksearch logs {name}    # its last words" if launched else ""
+    if not state.search:
+        return EnvironmentProblem(
+            f"the launch of search {name!r} ended before the search began{where}"
+        )
+    return EnvironmentProblem(
+        f"nobody drives search {name!r}, and it has not ended; the same launch goes on with it:\n"
+        f"  {command_again(state.search)}{where}"
+    )
+
+
+# --- logs ------------------------------------------------------------------------------------
+
+
+def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
+    """What a trial says, piece by piece; with `follow` until it, or its search, has ended.
+
+    Raises:
+        NotFound: no such search or trial.
+        NotFinished: it has not said anything yet.
+    """
+    existing_ledger(name)
+    follower = Follower(name)
+    trial_of(name, follower.look(), trial)
+    path = search_folder(name) / "trials" / trial / "log.txt"
+    if not follow and not path.is_file():
+        raise NotFinished(
+            f"trial {trial} of search {name!r} has said nothing yet: it does so after each epoch; "
+            f"spksearch logs {name} {trial} --follow waits for it"
+        )
+
+    def is_over() -> bool:
+        return follower.look().trials[trial].state in ENDED or not follower.is_driven()
+
+    return _pieces(path, is_over if follow else None)
+
+
+def driver_log(name: str, follow: bool) -> Iterator[str]:
+    """What a launch in the background says; with `follow` until it has ended.
+
+    Raises:
+        NotFound: no such search, or it was not launched in the background.
+        EnvironmentProblem: the cluster that has it does not answer.
+    """
+    launched = detached.of(name)
+    if launched is None:
+        existing_ledger(name)
+        raise NotFound(
+            f"search {name!r} was not launched with --detach: what its driver says is where it "
+            f"was launched; spksearch logs {name} TRIAL shows a trial's log"
+        )
+    if launched.kind == "job":
+        from search import ray_jobs
+
+        return ray_jobs.log(launched, follow)
+    return _pieces(search_folder(name) / LOG, _has_ended(launched) if follow else None)
+
+
+def _has_ended(launched: Detached) -> Callable[[], bool]:
+    return lambda: launched.is_running() is False
+
+
+def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:
+    """A file's text, and what is appended to it until `is_over`; without that, what is there."""
+    offset = 0
+    while True:
+        over = is_over is None or is_over()
+        if path.is_file():
+            with path.open("rb") as file:
+                file.seek(offset)
+                new = file.read()
+            offset += len(new)
+            if new:
+                yield new.decode("utf-8", errors="replace")
+        if over:
+            return
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,213 @@
+"""Looking on from elsewhere: when waiting ends, and what is heard of a search's logs."""
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from story import Story
+
+from search import detached, watching
+from search.detached import Detached, arguments
+from search.errors import (
+    EnvironmentProblem,
+    NotFinished,
+    NotFound,
+    NoUsableTrial,
+    UsageProblem,
+)
+from search.ledger import Ledger
+from search.settings import LaunchRequest
+from search.watching import driver_log, trial_log, wait
+from spkmodel.processes import process_start
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_GRACE_SECONDS", 0.05)
+
+
+def _written(home, tale):
+    folder = home / "trip"
+    folder.mkdir(exist_ok=True)
+    space = {"space": "quickstart"}
+    lines = [json.dumps(event | {"search": "trip"} | space) + "\n" for event in tale.events]
+    (folder / "ledger.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def tale():
+    made = Story()
+    made.train(made.trial(), 1, 0.3)
+    return made
+
+
+def _here(**changes):
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+    return Detached(kind="process", by="anna", **(me | changes))
+
+
+# --- wait ------------------------------------------------------------------------------------
+
+
+def test_waiting_ends_with_the_search(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+
+    def drive():
+        with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+            begun.set()
+            time.sleep(0.3)
+            ledger.append("finish", reason="all trials tried", totals={})
+
+    begun = threading.Event()
+    driver = threading.Thread(target=drive)
+    driver.start()
+    begun.wait()
+    state = wait("trip", 30)
+    driver.join()
+    assert state.finish["reason"] == "all trials tried"
+    assert list(state.trials) == ["t0001"]
+
+
+def test_waiting_for_a_search_without_a_usable_trial_says_so(spksearch_home):
+    tale = Story()
+    tale.record("finish", reason="all trials tried", totals={})
+    _written(spksearch_home, tale)
+    with pytest.raises(NoUsableTrial, match="no trial has a dev EER"):
+        wait("trip", 5)
+
+
+def test_waiting_ends_when_the_driver_is_gone_or_the_time_is_up(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+    with pytest.raises(EnvironmentProblem, match=r"nobody drives.*\n.*launch quickstart --name"):
+        wait("trip", 5)
+    with (
+        Ledger.open(folder / "ledger.jsonl", write=True),
+        pytest.raises(NotFinished, match=r"0\.1"),
+    ):
+        wait("trip", 0.1)
+    with pytest.raises(NotFound, match="no search 'trap'"):
+        wait("trap", 5)
+
+
+def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(spksearch_home):
+    detached.write("trip", _here())
+    with pytest.raises(NotFinished):
+        wait("trip", 0.2)
+    detached.write("trip", _here(started="0-1"))
+    with pytest.raises(EnvironmentProblem, match="ended before the search began"):
+        wait("trip", 5)
+    assert (spksearch_home / "trip" / "detached.json").is_file()
+
+
+# --- logs ------------------------------------------------------------------------------------
+
+
+def test_a_trials_log_is_shown_as_far_as_there_is_one(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+    with pytest.raises(NotFinished, match="t0001 of search 'trip' has said nothing yet"):
+        trial_log("trip", "t0001", follow=False)
+    (folder / "trials" / "t0001").mkdir(parents=True)
+    (folder / "trials" / "t0001" / "log.txt").write_text("epoch 1\n")
+    assert list(trial_log("trip", "t0001", follow=False)) == ["epoch 1\n"]
+    with pytest.raises(NotFound, match="no trial 't0009'"):
+        trial_log("trip", "t0009", follow=False)
+
+
+def test_a_log_is_followed_until_its_trial_ends(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+    log = folder / "trials" / "t0001" / "log.txt"
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        pieces = trial_log("trip", "t0001", follow=True)
+        log.parent.mkdir(parents=True)
+        log.write_text("epoch 1\n")
+        assert next(pieces) == "epoch 1\n"
+        with log.open("a") as file:
+            file.write("epoch 2\n")
+        assert next(pieces) == "epoch 2\n"
+        end = {"state": "stopped", "reason": "", "by": "rule", "kind": "", "rung": 1}
+        ledger.append("end", trial="t0001", **end)
+        assert list(pieces) == []
+
+
+def test_what_a_launch_says_is_there_only_of_one_in_the_background(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+    with pytest.raises(NotFound, match="not launched with --detach"):
+        driver_log("trip", follow=False)
+    detached.write("trip", _here(started="0-1"))
+    (folder / "launch.log").write_text("trip running\n")
+    assert list(driver_log("trip", follow=True)) == ["trip running\n"]
+
+
+# --- launch --detach -------------------------------------------------------------------------
+
+
+def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(monkeypatch):
+    from search.cli import run
+
+    full = LaunchRequest(
+        space="triplet",
+        corpus=Path("/data/speech"),
+        objectives=("dev_eer", "encoder_parameters"),
+        dev_condition="mismatched",
+        rule="stopping",
+        warm_start="logged",
+        noise=Path("/data/noise"),
+        allow_overlap=True,
+        tracking_uri="https://anna:secret@mlflow",
+    )
+    numbers = {
+        "int | None": 3,
+        "float | None": 2.5,
+        "str | None": "word",
+        "Path | None": Path("/x"),
+    }
+    rest = {
+        field.name: numbers[str(field.type)]
+        for field in dataclasses.fields(full)
+        if getattr(full, field.name) is None and str(field.type) in numbers
+    }
+    full = dataclasses.replace(full, **rest)
+    words = arguments(full)
+    assert not any("secret" in word for word in words)
+    asked = []
+    monkeypatch.setattr("search.launch.launch", lambda request, _: asked.append(request))
+    run(words)
+    assert asked == [dataclasses.replace(full, tracking_uri=None)]
+
+
+def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home, tmp_path):
+    request = LaunchRequest(space="quickstart", corpus=tmp_path / "nowhere")
+    with pytest.raises(UsageProblem, match="nowhere"):
+        detached.launch(request, "anna")
+    assert "nowhere" in (spksearch_home / "quickstart" / "launch.log").read_text()
+    record = detached.of("quickstart")
+    assert (record.by, record.host) == ("anna", socket.gethostname())
+    assert record.is_running() is False
+    with pytest.raises(UsageProblem, match="no space"):
+        detached.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
+    with pytest.raises(UsageProblem, match="leave out --detach"):
+        detached.launch(LaunchRequest(space="quickstart", corpus=tmp_path, dry_run=True), "anna")
+
+
+def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksearch_home, tmp_path):
+    request = LaunchRequest(space="quickstart", corpus=tmp_path)
+    path = spksearch_home / "quickstart" / "ledger.jsonl"
+    with Ledger.open(path, write=True), pytest.raises(EnvironmentProblem, match="is driven by"):
+        detached.launch(request, "anna")
+    detached.write("quickstart", _here())
+    with pytest.raises(EnvironmentProblem, match=f"launched already, by process {os.getpid()}"):
+        detached.launch(request, "anna")
+
+
+def test_a_record_that_cannot_be_read_is_none(spksearch_home):
+    (spksearch_home / "trip").mkdir(parents=True)
+    for text in ("", "[]", '{"kind": "process"}', '{"kind": "job", "colour": 1, "by": "x"}'):
+        (spksearch_home / "trip" / "detached.json").write_text(text)
+        assert detached.of("trip") is None
