@@ -11,6 +11,7 @@ from typer.main import get_command
 from search import (
     cli_cluster,
     cli_corpus,
+    cli_doctor,
     cli_evaluate,
     cli_import,
     cli_notebook,
@@ -74,7 +75,7 @@ VERBS = (
     (cli_replay.replay, cli_replay.REPLAY),
     (cli_import.import_voxceleb_trainer, cli_import.IMPORT),
     (cli_run.ui, cli_run.UI),
-    (cli_read.doctor, cli_read.DOCTOR),
+    (cli_doctor.doctor, cli_doctor.DOCTOR),
 )
 
 for _function, _help in VERBS:

@@ -223,31 +223,3 @@ def show(
 
     default = TrainConfig().model_dump(mode="json")
     console.answer(*trial_page(state, record, how, folder_of(name), default))
-
-
-DOCTOR = help_text(
-    "What is installed, reachable and wrong, and what to do about it.",
-    "spksearch doctor",
-    "spksearch doctor --json",
-    more="Exit code 3 if something that a search needs does not work.",
-)
-
-
-def doctor(json_wanted: Json = False) -> None:
-    """Look at this machine."""
-    from search.doctor import Check, examine
-    from search.documents import document
-
-    found: list[Check] = []
-    for check in examine():
-        found.append(check)
-        if not json_wanted:
-            todo = f"\n{'':9}{check.todo}" if check.todo else ""
-            console.answer(f"{check.level:8} {check.name}: {check.found}{todo}")
-    problems = sum(check.level == "problem" for check in found)
-    if json_wanted:
-        rows = [asdict(check) for check in found]
-        console.data(document("doctor", ok=not problems, checks=rows))
-    else:
-        console.say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
-    raise typer.Exit(3 if problems else 0)

@@ -17,6 +17,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
+from search.entrance import Entrance, look
+from search.errors import SpksearchError
 from search.home import home
 from search.redact import redact
 
@@ -200,9 +202,12 @@ def check_ray() -> Check:
     address = os.environ.get("RAY_ADDRESS")
     if address in (None, "", "local"):
         return Check("Ray", "ok", "none configured: a local head starts with a search")
-    if address == "auto":
-        return Check("Ray", "note", "RAY_ADDRESS=auto: the head on this machine, not asked here")
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if "://" not in address:
+        try:
+            return guard_check(look(address))
+        except SpksearchError as problem:
+            return Check("Ray", "problem", str(problem), "then a local head: unset RAY_ADDRESS")
+    parts = urlsplit(address)
     place = (parts.hostname or "", parts.port or 6379)
     try:
         with socket.create_connection(place, timeout=_ANSWER_SECONDS):
@@ -211,6 +216,23 @@ def check_ray() -> Check:
         todo = "start the cluster, correct RAY_ADDRESS, or unset it: then a local head is started"
         reason = error.strerror or "no answer"
         return Check("Ray", "problem", f"{redact(address)}: {reason}", todo)
+
+
+def guard_check(entrance: Entrance) -> Check:
+    """How a cluster is guarded against whoever can reach it."""
+    tls = "with TLS" if entrance.tls else "without TLS"
+    if entrance.guard == "token":
+        if entrance.reachable and not entrance.tls:
+            todo = "in a network that is not yours alone: cluster/tls.sh, see docs/clusters.md"
+            return Check("guard", "note", f"a token is asked for; it travels {tls}", todo)
+        return Check("guard", "ok", f"a token is asked for, {tls}")
+    if not entrance.reachable:
+        return Check("guard", "ok", "open, and on loopback alone")
+    where = ", ".join(entrance.machines[:3])
+    todo = "start every machine with RAY_AUTH_MODE=token and a token file of mode 600"
+    return Check(
+        "guard", "problem", f"open: whoever reaches {where} can run code on the cluster", todo
+    )
 
 
 def check_tokens() -> list[Check]:

@@ -30,12 +30,11 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
         "code": code_hash(),
         "storage": try_storage(order["folder"], order["word"], order["name"]),
         "free_bytes": free_bytes(order["folder"]),
+        "stores": {path: fingerprint(path) for path in order["stores"]},
     }
-    if order.get("stores"):
-        facts["stores"] = {path: fingerprint(path) for path in order["stores"]}
-    if order.get("tracking"):
+    if order["tracking"]:
         facts["tracking"] = answer_of(order["tracking"])
-    if order.get("gpus"):
+    if order["gpus"]:
         facts["gpus"] = gpus()
     return facts
 

@@ -159,9 +159,12 @@ def test_a_cluster_that_listens_is_in_order_and_one_that_does_not_a_problem(
     open_port, closed_port, monkeypatch
 ):
     for port, level in ((open_port, "ok"), (closed_port, "problem")):
-        for form in ("127.0.0.1:{}", "ray://127.0.0.1:{}"):
-            monkeypatch.setenv("RAY_ADDRESS", form.format(port))
-            assert doctor.check_ray().level == level
+        monkeypatch.setenv("RAY_ADDRESS", f"ray://127.0.0.1:{port}")
+        assert doctor.check_ray().level == level
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
+    check = doctor.check_ray()
+    assert check.level == "problem"
+    assert "no Ray head answers" in check.found
 
 
 def test_a_token_that_others_can_read_is_a_problem(bare):

@@ -1,59 +1,22 @@
 """What a cluster asks for, seen from outside: a head that is played, and one that is real."""
 
 import os
-from concurrent import futures
-from importlib.metadata import version
 
-import grpc
+import played_head
 import pytest
-from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
+from played_head import OURS
 
 from search import entrance
 from search.errors import EnvironmentProblem, UsageProblem
 
-OURS = version("ray")
 SECRET = "0123456789abcdef0123456789abcdef"
-
-
-class Head(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
-    """Answers as Ray's own does, with machines and a version of our choice."""
-
-    def __init__(self, machines, token, ray_version):
-        self.machines, self.token, self.ray_version = machines, token, ray_version
-
-    def _admit(self, context):
-        shown = dict(context.invocation_metadata()).get("authorization")
-        if self.token and shown != f"Bearer {self.token}":
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "InvalidAuthToken")
-
-    def GetAllNodeInfo(self, _, context):
-        self._admit(context)
-        dead = gcs_pb2.GcsNodeInfo(node_manager_address="10.9.9.9", state=1)
-        alive = [gcs_pb2.GcsNodeInfo(node_manager_address=each) for each in self.machines]
-        return gcs_service_pb2.GetAllNodeInfoReply(node_info_list=[dead, *alive])
-
-    def CheckAlive(self, _, context):
-        self._admit(context)
-        return gcs_service_pb2.CheckAliveReply(ray_version=self.ray_version)
 
 
 @pytest.fixture
 def head():
     """Starts a head; its address."""
-    servers = []
-
-    def start(machines=("127.0.0.1",), token="", ray_version=OURS):
-        server = grpc.server(futures.ThreadPoolExecutor(2))
-        servicer = Head(machines, token, ray_version)
-        gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(servicer, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        servers.append(server)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for server in servers:
-        server.stop(None)
+    with played_head.starter() as start:
+        yield start
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,68 @@
+"""The verb `doctor`: what works, on this machine or on every machine of a cluster."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search import console
+from search.cli_options import Insecure, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from search.doctor import Check
+
+DOCTOR = console.help_text(
+    "What is installed, reachable and wrong, and what to do about it.",
+    "spksearch doctor",
+    "spksearch doctor --json",
+    "spksearch doctor --address 10.0.0.1:6379     # every machine of that cluster",
+    more="With --address a task on every machine of the cluster looks: whether versions and code "
+    "are the driver's, whether it shares SPKSEARCH_HOME, its corpora, disk, GPUs and clock. Exit "
+    "code 3 if something that a search needs does not work, or others can reach an open cluster.",
+)
+
+
+def doctor(
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Look at a running cluster; auto: the one here."),
+    ] = None,
+    insecure: Insecure = False,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="How long machines may take to answer.")
+    ] = 60.0,
+    json_wanted: Json = False,
+) -> None:
+    """Look at this machine, or at a cluster."""
+    from search.documents import document
+
+    rows, refused = [], False
+    for machine, check in _checks(address, insecure, seconds):
+        rows.append(({"machine": machine} if address else {}) | asdict(check))
+        forgiven = insecure and check.name == "guard"
+        refused = refused or (check.level == "problem" and not forgiven)
+        if not json_wanted:
+            where = f"{machine:15} " if address else ""
+            todo = f"\n{'':9}{check.todo}" if check.todo else ""
+            console.answer(f"{check.level:8} {where}{check.name}: {check.found}{todo}")
+    problems = sum(row["level"] == "problem" for row in rows)
+    if json_wanted:
+        console.data(document("doctor", ok=not refused, checks=rows))
+    else:
+        console.say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
+    raise typer.Exit(3 if refused else 0)
+
+
+def _checks(address: str | None, insecure: bool, seconds: float) -> "Iterator[tuple[str, Check]]":
+    """Whose each check is, and the check."""
+    if address is None:
+        from search.doctor import examine as here
+
+        yield from (("", check) for check in here())
+        return
+    from search.cluster_doctor import examine
+
+    found = examine(address, insecure=insecure, seconds=seconds)
+    yield from ((each.machine, each.check) for each in found)

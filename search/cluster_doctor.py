@@ -1,0 +1,150 @@
+"""What works and what does not on every machine of a cluster, each with what to do about it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from search import nodes
+from search.connect import cluster, prepare_environment
+from search.doctor import Check, Level, guard_check
+from search.entrance import check, look
+from search.errors import EnvironmentProblem
+from search.home import home
+from search.redact import without_user
+
+_GIB = 2**30
+_CLOCK_NOTE_SECONDS = 1.0
+_CLOCK_PROBLEM_SECONDS = 60.0
+_SHARE = "set SPKSEARCH_HOME to a folder that all machines share at the same path"
+_INSTALL = "install the same everywhere: pip install -c constraints.txt and the same spksearch"
+
+
+@dataclass(frozen=True)
+class MachineCheck:
+    """A check, and whose it is."""
+
+    machine: str
+    check: Check
+
+
+def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[MachineCheck]:
+    """All checks: first how the cluster is guarded, then every machine in turn.
+
+    Args:
+        address: of the head, or `auto`.
+        insecure: whether to go on although the cluster is open and others can reach it.
+        seconds: how long machines may take to answer.
+    """
+    prepare_environment()
+    try:
+        entrance = look(address)
+        guard = guard_check(entrance)
+        yield MachineCheck(entrance.address, guard)
+        if guard.level == "problem" and not insecure:
+            return  # nothing of ours is sent to a cluster that anybody may listen to
+        check(address, insecure=insecure)
+        with cluster(address, insecure=insecure):
+            there = nodes.alive()
+            found = nodes.survey(
+                there,
+                home(),
+                stores=_stores(home()),
+                tracking=_tracking(),
+                devices=True,
+                seconds=seconds,
+            )
+    except (EnvironmentProblem, OSError) as problem:
+        yield MachineCheck(address, Check("joining", "problem", str(problem)))
+        return
+    for machine in found.machines:
+        for each in _of_machine(found, machine, len(there)):
+            yield MachineCheck(machine.node.name, each)
+
+
+def _of_machine(found: nodes.Survey, machine: nodes.Looked, machines: int) -> list[Check]:
+    facts = machine.facts
+    if facts is None:
+        todo = "see whether it is up, and the log of its raylet in /tmp/ray/session_latest/logs"
+        return [Check("answer", "problem", machine.silence, todo)]
+    checks = [_versions(found, machine), _storage(found, machine, machines), _disk(facts)]
+    checks += [_store(path, facts["stores"], found.here["stores"]) for path in facts["stores"]]
+    checks += [_gpus(machine), _clock(machine)]
+    if tracking := _tracking():
+        checks.append(_tracking_from(tracking, facts["tracking"]))
+    return checks
+
+
+def _versions(found: nodes.Survey, machine: nodes.Looked) -> Check:
+    if different := nodes.differences(found, machine):
+        return Check("versions", "problem", different, _INSTALL)
+    versions = found.here["versions"]
+    told = ", ".join(f"{name} {versions[name]}" for name in ("python", "ray", "torch"))
+    return Check("versions", "ok", f"{told}, and the same code")
+
+
+def _storage(found: nodes.Survey, machine: nodes.Looked, machines: int) -> Check:
+    if problem := nodes.storage_problem(machine):
+        return Check("storage", "problem", f"{found.home}: {problem}", _SHARE)
+    seen = "is shared with the driver" if machines > 1 else "is on this machine alone"
+    return Check("storage", "ok", f"{found.home} {seen}: read, written, renamed, listed")
+
+
+def _disk(facts: dict[str, object]) -> Check:
+    free = facts["free_bytes"]
+    if not isinstance(free, int):
+        return Check("disk", "problem", "the disk of SPKSEARCH_HOME cannot be seen", _SHARE)
+    text = f"{free / _GIB:.1f} GiB free at SPKSEARCH_HOME"
+    todo = "" if free >= 5 * _GIB else "free some space, or set SPKSEARCH_HOME to a larger disk"
+    level: Level = "ok" if free >= 5 * _GIB else "note" if free >= _GIB else "problem"
+    return Check("disk", level, text, todo)
+
+
+def _store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:
+    name = f"corpus {Path(path).name}"
+    if there[path] == here[path]:
+        return Check(name, "ok", "the same as here: lists whole, samples at 64 places")
+    reason = there[path] if " " in there[path] else "it is another one than here"
+    return Check(name, "problem", reason, _SHARE)
+
+
+def _gpus(machine: nodes.Looked) -> Check:
+    assert machine.facts is not None
+    names, for_trials = machine.facts["gpus"], machine.node.gpus
+    told = f"{for_trials:g} for trials" + (f": {'; '.join(names)}" if names else "")
+    if for_trials > len(names):
+        todo = "nvidia-smi knows fewer than Ray: see whether the NVIDIA driver works there"
+        return Check("GPUs", "note", f"{told}; nvidia-smi lists {len(names)}", todo)
+    if for_trials < len(names):
+        todo = "start the machine with --num-gpus, or leave them to others"
+        return Check("GPUs", "note", f"{told}; {len(names)} are there", todo)
+    return Check("GPUs", "ok", told if names else "none")
+
+
+def _clock(machine: nodes.Looked) -> Check:
+    ahead, error = machine.clock_ahead_seconds, machine.clock_error_seconds
+    off = max(0.0, abs(ahead) - error)
+    side = "ahead of" if ahead >= 0 else "behind"
+    text = f"{abs(ahead):.2f} s {side} here, give or take {error:.2f}"
+    if off < _CLOCK_NOTE_SECONDS:
+        return Check("clock", "ok", text)
+    level: Level = "note" if off < _CLOCK_PROBLEM_SECONDS else "problem"
+    return Check("clock", level, text, "let chrony or ntpd set it: logs and TLS go by it")
+
+
+def _tracking_from(server: str, reason: str) -> Check:
+    if not reason:
+        return Check("MLflow", "ok", f"{server} answers from there")
+    # Only the driver talks to it: a trial never does.
+    return Check("MLflow", "note", f"{server}, from there: {reason}", "trials do not need it")
+
+
+def _tracking() -> str:
+    """The tracking server's address without credentials; empty where none is configured."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return without_user(uri) if urlsplit(uri).scheme in ("http", "https") else ""
+
+
+def _stores(folder: Path) -> list[str]:
+    return sorted(str(path.parent) for path in (folder / "corpora").glob("*/corpus.json"))
