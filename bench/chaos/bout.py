@@ -1,0 +1,244 @@
+"""One search under attack: launched as a user would, struck, launched again, and looked at."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench import small
+from bench.chaos import processes, toy
+from search.ledger import Event, Ledger
+
+EVENT_SECONDS = 90.0
+"""How long nothing may happen before a bout is given up."""
+FINISH_SECONDS = 240.0
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a search is."""
+
+    trials: int = 8
+    max_epochs: int = 9
+    epoch_seconds: float = 0.1
+    hours: float | None = None
+
+
+@dataclass
+class Bout:
+    """A search by its name, and how to drive it."""
+
+    place: Path
+    """A folder for all of a round; made here."""
+    uri: str
+    """Of MLflow, as the search is told."""
+    size: Size = field(default_factory=Size)
+    real: bool = False
+    """Whether a network is trained, and not a toy."""
+    troubled: bool = False
+    """Whether some configs diverge, collapse or need too much memory."""
+    seed: int = 0
+    extra: dict[str, str] = field(default_factory=dict)
+    """More environment for the search."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What a blow wants the result to say."""
+    process: "subprocess.Popen[bytes] | None" = None
+    launches: int = 0
+    resumed_at: float = 0.0
+    """When a blow began to be recovered from, in seconds of the wall clock; 0: none has."""
+    problems: list[str] = field(default_factory=list)
+    """What a blow found wrong."""
+    before: list[bytes] = field(default_factory=list)
+    """The ledger as it was at every blow."""
+
+    def __post_init__(self) -> None:
+        self.place.mkdir(parents=True, exist_ok=True)
+        self.name = self.place.name
+        self.home.mkdir(exist_ok=True)
+        self._token = secrets.token_hex(32)
+        self.space.write_text(toy.space(self.troubled))
+        if not (self.place / "corpus").exists():
+            small.write_corpus(self.place / "corpus")
+
+    # --- where things are --------------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        """Its `$SPKSEARCH_HOME`."""
+        return self.place / "home"
+
+    @property
+    def space(self) -> Path:
+        """The file of its space."""
+        return self.place / "chaos_space.py"
+
+    @property
+    def folder(self) -> Path:
+        """The search's own."""
+        return self.home / self.name
+
+    @property
+    def ledger_path(self) -> Path:
+        """Its ledger, once it is there."""
+        return self.folder / "ledger.jsonl"
+
+    def ledger_bytes(self) -> bytes:
+        """What the ledger holds; nothing, if there is none yet."""
+        return self.ledger_path.read_bytes() if self.ledger_path.exists() else b""
+
+    def events(self) -> list[Event]:
+        """All so far."""
+        return list(Ledger.open(self.ledger_path).events())
+
+    def count(self, kind: str = "") -> int:
+        """Events so far, of one kind or all."""
+        lines = self.ledger_bytes().splitlines()
+        return sum(f'"event": "{kind}'.encode() in line[:64] for line in lines)
+
+    @property
+    def output(self) -> str:
+        """What the launches have said so far."""
+        return (self.place / "output").read_text(errors="replace")
+
+    # --- driving -----------------------------------------------------------------------------
+
+    def command(self) -> list[str]:
+        """What the user types."""
+        module = "search" if self.real else "bench.chaos.subject"
+        words = [sys.executable, "-m", module, "launch", str(self.space)]
+        words += ["--corpus", str(self.place / "corpus"), "--name", self.name]
+        words += ["--trials", str(self.size.trials), "--max-epochs", str(self.size.max_epochs)]
+        words += ["--seed", str(self.seed), "--concurrent", "2", "--cpus-per-trial", "1"]
+        if self.size.hours is not None:
+            words += ["--hours", str(self.size.hours)]
+        return [*words, "--tracking-uri", self.uri]
+
+    def environment(self) -> dict[str, str]:
+        """Of the search; nothing of it reaches another one."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
+        return kept | {
+            "SPKSEARCH_HOME": str(self.home),
+            "PYTHONPATH": str(_ROOT),
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # The toy imports Ray before the launch can choose a token.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self._token,
+            toy.EPOCH_SECONDS: str(self.size.epoch_seconds),
+            toy.DIARY: str(self.place / "diary"),
+            **self.extra,
+        }
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start the search, or go on with it."""
+        self.launches += 1
+        with (self.place / "output").open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command(),
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self.process
+
+    def wait_for_events(self, count: int) -> bool:
+        """Until the ledger has so many; whether the search is still driven then."""
+        assert self.process is not None
+        end, most = time.monotonic() + EVENT_SECONDS, 0
+        while most < count and self.process.poll() is None:
+            if (now := self.count()) > most:
+                most, end = now, time.monotonic() + EVENT_SECONDS
+            if time.monotonic() > end:
+                raise TimeoutError(f"nothing new in the ledger for {EVENT_SECONDS:.0f} s")
+            time.sleep(0.01)
+        return self.process.poll() is None
+
+    def problem(self, words: str) -> None:
+        """Say what is wrong."""
+        self.problems.append(words)
+
+    def strike(self) -> None:
+        """Note that a blow comes now."""
+        self.before.append(self.ledger_bytes())
+        self.resumed_at = time.time()
+
+    def kill(self) -> None:
+        """SIGKILL the driver, and nothing but it."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def relaunch(self) -> None:
+        """The same command again."""
+        self.resumed_at = time.time()
+        self.launch()
+
+    def finish(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self.process is not None
+        return self.process.wait(FINISH_SECONDS + self.notes.get("outage_seconds", 0.0))
+
+    def workers(self) -> list[int]:
+        """The processes that train now."""
+        assert self.process is not None
+        return processes.working(self.process.pid)
+
+    def end(self) -> None:
+        """Leave nothing running, whatever went wrong."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    # --- what it cost ------------------------------------------------------------------------
+
+    def seconds_to_resume(self) -> float | None:
+        """From the last blow, or the launching again after it, to the next epoch of what it cut.
+
+        None if it cut nothing.
+        """
+        cut: set[str] = set()
+        for event in self.events():
+            moment = datetime.fromisoformat(event["time"]).timestamp()
+            if not 0 < self.resumed_at < moment:
+                continue
+            if event["event"] == "crash":
+                cut.add(event["trial"])
+            elif event["event"] == "report" and event["trial"] in cut:
+                return round(moment - self.resumed_at, 2)
+        return None
+
+    def epochs_redone(self) -> int:
+        """How often the trial that suffered most began an epoch again; a toy's diary tells."""
+        begun = Counter((signature, epoch) for signature, epoch, *_ in self._diary())
+        redone: Counter[str] = Counter()
+        for (signature, _), times in begun.items():
+            redone[signature] += times - 1
+        return max(redone.values(), default=0)
+
+    def epoch_gap_seconds(self) -> float | None:
+        """Mean time from one beginning of an epoch to the next of the same process and trial."""
+        last: dict[tuple[str, int], tuple[int, float]] = {}
+        gaps = []
+        for signature, epoch, pid, moment in self._diary():
+            before = last.get((signature, pid))
+            if before is not None and before[0] == epoch - 1:
+                gaps.append(moment - before[1])
+            last[signature, pid] = (epoch, moment)
+        return sum(gaps) / len(gaps) if gaps else None
+
+    def _diary(self) -> list[list[Any]]:
+        diary = self.place / "diary"
+        lines = diary.read_text().splitlines() if diary.exists() else []
+        return [json.loads(line) for line in lines]

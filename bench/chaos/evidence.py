@@ -1,0 +1,107 @@
+"""What a search leaves behind, read once: its ledger, its folder, its runs in MLflow."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from search.ledger import Event, Ledger
+from search.state import OBJECTIVE, SearchState
+from search.walk import Space
+
+Judge = Callable[[Path, str], float]
+"""From a checkpoint's folder and its recorded hash to the dev EER that it has."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a trial in MLflow."""
+
+    trial: str
+    run_id: str
+    status: str
+    tags: Mapping[str, str]
+    history: Mapping[str, list[tuple[int, float]]]
+    """By metric: every stored point as (step, value), sorted."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the invariants are checked against."""
+
+    events: list[Event]
+    folder: Path
+    """The search's own."""
+    runs: list[Run] | None = None
+    """None: no MLflow was looked at."""
+    judge: Judge | None = None
+    space: Space | None = None
+    """None: what the sampler suggests is not asked again."""
+    processes: list[str] = field(default_factory=list)
+    """What runs of it after its end, as `pid command`."""
+
+    @cached_property
+    def state(self) -> SearchState:
+        """What the events add up to."""
+        return SearchState.from_events(self.events)
+
+
+def read(
+    folder: Path,
+    uri: str | None = None,
+    judge: Judge | None = None,
+    space: Space | None = None,
+    processes: list[str] | None = None,
+) -> Evidence:
+    """The evidence of the search in `folder`.
+
+    Raises:
+        LedgerDamaged: if its ledger cannot be read.
+    """
+    events = list(Ledger.open(folder / "ledger.jsonl").events())
+    runs = None if uri is None else runs_of(uri, folder.name)
+    return Evidence(events, folder, runs, judge, space, processes or [])
+
+
+def runs_of(
+    uri: str, search: str, metrics: tuple[str, ...] = (OBJECTIVE, "train_loss")
+) -> list[Run]:
+    """Every live run of a trial of this search, with the full history of some metrics."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    wanted = f"tags.kind = 'trial' and tags.search = '{search}'"
+    found, token = [], None
+    while token != "":
+        page = client.search_runs(experiments, wanted, max_results=1000, page_token=token)
+        found += list(page)
+        token = page.token or ""
+    return [
+        Run(
+            run.data.tags["trial"],
+            run.info.run_id,
+            run.info.status,
+            run.data.tags,
+            {metric: _points(client, run.info.run_id, metric) for metric in metrics},
+        )
+        for run in found
+    ]
+
+
+def _points(client: Any, run_id: str, metric: str) -> list[tuple[int, float]]:
+    points = client.get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in points)
+
+
+def recorded(events: list[Event], metric: str) -> dict[str, list[tuple[int, float]]]:
+    """By trial, straight from the reports: the first value of each epoch, as MLflow keeps them."""
+    values: dict[str, dict[int, float]] = defaultdict(dict)
+    for event in events:
+        if event["event"] == "trial":
+            values[event["trial"]] = {}
+        elif event["event"] == "report" and metric in event["metrics"]:
+            values[event["trial"]].setdefault(event["epoch"], event["metrics"][metric])
+    return {trial: sorted(each.items()) for trial, each in values.items()}

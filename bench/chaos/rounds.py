@@ -1,0 +1,295 @@
+"""Rounds: which fault when, from a seed; each run, judged, and written down as it ends."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.chaos import clock, evidence, invariants, processes, services, toy
+from bench.chaos.bout import Bout
+from bench.chaos.faults import FAULTS, Fault, Surroundings, expectations
+from search import axes, mlflow_server, tracking
+
+Record = dict[str, Any]
+
+_PACKAGES = ("ray", "optuna", "mlflow", "torch")
+_OUTPUT_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Round:
+    """One of a schedule."""
+
+    fault: str
+    number: int
+
+
+def schedule(rounds: int, seed: int, names: list[str] | None = None) -> list[Round]:
+    """Rounds in the order of chance: as many of each as asked for.
+
+    Without names the driver is killed in every second round, as often as asked for, and the other
+    faults share as many rounds again, each at least once.
+    """
+    if names:
+        wanted = [Round(name, number) for name in names for number in range(rounds)]
+    else:
+        others = [name for name in FAULTS if name != "driver_kill"]
+        each = max(1, rounds // len(others))
+        wanted = [Round("driver_kill", number) for number in range(rounds)]
+        wanted += [Round(name, number) for name in others for number in range(each)]
+    order = np.random.default_rng([seed, 7]).permutation(len(wanted))
+    return [wanted[int(place)] for place in order]
+
+
+def chance_of(seed: int, this: Round) -> np.random.Generator:
+    """All chance of a round: the same however many rounds came before."""
+    return np.random.default_rng([seed, this.number, *this.fault.encode()])
+
+
+class Arena:
+    """What the rounds share: an MLflow server and its proxy, a PostgreSQL with a second server."""
+
+    def __init__(self, folder: Path, outage_seconds: float) -> None:
+        self.folder = folder
+        self._outage_seconds = outage_seconds
+        self._stack = ExitStack()
+        self._plain: Surroundings | None = None
+        self._on_postgres: Surroundings | None = None
+
+    def around(self, fault: Fault) -> Surroundings:
+        """Started when first wanted."""
+        if fault.through == "postgres":
+            if self._on_postgres is None:
+                postgres = services.Postgres(Path(tempfile.mkdtemp(prefix="chaos-pg-")) / "pg")
+                self._stack.callback(shutil.rmtree, postgres.folder.parent, ignore_errors=True)
+                self._stack.callback(postgres.stop)
+                self._on_postgres = self._serve("on-postgres", postgres)
+            return self._on_postgres
+        if self._plain is None:
+            self._plain = self._serve("on-sqlite", None)
+        return self._plain
+
+    def _serve(self, name: str, postgres: services.Postgres | None) -> Surroundings:
+        home = self.folder / name
+        home.mkdir(parents=True)
+        server = mlflow_server.start(home, store=postgres.uri if postgres else None)
+        self._stack.callback(server.stop)
+        server.wait_ready()
+        proxy = services.Proxy(server.port)
+        self._stack.callback(proxy.close)
+        return Surroundings(server, proxy, postgres, self._outage_seconds)
+
+    def __enter__(self) -> "Arena":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+        processes.end_agents()
+
+
+def play(arena: Arena, this: Round, seed: int, keep: bool = False) -> Record:
+    """Run a round to its verdict; its folder goes unless something was wrong or `keep`."""
+    fault = FAULTS[this.fault]
+    record: Record = {
+        "fault": fault.name,
+        "round": this.number,
+        "seed": seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    if why := fault.why_not():
+        return record | {"skipped": why}
+    around = arena.around(fault)
+    began = time.monotonic()
+    place = arena.folder / f"{fault.name}-{seed}-{this.number}"
+    with processes.adopting():
+        record |= _struck(place, fault, around, chance_of(seed, this), seed)
+        if fault.paired:
+            record |= _slowed(place, fault, around, seed, record)
+    if record["recovered"] and not keep:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(f"{place}-pair", ignore_errors=True)
+    return record | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _struck(
+    place: Path, fault: Fault, around: Surroundings, chance: np.random.Generator, seed: int
+) -> Record:
+    shutil.rmtree(place, ignore_errors=True)
+    bout = _bout(place, fault, around, seed)
+    watch = processes.Watch()
+    events = int(chance.integers(1, 4 * bout.size.trials))
+    wait = float(chance.uniform(0, 0.3))
+    record: Record = {"at_event": events}
+    with _disk(bout, fault):
+        try:
+            bout.launch()
+            if bout.wait_for_events(events):
+                time.sleep(wait)
+                bout.strike()
+                fault.blow(bout, around, chance)
+            else:
+                bout.problem(f"the search ended with {bout.finish()} before {events} events")
+            code = bout.finish()
+            if code:
+                bout.problem(f"the search ended with {code}")
+            left = watch.left()
+            record |= _judged(bout, fault, around, left)
+        except Exception:  # noqa: BLE001  # a round that breaks is a round that failed
+            record |= {"recovered": False, "violations": [traceback.format_exc()[-1500:]]}
+        finally:
+            bout.end()
+            watch.left(2)
+        if not record["recovered"] and (place / "output").exists():
+            record["output"] = bout.output[-_OUTPUT_CHARACTERS:]
+    return record | {"notes": bout.notes, "launches": bout.launches}
+
+
+def _bout(place: Path, fault: Fault, around: Surroundings, seed: int) -> Bout:
+    uri = around.proxy.uri if fault.through == "proxy" else around.server.uri
+    size = fault.size
+    if fault.paired:
+        # Long enough that the outage is in its middle: each trial has three epochs or so.
+        seconds = 3 * size.trials * size.epoch_seconds / 2
+        more = max(1.0, 1.5 * around.outage_seconds / seconds)
+        size = replace(size, trials=int(size.trials * more))
+    extra = {clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
+    return Bout(place, uri, size, fault.real, fault.troubled, seed, extra)
+
+
+@contextmanager
+def _disk(bout: Bout, fault: Fault) -> Iterator[None]:
+    if not fault.small_disk_mb:
+        yield
+        return
+    with services.small_disk(bout.home, fault.small_disk_mb):
+        yield
+
+
+def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> Record:
+    """Everything that can be known of a search that has ended."""
+    uri = around.server.uri
+    late = not tracking.catch_up(bout.ledger_path, uri)
+    found = evidence.read(bout.folder, uri, _judge(bout), axes.load(str(bout.space)), left)
+    wrong = bout.problems + invariants.violations(found) + expectations(bout, fault)
+    for before in bout.before:
+        wrong += invariants.lost_words(before, bout.ledger_path)
+    if late:
+        wrong.append("MLflow could not be brought to the ledger's state afterwards")
+    lost, doubled, other = _points(found)
+    return {
+        "recovered": not wrong,
+        "violations": wrong,
+        "trials": len(found.state.trials),
+        "epochs": sum(len(trial.reports) for trial in found.state.trials.values()),
+        "seconds_to_resume": bout.seconds_to_resume(),
+        "epochs_redone": None if bout.real else bout.epochs_redone(),
+        "points_lost": lost,
+        "points_doubled": doubled + other,
+        "epoch_gap_seconds": bout.epoch_gap_seconds(),
+    }
+
+
+def _points(found: evidence.Evidence) -> tuple[int, int, int]:
+    wanted = evidence.recorded(found.events, "dev_eer")
+    totals = [0, 0, 0]
+    for run in found.runs or []:
+        three = invariants.differences(wanted.get(run.trial, []), run.history["dev_eer"])
+        totals = [one + more for one, more in zip(totals, three, strict=True)]
+    return totals[0], totals[1], totals[2]
+
+
+def _judge(bout: Bout) -> evidence.Judge:
+    if not bout.real:
+        return toy.judge
+
+    def of_network(folder: Path, sha256: str) -> float:
+        from search.state import SearchState
+        from spkmodel.store import Store
+        from spkmodel.validate import evaluate_encoder, load_encoder
+
+        settings = SearchState.from_events(bout.events()).search
+        encoder, _ = load_encoder(folder, sha256)
+        pairs = Store.open(Path(settings["store"])).dev_pairs
+        return evaluate_encoder(encoder, Store.open(Path(settings["dev_store"])), pairs).eer
+
+    return of_network
+
+
+def _slowed(place: Path, fault: Fault, around: Surroundings, seed: int, record: Record) -> Record:
+    """The same search without the fault: how much longer from epoch to epoch is it with it?"""
+    pair = _bout(place.with_name(f"{place.name}-pair"), fault, around, seed)
+    shutil.rmtree(pair.place, ignore_errors=True)
+    pair = _bout(pair.place, fault, around, seed)
+    watch = processes.Watch()
+    try:
+        pair.launch()
+        pair.finish()
+        calm = pair.epoch_gap_seconds()
+    finally:
+        pair.end()
+        watch.left(5)
+    struck = record.get("epoch_gap_seconds")
+    if not calm or not struck:
+        return {}
+    return {"calm_gap_seconds": calm, "slowed": round(struck / calm - 1, 5)}
+
+
+# --- results ---------------------------------------------------------------------------------
+
+
+def results_path(folder: Path, seed: int) -> Path:
+    """Where the rounds of a seed are kept."""
+    return folder / f"chaos-{seed}.jsonl"
+
+
+def results(path: Path) -> list[Record]:
+    """The rounds kept so far; a torn last line is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def run(
+    path: Path,
+    wanted: list[Round],
+    seed: int,
+    outage_seconds: float,
+    say: Callable[[Record], None],
+    keep: bool = False,
+) -> list[Record]:
+    """Play what is not there yet, and write each down as it ends; all of them."""
+    there = {(each["fault"], each["round"]): each for each in results(path)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        with Arena(folder, outage_seconds) as arena:
+            for this in wanted:
+                if (this.fault, this.number) not in there:
+                    record = play(arena, this, seed, keep)
+                    with path.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(record) + "\n")
+                    there[this.fault, this.number] = record
+                    say(record)
+    finally:
+        if not any(folder.glob("*-*-*/output")):
+            shutil.rmtree(folder, ignore_errors=True)
+    return [there[this.fault, this.number] for this in wanted]

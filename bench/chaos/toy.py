@@ -1,0 +1,138 @@
+"""A training of milliseconds in the place of the network's, for faults by the dozen.
+
+Everything around it is real: the launch, Tune, the trainable with its segments, checkpoints on
+disk, the ledger, MLflow. Its "weights" are four numbers that every epoch moves by a map without
+memory of anything else; its dev EER is worked out from them. So an epoch that was trained from the
+wrong checkpoint, or twice, has another value, and what should have been can be worked out.
+"""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spkmodel import checkpoint, trainable
+from spkmodel.config import TrainConfig
+from spkmodel.scoring import Collapsed
+from spkmodel.train import Diverged, EpochResult
+from spkmodel.validate import Verdict
+
+EPOCH_SECONDS = "SPKSEARCH_TOY_EPOCH_SECONDS"
+DIARY = "SPKSEARCH_TOY_DIARY"
+"""A file that gets a line at the beginning of every epoch, whatever becomes of it."""
+
+SPACE = '''"""How fast should a toy learn?"""
+
+from spkmodel.config import TDNN, AdamW, Batches, TrainConfig
+
+
+def space(trial):
+    """Two axes."""
+    return TrainConfig(
+        encoder=TDNN(
+            channels=trial.suggest_categorical("channels", CHANNELS),
+            dilations=(2,),
+            embedding_dim=16,
+        ),
+        batches=Batches(speakers=4, utterances=2, crop_seconds=0.5),
+        optimiser=AdamW(learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)),
+    )
+'''
+SOUND = (8, 16)
+DIVERGES, COLLAPSES, TOO_LARGE = 10, 12, 14
+"""Numbers of channels that end in these ways."""
+
+
+def space(troubled: bool = False) -> str:
+    """The source of a space; in a troubled one some diverge, collapse, or need too much."""
+    channels = [*SOUND, DIVERGES, COLLAPSES, TOO_LARGE] if troubled else [*SOUND]
+    return SPACE.replace("CHANNELS", str(channels))
+
+
+def dev_eer(weights: torch.Tensor) -> float:
+    """What weights are worth."""
+    return float(0.05 + 0.4 * weights.double().sigmoid().mean())
+
+
+def trained(weights: torch.Tensor, rate: float) -> torch.Tensor:
+    """One epoch later: towards lower errors, the better the nearer the rate is to its best."""
+    step = 0.3 / (1 + abs(math.log10(rate) + 3))
+    return weights - step + 0.1 * torch.sin(37 * weights)
+
+
+class Training:
+    """The surface of `spkmodel.train.Training` that the trainable uses."""
+
+    def __init__(
+        self, config: TrainConfig, store: Any, surroundings: Any, device: str, warm: Any
+    ) -> None:
+        del store, surroundings, device, warm
+        self.config = config
+        self.epoch = 0
+        self.start = "four numbers"
+        self.judged = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
+
+    def run_epoch(self) -> EpochResult:
+        """Sleep, and move the weights."""
+        _note(self.config.signature, self.epoch + 1)
+        time.sleep(float(os.environ.get(EPOCH_SECONDS, "0.1")))
+        channels = getattr(self.config.encoder, "channels", 0)
+        if channels == DIVERGES:
+            raise Diverged("loss is nan at step 1")
+        if channels == TOO_LARGE:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB")
+        rate = self.config.optimiser.learning_rate
+        self.judged = trained(self.judged, rate)
+        if channels == COLLAPSES:
+            self.judged = torch.zeros(0)
+        self.epoch += 1
+        return EpochResult(1 / self.epoch, rate, 1.0, {})
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """What a checkpoint holds."""
+        config = self.config.model_dump(mode="json")
+        return {"weights": self.judged}, {"epoch": self.epoch, "config": config}
+
+    def load(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from it."""
+        self.judged, self.epoch = saved.tensors["weights"], saved.state["epoch"]
+
+
+def _note(signature: str, epoch: int) -> None:
+    line = json.dumps([signature, epoch, os.getpid(), time.monotonic()]) + "\n"
+    with Path(os.environ[DIARY]).open("a") as diary:
+        diary.write(line)
+
+
+def evaluate(weights: torch.Tensor, store: Any, pairs: Any, device: str) -> Verdict:
+    """In the place of `validate.evaluate_encoder`."""
+    del store, pairs, device
+    if not len(weights):
+        raise Collapsed("all embeddings point in one direction")
+    eer = dev_eer(weights)
+    nothing = np.zeros(0)
+    return Verdict(eer, eer * 0.9, eer * 1.1, 1.0, 1.0, 0.0, nothing, nothing, 2)
+
+
+def judge(folder: Path, sha256: str) -> float:
+    """The dev EER of a checkpoint."""
+    return dev_eer(checkpoint.read(folder, sha256).tensors["weights"])
+
+
+class ToyTrainable(trainable.SegmentTrainable):  # type: ignore[misc]  # Ray comes without types
+    """The trainable itself; a worker that unpickles it imports this module, which does the rest."""
+
+
+def install() -> None:
+    """Let the trainable of this process train toys."""
+    trainable.Training = Training  # type: ignore[misc, assignment]
+    trainable.evaluate_encoder = evaluate  # type: ignore[assignment]
+    trainable.SegmentTrainable = ToyTrainable  # type: ignore[misc]
+
+
+install()

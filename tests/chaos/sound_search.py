@@ -1,0 +1,85 @@
+"""A sound search without Ray: the real driver, and a toy that is trained in this process."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bench.chaos import toy
+from bench.chaos.evidence import Evidence, Run, read, recorded
+from search import axes
+from search.driver import Driver
+from search.ledger import Ledger
+from search.scheduler import Rule, ladder
+from spkmodel import checkpoint
+
+STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
+
+
+def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
+    """Driven to its end, its runs in MLflow made up from its ledger."""
+    source = home / "chaos_space.py"
+    source.write_text(toy.space())
+    space = axes.load(str(source))
+    folder = home / "sound"
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        ledger.append(
+            "search",
+            space=str(source),
+            seed=0,
+            eta=3,
+            rule="promotion",
+            hours=None,
+            trials=trials,
+            max_epochs=max_epochs,
+            rungs=list(ladder(max_epochs)),
+        )
+        state = ledger.state()
+        driver = Driver(ledger, state, space, Rule.of(state.search), _settings, 0, "tpe")
+        driver.begin()
+        while not isinstance(segment := driver.next_segment(), str):
+            _train(driver, folder, *segment)
+        driver.finish()
+    found = read(folder, judge=toy.judge, space=space)
+    return replace(found, runs=runs_of(found))
+
+
+def runs_of(found: Evidence) -> list[Run]:
+    """What MLflow should have."""
+    histories = {name: recorded(found.events, name) for name in ("dev_eer", "train_loss")}
+    return [
+        Run(
+            trial.trial,
+            f"run-{trial.trial}",
+            STATUS[trial.state],
+            {},
+            {name: list(history[trial.trial]) for name, history in histories.items()},
+        )
+        for trial in found.state.trials.values()
+    ]
+
+
+def _settings(trial, attempt, to_rung):
+    return {"attempt": attempt, "to_rung": to_rung, "epoch": trial.epoch}
+
+
+def _train(driver, folder, trial, segment):
+    weights = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
+    rate = trial.config["optimiser"]["learning_rate"]
+    for epoch in range(1, segment["to_rung"] + 1):
+        weights = toy.trained(weights, rate)
+        if epoch > segment["epoch"]:
+            place = folder / "trials" / trial.trial / f"epoch{epoch:04d}-{segment['attempt']}"
+            result = {
+                "trial": trial.trial,
+                "attempt": segment["attempt"],
+                "epoch": epoch,
+                "metrics/dev_eer": toy.dev_eer(weights),
+                "metrics/train_loss": 1 / epoch,
+                "seconds": 0.1,
+                "checkpoint": str(place),
+                "sha256": checkpoint.write(place, {"weights": weights}, {"epoch": epoch}),
+                "failure": "",
+            }
+            if driver.report(result):
+                return
