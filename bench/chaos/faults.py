@@ -26,6 +26,10 @@ class Surroundings:
     postgres: services.Postgres | None = None
     outage_seconds: float = 8.0
 
+    def processes(self) -> set[int]:
+        """Those of the servers, which a blow may have started anew."""
+        return {self.server.pid} | ({self.postgres.pid} if self.postgres else set())
+
 
 Blow = Callable[[Bout, Surroundings, np.random.Generator], None]
 

@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -69,8 +69,10 @@ class Watch:
     waning: ClassVar[dict[int, float]] = {}
     """Agents of earlier rounds' dead heads, and since when they have been seen without one."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Callable[[], set[int]] = set) -> None:
+        """`others`: children that are no part of the round, however late they began."""
         self._before = set(children(os.getpid()))
+        self._others = others
 
     def left(self, seconds: float = 10.0) -> list[str]:
         """What of the round still runs, after some patience, as `pid command`; it is then ended."""
@@ -95,7 +97,7 @@ class Watch:
 
     def _alive(self) -> list[int]:
         alive = []
-        for child in set(children(os.getpid())) - self._before:
+        for child in set(children(os.getpid())) - self._before - self._others():
             if command(child).startswith(AGENTS):
                 self.waning.setdefault(child, time.monotonic())
             elif command(child):

@@ -130,7 +130,7 @@ def _struck(
 ) -> Record:
     shutil.rmtree(place, ignore_errors=True)
     bout = _bout(place, fault, around, seed)
-    watch = processes.Watch()
+    watch = processes.Watch(around.processes)
     events = int(chance.integers(1, 4 * bout.size.trials))
     wait = float(chance.uniform(0, 0.3))
     record: Record = {"at_event": events}
@@ -234,7 +234,7 @@ def _slowed(place: Path, fault: Fault, around: Surroundings, seed: int, record: 
     pair = _bout(place.with_name(f"{place.name}-pair"), fault, around, seed)
     shutil.rmtree(pair.place, ignore_errors=True)
     pair = _bout(pair.place, fault, around, seed)
-    watch = processes.Watch()
+    watch = processes.Watch(around.processes)
     try:
         pair.launch()
         pair.finish()
@@ -268,6 +268,12 @@ def results(path: Path) -> list[Record]:
     return found
 
 
+def _append(path: Path, record: Record) -> None:
+    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(record) + "\n")
+
+
 def run(
     path: Path,
     wanted: list[Round],
@@ -285,8 +291,7 @@ def run(
             for this in wanted:
                 if (this.fault, this.number) not in there:
                     record = play(arena, this, seed, keep)
-                    with path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(record) + "\n")
+                    _append(path, record)
                     there[this.fault, this.number] = record
                     say(record)
     finally:

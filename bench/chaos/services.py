@@ -114,6 +114,7 @@ class Postgres:
         folder.mkdir(parents=True)
         if os.getuid() == 0:
             shutil.chown(folder, _user())
+            folder.parent.chmod(0o755)
         self._call("initdb", "-D", str(folder / "data"), "-U", "spksearch", "--auth=trust", "-N")
         self.start()
         self._call("createdb", "-h", HOST, "-p", str(self.port), "-U", "spksearch", "tracking")
@@ -121,7 +122,15 @@ class Postgres:
     @property
     def uri(self) -> str:
         """For MLflow's server."""
-        return f"postgresql://spksearch@{HOST}:{self.port}/tracking"
+        return f"postgresql+psycopg2://spksearch@{HOST}:{self.port}/tracking"
+
+    @property
+    def pid(self) -> int:
+        """Of its first process; 0 while it is down."""
+        try:
+            return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        except FileNotFoundError:
+            return 0
 
     def start(self) -> None:
         """Let it run, and wait until it answers."""

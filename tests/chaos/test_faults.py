@@ -1,0 +1,41 @@
+"""A real search, struck again and again; afterwards every invariant holds."""
+
+import numpy as np
+import pytest
+
+from bench.chaos import evidence, faults, invariants, processes, toy
+from bench.chaos.bout import Bout, Size
+from search import axes, tracking
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def test_a_search_survives_a_second_launch_a_dead_trial_and_a_driver_that_dies_in_a_word(tmp_path):
+    """Of the blows each is followed by enough events that it was recovered from."""
+    chance = np.random.default_rng(1)
+    bout = Bout(tmp_path / "struck", f"sqlite:///{tmp_path / 'mlflow.db'}", Size(trials=9))
+    with processes.adopting():
+        watch = processes.Watch()
+        try:
+            bout.launch()
+            for blow in (faults.launch_twice, faults.kill_trial, faults.tear_line):
+                assert bout.wait_for_events(bout.count() + 8), bout.output
+                bout.strike()
+                blow(bout, None, chance)
+            assert bout.finish() == 0, bout.output
+            left = watch.left()
+        finally:
+            bout.end()
+            watch.left(2)
+            processes.end_agents()
+    assert bout.problems == []
+    assert bout.notes["struck"]
+    assert bout.launches == 2
+    assert tracking.catch_up(bout.ledger_path, bout.uri)
+    found = evidence.read(bout.folder, bout.uri, toy.judge, axes.load(str(bout.space)), left)
+    assert invariants.violations(found) == []
+    for before in bout.before:
+        assert invariants.lost_words(before, bout.ledger_path) == []
+    assert bout.epochs_redone() <= 2, "one for the trial's death, one for the driver's"
+    assert len(found.state.sessions) == 2
+    assert sum(trial.crashes for trial in found.state.trials.values()) == 1
