@@ -1,6 +1,7 @@
 """One search under attack: launched as a user would, struck, launched again, and looked at."""
 
 import json
+import math
 import os
 import secrets
 import signal
@@ -58,6 +59,8 @@ class Bout:
     """When a blow began to be recovered from, in seconds of the wall clock; 0: none has."""
     problems: list[str] = field(default_factory=list)
     """What a blow found wrong."""
+    outage: tuple[float, float] = (0.0, math.inf)
+    """When something was away, by the monotonic clock."""
     before: list[bytes] = field(default_factory=list)
     """The ledger as it was at every blow."""
 
@@ -227,13 +230,17 @@ class Bout:
             redone[signature] += times - 1
         return max(redone.values(), default=0)
 
-    def epoch_gap_seconds(self) -> float | None:
-        """Mean time from one beginning of an epoch to the next of the same process and trial."""
+    def epoch_gap_seconds(self, begin: float = 0.0, end: float = math.inf) -> float | None:
+        """Mean time from one beginning of an epoch to the next of the same process and trial.
+
+        Of epochs that began between two moments of the monotonic clock, which all processes share.
+        """
         last: dict[tuple[str, int], tuple[int, float]] = {}
         gaps = []
         for signature, epoch, pid, moment in self._diary():
             before = last.get((signature, pid))
-            if before is not None and before[0] == epoch - 1:
+            follows = before is not None and before[0] == epoch - 1
+            if before is not None and follows and begin <= before[1] <= end:
                 gaps.append(moment - before[1])
             last[signature, pid] = (epoch, moment)
         return sum(gaps) / len(gaps) if gaps else None

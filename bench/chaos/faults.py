@@ -180,8 +180,9 @@ def restart_database(bout: Bout, around: Surroundings, chance: np.random.Generat
 
 
 def _outage(bout: Bout, seconds: float) -> None:
-    before = bout.count("report")
+    before, began = bout.count("report"), time.monotonic()
     time.sleep(seconds)
+    bout.outage = (began, time.monotonic())
     bout.notes["outage_seconds"] = seconds
     bout.notes["epochs_meanwhile"] = bout.count("report") - before
     # Of these nothing has to be resumed: the next epoch comes as if nothing were.

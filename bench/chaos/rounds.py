@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.chaos import clock, evidence, invariants, processes, services, toy
-from bench.chaos.bout import Bout
+from bench.chaos.bout import Bout, Size
 from bench.chaos.faults import FAULTS, Fault, Surroundings, expectations
 from search import axes, mlflow_server, tracking
 
@@ -25,6 +25,8 @@ Record = dict[str, Any]
 
 _PACKAGES = ("ray", "optuna", "mlflow", "torch")
 _OUTPUT_CHARACTERS = 2000
+_LONG_SECONDS = 60.0
+"""From here on an outage is met by epochs of a second: what slows them shows above the noise."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def _struck(
 ) -> Record:
     shutil.rmtree(place, ignore_errors=True)
     bout = _bout(place, fault, around, seed)
+    if fault.paired:
+        bout.size = _long_enough(bout.size, around.outage_seconds)
     watch = processes.Watch(around.processes)
     events = int(chance.integers(1, 4 * bout.size.trials))
     wait = float(chance.uniform(0, 0.3))
@@ -160,14 +164,16 @@ def _struck(
 
 def _bout(place: Path, fault: Fault, around: Surroundings, seed: int) -> Bout:
     uri = around.proxy.uri if fault.through == "proxy" else around.server.uri
-    size = fault.size
-    if fault.paired:
-        # Long enough that the outage is in its middle: each trial has three epochs or so.
-        seconds = 3 * size.trials * size.epoch_seconds / 2
-        more = max(1.0, 1.5 * around.outage_seconds / seconds)
-        size = replace(size, trials=int(size.trials * more))
     extra = {clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
-    return Bout(place, uri, size, fault.real, fault.troubled, seed, extra)
+    return Bout(place, uri, fault.size, fault.real, fault.troubled, seed, extra)
+
+
+def _long_enough(size: Size, outage_seconds: float) -> Size:
+    """So that an outage is over before the search is; each trial has three epochs or so."""
+    if outage_seconds >= _LONG_SECONDS:
+        size = replace(size, epoch_seconds=1.0)
+    calm = 3 * size.trials * size.epoch_seconds / 2
+    return replace(size, trials=int(size.trials * max(1.0, 1.5 * outage_seconds / calm)))
 
 
 @contextmanager
@@ -199,7 +205,7 @@ def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> 
         "epochs_redone": None if bout.real else bout.epochs_redone(),
         "points_lost": lost,
         "points_doubled": doubled + other,
-        "epoch_gap_seconds": bout.epoch_gap_seconds(),
+        "epoch_gap_seconds": bout.epoch_gap_seconds(*bout.outage),
     }
 
 
@@ -231,9 +237,10 @@ def _judge(bout: Bout) -> evidence.Judge:
 
 def _slowed(place: Path, fault: Fault, around: Surroundings, seed: int, record: Record) -> Record:
     """The same search without the fault: how much longer from epoch to epoch is it with it?"""
-    pair = _bout(place.with_name(f"{place.name}-pair"), fault, around, seed)
-    shutil.rmtree(pair.place, ignore_errors=True)
-    pair = _bout(pair.place, fault, around, seed)
+    beside = place.with_name(f"{place.name}-pair")
+    shutil.rmtree(beside, ignore_errors=True)
+    pair = _bout(beside, fault, around, seed)
+    pair.size = _long_enough(pair.size, min(around.outage_seconds, _LONG_SECONDS))
     watch = processes.Watch(around.processes)
     try:
         pair.launch()
