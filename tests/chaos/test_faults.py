@@ -10,7 +10,7 @@ from search import axes, tracking
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_a_search_survives_a_second_launch_a_dead_trial_and_a_driver_that_dies_in_a_word(tmp_path):
+def test_a_search_survives_a_dead_trial_a_driver_that_dies_in_a_word_and_a_second_launch(tmp_path):
     """Of the blows each is followed by enough events that it was recovered from."""
     chance = np.random.default_rng(1)
     bout = Bout(tmp_path / "struck", f"sqlite:///{tmp_path / 'mlflow.db'}", Size(trials=9))
@@ -18,8 +18,8 @@ def test_a_search_survives_a_second_launch_a_dead_trial_and_a_driver_that_dies_i
         watch = processes.Watch()
         try:
             bout.launch()
-            for blow in (faults.launch_twice, faults.kill_trial, faults.tear_line):
-                assert bout.wait_for_events(bout.count() + 8), bout.output
+            for blow in (faults.kill_trial, faults.tear_line, faults.launch_twice):
+                assert bout.wait_for_events(bout.count() + 7), bout.output
                 bout.strike()
                 blow(bout, None, chance)
             assert bout.finish() == 0, bout.output
