@@ -16,6 +16,9 @@ from search.mlflow_server import Server
 from search.state import SearchState
 from spkmodel import checkpoint
 
+FLUSH_SECONDS = 3.0
+"""After a signal all that is known must be in the ledger within this."""
+
 
 @dataclass
 class Surroundings:
@@ -104,6 +107,8 @@ def _signal_driver(number: signal.Signals) -> Blow:
         while _live(bout) and time.monotonic() - began < 30 and bout.process.poll() is None:
             time.sleep(0.02)
         bout.notes["flushed_seconds"] = round(time.monotonic() - began, 2) if live else 0.0
+        if bout.notes["flushed_seconds"] > FLUSH_SECONDS:
+            bout.problem(f"{number.name}: not all was written down within {FLUSH_SECONDS:g} s")
         code = bout.process.wait(60)
         bout.notes["exit_seconds"] = round(time.monotonic() - began, 2)
         if code != 128 + number:

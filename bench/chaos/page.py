@@ -73,9 +73,21 @@ def _by_fault(records: list[Record]) -> dict[str, list[Record]]:
     return found
 
 
+_NOTED = {
+    "flushed_seconds": "all written down within {:g} s",
+    "exit_seconds": "ended within {:g} s",
+    "refused_seconds": "refused within {:g} s",
+}
+"""Of what a round notes, the largest of all rounds."""
+
+
 def _says(words: str, played: list[Record]) -> str:
     seconds = sorted({each["notes"]["outage_seconds"] for each in played if _outage(each)})
-    return words + (f", for {' or '.join(f'{each:g}' for each in seconds)} s" if seconds else "")
+    words += f", for {' or '.join(f'{each:g}' for each in seconds)} s" if seconds else ""
+    for note, sentence in _NOTED.items():
+        if noted := [each["notes"][note] for each in played if note in each["notes"]]:
+            words += f"; {sentence.format(max(noted))}"
+    return words
 
 
 def _outage(record: Record) -> bool:
