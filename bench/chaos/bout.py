@@ -55,8 +55,10 @@ class Bout:
     """What a blow wants the result to say."""
     process: "subprocess.Popen[bytes] | None" = None
     launches: int = 0
+    struck_at: float = 0.0
+    """When the last blow came, in seconds of the wall clock."""
     resumed_at: float = 0.0
-    """When a blow began to be recovered from, in seconds of the wall clock; 0: none has."""
+    """When it began to be recovered from; 0: nothing had to be."""
     problems: list[str] = field(default_factory=list)
     """What a blow found wrong."""
     outage: tuple[float, float] = (0.0, math.inf)
@@ -175,7 +177,7 @@ class Bout:
     def strike(self) -> None:
         """Note that a blow comes now."""
         self.before.append(self.ledger_bytes())
-        self.resumed_at = time.time()
+        self.struck_at = self.resumed_at = time.time()
 
     def kill(self) -> None:
         """SIGKILL the driver, and nothing but it."""
@@ -214,11 +216,10 @@ class Bout:
         cut: set[str] = set()
         for event in self.events():
             moment = datetime.fromisoformat(event["time"]).timestamp()
-            if not 0 < self.resumed_at < moment:
-                continue
-            if event["event"] == "crash":
+            if event["event"] == "crash" and moment > self.struck_at:
                 cut.add(event["trial"])
-            elif event["event"] == "report" and event["trial"] in cut:
+            resumed = event["event"] == "report" and event["trial"] in cut
+            if resumed and 0 < self.resumed_at < moment:
                 return round(moment - self.resumed_at, 2)
         return None
 
