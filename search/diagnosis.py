@@ -7,6 +7,7 @@ causes of a worker's death names the kernel's OOM killer whatever happened, and 
 import re
 from dataclasses import dataclass
 
+from search import watchdogs
 from search.state import Cut
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
@@ -25,6 +26,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|DefaultCPUAllocator: can't allocate memory|\[Errno 12\] Cannot allocate memory",
     re.MULTILINE,
 )
+_STORAGE = re.compile(r"\[Errno \d+\]|\(os error \d+\)")
 _KILLED = "connection error code 2"
 """What Ray says of a worker that was gone from one moment to the next."""
 
@@ -53,6 +55,8 @@ def of(words: str, oom_killer_was_at_work: bool = False) -> Diagnosis:
         return Diagnosis("out_of_memory", _last_words(words, _OUT_OF_MEMORY))
     if any(sign in words for sign in _LOST_NODE):
         return Diagnosis("lost_node", "its node died or cannot be reached")
+    if watchdogs.error_number(words):
+        return Diagnosis("storage", _last_words(words, _STORAGE))
     if _KILLED in words:
         if oom_killer_was_at_work:
             return Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")

@@ -12,16 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search import sampler, warm_start, weights
+from search import sampler, warm_start, watchdogs, weights
 from search.errors import UsageProblem
 from search.index import Index
+from search.keeper import Keeper
 from search.known import Known
 from search.ledger import Ledger
 from search.lock import this_process
 from search.scheduler import (
+    Advance,
     Done,
     End,
     NewTrial,
+    Resume,
     Rule,
     Wait,
     Wanted,
@@ -70,6 +73,7 @@ class Driver:
         self._clock = clock
         self._began = clock()
         self._index = Index(state)
+        self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
         self._known = Known(state, self._index)
 
     # --- beginning and end -------------------------------------------------------------------
@@ -80,6 +84,7 @@ class Driver:
         self._began = self._clock()
         self._record("driver", format=FORMAT, host=me.host, pid=me.pid, started=me.started)
         self._cut_all("its driver ended", "driver")
+        self._keeper.begin()
         self._settle()
 
     def finish(self) -> None:
@@ -96,8 +101,10 @@ class Driver:
             "epochs": sum(len(trial.reports) for trial in trials),
             "hours": round(self._spent(), 4),
         }
+        self._keeper.tidy()
         self._record("finish", reason=why, totals=totals)
         self._steering.close()
+        self._keeper.drain()
 
     def interrupt(self, why: str) -> None:
         """Cut what is running, so that it can be resumed; said twice, it is done once."""
@@ -125,8 +132,9 @@ class Driver:
                 name = self._wanted_trial(wish)
                 if name is None:
                     return self.next_segment()
-            case _:
-                name = job.trial
+            case Resume(name) | Advance(name):
+                if not self._keeper.may_start(self.state.trials[name]):
+                    return self.next_segment()
         trial = self.state.trials[name]
         self._record(
             "segment",
@@ -142,6 +150,8 @@ class Driver:
         trial = self.state.trials[result["trial"]]
         if not self._speaks_for(trial, result["attempt"]):
             log.warning("refused a late word of %s, attempt %d", trial.trial, result["attempt"])
+            return True
+        if self._storage_failed(trial, result):
             return True
         metrics = {
             key.removeprefix("metrics/"): value
@@ -162,7 +172,9 @@ class Driver:
             seconds=result["seconds"],
             checkpoint=os.path.relpath(result["checkpoint"], self._folder),
             sha256=result["sha256"],
+            bytes=result.get("bytes"),
         )
+        self._keeper.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
             self._cut(trial, "stopped between two epochs")
         elif trial.live and trial.epoch >= self._rule.rungs[-1]:
@@ -178,6 +190,9 @@ class Driver:
         if crash and not record.stop_asked:
             log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
             self._cut(record, crash, kind)
+            if kind == "storage":
+                number = watchdogs.error_number(crash)
+                self._keeper.refused(number, f"{trial} cannot write or read what it must")
         else:
             self._cut(record, "stopped in the middle of an epoch")
         self._settle()
@@ -192,6 +207,7 @@ class Driver:
             self._heed(event, fields)
         if asked:
             self._settle()
+        self._keeper.look()
 
     def hold(self, cause: str, reason: str, by: str) -> None:
         """Start nothing new while `cause` lasts; what is running goes on to its rung."""
@@ -213,6 +229,23 @@ class Driver:
                     self.stop_now.add(fields["trial"])
             case "search":
                 self._rule, self.why_done = Rule.of(self.state.search), ""
+
+    def _storage_failed(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
+        """Whether an attempt could not read or not write its checkpoint, which is no fault of it.
+
+        Trainables that say nothing of either leave both keys out.
+        """
+        damage, number = result.get("damaged", ""), result.get("storage_errno", 0)
+        if not damage and not number:
+            return False
+        if damage:
+            self._cut(trial, f"its checkpoint cannot be used: {damage}", "storage")
+            self._keeper.found_damaged(trial, damage)
+        else:
+            self._cut(trial, f"its checkpoint cannot be written: {os.strerror(number)}", "storage")
+            self._keeper.refused(number, f"a checkpoint of {trial.trial} cannot be written")
+        self._settle()
+        return True
 
     # --- inside ------------------------------------------------------------------------------
 

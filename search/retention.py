@@ -56,13 +56,29 @@ class _Step:
     """Of the newest checkpoints of a trial that is not running but may go on."""
 
 
-def plan(state: SearchState) -> Plan:
-    """What a search should remove now, by its settings `keep_checkpoints` and `disk_gb`."""
-    best = state.search.get("keep_checkpoints", DEFAULT_KEEP)
+def to_keep(state: SearchState) -> int:
+    """Of how many trials the best epoch is kept."""
+    keep: int = state.search.get("keep_checkpoints", DEFAULT_KEEP)
+    return keep
+
+
+def limit_bytes(state: SearchState) -> int | None:
+    """What all checkpoints together may use; None: no bound but the disk's."""
     gigabytes = state.search.get("disk_gb")
-    limit = None if gigabytes is None else round(gigabytes * GIGABYTE)
+    return None if gigabytes is None else round(gigabytes * GIGABYTE)
+
+
+def plan(state: SearchState, *, tight: bool = False) -> Plan:
+    """What a search should remove now.
+
+    Args:
+        state: with its settings `keep_checkpoints` and `disk_gb`.
+        tight: of trials at rest, keep only the newest whatever the bound: the disk is full.
+    """
+    best, limit = to_keep(state), limit_bytes(state)
     coming = _coming(state) if limit is not None else 0
-    for step in (_Step(best, 2), _Step(best, 1), _Step(1, 1)):
+    steps = (_Step(best, 2), _Step(best, 1), _Step(1, 1))
+    for step in steps[1 if tight else 0 :]:
         kept = _kept(state, step)
         size = sum(_bytes(r) for reports in kept.values() for r in reports.values())
         if limit is None or size + coming <= limit:
@@ -130,8 +146,7 @@ def _goes_on(trial: TrialRecord) -> bool:
 
 
 def _coming(state: SearchState) -> int:
-    sizes = [_bytes(r) for trial in state.trials.values() for r in trial.reports.values()]
-    return max(sizes, default=0) * (1 + sum(trial.live for trial in state.trials.values()))
+    return state.largest_checkpoint * (1 + sum(trial.live for trial in state.trials.values()))
 
 
 def _give_up(state: SearchState, kept: dict[str, dict[int, Report]], too_much: int) -> int:

@@ -16,7 +16,9 @@ from search.wishes import Wish
 
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 
-Cut = Literal["crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped"]
+Cut = Literal[
+    "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
+]
 """Why an attempt was cut short."""
 
 COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
@@ -210,6 +212,8 @@ class SearchState:
     """Reports of epochs already there."""
     checkpoint_bytes: int = 0
     """Disk that recorded checkpoints use, as far as their sizes are known."""
+    largest_checkpoint: int = 0
+    """Bytes."""
     version: int = 0
     """Number of events so far."""
     touched: list[str] = field(default_factory=list)
@@ -367,6 +371,7 @@ class SearchState:
         )
         trial.reports = {**trial.reports, epoch: report}
         self.checkpoint_bytes += report.bytes or 0
+        self.largest_checkpoint = max(self.largest_checkpoint, report.bytes or 0)
         if epoch in self.rungs:
             trial.rung = max(trial.rung, epoch)
         if epoch >= trial.target:

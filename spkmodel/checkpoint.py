@@ -1,5 +1,6 @@
 """What a training saves, how it is verified, how it is read: safetensors and JSON, no pickle."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,9 @@ from torch import Tensor
 TENSORS = "tensors.safetensors"
 STATE = "state.json"
 _LARGEST_BYTES = 8 << 30
+
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+"""What a storage answers that is full, read-only or failing: no fault of who writes or reads."""
 
 
 class CheckpointError(ValueError):
@@ -62,6 +66,11 @@ def write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> st
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return _hash(weights, text)
+
+
+def size(folder: Path) -> int:
+    """Bytes of both files."""
+    return sum((folder / name).stat().st_size for name in (TENSORS, STATE))
 
 
 def read(folder: Path, sha256: str | None = None) -> Checkpoint:

@@ -4,6 +4,7 @@ An actor is reused for the next segment; what is heavy (the packed corpus, the s
 open between segments.
 """
 
+import contextlib
 import logging
 import time
 import traceback
@@ -52,6 +53,10 @@ class Segment:
     """`auto`, `cpu`, `cuda`, ..."""
 
 
+class _Damaged(Exception):
+    """The checkpoint that a training should go on from is missing or damaged."""
+
+
 class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
     """Trains one segment; each step is an epoch, judged on the dev pairs and checkpointed."""
 
@@ -65,31 +70,42 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         self._segment = Segment(**new_config["segment"])
         self._training: Training | None = None
         self._log_path = Path(self._segment.folder) / "log.txt"
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(self._segment.threads)
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch; a training that diverged or collapsed says so in `failure`."""
-        started = time.monotonic()
+        """One epoch.
+
+        A training that diverged or collapsed says so in `failure`; one whose own checkpoint is not
+        what was recorded, in `damaged`; and a storage that is in the way, in `storage_errno`.
+        """
         try:
-            training = self._prepared()
-            epoch = training.run_epoch()
-            verdict = self._judged(training)
+            return self._epoch()
         except (Diverged, Collapsed) as error:
             kind = "diverged" if isinstance(error, Diverged) else "collapsed"
             self._say(f"{kind}: {error}")
             return self._result(self._next_epoch(), failure=f"{kind}: {error}")
-        except Exception:
+        except _Damaged as error:
+            self._say(f"cannot go on: {error}")
+            return self._result(self._next_epoch(), damaged=str(error))
+        except Exception as error:
             self._say(traceback.format_exc())
+            if isinstance(error, OSError) and error.errno in checkpoint.STORAGE_ERRORS:
+                return self._result(self._next_epoch(), storage_errno=error.errno)
             raise
-        metrics = _metrics(epoch, verdict)
+
+    def _epoch(self) -> dict[str, Any]:
+        started = time.monotonic()
+        training = self._prepared()
+        epoch = training.run_epoch()
+        verdict = self._judged(training)
         place, sha256 = self._saved(training)
         seconds = time.monotonic() - started
         self._say(
             f"epoch {training.epoch}: dev_eer={verdict.eer:.4f} "
             f"train_loss={epoch.train_loss:.4f} in {seconds:.1f} s"
         )
+        metrics = _metrics(epoch, verdict)
         return self._result(
             training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
         )
@@ -102,6 +118,8 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         place: str = "",
         sha256: str = "",
         failure: str = "",
+        damaged: str = "",
+        storage_errno: int = 0,
     ) -> dict[str, Any]:
         return {
             "trial": self._segment.trial,
@@ -111,9 +129,12 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             "seconds": seconds,
             "checkpoint": place,
             "sha256": sha256,
+            "bytes": checkpoint.size(Path(place)) if place else 0,
             # Not `done`: Tune would then pass the result to neither scheduler nor searcher.
-            "end": bool(failure) or epoch >= self._segment.to_epoch,
+            "end": not place or epoch >= self._segment.to_epoch,
             "failure": failure,
+            "damaged": damaged,
+            "storage_errno": storage_errno,
         }
 
     def _prepared(self) -> Training:
@@ -130,7 +151,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
                 warm,
             )
             if segment.resume:
-                training.load(checkpoint.read(Path(segment.resume), segment.resume_sha256))
+                training.load(_own_checkpoint(segment))
             elif warm is not None:
                 self._say(f"starts from {segment.warm_start}: {training.start}")
             self._training = training
@@ -166,8 +187,23 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
 
     def _say(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with self._log_path.open("a", encoding="utf-8") as file:
-            file.write(f"{stamp} attempt {self._segment.attempt}: {line.rstrip()}\n")
+        # No training ends for want of a log line; a checkpoint tells of a storage in the way.
+        with contextlib.suppress(OSError):
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            with self._log_path.open("a", encoding="utf-8") as file:
+                file.write(f"{stamp} attempt {self._segment.attempt}: {line.rstrip()}\n")
+
+
+def _own_checkpoint(segment: Segment) -> checkpoint.Checkpoint:
+    """Where the training was, verified.
+
+    Raises:
+        _Damaged: it is not what was recorded.
+    """
+    try:
+        return checkpoint.read(Path(segment.resume), segment.resume_sha256)
+    except checkpoint.CheckpointError as error:
+        raise _Damaged(str(error)) from error
 
 
 def segment_config(segment: Segment) -> dict[str, Any]:

@@ -51,7 +51,10 @@ class Rig:
     def reports(self):
         return [event for event in self.ledger.events() if event["event"] == "report"]
 
-    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure=""):
+    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure="", **more):
+        place = self.folder / "trials" / trial / f"e{epoch}-{attempt}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "state.json").write_text("0123456789")
         return self.driver.report(
             {
                 "trial": trial,
@@ -59,9 +62,11 @@ class Rig:
                 "epoch": epoch,
                 "metrics/dev_eer": dev_eer,
                 "seconds": 1.0,
-                "checkpoint": str(self.folder / "trials" / trial / f"e{epoch}"),
+                "checkpoint": str(place),
                 "sha256": "",
+                "bytes": 10,
                 "failure": failure,
+                **more,
             }
         )
 
@@ -100,7 +105,7 @@ def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
     rig.driver.next_segment()
     assert rig.say("t0001")
     report = rig.ledger.trials()["t0001"].reports[1]
-    assert (report.checkpoint, report.metrics) == ("trials/t0001/e1", {"dev_eer": 0.3})
+    assert (report.checkpoint, report.metrics) == ("trials/t0001/e1-1", {"dev_eer": 0.3})
     assert rig.say("t0001", dev_eer=0.1)
     assert rig.ledger.trials()["t0001"].at(1) == 0.3
     assert sum(event["event"] == "report" for event in rig.ledger.events()) == 1

@@ -61,6 +61,7 @@ class Toy(tune.Trainable):
             "seconds": seconds,
             "checkpoint": str(place),
             "sha256": "",
+            "bytes": (place / "state.json").stat().st_size,
             "end": self.epoch >= segment["to_epoch"],
             "failure": failure,
         }

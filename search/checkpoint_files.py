@@ -1,0 +1,128 @@
+"""Checkpoints as folders on disk: whether one is there, removing them, what dead writers left."""
+
+import errno
+import logging
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from search.state import Report, SearchState
+
+log = logging.getLogger(__name__)
+
+TRIALS = "trials"
+"""The folder of all trials' folders, inside the search's."""
+
+_FILES = frozenset({"tensors.safetensors", "state.json"})
+"""What a folder may hold that is taken for a checkpoint nobody knows of."""
+
+
+def fault(folder: Path, report: Report) -> str:
+    """What is wrong with a checkpoint, as far as names and sizes tell; empty: nothing.
+
+    Its hash is verified where it is read (`spkmodel.checkpoint`).
+
+    Args:
+        folder: the search's.
+        report: whose checkpoint it is.
+
+    Raises:
+        OSError: the storage is in the way, which says nothing about the checkpoint.
+    """
+    place = folder / report.checkpoint
+    try:
+        found = _bytes_in(place)
+    except (FileNotFoundError, NotADirectoryError):
+        # Over a network a folder that another machine made may be seen late: looking into the one
+        # above asks again. And where the ledger is gone too, it is the storage that is missing.
+        if place.parent.is_dir() and place.name in os.listdir(place.parent):
+            found = _bytes_in(place)
+        elif (folder / "ledger.jsonl").is_file():
+            return "it is missing"
+        else:
+            raise OSError(errno.ENXIO, "the storage is gone", str(folder)) from None
+    if report.bytes is not None and found != report.bytes:
+        return f"it has {found} bytes, recorded were {report.bytes}"
+    return ""
+
+
+def listed(folder: Path) -> set[str]:
+    """All folders inside trials' folders, relative to the search's `folder`."""
+    found = set()
+    for trial in _folders(folder / TRIALS):
+        found |= {f"{TRIALS}/{trial.name}/{entry.name}" for entry in _folders(Path(trial.path))}
+    return found
+
+
+def forgotten(folder: Path, state: SearchState, there: set[str]) -> set[str]:
+    """Of the folders that are `there`, those that are to go.
+
+    A removal that was written down and not carried out, a checkpoint that no report came to name,
+    and what a writer left that died over it; a folder with anything else in it is left alone.
+    """
+    recorded: set[str] = set()
+    removed: set[str] = set()
+    for trial in state.trials.values():
+        recorded |= {each.checkpoint for each in (*trial.reports.values(), *trial.superseded)}
+        removed |= trial.removed
+    unknown = {place for place in there - recorded - removed if _is_a_checkpoint(folder / place)}
+    return (there & removed) | unknown
+
+
+class Remover:
+    """Removes folders one after the other, on a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._queue: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def remove(self, places: Iterable[str]) -> None:
+        """These go, soon; what cannot be removed stays, and goes when a driver begins again."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="remover", daemon=True)
+            self._thread.start()
+        for place in places:
+            self._queue.put(place)
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until all is gone that was asked for; whether it is."""
+        done = threading.Event()
+        self._queue.put(done)
+        return self._thread is None or done.wait(seconds)
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            try:
+                shutil.rmtree(self._folder / item)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                log.warning("%s cannot be removed: %s", item, error.strerror)
+
+
+def _folders(place: Path) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(place) as entries:
+            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
+
+def _bytes_in(place: Path) -> int:
+    with os.scandir(place) as entries:
+        return sum(entry.stat().st_size for entry in entries)
+
+
+def _is_a_checkpoint(place: Path) -> bool:
+    try:
+        return set(os.listdir(place)) <= _FILES
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,101 @@
+"""Whether the storage can take what a search is about to write.
+
+`full`, `broken`: the causes of a hold, and what people are told. A search that waits goes on by
+itself once `probe` has written there for real.
+"""
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Cause = Literal["disk", "storage"]
+
+RESERVE_BYTES = 1_000_000
+"""For the ledger and the log files, beside what checkpoints take."""
+
+TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+"""What a storage answers that cannot take or give what it should."""
+
+_NUMBER = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
+"""In the words of Python and of Rust, which safetensors speaks."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing new should be started."""
+
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a file system says of itself."""
+
+    free_bytes: int
+    """That we may use; root's reserve is not among them."""
+    read_only: bool
+
+
+def of_error(number: int, where: str) -> Trouble:
+    """What an error of the operating system means for the search."""
+    cause: Cause = "disk" if number in _FULL else "storage"
+    return Trouble(cause, f"{where}: {os.strerror(number).lower()}")
+
+
+def error_number(words: str) -> int:
+    """Which of `TROUBLES` an error's words tell of; 0 for none."""
+    numbers = [int(python or rust) for python, rust in _NUMBER.findall(words)]
+    return next((number for number in numbers if number in TROUBLES), 0)
+
+
+def room(folder: Path) -> Room:
+    """How much room there is where the search writes.
+
+    Raises:
+        OSError: the file system does not answer.
+    """
+    answer = os.statvfs(folder)
+    return Room(answer.f_bavail * answer.f_frsize, bool(answer.f_flag & os.ST_RDONLY))
+
+
+def trouble(now: Room, needed_bytes: int) -> Trouble | None:
+    """What the state of a file system means for trials that are about to write so much."""
+    if now.read_only:
+        return Trouble("storage", "the storage is read-only")
+    if now.free_bytes < needed_bytes:
+        return Trouble(
+            "disk",
+            f"the disk is nearly full: {size(now.free_bytes)} free, checkpoints need "
+            f"{size(needed_bytes)}",
+        )
+    return None
+
+
+def probe(folder: Path, count: int) -> Trouble | None:
+    """Write as much as a checkpoint takes and take it back: quotas and failing disks show so."""
+    path = folder / f".probe-{os.getpid()}"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, max(1, count))
+            os.pwrite(descriptor, b"\0", 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            path.unlink()
+    except OSError as error:
+        return of_error(error.errno or errno.EIO, str(folder))
+    return None
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    if count >= 999_500_000:
+        return f"{count / 1e9:.3g} GB"
+    return f"{count / 1e6:.3g} MB"
