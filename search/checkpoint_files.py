@@ -38,7 +38,7 @@ def fault(folder: Path, report: Report) -> str:
     except (FileNotFoundError, NotADirectoryError):
         # Over a network a folder that another machine made may be seen late: looking into the one
         # above asks again. And where the ledger is gone too, it is the storage that is missing.
-        if place.parent.is_dir() and place.name in os.listdir(place.parent):
+        if place.parent.is_dir() and place in place.parent.iterdir():
             found = _bytes_in(place)
         elif (folder / "ledger.jsonl").is_file():
             return "it is missing"
@@ -123,6 +123,6 @@ def _bytes_in(place: Path) -> int:
 
 def _is_a_checkpoint(place: Path) -> bool:
     try:
-        return set(os.listdir(place)) <= _FILES
+        return {each.name for each in place.iterdir()} <= _FILES
     except FileNotFoundError:
         return False

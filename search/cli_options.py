@@ -15,6 +15,14 @@ GpusPerTrial = Annotated[
 CpusPerTrial = Annotated[
     float | None, typer.Option(metavar="N", min=0.1, help="Threads of one trial.")
 ]
+KeepCheckpoints = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Trials whose best checkpoint is kept [default: 5]."),
+]
+DiskGb = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="What all checkpoints may use [default: what there is]."),
+]
 Address = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search import console
-from search.cli_options import Concurrent
+from search.cli_options import Concurrent, DiskGb, KeepCheckpoints
 from search.errors import UsageProblem
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
@@ -99,6 +99,8 @@ def budget(
         int | None, typer.Option(metavar="N", min=1, help="Trials trained to the last epoch.")
     ] = None,
     concurrent: Concurrent = None,
+    keep_checkpoints: KeepCheckpoints = None,
+    disk_gb: DiskGb = None,
 ) -> None:
     """Change the budgets of a search."""
     from search.reading import state_of
@@ -106,6 +108,8 @@ def budget(
     from search.steering import ask
     from search.tables import command_again
 
+    if disk_gb is not None and not 0 < disk_gb < float("inf"):
+        raise UsageProblem(f"--disk-gb must be positive, got {disk_gb}")
     if hours is not None and not 0 < hours < float("inf"):
         raise UsageProblem(f"--hours must be positive, got {hours}")
     request = Budget(
@@ -115,10 +119,13 @@ def budget(
         max_epochs=max_epochs,
         finalists=finalists,
         concurrent=concurrent,
+        keep_checkpoints=keep_checkpoints,
+        disk_gb=disk_gb,
     )
     if not request.changes():
         raise UsageProblem(
-            "which budget? --trials, --hours, --max-epochs, --finalists or --concurrent"
+            "which budget? --trials, --hours, --max-epochs, --finalists, --concurrent, "
+            "--keep-checkpoints or --disk-gb"
         )
     named = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
     how = ask(name, request)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from search import sampler, warm_start, watchdogs, weights
 from search.errors import UsageProblem
@@ -122,19 +122,9 @@ class Driver:
             case Done(reason):
                 self.why_done = self.why_done or reason
                 return "done"
-            case NewTrial():
-                name = self._new_trial()
-                if name is None:
-                    self.why_done = "every config of the space has been tried"
-                    self._rule = replace(self._rule, trials=len(self.state.trials))
-                    return self.next_segment()
-            case Wanted(wish):
-                name = self._wanted_trial(wish)
-                if name is None:
-                    return self.next_segment()
-            case Resume(name) | Advance(name):
-                if not self._keeper.may_start(self.state.trials[name]):
-                    return self.next_segment()
+        name = self._trial_of(job)
+        if name is None:
+            return self.next_segment()
         trial = self.state.trials[name]
         self._record(
             "segment",
@@ -144,6 +134,22 @@ class Driver:
             to_rung=job.to_rung,
         )
         return trial, self._settings(trial, trial.attempt, job.to_rung)
+
+    def _trial_of(self, job: NewTrial | Wanted | Resume | Advance) -> str | None:
+        """The trial that a job is for; None if it came to nothing, and the state to something."""
+        match job:
+            case NewTrial():
+                name = self._new_trial()
+                if name is None:
+                    self.why_done = "every config of the space has been tried"
+                    self._rule = replace(self._rule, trials=len(self.state.trials))
+                return name
+            case Wanted(wish):
+                return self._wanted_trial(wish)
+            case Resume(name) | Advance(name):
+                return name if self._keeper.may_start(self.state.trials[name]) else None
+            case _:
+                assert_never(job)
 
     def report(self, result: Mapping[str, Any]) -> bool:
         """Take an epoch's result; whether its segment is over."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from search import retention, watchdogs
 from search.checkpoint_files import Remover, fault, forgotten, listed
-from search.scheduler import Rule, is_interrupted
+from search.scheduler import Rule, is_interrupted, may_go_on
 from search.state import Report, SearchState, TrialRecord
 from search.watchdogs import Trouble
 
@@ -103,7 +103,8 @@ class Keeper:
         last = trial.last
         if last is None or trial.has_checkpoint(last):
             return True
-        self._record_damage(trial, last, "it was removed to make room")
+        known = "damaged" if last.checkpoint in trial.damaged else "removed to make room"
+        self._record_damage(trial, last, f"it was {known}")
         return False
 
     def found_damaged(self, trial: TrialRecord, reason: str) -> None:
@@ -149,23 +150,15 @@ class Keeper:
         return trial.goes_on_from is not before
 
     def _record_damage(self, trial: TrialRecord, report: Report, reason: str) -> None:
-        sound = [r for r in trial.reports.values() if trial.has_checkpoint(r) and r is not report]
-        from_epoch = max((each.epoch for each in sound), default=0)
+        fields = damage(trial, report, reason)
         log.warning(
             "trial %s goes on from epoch %d: the checkpoint of epoch %d cannot be used (%s)",
             trial.trial,
-            from_epoch,
+            fields["from_epoch"],
             report.epoch,
             reason,
         )
-        self._record(
-            "damaged",
-            trial=trial.trial,
-            epoch=report.epoch,
-            checkpoint=report.checkpoint,
-            reason=reason,
-            from_epoch=from_epoch,
-        )
+        self._record("damaged", **fields)
 
     # --- few ---------------------------------------------------------------------------------
 
@@ -228,3 +221,19 @@ class Keeper:
         """Two checkpoints of every trial under way and of one more, and some for the ledger."""
         live = sum(trial.live for trial in self._state.trials.values())
         return 2 * self._state.largest_checkpoint * (live + 1) + watchdogs.RESERVE_BYTES
+
+
+def damage(trial: TrialRecord, report: Report, reason: str) -> dict[str, Any]:
+    """The fields of a `damaged` event: from its newest sound epoch on, a trial is trained again.
+
+    One that has ended for good loses the checkpoint and no epoch: nothing would bring them back.
+    """
+    sound = [r for r in trial.reports.values() if trial.has_checkpoint(r) and r is not report]
+    from_epoch = max((each.epoch for each in sound), default=0)
+    return {
+        "trial": trial.trial,
+        "epoch": report.epoch,
+        "checkpoint": report.checkpoint,
+        "reason": reason,
+        "from_epoch": from_epoch if trial.live or may_go_on(trial) else trial.epoch,
+    }

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -215,7 +215,12 @@ def _drive(
         started = time.time()
 
         def source() -> tables.Snapshot:
-            return tables.snapshot(state, _words(tracker), tracker.address(), started)
+            now = tables.snapshot(state, _words(tracker), tracker.address(), started)
+            if ledger.trouble is None:
+                return now
+            # A hold that cannot be written down.
+            waits = f"the ledger cannot be written ({ledger.trouble.strerror}); all wait for it"
+            return replace(now, holds={**now.holds, "storage": waits})
 
         with display.watch(source), nullcontext() if resources.local else followed(room):
             engine.run(

@@ -152,7 +152,7 @@ def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice
         if report is None:
             raise NoUsableTrial(
                 f"trial {trial} ({record.state}{f', {record.reason}' if record.reason else ''}) "
-                "has no usable epoch with a checkpoint; `spksearch trials` shows which have"
+                f"has no usable epoch with a checkpoint{_what_became(record)}"
             )
         return Choice(record, report, folder / report.checkpoint)
     for record in state.ranked():
@@ -287,12 +287,34 @@ def _named(state: SearchState, trial: str) -> TrialRecord:
     raise NotFound(f"no trial {trial!r} among {len(state.trials)}; {hint}")
 
 
+def _what_became(record: TrialRecord) -> str:
+    """Of the checkpoints that a trial had, and how to have such a one the next time."""
+    reports = record.reports.values()
+    removed = sum(report.checkpoint in record.removed for report in reports)
+    damaged = sum(report.checkpoint in record.damaged for report in reports)
+    parts = [f"{damaged} were damaged"] if damaged else []
+    if removed:
+        parts.append(
+            f"{removed} were removed to save space: of ended trials those of the best are kept, "
+            "as many as --keep-checkpoints says; `spksearch trials NAME` shows which they are"
+        )
+    return f"; {'; '.join(parts)}" if parts else "; it never got to one"
+
+
+def better_removed(choice: Choice) -> Report | None:
+    """An epoch of the chosen trial that was better, and whose checkpoint is gone."""
+    best = choice.trial.best()
+    return best if best is not None and best.epoch != choice.report.epoch else None
+
+
 def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
     """The usable epoch with the lowest dev EER among those whose checkpoint is there."""
     kept = [
         report
         for report in record.reports.values()
-        if report.objective < float("inf") and (folder / report.checkpoint).is_dir()
+        if report.objective < float("inf")
+        and report.checkpoint not in record.damaged
+        and (folder / report.checkpoint).is_dir()
     ]
     return min(kept, key=lambda report: (report.objective, report.epoch), default=None)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, model_source, pair_list, promotion, registry, tracking
+from search import judgement, keeper, looks, model_source, pair_list, promotion, registry, tracking
 from search.drawing import percent
 from search.errors import UsageProblem
 from search.home import existing_ledger, search_folder
@@ -18,6 +18,7 @@ from search.live import Display, Silent
 from search.redact import redact
 from search.registry import Registered
 from search.result_folder import read_report
+from search.tables import command_again
 
 if TYPE_CHECKING:
     from search.model_source import Choice
@@ -78,7 +79,7 @@ def promote(
     display = display or Silent()
     with looks.writing(path, "it can be promoted") as ledger:
         search = ledger.state().search
-        choice = model_source.choose(ledger.state(), search_folder(name), trial)
+        choice = _sound_choice(ledger, name, trial, display)
         registered_name = model or f"spksearch-{search['space']}"
         folder = _promoted_folder(name, choice)
         document = _earlier(folder, choice)
@@ -116,6 +117,34 @@ def summary(report: PromotionReport) -> list[str]:
         f"registered as {registered.name} version {registered.version}: {registered.uri}",
         f"folder: {report.folder}",
     ]
+
+
+def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display) -> "Choice":
+    """The best checkpoint that is what the ledger says; one that is not is recorded as damaged."""
+    from spkmodel import checkpoint
+
+    while True:
+        choice = model_source.choose(ledger.state(), search_folder(name), trial)
+        report = choice.report
+        try:
+            checkpoint.read(choice.folder, report.sha256)
+        except checkpoint.CheckpointError as error:
+            ledger.append("damaged", **keeper.damage(choice.trial, report, str(error)))
+            again = command_again(ledger.state().search)
+            display.say(
+                f"{choice.trial.trial}, epoch {report.epoch} is passed over: {error}; epochs that "
+                f"were lost with it are trained again by\n  {again}"
+            )
+        else:
+            break
+    better = model_source.better_removed(choice)
+    if better is not None:
+        display.say(
+            f"{choice.trial.trial} was better at epoch {better.epoch} (dev EER "
+            f"{percent(better.objective)}), whose checkpoint is gone; epoch {choice.report.epoch} "
+            "is what remains (--keep-checkpoints at launch keeps more)"
+        )
+    return choice
 
 
 def _promoted_folder(name: str, choice: "Choice") -> Path:

@@ -62,10 +62,13 @@ class Budget(_Request):
     max_epochs: int | None = Field(default=None, ge=1)
     finalists: int | None = Field(default=None, ge=1)
     concurrent: int | None = Field(default=None, ge=1)
+    keep_checkpoints: int | None = Field(default=None, ge=1)
+    disk_gb: float | None = Field(default=None, gt=0)
 
     def changes(self) -> dict[str, Any]:
         """The settings that are to change."""
-        names = ("trials", "hours", "max_epochs", "finalists", "concurrent")
+        names = ["trials", "hours", "max_epochs", "finalists", "concurrent"]
+        names += ["keep_checkpoints", "disk_gb"]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from search.errors import UsageProblem
 from search.priors import default_count
 from search.redact import redact
+from search.retention import DEFAULT_KEEP
 from search.scheduler import ladder
 from search.state import OBJECTIVE, SIZE
 from spkmodel.condition_names import Condition
@@ -32,6 +33,8 @@ class LaunchRequest:
     trials: int | None = None
     hours: float | None = None
     max_failed: int | None = None
+    keep_checkpoints: int | None = None
+    disk_gb: float | None = None
     max_epochs: int | None = None
     finalists: int | None = None
     concurrent: int | None = None
@@ -95,6 +98,10 @@ class Settings:
     """Of the source when it was read."""
     max_failed: int | None = None
     """Trials that may fail for good before the search ends; None: any number."""
+    keep_checkpoints: int = DEFAULT_KEEP
+    """Trials whose best epoch is kept; see `search.retention`."""
+    disk_gb: float | None = None
+    """What all checkpoints together may use; None: as much as there is."""
 
     def event(self) -> dict[str, Any]:
         """The fields of the ledger's `search` event."""
@@ -119,6 +126,8 @@ _EXTENSIBLE = (
     "trials",
     "hours",
     "max_failed",
+    "keep_checkpoints",
+    "disk_gb",
     "max_epochs",
     "finalists",
     "concurrent",
@@ -135,6 +144,8 @@ def from_ledger(event: dict[str, Any]) -> Settings:
         "warm_start_trials",
         "warm_start_sha256",
         "max_failed",
+        "keep_checkpoints",
+        "disk_gb",
     )
     names = [name for name in Settings.__dataclass_fields__ if name in event or name not in later]
     return Settings(**{name: event[name] for name in names})
@@ -220,6 +231,10 @@ def decide(
         trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
         hours=_first(request.hours, before and before.hours, None),
         max_failed=_first(request.max_failed, before and before.max_failed, None),
+        keep_checkpoints=_first(
+            request.keep_checkpoints, before and before.keep_checkpoints, DEFAULT_KEEP
+        ),
+        disk_gb=_first(request.disk_gb, before and before.disk_gb, None),
         max_epochs=max_epochs,
         finalists=_first(request.finalists, before and before.finalists, 1),
         concurrent=_first(request.concurrent, before and before.concurrent, None),
@@ -294,6 +309,7 @@ def _first(*choices: Any) -> Any:
 
 def _check_ranges(settings: Settings) -> None:
     least = {"trials": 1, "max_failed": 0, "max_epochs": 1, "finalists": 1, "concurrent": 1}
+    least |= {"keep_checkpoints": 1}
     for name, smallest in least.items():
         value = getattr(settings, name)
         if value is not None and value < smallest:
@@ -302,6 +318,8 @@ def _check_ranges(settings: Settings) -> None:
             )
     if settings.hours is not None and settings.hours <= 0:
         raise UsageProblem(f"--hours must be positive, got {settings.hours}")
+    if settings.disk_gb is not None and settings.disk_gb <= 0:
+        raise UsageProblem(f"--disk-gb must be positive, got {settings.disk_gb}")
     if settings.cpus_per_trial <= 0:
         raise UsageProblem(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
     if settings.gpus_per_trial is not None and settings.gpus_per_trial < 0:

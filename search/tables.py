@@ -12,7 +12,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.retention import limit_bytes
 from search.state import Report, SearchState, TrialRecord
+from search.watchdogs import size
 
 ENDED = ("complete", "stopped", "failed", "killed")
 
@@ -66,6 +68,10 @@ class Snapshot:
     eta_seconds: float | None
     holds: Mapping[str, str] = field(default_factory=dict)
     """By cause, why a running search starts nothing new."""
+    checkpoint_bytes: int = 0
+    """Disk that checkpoints use, as far as the ledger knows their sizes."""
+    checkpoint_limit_bytes: int | None = None
+    """What `--disk-gb` allows them."""
     tracker: str = ""
     address: str = ""
     commands: tuple[str, ...] = field(default=())
@@ -116,6 +122,8 @@ def snapshot(
         epochs_per_minute=speed,
         eta_seconds=_eta(state, done, speed, spent * 3600),
         holds=state.holds if status == "running" else {},
+        checkpoint_bytes=state.checkpoint_bytes,
+        checkpoint_limit_bytes=limit_bytes(state),
         tracker=tracker_health,
         address=address,
         commands=_commands(state, status),
@@ -286,6 +294,12 @@ def holds_text(now: Snapshot) -> str:
     return f"on hold: {'; '.join(now.holds.values())}" if now.holds else ""
 
 
+def disk_text(now: Snapshot) -> str:
+    """What checkpoints use, and may."""
+    of = now.checkpoint_limit_bytes
+    return size(now.checkpoint_bytes) + ("" if of is None else f" of {size(of)}")
+
+
 def snapshot_line(now: Snapshot) -> str:
     """A search on one line, for logs."""
     held = f"; {holds_text(now)}" if now.holds else ""
@@ -337,6 +351,8 @@ def snapshot_table(now: Snapshot) -> Table:
     if now.best:
         table.add_row("best", Text(best_text(now.best), style="green"))
         table.add_row("", axes_text(now.best.axes))
+    if now.checkpoint_bytes:
+        table.add_row("checkpoints", disk_text(now))
     for label, text in _labelled(now):
         table.add_row(label, text)
     return table

@@ -1,4 +1,6 @@
+import errno
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,8 +124,42 @@ def test_a_training_that_diverges_is_a_failure_with_its_reason_and_never_an_eer(
 
 
 def test_what_breaks_is_written_to_the_log_and_raised(segment):
-    broken = replace(segment, resume="/nowhere/at/all", resume_sha256="0")
+    broken = replace(segment, warm_start="/nowhere/at/all", warm_start_sha256="0")
     actor = SegmentTrainable(segment_config(broken))
     with pytest.raises(checkpoint.CheckpointError, match="nowhere"):
         actor.step()
     assert "CheckpointError" in actor._log_path.read_text()
+
+
+@pytest.mark.parametrize("file", [checkpoint.TENSORS, checkpoint.STATE])
+def test_a_flipped_bit_of_its_own_checkpoint_is_told_and_nothing_of_it_is_used(segment, file):
+    first = SegmentTrainable(segment_config(segment)).step()
+    assert first["bytes"] == checkpoint.size(Path(first["checkpoint"]))
+    path = Path(first["checkpoint"]) / file
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    resumed = replace(segment, attempt=2, resume=first["checkpoint"], resume_sha256=first["sha256"])
+    actor = SegmentTrainable(segment_config(resumed))
+    result = actor.step()
+    assert "was changed or damaged" in result["damaged"]
+    assert (result["end"], result["failure"], result["checkpoint"]) == (True, "", "")
+    assert actor._training is None
+    assert result["damaged"] in actor._log_path.read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_storage_that_takes_no_checkpoint_is_told_and_leaves_nothing_behind(
+    segment, monkeypatch, number
+):
+    def refuse(_):
+        raise OSError(number, os.strerror(number))
+
+    actor = SegmentTrainable(segment_config(segment))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        result = actor.step()
+    assert (result["storage_errno"], result["end"], result["failure"]) == (number, True, "")
+    assert [path.name for path in Path(segment.folder).iterdir()] == ["log.txt"]
+    actor.reset_config(segment_config(replace(segment, attempt=2)))
+    assert actor.step()["epoch"] == 1
