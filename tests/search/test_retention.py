@@ -135,10 +135,10 @@ def test_above_the_bound_less_is_kept_step_by_step_and_running_trials_always_kee
     assert bounded(None) == {}
     # Nine are there, and one each of the trial under way and of another one are coming.
     assert bounded(11) == {}
-    assert bounded(10.5) == dict.fromkeys(resting, [1])
-    assert bounded(8) == dict.fromkeys(resting, [1])
+    assert bounded(10.5) == {key: [1] for key in resting}
+    assert bounded(8) == {key: [1] for key in resting}
     assert bounded(7.5) == {resting[0]: [1, 2], resting[1]: [1], resting[2]: [1]}
-    assert bounded(5) == dict.fromkeys(resting, [1, 2])
+    assert bounded(5) == {key: [1, 2] for key in resting}
     assert retention.plan(tale.state).excess == 0
     assert live not in bounded(1)
     assert retention.plan(tale.state).excess == 4 * GB
