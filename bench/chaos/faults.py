@@ -128,19 +128,22 @@ def _live(bout: Bout) -> bool:
 
 
 def launch_twice(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:
-    """The same command from a second terminal."""
+    """The same command from a second terminal, while the first is held still: it must not end."""
     del around, chance
     assert bout.process is not None
     began = time.monotonic()
+    bout.process.send_signal(signal.SIGSTOP)
+    over = bout.count("finish") > 0
     second = subprocess.run(
         bout.command(), env=bout.environment(), capture_output=True, text=True, check=False
     )
+    bout.process.send_signal(signal.SIGCONT)
     bout.notes["refused_seconds"] = round(time.monotonic() - began, 2)
-    if bout.process.poll() is None or second.returncode != 0:  # else the first was over by then
-        if second.returncode != 3:
-            bout.problem(f"the second launch ended with {second.returncode}, not 3")
-        if f"process {bout.process.pid}" not in second.stderr:
-            bout.problem(f"the second launch does not say who drives: {second.stderr[-300:]}")
+    bout.notes["struck"] = not over
+    if not over and second.returncode != 3:
+        bout.problem(f"the second launch ended with {second.returncode}, not 3")
+    if not over and f"process {bout.process.pid}" not in second.stderr:
+        bout.problem(f"the second launch does not say who drives: {second.stderr[-300:]}")
 
 
 def move_clock(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:
