@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search import corpus_place
 from search.config_problem import words
 from search.errors import UsageProblem
 from search.home import home
@@ -149,7 +150,7 @@ def _store(state: SearchState) -> "Store | None":
     """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
     from spkmodel.store import Store, StoreError
 
-    recorded = Path(state.search["store"])
+    recorded = corpus_place.store_folder(state.search)
     for folder in (recorded, home() / "corpora" / recorded.name):
         try:
             return Store.open(folder)

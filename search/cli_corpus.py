@@ -9,6 +9,7 @@ import typer
 from search import console
 from search.cli_options import Json
 from search.console import help_text
+from search.errors import UsageProblem
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -101,6 +102,10 @@ def report_table(report: "CorpusReport") -> "Table":
         "Decode a corpus once into the store that trials read; re-used by its content.",
         "spksearch corpus pack data/speech",
         "spksearch corpus pack data/phone --resample     # from another rate, or from stereo",
+        "spksearch corpus pack data/speech --to s3://BUCKET/speech",
+        more="At a URI (s3, gs, abfs, file) the store can be launched on: launch --corpus URI. "
+        "Every node of a cluster fetches one copy, verified by its hash, into SPKSEARCH_CACHE "
+        "(default: a folder of its /tmp); file:// names storage that all nodes mount.",
     ),
 )
 def pack(
@@ -108,10 +113,14 @@ def pack(
     resample: Annotated[
         bool, typer.Option("--resample", help="Convert to 16 kHz mono while packing.")
     ] = False,
+    to: Annotated[
+        str | None, typer.Option(metavar="URI", help="Publish it there, its test pairs beside it.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
     allow_overlap: _AllowOverlap = False,
 ) -> None:
     """Write the store below SPKSEARCH_HOME."""
+    from search import corpus_place
     from search.home import home
     from search.live import for_stderr
     from spkmodel import corpus, store
@@ -120,6 +129,13 @@ def pack(
     with for_stderr().task("packing", "utterances") as progress:
         packed = store.pack(there, home(), resample=resample, progress=progress)
     console.answer(str(packed))
+    if to is not None:
+        uri = corpus_place.parsed(to)
+        if not isinstance(uri, str):
+            raise UsageProblem(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
+        with for_stderr().task(f"publishing at {uri}", "bytes") as progress:
+            sha256 = corpus_place.publish(there, store.Store.open(packed), uri, progress)
+        console.answer(f"{uri} ({sha256[:16]})")
 
 
 @app.command(

@@ -22,6 +22,7 @@ from search.cli_options import (
     Rooms,
     TrackingUri,
 )
+from search.corpus_place import parsed
 from search.documents import document
 from search.errors import UsageProblem
 
@@ -72,8 +73,8 @@ LAUNCH = console.help_text(
 def launch(
     space: Annotated[str, typer.Argument(metavar="SPACE", help="A space's name or path.")],
     corpus: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The corpus; a resumed search knows its own."),
+        str | None,
+        typer.Option(metavar="DIR|URI", help="The corpus; a resumed search knows its own."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name [default: the space's].")
@@ -152,7 +153,7 @@ def launch(
 
     request = LaunchRequest(
         space=space,
-        corpus=corpus or _corpus_before(name or Path(space).stem),
+        corpus=parsed(corpus) if corpus else _corpus_before(name or Path(space).stem),
         name=name,
         trials=trials,
         hours=hours,
@@ -199,7 +200,7 @@ def _detach(request: "LaunchRequest") -> None:
     )
 
 
-def _corpus_before(name: str) -> Path:
+def _corpus_before(name: str) -> Path | str:
     """The corpus that the search of this name was launched on."""
     from search.home import ledger_path
     from search.reading import state_of
@@ -209,7 +210,7 @@ def _corpus_before(name: str) -> Path:
             f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
             f"{name!r} to go on with)"
         )
-    return Path(state_of(name).search["corpus"])
+    return parsed(state_of(name).search["corpus"])
 
 
 PROMOTE = console.help_text(

@@ -261,6 +261,7 @@ def _segment_settings(
                 folder=str(folder / "trials" / trial.trial),
                 store=settings.store,
                 dev_store=settings.dev_store,
+                store_sha256=settings.store_sha256,
                 noise=settings.noise,
                 rooms=settings.rooms,
                 threads=min(threads, usable_cpus()),

@@ -1,9 +1,8 @@
 """Before a search starts: its corpus checked against its space, packed, everything decided."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search import axes, prior_sources, tables
+from search import axes, corpus_place, prior_sources, tables
 from search.errors import UsageProblem
 from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
@@ -28,16 +27,15 @@ def checked_corpus(
 ) -> "Corpus":
     """The corpus, with every branch of the space checked against it."""
     from spkmodel.batches import batches_in_epoch
-    from spkmodel.corpus import open_corpus
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
-    corpus = open_corpus(request.corpus, seed=seed, allow_overlap=request.allow_overlap)
+    corpus = corpus_place.opened(request.corpus, seed, request.allow_overlap)
     counts: dict[str, int] = {}
     for entry in corpus.train:
         counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
     most = sorted(counts.values(), reverse=True)
     needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
-    longest = corpus.longest_seconds(enough=needed)
+    longest = corpus_place.longest_seconds(request.corpus, corpus, enough=needed)
     for branch in branches:
         speakers = branch.config.batches.speakers
         try:
@@ -67,8 +65,13 @@ def prepared(
 
     noise, rooms = surroundings_folders(request, before)
     condition = dev_condition(request, before)
-    with display.task("packing the corpus", "utterances") as progress:
-        packed = store.Store.open(store.pack(corpus, home(), progress=progress))
+    at_uri = None
+    if isinstance(request.corpus, str):
+        at_uri = corpus_place.published(request.corpus)
+        packed = store.Store.open(at_uri.folder)
+    else:
+        with display.task("packing the corpus", "utterances") as progress:
+            packed = store.Store.open(store.pack(corpus, home(), progress=progress))
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
         dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
     return decide(
@@ -77,8 +80,9 @@ def prepared(
         space_name=space.name,
         space_sha256=space.sha256,
         corpus_sha256=packed.sha256,
-        store=packed.folder,
-        dev_store=dev.folder,
+        store=at_uri.uri if at_uri else packed.folder,
+        store_sha256=at_uri.sha256 if at_uri else "",
+        dev_store=at_uri.uri if at_uri and dev is packed else dev.folder,
         surroundings=surroundings.fingerprint(noise, rooms),
         warm_start_sha256=warm_start_sha256,
     )
@@ -125,9 +129,10 @@ def plan(
         space_name=space.name,
         space_sha256=space.sha256,
         corpus_sha256=before.corpus_sha256 if before else "",
-        store=Path(before.store) if before else Path(),
-        dev_store=Path(before.dev_store) if before else Path(),
+        store=before.store if before else "",
+        dev_store=before.dev_store if before else "",
         surroundings=before.surroundings if before else "",
+        store_sha256=before.store_sha256 if before else "",
     )
     expected = tables.expected_epochs(
         settings.rungs, settings.eta, settings.trials, settings.finalists

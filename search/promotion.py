@@ -4,7 +4,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import epoch_figure, evaluate, judgement, looks, model_card, model_source, verifier
+from search import (
+    corpus_place,
+    epoch_figure,
+    evaluate,
+    judgement,
+    looks,
+    model_card,
+    model_source,
+    verifier,
+)
 from search.errors import SpksearchError, UsageProblem
 from search.judgement import Judgement
 from search.ledger import Ledger
@@ -119,10 +128,14 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     """
     from spkmodel.store import Store
 
-    folder = Path(search["store"])
+    folder = corpus_place.store_folder(search)
     if folder.is_dir():
         return Store.open(folder)
-    store = evaluate.packed(Path(search["corpus"]), display, search["seed"])
+    place = corpus_place.parsed(search["corpus"])
+    if isinstance(place, str):
+        store = Store.open(corpus_place.published(place).folder)
+    else:
+        store = evaluate.packed(place, display, search["seed"])
     if store.sha256 != search["corpus_sha256"]:
         raise UsageProblem(
             f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
@@ -137,6 +150,8 @@ def _dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Sto
     from spkmodel.store import Store
 
     folder, condition = Path(search["dev_store"]), search["dev_condition"]
+    if search["dev_store"] == search["store"]:
+        return store
     if folder.is_dir():
         return Store.open(folder)
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
@@ -211,14 +226,12 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     Raises:
         UsageProblem: if the corpus is gone or is another one now.
     """
-    from spkmodel.corpus import open_corpus
-
-    folder = Path(search["corpus"])
-    if not folder.is_dir():
+    folder = corpus_place.parsed(search["corpus"])
+    if isinstance(folder, Path) and not folder.is_dir():
         raise UsageProblem(
             f"{folder}: the corpus of this search is not there; its test pairs are needed"
         )
-    corpus = open_corpus(folder, search["seed"], allow_overlap=True)
+    corpus = corpus_place.opened(folder, search["seed"], allow_overlap=True)
     if not corpus.test_pairs:
         return None
     known = set(store.of_split("test"))

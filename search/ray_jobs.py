@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search import connect
+from search import connect, corpus_place
 from search.detached import Detached, arguments
 from search.errors import EnvironmentProblem
 from search.home import home
@@ -74,7 +74,7 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
     request = dataclasses.replace(
         request,
         space=own_space or request.space,
-        corpus=request.corpus.absolute(),
+        corpus=corpus_place.parsed(corpus_place.absolute(request.corpus)),
         noise=request.noise and request.noise.absolute(),
         rooms=request.rooms and request.rooms.absolute(),
         address=None,

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.corpus_place import absolute
 from search.errors import UsageProblem
 from search.priors import default_count
 from search.redact import redact
@@ -28,7 +29,8 @@ class LaunchRequest:
     """What the user asked for; None: what the search had before, or the default."""
 
     space: str
-    corpus: Path
+    corpus: Path | str
+    """A folder, or a URI where `corpus pack --to` has put it."""
     name: str | None = None
     trials: int | None = None
     hours: float | None = None
@@ -96,6 +98,8 @@ class Settings:
     """How many of its points are tried first."""
     warm_start_sha256: str = ""
     """Of the source when it was read."""
+    store_sha256: str = ""
+    """Of the manifest of a store at a URI; empty for one at a path."""
     max_failed: int | None = None
     """Trials that may fail for good before the search ends; None: any number."""
     keep_checkpoints: int = DEFAULT_KEEP
@@ -146,6 +150,7 @@ def from_ledger(event: dict[str, Any]) -> Settings:
         "max_failed",
         "keep_checkpoints",
         "disk_gb",
+        "store_sha256",
     )
     names = [name for name in Settings.__dataclass_fields__ if name in event or name not in later]
     return Settings(**{name: event[name] for name in names})
@@ -165,14 +170,16 @@ def surroundings_folders(
     )
 
 
-def _kept_or_found(asked: Path | None, before: str | None, kind: str, corpus: Path) -> Path | None:
+def _kept_or_found(
+    asked: Path | None, before: str | None, kind: str, corpus: Path | str
+) -> Path | None:
     """`before` is None without an earlier launch, empty if that one used the built-in ones."""
     if asked is None and before == "":
         return None
     return surroundings_folder(asked or (Path(before) if before else None), kind, corpus)
 
 
-def surroundings_folder(asked: Path | None, kind: str, corpus: Path) -> Path | None:
+def surroundings_folder(asked: Path | None, kind: str, corpus: Path | str) -> Path | None:
     """One of the two: `asked`, else $SPKSEARCH_NOISE or $SPKSEARCH_ROOMS, else in the corpus."""
     variable = f"SPKSEARCH_{kind.upper()}"
     from_environment = os.environ.get(variable)
@@ -182,6 +189,8 @@ def surroundings_folder(asked: Path | None, kind: str, corpus: Path) -> Path | N
             source = f"--{kind}" if asked else variable
             raise UsageProblem(f"{source}: no folder {named}")
         return named.absolute()
+    if isinstance(corpus, str):
+        return None  # a URI has neither
     inside = corpus / kind
     return inside.absolute() if inside.is_dir() else None
 
@@ -200,10 +209,11 @@ def decide(
     space_name: str,
     space_sha256: str,
     corpus_sha256: str,
-    store: Path,
-    dev_store: Path,
+    store: Path | str,
+    dev_store: Path | str,
     surroundings: str,
     warm_start_sha256: str = "",
+    store_sha256: str = "",
 ) -> Settings:
     """Merge what is asked with what was; the names after the star are facts found by the caller.
 
@@ -216,7 +226,7 @@ def decide(
     settings = Settings(
         space=space_name,
         space_sha256=space_sha256,
-        corpus=str(request.corpus.absolute()),
+        corpus=absolute(request.corpus),
         corpus_sha256=corpus_sha256,
         store=str(store),
         dev_store=str(dev_store),
@@ -252,6 +262,7 @@ def decide(
         warm_start_trials=warm_start_trials(request, before),
         # A source that has grown since is not read again.
         warm_start_sha256=before.warm_start_sha256 if before else warm_start_sha256,
+        store_sha256=store_sha256,
     )
     _check_ranges(settings)
     if before is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from spkmodel import checkpoint
+from spkmodel import checkpoint, store_cache
 from spkmodel.config import TrainConfig
 from spkmodel.scoring import Collapsed
 from spkmodel.store import Store
@@ -51,6 +51,8 @@ class Segment:
     threads: int
     device: str
     """`auto`, `cpu`, `cuda`, ..."""
+    store_sha256: str = ""
+    """Of the manifest of `store` where that is a URI; each node then fetches a copy of its own."""
 
 
 class _Damaged(Exception):
@@ -172,10 +174,14 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         tensors, state = training.state()
         return str(place), checkpoint.write(place, tensors, state)
 
-    def _store(self, folder: str) -> Store:
-        if folder not in self._stores:
-            self._stores[folder] = Store.open(Path(folder))
-        return self._stores[folder]
+    def _store(self, place: str) -> Store:
+        """The store at a path; of a URI, this node's copy, fetched by the first who needs it."""
+        if place not in self._stores:
+            folder = Path(place)
+            if store_cache.is_uri(place):
+                folder = store_cache.fetched(place, self._segment.store_sha256)
+            self._stores[place] = Store.open(folder)
+        return self._stores[place]
 
     def _surroundings_of(self, noise: str, rooms: str) -> Surroundings:
         key = (noise, rooms)

@@ -1,0 +1,144 @@
+"""A corpus by its folder or by a URI, and its packed store on this machine.
+
+At a URI lies a store that `corpus pack --to` has published, with the pairs that judge beside it.
+The launch keeps its copy below the home folder; every node of a cluster fetches its own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.errors import UsageProblem
+from search.home import home
+from search.redact import redact
+from spkmodel.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from spkmodel.corpus import Corpus
+    from spkmodel.store import Store
+
+
+@dataclass(frozen=True)
+class Published:
+    """The store at a URI, and this machine's copy."""
+
+    uri: str
+    sha256: str
+    """Of its manifest."""
+    folder: Path
+
+
+def parsed(place: str) -> Path | str:
+    """A URI as it is, anything else as a path.
+
+    Raises:
+        UsageProblem: for a URI with a secret in it, which would be recorded.
+    """
+    from spkmodel.store_cache import is_uri
+
+    if not is_uri(place):
+        return Path(place)
+    if redact(place) != place:
+        raise UsageProblem(
+            f"{redact(place)}: a corpus's URI is recorded; leave user and secrets out of it, and "
+            "give them to every node by its environment or role"
+        )
+    return place.rstrip("/")
+
+
+def absolute(place: Path | str) -> str:
+    """What is recorded."""
+    return place if isinstance(place, str) else str(place.absolute())
+
+
+def published(uri: str, progress: Progress = silent) -> Published:
+    """The store at a URI, fetched to this machine if it is not here yet.
+
+    Raises:
+        StoreError: if there is none, or it is damaged.
+    """
+    from spkmodel import store_cache
+    from spkmodel.store import Store, StoreError
+
+    there = store_cache.manifest(uri)
+    folder = home() / "corpora" / there.contents[:16]
+    try:
+        if Store.open(folder).sha256 == there.contents:
+            return Published(uri, there.sha256, folder)  # packed here, or fetched before
+    except StoreError:
+        pass
+    folder = store_cache.fetched(
+        uri, there.sha256, home() / "corpora", name=there.contents[:16], progress=progress
+    )
+    return Published(uri, there.sha256, folder)
+
+
+def opened(
+    place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
+) -> "Corpus":
+    """The corpus of a folder; of a URI, what its lists say, its audio being packed already."""
+    from spkmodel.corpus import open_corpus
+
+    if isinstance(place, Path):
+        return open_corpus(place, seed=seed, allow_overlap=allow_overlap)
+    return _of_store(place, published(place, progress).folder)
+
+
+def _of_store(uri: str, folder: Path) -> "Corpus":
+    import tempfile
+
+    from spkmodel import store_cache
+    from spkmodel.corpus import TEST_LIST, Corpus
+    from spkmodel.lists import TrainEntry, read_pairs
+    from spkmodel.store import Store
+
+    store = Store.open(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        store_cache.fetch_apart(uri, store_cache.manifest(uri), Path(scratch))
+        path = Path(scratch) / TEST_LIST
+        test_pairs = read_pairs(path) if path.exists() else []
+    return Corpus(
+        folder=folder,
+        train=tuple(TrainEntry(store.speaker(each), each) for each in store.of_split("train")),
+        dev_pairs=tuple(store.dev_pairs),
+        test_pairs=tuple(test_pairs),
+        dev_from_train=bool(store.about.get("dev_from_train")),
+        speaker_of={each: store.speaker(each) for each in store.ids},
+        test_list=Path(TEST_LIST) if test_pairs else None,
+    )
+
+
+def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
+    """Of the training utterances, or of the first that lasts `enough`."""
+    from spkmodel.store import Store
+
+    if isinstance(place, Path):
+        return corpus.longest_seconds(enough=enough)
+    return Store.open(corpus.folder).longest_seconds
+
+
+def store_folder(search: dict[str, Any]) -> Path:
+    """Where this machine has the store that a `search` event names, or would have it."""
+    from spkmodel.store_cache import is_uri
+
+    recorded = str(search["store"])
+    if is_uri(recorded):
+        return home() / "corpora" / str(search["corpus_sha256"])[:16]
+    return Path(recorded)
+
+
+def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = silent) -> str:
+    """Put a packed corpus at a URI, its test pairs beside it; the hash of what is there."""
+    import tempfile
+
+    from spkmodel import store_cache
+    from spkmodel.corpus import TEST_LIST
+    from spkmodel.lists import write_pairs
+
+    with tempfile.TemporaryDirectory() as scratch:
+        if corpus.test_pairs:
+            write_pairs(Path(scratch) / TEST_LIST, corpus.test_pairs)
+        there = store_cache.publish(
+            store.folder, store.sha256, uri, apart=Path(scratch), progress=progress
+        )
+    return there.sha256

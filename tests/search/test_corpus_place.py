@@ -1,0 +1,108 @@
+"""A search on a URI is the search on the folder that was put there."""
+
+from pathlib import Path
+
+import pytest
+from tiny_search import make_corpus
+
+from search import cli, corpus_place
+from search.errors import UsageProblem
+from spkmodel.corpus import open_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def uri(corpus, tmp_path, spksearch_home, capsys):
+    place = f"file://{tmp_path}/bucket/speech"
+    assert cli.run(["corpus", "pack", str(corpus), "--to", place]) == 0
+    assert place in capsys.readouterr().out
+    for packed in (spksearch_home / "corpora").iterdir():  # as on another machine
+        packed.rename(tmp_path / packed.name)
+    return place
+
+
+def test_a_corpus_at_a_uri_has_the_lists_of_its_folder(uri, corpus):
+    there, folder = corpus_place.opened(uri, 0), open_corpus(corpus)
+    assert sorted(there.train, key=str) == sorted(folder.train, key=str)
+    assert set(there.dev_pairs) == set(folder.dev_pairs)
+    assert there.test_pairs == folder.test_pairs
+    assert {path: folder.speaker_of[path] for path in there.speaker_of} == there.speaker_of
+    longest = corpus_place.longest_seconds(uri, there, enough=1e9)
+    assert longest == pytest.approx(folder.longest_seconds(enough=1e9))
+
+
+def test_no_test_pair_is_left_on_the_machine_that_launches(uri, spksearch_home):
+    corpus_place.opened(uri, 0)
+    assert list(spksearch_home.rglob("audio.i16"))
+    assert not list(spksearch_home.rglob("test_trials*"))
+
+
+@pytest.mark.parametrize("place", ["data/speech", "/shared/corpora/speech", "./s3"])
+def test_a_path_stays_a_path(place):
+    assert corpus_place.parsed(place) == Path(place)
+
+
+def test_a_uri_stays_as_it_is_but_for_a_last_slash():
+    assert (
+        corpus_place.parsed("s3://bucket/speech/?region=eu-1") == "s3://bucket/speech/?region=eu-1"
+    )
+    assert corpus_place.parsed("s3://bucket/speech/") == "s3://bucket/speech"
+
+
+@pytest.mark.parametrize("place", ["s3://key:hunter2@bucket/x", "s3://bucket/x?secret_key=hunter2"])
+def test_a_uri_with_a_secret_is_refused_without_repeating_it(place):
+    with pytest.raises(UsageProblem, match="environment") as caught:
+        corpus_place.parsed(place)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_pack_to_a_path_is_a_usage_error(corpus, tmp_path, capsys):
+    assert cli.run(["corpus", "pack", str(corpus), "--to", str(tmp_path / "x")]) == 2
+    assert "--to takes a URI" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("condition", ["clean", "mismatched"])
+def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
+    uri, corpus, spksearch_home, tmp_path, condition
+):
+    from search import axes, preparation
+    from search.live import Silent
+    from search.settings import LaunchRequest
+    from spkmodel import store_cache
+
+    space = axes.load(_space(tmp_path))
+    made = []
+    for place in (uri, corpus):
+        request = LaunchRequest(space=str(space.name), corpus=place, dev_condition=condition)
+        checked = preparation.checked_corpus(request, axes.branches(space), None)
+        made.append(preparation.prepared(request, None, space, checked, Silent()))
+    at_uri, at_path = made
+    assert at_uri.corpus_sha256 == at_path.corpus_sha256
+    assert (at_uri.corpus, at_uri.store) == (uri, uri)
+    assert at_uri.store_sha256 == store_cache.manifest(uri).sha256
+    assert at_path.store_sha256 == ""
+    if condition == "clean":
+        assert at_uri.dev_store == uri
+    else:
+        assert Path(at_uri.dev_store).is_relative_to(spksearch_home)
+    assert corpus_place.store_folder(at_uri.event()) == Path(at_path.store)
+
+
+def _space(folder):
+    path = folder / "question.py"
+    path.write_text(
+        '"""Which rate?"""\n'
+        "from optuna import Trial\n\n"
+        "from spkmodel.config import AdamW, Batches, TDNN, TrainConfig\n\n\n"
+        "def space(trial: Trial) -> TrainConfig:\n"
+        "    return TrainConfig(\n"
+        "        encoder=TDNN(channels=16, dilations=(2,), embedding_dim=16),\n"
+        "        batches=Batches(speakers=4, utterances=2, crop_seconds=0.5),\n"
+        '        optimiser=AdamW(learning_rate=trial.suggest_float("rate", 1e-4, 1e-2)),\n'
+        "    )\n"
+    )
+    return str(path)
