@@ -1,9 +1,12 @@
 """Real Tune, real worker processes, a toy to train."""
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 
@@ -12,6 +15,7 @@ import toy
 
 from search import control
 from search.audit import recompute_rungs, wrong_decisions
+from search.errors import Interrupted
 from search.ledger import Ledger
 from search.requests import Budget, Pause, Resume, Stop
 from search.scheduler import table
@@ -174,6 +178,60 @@ def test_a_signal_leaves_in_mid_epoch_with_a_ledger_that_can_be_resumed(tmp_path
     assert state.trials["t0002"].reason == "interrupted by SIGTERM"
     assert state.finish is None
     assert process_start(driver.pid) is None
+
+
+def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_path):
+    folder = tmp_path / "damaged"
+    toy.run(folder, trials=4, max_epochs=3)
+    before = assert_sound(folder)
+    best = next(trial for trial in before.trials.values() if trial.epoch == 3)
+    shutil.rmtree(folder / best.last.checkpoint)
+    toy.run(folder, trials=4, max_epochs=9)
+    events = events_of(folder)
+    (event,) = [event for event in events if event["event"] == "damaged"]
+    assert (event["trial"], event["epoch"], event["from_epoch"]) == (best.trial, 3, 2)
+    after = SearchState.from_events(events)
+    assert (after.refused, after.repeated) == (0, 0)
+    assert sorted(after.trials[best.trial].reports) == list(range(1, 10))
+    assert after.trials[best.trial].at(3) == best.at(3)
+    assert wrong_decisions(events) == []
+    assert recompute_rungs(events) == {rung: table(after, rung) for rung in after.rungs}
+
+
+def test_a_signal_leaves_though_the_storage_cannot_be_written_and_all_goes_on_later(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "away"
+    write, refused = os.write, []
+
+    def refuse(descriptor, data):
+        if not data.startswith(b'{"event"'):
+            return write(descriptor, data)
+        refused.append(time.monotonic())
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def break_it():
+        reports = (folder / "ledger.jsonl").read_text().count('"report"')
+        if reports >= 3 and not refused:
+            monkeypatch.setattr(os, "write", refuse)
+
+    def send():
+        while len(refused) < 4:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=send, daemon=True).start()
+    with pytest.raises(Interrupted, match="Read-only file system") as interrupted:
+        toy.run(folder, trials=6, poll=break_it)
+    assert interrupted.value.signal_number == signal.SIGTERM
+    monkeypatch.undo()
+    before = SearchState.from_events(events_of(folder))
+    toy.run(folder, trials=6)
+    after = assert_sound(folder)
+    assert after.finish["reason"] == "all trials tried"
+    for name, trial in before.trials.items():
+        assert after.trials[name].reports.items() >= trial.reports.items()
+        assert after.trials[name].crashes == 0
 
 
 def test_the_stopping_rule_runs_on_the_same_machinery(tmp_path):

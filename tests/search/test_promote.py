@@ -14,6 +14,7 @@ import tiny_search
 from search import evaluate, model_source, promote, promotion, registry
 from search.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger import Ledger
+from search.live import Silent
 from spkmodel import validate
 from spkmodel.store import Store
 
@@ -202,6 +203,45 @@ def test_a_checkpoint_whose_dev_eer_is_not_the_recorded_one_is_not_promoted(tiny
     with pytest.raises(SpksearchError, match=r"but the ledger says 0\.499"):
         promote.promote("night", trial="t0001")
     assert not (tiny.home / "night" / "promoted" / "t0001-1").exists()
+
+
+class Heard(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_explained(
+    home, corpus, monkeypatch
+):
+    hurt = tiny_search.make_search(home, corpus, "hurt", dev_condition="mismatched")
+    version = registry.Registered("spksearch-tiny", "1", "candidate", created=True)
+    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    path = hurt.checkpoint("t0003", 3) / "tensors.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    heard = Heard()
+    report = promote.promote("hurt", trial="t0003", display=heard)
+    assert report.document["epoch"] == 1
+    assert "epoch 3 is passed over" in heard.lines[0]
+    assert "better at epoch 3" in heard.lines[1]
+    (event,) = [event for event in hurt.ledger.events() if event["event"] == "damaged"]
+    assert (event["trial"], event["epoch"], event["from_epoch"]) == ("t0003", 3, 3)
+
+    place = hurt.checkpoint("t0003", 1)
+    shutil.rmtree(place)
+    with Ledger.open(home / "hurt" / "ledger.jsonl", write=True) as ledger:
+        gone = str(place.relative_to(home / "hurt"))
+        ledger.append("removed", trial="t0003", checkpoints=[gone], bytes=0)
+    with pytest.raises(NoUsableTrial, match=r"1 were damaged; 1 were removed.*--keep-checkpoints"):
+        promote.promote("hurt", trial="t0003")
+    with pytest.raises(NoUsableTrial, match="--keep-checkpoints"):
+        model_source.load("hurt/t0003", "cpu")
 
 
 def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):

@@ -1,0 +1,48 @@
+"""A real file system without a free byte, in a mount namespace of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from search.audit import recompute_rungs, wrong_decisions
+from search.scheduler import table
+from search.state import SearchState
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system takes root")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare")
+def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
+    script = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$0" "$@"'
+    program = [sys.executable, str(HERE / "full_disk.py"), str(tmp_path)]
+    paths = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
+    answer = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", script, *program],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    events = json.loads(answer.stdout)
+    state = SearchState.from_events(events)
+    assert state.finish["reason"] == "all trials tried"
+    assert len(state.trials) == 6
+    assert all(trial.crashes == 0 for trial in state.trials.values())
+    assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}
+    epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+    assert set(epochs.values()) == {1}
+    assert wrong_decisions(events) == []
+    assert recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
+    held = [event["event"] for event in events if event.get("cause") == "disk"]
+    assert held == ["hold", "release"] * (len(held) // 2)
+    assert held
