@@ -60,7 +60,10 @@ def of_whole_trial(state: SearchState, trial: TrialRecord, status: str) -> Docum
         "search": state.search["search"],
         "space": state.search["space"],
         "config": trial.config,
-        "reports": [of_report(trial.reports[epoch]) for epoch in sorted(trial.reports)],
+        "reports": [
+            of_report(report) | {"kept": trial.has_checkpoint(report)}
+            for _, report in sorted(trial.reports.items())
+        ],
     }
 
 

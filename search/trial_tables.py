@@ -10,6 +10,7 @@ from rich.table import Table
 from search import pareto
 from search.documents import differences, flat
 from search.errors import UsageProblem
+from search.retention import best_kept
 from search.state import SIZE, Report, SearchState, TrialRecord
 from search.tables import (
     axes_text,
@@ -237,10 +238,15 @@ def curve_lines(trial: TrialRecord) -> list[str]:
 
 
 def _checkpoint_lines(trial: TrialRecord, folder: Path) -> list[str]:
-    best = trial.best()
+    best, kept = trial.best(), best_kept(trial)
     if best is None:
         return ["no checkpoint"]
-    return [f"checkpoint  {folder / best.checkpoint}", f"sha256      {best.sha256}"]
+    if kept is None:
+        return ["no checkpoint is kept (--keep-checkpoints, --disk-gb)"]
+    lines = [f"checkpoint  {folder / kept.checkpoint}", f"sha256      {kept.sha256}"]
+    if kept.epoch != best.epoch:
+        lines.append(f"of epoch {kept.epoch}: that of the best, epoch {best.epoch}, is gone")
+    return lines
 
 
 # --- all searches ----------------------------------------------------------------------------
