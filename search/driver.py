@@ -18,6 +18,7 @@ from search.index import Index
 from search.keeper import Keeper
 from search.known import Known
 from search.ledger import Ledger
+from search.leftovers import Leftover
 from search.lock import this_process
 from search.scheduler import (
     Advance,
@@ -86,6 +87,11 @@ class Driver:
         self._cut_all("its driver ended", "driver")
         self._keeper.begin()
         self._settle()
+
+    def note_leftovers(self, ended: list[Leftover]) -> None:
+        """Write down which processes of an earlier driver have been ended."""
+        for each in ended:
+            self._record("leftover", **each.event())
 
     def finish(self) -> None:
         """Give every trial its end and close the search, until it is extended."""

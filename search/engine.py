@@ -21,7 +21,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, tune_errors
+from search import diagnosis, hang, leftovers, tune_errors
 from search.driver import Driver, SegmentSettings
 from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
@@ -73,6 +73,7 @@ def run(
     storage: Path,
     poll: Callable[[], None] | None = None,
     kind: Kind = "tpe",
+    patience: hang.Patience = hang.Patience(),  # noqa: B008 (frozen)
 ) -> None:
     """Drive a search to its end; Ray is connected, the ledger open for writing.
 
@@ -89,13 +90,14 @@ def run(
         storage: the search's folder, which all machines of the cluster see.
         poll: called again and again from the driver's loop.
         kind: of sampler.
+        patience: with attempts that say nothing.
 
     Raises:
         Interrupted: after SIGINT or SIGTERM, with everything saved.
     """
     prepare_environment()
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
-    loop = _Loop(driver, slots, poll)
+    loop = _Loop(driver, slots, poll, storage, patience)
     with (
         _signals(loop),
         _quiet_tune(),
@@ -105,6 +107,7 @@ def run(
     ):
         ledger.be_patient(loop.wait_for_storage)
         driver.begin()
+        driver.note_leftovers(leftovers.end_all(leftovers.of_dead_driver(storage)))
         tuner = tune.Tuner(
             tune.with_resources(trainable, dict(resources)),
             tune_config=tune.TuneConfig(
@@ -137,15 +140,23 @@ class _Loop:
     """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
 
     def __init__(
-        self, driver: Driver, slots: Callable[[], int], poll: Callable[[], None] | None
+        self,
+        driver: Driver,
+        slots: Callable[[], int],
+        poll: Callable[[], None] | None,
+        folder: Path,
+        patience: hang.Patience,
     ) -> None:
         self.driver = driver
         self.slots = slots
         self.poll = poll
         self.attempts: dict[str, tuple[str, int]] = {}
         """By Tune's trial id."""
-        self.trials: list[Any] = []
-        """Tune's own."""
+        self.trials: dict[str, Any] = {}
+        """Tune's own, of these attempts."""
+        self.folder = folder
+        self.patience = patience
+        self.silence = hang.Silence()
         self.problem: Exception | None = None
         self.signal = 0
 
@@ -205,6 +216,7 @@ class _Loop:
         self.driver.poll()
         if self.poll is not None:
             self.poll()
+        self._end_what_hangs()
         if self.slots() > 0:
             self.driver.release("cluster", by="driver")
         else:
@@ -213,6 +225,31 @@ class _Loop:
         if self.driver.stop_now:
             self._kill(self.driver.stop_now)
             self.driver.stop_now.clear()
+
+    def over(self, tune_id: str) -> tuple[str, int]:
+        """Tune is done with an attempt; whose it was, and its number."""
+        self.trials.pop(tune_id, None)
+        return self.attempts.pop(tune_id)
+
+    def _end_what_hangs(self) -> None:
+        at_work = [tune_id for tune_id in self.attempts if self._actor(tune_id) is not None]
+        trials = self.driver.state.trials
+        for tune_id, seconds in self.silence.look(at_work).items():
+            name, attempt = self.attempts[tune_id]
+            trial = trials[name]
+            if seconds < self.patience.floor_seconds or (trial.live, trial.attempt) != (
+                True,
+                attempt,
+            ):
+                continue
+            if seconds >= hang.limit(trial, trials.values(), self.patience):
+                reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
+                self.driver.segment_over(name, attempt, reason, "hang")
+                self._kill({name})
+
+    def _actor(self, tune_id: str) -> Any:
+        trial = self.trials.get(tune_id)
+        return None if trial is None else trial.temporary_state.ray_actor
 
     def depart(self) -> bool:
         """Whether there is reason to leave; written down before Tune takes its time over it."""
@@ -223,11 +260,12 @@ class _Loop:
 
     def _kill(self, names: set[str]) -> None:
         """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
-        for trial in self.trials:
-            name, _ = self.attempts.get(trial.trial_id, ("", 0))
-            actor = trial.temporary_state.ray_actor
+        for tune_id, (name, attempt) in self.attempts.items():
+            actor = self._actor(tune_id)
             if name in names and actor is not None:
                 ray.kill(actor)
+                # A process that is stopped would not hear of it.
+                leftovers.end_worker(self.folder, name, attempt)
 
     def _why(self) -> str:
         if self.signal:
@@ -274,7 +312,7 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
     ) -> None:
         del result
         if not error:  # the reason of an error is known to `_Watch`
-            trial, attempt = self._loop.attempts.pop(trial_id)
+            trial, attempt = self._loop.over(trial_id)
             self._loop.guarded(lambda: self._loop.driver.segment_over(trial, attempt), None)
 
     def save(self, checkpoint_path: str) -> None:
@@ -291,8 +329,13 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._loop = loop
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        super().on_trial_add(tune_controller, trial)
+        self._loop.trials[trial.trial_id] = trial
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        del tune_controller, trial
+        del tune_controller
+        self._loop.silence.broken(trial.trial_id)
         over = self._loop.guarded(lambda: self._loop.driver.report(result), True)
         return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
 
@@ -304,14 +347,14 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self._loop = loop
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, info
-        self._loop.trials = trials
+        del iteration, trials, info
         self._loop.guarded(self._loop.step, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
-        name, attempt = self._loop.attempts.pop(trial.trial_id)
-        found = diagnosis.of(tune_errors.words_of(trial))
+        name, attempt = self._loop.over(trial.trial_id)
+        oom = leftovers.ran_out_of_memory(self._loop.folder, name, attempt)
+        found = diagnosis.of(tune_errors.words_of(trial), oom)
         self._loop.guarded(
             lambda: self._loop.driver.segment_over(name, attempt, found.reason, found.kind), None
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, preparation, tables, warm_start
+from search import axes, leftovers, preparation, tables, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.demand import wanted
 from search.entrance import is_local
@@ -202,6 +202,8 @@ def _drive(
         from search import engine
         from spkmodel.trainable import SegmentTrainable
 
+        if resources.local:
+            leftovers.note_head(search_folder(ledger.search))
         rule = Rule.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         room = Room(

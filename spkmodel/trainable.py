@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
-from spkmodel import checkpoint, store_cache
+from spkmodel import checkpoint, processes, store_cache
 from spkmodel.config import TrainConfig
 from spkmodel.scoring import Collapsed
 from spkmodel.store import Store
@@ -71,7 +72,11 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         """Take the next segment; the actor and what it has opened are kept."""
         self._segment = Segment(**new_config["segment"])
         self._training: Training | None = None
-        self._log_path = Path(self._segment.folder) / "log.txt"
+        folder = Path(self._segment.folder)
+        self._log_path = folder / "log.txt"
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+        with contextlib.suppress(OSError):  # where the storage is full, the epoch says so
+            processes.announce(folder, self._segment.attempt, node)
         torch.set_num_threads(self._segment.threads)
         return True
 

@@ -56,14 +56,14 @@ class Story:
             to_rung=to_rung,
         )
 
-    def report(self, trial, epoch, dev_eer, attempt=None, size=1000):
+    def report(self, trial, epoch, dev_eer, attempt=None, size=1000, seconds=1.0):
         self.record(
             "report",
             trial=trial,
             attempt=attempt or self.state.trials[trial].attempt,
             epoch=epoch,
             metrics={"dev_eer": dev_eer},
-            seconds=1.0,
+            seconds=seconds,
             checkpoint=f"trials/{trial}/e{epoch}-{self.state.trials[trial].attempt}",
             sha256=f"{trial[1:]}{epoch:060d}",
             bytes=size,

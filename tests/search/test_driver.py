@@ -121,6 +121,34 @@ def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
     assert (trial.live, trial.epoch, trial.crashes) == (True, 0, 1)
 
 
+def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_checkpoint(rig):
+    for _ in range(3):
+        trial, _ = rig.driver.next_segment()
+        rig.say(trial.trial, dev_eer=0.3 + len(rig.state.trials) / 100)
+    trial, config = rig.driver.next_segment()
+    assert (trial.trial, config) == ("t0001", {"attempt": 2, "to_rung": 3})
+    rig.say("t0001", attempt=2, epoch=2, dev_eer=0.29)
+    rig.driver.segment_over("t0001", 2, "its node cannot be reached", "lost_node")
+    assert rig.driver.next_segment() == (trial, {"attempt": 3, "to_rung": 3})
+    assert trial.last.checkpoint == "trials/t0001/e2-2", "it goes on from what was recorded"
+    before = rig.ledger.path.read_bytes()
+    assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01), "it is told to stop"
+    assert rig.say("t0001", attempt=2, epoch=2, failure="diverged: late")
+    rig.driver.segment_over("t0001", 2, "killed at last", "crash")
+    assert rig.ledger.path.read_bytes() == before
+    assert rig.say("t0001", attempt=3, epoch=3, dev_eer=0.28)
+    assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01)
+    reports = rig.ledger.trials()["t0001"].reports
+    assert [(r.epoch, r.attempt, r.objective) for r in reports.values()] == [
+        (1, 1, 0.31),
+        (2, 2, 0.29),
+        (3, 3, 0.28),
+    ]
+    assert reports[3].checkpoint == "trials/t0001/e3-3", "and not what came back wrote, e3-2"
+    assert (rig.folder / "trials" / "t0001" / "e3-2").is_dir()
+    assert (trial.crashes, trial.cuts) == (0, {"lost_node": 1})
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_fails_the_trial_and_never_reaches_the_ledger(rig, value):
     rig.driver.next_segment()

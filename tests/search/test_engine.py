@@ -1,6 +1,7 @@
 """Real Tune, real worker processes, a toy to train."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from collections import Counter
 import pytest
 import toy
 
-from search import control
+from search import control, hang
 from search.audit import recompute_rungs, wrong_decisions
 from search.errors import Interrupted
 from search.ledger import Ledger
@@ -21,7 +22,7 @@ from search.requests import Budget, Pause, Resume, Stop
 from search.scheduler import table
 from search.state import SearchState
 from search.steering import ask
-from spkmodel.processes import process_start
+from spkmodel.processes import process_start, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
 
@@ -312,3 +313,44 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
     assert [event["event"] for event in events] == ["hold", "release", "trial", "trial"]
     assert events[0]["cause"] == events[1]["cause"] == "cluster"
     assert state.finish["reason"] == "all trials tried"
+
+
+def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_epoch(tmp_path):
+    folder = tmp_path / "frozen"
+    patience = hang.Patience(epochs=10, floor_seconds=2)
+    toy.run(folder, trials=4, patience=patience, freezes=["t0003"])
+    state = assert_sound(folder)
+    cuts = [e for e in events_of(folder) if e["event"] == "crash"]
+    assert [(e["trial"], e["kind"], e["counts"]) for e in cuts] == [("t0003", "hang", True)]
+    assert cuts[0]["reason"].startswith("no word for ")
+    frozen = worker_of(folder / "trials" / "t0003", 1)
+    assert process_start(frozen.pid) != frozen.started, "it would not have heard of ray.kill"
+    trial = state.trials["t0003"]
+    assert (trial.attempt >= 2, trial.epoch >= 1, trial.crashes) == (True, True, 1)
+
+
+def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, local_ray):
+    folder = tmp_path / "left"
+    driver = subprocess.Popen([sys.executable, toy.__file__, local_ray, str(folder), "t0001"])
+    wait_for((folder / "trials" / "t0001" / "pid").is_file)
+    worker = worker_of(folder / "trials" / "t0001", 1)
+    orphan = subprocess.Popen(["sleep", "60"])  # what Ray itself failed to end
+    started = process_start(orphan.pid)
+    record = {"host": worker.host, "started": started, "node": "", "oom_kills": None}
+    (folder / "trials" / "t0002" / "worker-0007.json").parent.mkdir(exist_ok=True)
+    (folder / "trials" / "t0002" / "worker-0007.json").write_text(
+        json.dumps(record | {"attempt": 7, "pid": orphan.pid})
+    )
+    driver.kill()
+    driver.wait()
+    toy.run(folder, trials=2)
+    assert orphan.wait(5) == -signal.SIGKILL
+    assert_sound(folder)
+    left = {e["pid"]: e for e in events_of(folder) if e["event"] == "leftover"}
+    assert (left[orphan.pid]["trial"], left[orphan.pid]["attempt"]) == ("t0002", 7)
+    assert left[orphan.pid]["fate"] == "killed"
+    assert process_start(worker.pid) != worker.started
+    kinds = [e["event"] for e in events_of(folder)]
+    second = len(kinds) - 1 - kinds[::-1].index("driver")
+    assert kinds.index("leftover") > second
+    assert "segment" not in kinds[second : kinds.index("leftover")]

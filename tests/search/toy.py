@@ -3,16 +3,18 @@
 import json
 import math
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from ray import tune
 
-from search import axes, engine
+from search import axes, engine, hang
 from search.errors import Interrupted
 from search.ledger import Ledger
 from search.scheduler import Rule, ladder
+from spkmodel.processes import announce
 
 SPACE = '''"""How fast should it learn?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -31,6 +33,7 @@ class Toy(tune.Trainable):
 
     def reset_config(self, new_config):
         self.segment = new_config["segment"]
+        announce(Path(self.segment["folder"]), self.segment["attempt"], "")
         self.epoch = 0
         if self.segment["resume"]:
             self.epoch = json.loads((Path(self.segment["resume"]) / "state.json").read_text())
@@ -42,6 +45,8 @@ class Toy(tune.Trainable):
         place.mkdir(parents=True)
         (place.parent / "pid").write_text(str(os.getpid()))
         seconds = segment["knobs"].get("slow", {}).get(segment["trial"], 0.05)
+        if segment["attempt"] == 1 and segment["trial"] in segment["knobs"].get("freezes", ()):
+            os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(seconds)
         self.epoch += 1
         failure = ""
@@ -71,7 +76,17 @@ class Toy(tune.Trainable):
         return 0.1 * abs(math.log10(rate) + 2.5) + 0.1 / self.epoch
 
 
-def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", slots=lambda: 2, **knobs):
+def run(
+    folder,
+    *,
+    trials=12,
+    max_epochs=9,
+    poll=None,
+    rule="promotion",
+    slots=lambda: 2,
+    patience=None,
+    **knobs,
+):
     """Begin a search in `folder`, or go on with it; its state afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy_space.py").write_text(SPACE)
@@ -106,6 +121,7 @@ def run(folder, *, trials=12, max_epochs=9, poll=None, rule="promotion", slots=l
             seed=0,
             storage=folder,
             poll=poll,
+            patience=patience or hang.Patience(),
         )
     return state
 

@@ -1,0 +1,66 @@
+"""When an attempt that says nothing is taken for dead: pure but for the clock that is passed in.
+
+What counts is silence that the driver was there to hear: while it waits for storage, or is itself
+suspended, nobody's silence grows.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from search.state import TrialRecord
+
+_ABSENCE_SECONDS = 5.0
+"""Between two looks further apart than this, the driver was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long silence may last."""
+
+    epochs: float = 10.0
+    """In usual epochs of the trial."""
+    floor_seconds: float = 120.0
+    """At least this: the first epoch opens the corpus, and a short one may wait for its disk."""
+
+
+def limit(trial: TrialRecord, trials: Iterable[TrialRecord], patience: Patience) -> float:
+    """Seconds of silence after which an attempt hangs; infinite as long as nothing is known.
+
+    Usual is the median of its own epochs. A trial without any may be the largest of all, so the
+    slowest other trial counts.
+    """
+    usual = _usual(trial)
+    if usual is None:
+        others = [each for each in map(_usual, trials) if each is not None]
+        usual = max(others, default=math.inf)
+    return max(patience.floor_seconds, patience.epochs * usual)
+
+
+def _usual(trial: TrialRecord) -> float | None:
+    seconds = [report.seconds for report in trial.reports.values()]
+    return median(seconds) if seconds else None
+
+
+class Silence:
+    """How long each attempt has been silent, by any key."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = clock()
+        self._seconds: dict[str, float] = {}
+
+    def broken(self, key: str) -> None:
+        """It has said something."""
+        self._seconds[key] = 0.0
+
+    def look(self, at_work: Iterable[str]) -> Mapping[str, float]:
+        """Seconds of silence of those that are at work; the others are forgotten."""
+        now = self._clock()
+        passed = min(now - self._looked, _ABSENCE_SECONDS)
+        self._looked = now
+        heard = self._seconds
+        self._seconds = {key: heard[key] + passed if key in heard else 0.0 for key in at_work}
+        return self._seconds

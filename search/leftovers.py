@@ -1,0 +1,188 @@
+"""Processes that are to be gone for certain: of attempts that hang, and of a driver that died.
+
+Ray's own ways to end a process ask it, or its machine's raylet, to do so. Here the kernel is told,
+once it is sure that the pid is still that process: here directly, on other hosts by a task there.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from spkmodel.processes import (
+    Worker,
+    boot_id,
+    kernel_oom_kills,
+    process_start,
+    worker_of,
+    workers_of,
+)
+
+_GONE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A process that outlived the driver it worked for."""
+
+    host: str
+    pid: int
+    started: str
+    trial: str
+    """Empty for Ray's own."""
+    attempt: int
+    node: str = ""
+    """Ray's name of its machine; empty if that is not known."""
+    fate: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, one of this host in this boot."""
+        return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
+
+    def event(self) -> dict[str, str | int]:
+        """The fields of the ledger's `leftover` event."""
+        fields = asdict(self)
+        del fields["node"]
+        return fields
+
+
+def of_dead_driver(folder: Path) -> list[Leftover]:
+    """Who was written down as at work for the search in `folder`, which nobody drives."""
+    found = [
+        _of(worker, trial.name)
+        for trial in sorted((folder / "trials").glob("*"))
+        for worker in workers_of(trial)
+    ]
+    for path in folder.glob("head-*.json"):
+        if path != _place(folder):
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found += [Leftover(**each) for each in json.loads(path.read_text("utf-8"))]
+            path.unlink(missing_ok=True)
+    # An actor that was reused is there once for each attempt: the last one counts.
+    return list({(each.host, each.pid, each.started): each for each in found}.values())
+
+
+def end_all(left: Iterable[Leftover]) -> list[Leftover]:
+    """Kill those that are still there, here and on other hosts; what became of each of them."""
+    left = list(left)
+    fates = [_end(each) for each in left if each.is_here]
+    others = [each for each in left if not each.is_here]
+    return [each for each in fates + _end_elsewhere(others) if each.fate != "gone"]
+
+
+def end_worker(folder: Path, trial: str, attempt: int) -> None:
+    """Have the process that works on an attempt killed, wherever it is, stopped or not."""
+    worker = worker_of(folder / "trials" / trial, attempt)
+    if worker is not None:
+        end_all([_of(worker, trial)])
+
+
+def ran_out_of_memory(folder: Path, trial: str, attempt: int) -> bool:
+    """Whether this host's kernel ended a process for want of memory since the attempt began."""
+    worker = worker_of(folder / "trials" / trial, attempt)
+    if worker is None or worker.oom_kills is None or not _of(worker, trial).is_here:
+        return False
+    return (kernel_oom_kills() or 0) > worker.oom_kills
+
+
+def note_head(folder: Path) -> None:
+    """Write down the processes of the Ray head that this process has started."""
+    mine = [
+        Leftover(socket.gethostname(), pid, started, "", 0)
+        for pid in _descendants(os.getpid())
+        if _is_rays(pid) and (started := process_start(pid)) is not None
+    ]
+    beside = folder / f".head-{os.getpid()}"
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump([asdict(each) for each in mine], file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(_place(folder))
+
+
+def kill(pid: int, started: str) -> str:
+    """End a process of this host, stopped or not: "killed", "gone" before, or why it lives on."""
+    if process_start(pid) != started:
+        return "gone"
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return "gone"
+    except OSError as error:
+        return f"alive: {error.strerror}"
+    end = time.monotonic() + _GONE_SECONDS
+    while process_start(pid) == started:
+        if time.monotonic() > end:
+            return "alive: it does not die of SIGKILL"
+        time.sleep(0.01)
+    return "killed"
+
+
+def _end(left: Leftover) -> Leftover:
+    return replace(left, fate=kill(left.pid, left.started))
+
+
+def _end_elsewhere(left: list[Leftover]) -> list[Leftover]:
+    """Kill by tasks on the machines of the cluster; of those that do not answer soon, nothing."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if not left:
+        return []
+    alive = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    by_host = {host: node for node, host in alive.items()}
+    tasks = []
+    for host in dict.fromkeys(each.host for each in left):
+        there = [each for each in left if each.host == host]
+        node = there[-1].node if there[-1].node in alive else by_host.get(host)
+        if node is not None:
+            pinned = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+            options = {"num_cpus": 0, "scheduling_strategy": pinned, "max_retries": 0}
+            tasks.append(ray.remote(_end_those).options(**options).remote(there))
+    ready, _ = ray.wait(tasks, num_returns=len(tasks), timeout=_GONE_SECONDS) if tasks else ([], 0)
+    found: list[Leftover] = []
+    for task in ready:
+        with contextlib.suppress(ray.exceptions.RayError):
+            found += ray.get(task)
+    return found
+
+
+def _end_those(left: list[Leftover]) -> list[Leftover]:
+    return [_end(each) for each in left]
+
+
+def _of(worker: Worker, trial: str) -> Leftover:
+    return Leftover(
+        worker.host, worker.pid, worker.started, trial, worker.attempt, node=worker.node
+    )
+
+
+def _place(folder: Path) -> Path:
+    return folder / f"head-{os.getpid()}.json"
+
+
+def _descendants(pid: int) -> list[int]:
+    """All processes below one, of a host with /proc."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found, row = [], children.get(pid, [])
+    while row:
+        found += row
+        row = [child for each in row for child in children.get(each, [])]
+    return found
+
+
+def _is_rays(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return line.startswith(b"ray::") or b"/ray/" in line
+    return False
