@@ -122,6 +122,7 @@ class Host:
     ) -> Program:
         """Run a command beside the tests; `log` names the file of its output."""
         path = self.folder / f"{log}.log"
+        before = path.stat().st_size if path.exists() else 0
         with path.open("ab") as out:
             entry = subprocess.Popen(
                 [*self._enter(directory), *command],
@@ -131,7 +132,7 @@ class Host:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        program = Program(entry, path)
+        program = Program(entry, path, before)
         self._programs.append(program)
         return program
 

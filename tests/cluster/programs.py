@@ -23,9 +23,11 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 class Program:
     """One command running in a host; its output goes to `log`."""
 
-    def __init__(self, entry: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, entry: "subprocess.Popen[bytes]", log: Path, before: int) -> None:
         self._entry = entry  # nsenter, which waits for the command and passes on how it ended
+        self._before = before
         self.log = log
+        """Shared with earlier programs of that name, whose output is `before` bytes long."""
 
     @property
     def pid(self) -> int:
@@ -62,8 +64,10 @@ class Program:
 
     def tail(self, lines: int = 30) -> str:
         """The end of what it said."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self._said().splitlines()[-lines:])
 
     def says(self, words: str) -> bool:
-        return words in self.log.read_text(errors="replace")
+        return words in self._said()
+
+    def _said(self) -> str:
+        return self.log.read_bytes()[self._before :].decode(errors="replace")
