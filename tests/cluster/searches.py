@@ -81,7 +81,7 @@ class Search:
         assert (state.refused, state.repeated) == (0, 0)
         for trial in state.trials.values():
             assert sorted(trial.reports) == list(range(1, trial.epoch + 1))
-            if trial.last is not None:
+            if trial.last is not None and trial.last.checkpoint not in trial.removed:
                 checkpoint.read(self.folder / trial.last.checkpoint, trial.last.sha256)
         assert audit.wrong_decisions(events) == []
         assert audit.recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}

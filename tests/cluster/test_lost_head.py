@@ -18,6 +18,58 @@ PASSWORD = "of-a-test"
 TRAINING_OPTIONS = {"trials": 6, "max_epochs": 9, "seed": 1}
 
 
+def _cluster(network, secured, head, *workers):
+    """A head and its workers, started."""
+    hosts = [network.host(name, **secured) for name in (head, *workers)]
+    _start(*hosts)
+    return hosts
+
+
+def _start(head, *workers):
+    ray_hosts.wait_started(ray_hosts.start_head(head))
+    ray_hosts.wait_started(*(ray_hosts.join(worker, head) for worker in workers))
+
+
+def _command(storage, name, head, tracking):
+    address = ray_hosts.address_of(head)
+    options = {"address": address, "tracking_uri": tracking, **TRAINING_OPTIONS}
+    return storage.launch(storage.slow_space, name, **options)
+
+
+def _assert_nothing_lost(search, before):
+    """Every trial and every epoch of that time is there still, and the search has ended."""
+    state = search.assert_sound()
+    assert len(state.trials) == TRAINING_OPTIONS["trials"]
+    for name, trial in before.trials.items():
+        assert state.trials[name].signature == trial.signature
+        assert state.trials[name].reports.items() >= trial.reports.items()
+    return state
+
+
+@pytest.fixture(scope="module")
+def lost_head(network, secured, storage, tracking):
+    """A search whose head is gone, launched again on another one.
+
+    That launch waits until the lost driver's lease has run out, and may do so while other tests
+    run.
+    """
+    first, *orphans = _cluster(network, secured, "first-head", "orphan-1", "orphan-2")
+    search = storage.search("orphaned")
+    driver = drive(first, _command(storage, search.name, first, tracking))
+    search.wait_reports(4, driver)
+    killed = time.time()
+    first.power_off()
+    before = search.state()
+    for orphan in orphans:
+        orphan.power_off()
+    second, *adopted = _cluster(network, secured, "second-head", "adopted-1", "adopted-2")
+    up = time.time()
+    driver = drive(second, _command(storage, search.name, second, tracking))
+    yield search, before, killed, up, driver
+    for host in (second, *adopted):
+        host.power_off()
+
+
 @pytest.fixture(params=["rocksdb", "redis"])
 def lasting(request, network, secured):
     """A head whose control service keeps its tables elsewhere, as (name, host, how to start it)."""
@@ -47,6 +99,7 @@ def lasting(request, network, secured):
     head.power_off()
 
 
+@pytest.mark.usefixtures("lost_head")
 def test_the_control_service_is_restarted_and_the_search_goes_on(
     lasting, network, secured, storage, tracking, figure
 ):
@@ -56,14 +109,7 @@ def test_the_control_service_is_restarted_and_the_search_goes_on(
     workers = [network.host(f"{kind}-{number}", **secured) for number in (1, 2)]
     ray_hosts.wait_started(*(ray_hosts.join(worker, head) for worker in workers))
     # On the head, the driver would die with the head's raylet, which ends when its GCS does.
-    command = storage.launch(
-        storage.slow_space,
-        f"lasting-{kind}",
-        address=ray_hosts.address_of(head),
-        tracking_uri=tracking,
-        **TRAINING_OPTIONS,
-    )
-    driver = drive(workers[0], command)
+    driver = drive(workers[0], _command(storage, f"lasting-{kind}", head, tracking))
     search = storage.search(f"lasting-{kind}")
     search.wait_reports(4, driver)
 
@@ -100,61 +146,51 @@ def test_the_control_service_is_restarted_and_the_search_goes_on(
         worker.power_off()
 
 
-def _cluster(network, secured, head, *workers):
-    """A head and its workers, started."""
-    hosts = [network.host(name, **secured) for name in (head, *workers)]
-    ray_hosts.wait_started(ray_hosts.start_head(hosts[0]))
-    ray_hosts.wait_started(*(ray_hosts.join(worker, hosts[0]) for worker in hosts[1:]))
-    return hosts
-
-
-def _launch_until_it_may(host, command):
-    """Launch again while the dead driver's lease is believed; how often it was refused."""
-    refused = 0
-    while True:
-        answer = host.run(*command, seconds=200)
-        if answer.returncode == 0:
-            return refused
-        assert answer.returncode == 3, answer.stderr
-        assert "on first-head" in answer.stderr
-        refused += 1
-        time.sleep(10)
-
-
-def test_a_lost_head_costs_nothing_that_was_recorded(network, secured, storage, tracking, figure):
-    first, *orphans = _cluster(network, secured, "first-head", "orphan-1", "orphan-2")
-    search = storage.search("orphaned")
-    options = {"tracking_uri": tracking, **TRAINING_OPTIONS}
-
-    def command(head):
-        address = ray_hosts.address_of(head)
-        return storage.launch(storage.slow_space, search.name, address=address, **options)
-
-    driver = drive(first, command(first))
+def test_without_lasting_tables_the_same_command_goes_on_in_the_restarted_cluster(
+    network, secured, storage, tracking, figure
+):
+    names = ("fragile", "fragile-1", "fragile-2")
+    hosts = _cluster(network, secured, *names)
+    search = storage.search("fragile")
+    command = _command(storage, search.name, hosts[0], tracking)
+    driver = drive(hosts[0], command)
     search.wait_reports(4, driver)
-    killed = time.time()
-    first.power_off()
     before = search.state()
-    for orphan in orphans:
-        orphan.power_off()
+    (service,) = hosts[0].processes(GCS)
+    killed = time.time()
+    os.kill(service, signal.SIGKILL)
+    code = driver.wait(120)
+    ended = time.time()
+    assert code != 0
+    for host in hosts:
+        host.run("ray", "stop", "--force")  # of that host's own processes: it has no others
+    _start(*hosts)
+    again = drive(hosts[0], command)
+    assert again.wait(150) == 0, again.tail()
+    state = _assert_nothing_lost(search, before)
+    assert len(search.events("driver")) == 2
+    reports = [e for e in search.events("report") if seconds_between(ended, e["time"]) > 0]
+    figure(
+        "GCS killed, tables in memory",
+        driver_ended_seconds=seconds_between(killed, ended),
+        next_epoch_seconds=seconds_between(killed, reports[0]["time"]),
+        epochs_lost=0,
+        trials=len(state.trials),
+    )
+    for host in hosts:
+        host.power_off()
 
-    second, *adopted = _cluster(network, secured, "second-head", "adopted-1", "adopted-2")
-    up = time.time()
-    refused = _launch_until_it_may(second, command(second))
-    state = search.assert_sound()
-    assert len(state.trials) == TRAINING_OPTIONS["trials"]
-    for name, trial in before.trials.items():
-        assert state.trials[name].signature == trial.signature
-        assert state.trials[name].reports.items() >= trial.reports.items()
+
+def test_a_lost_head_costs_nothing_that_was_recorded(lost_head, figure):
+    search, before, killed, up, driver = lost_head
+    assert driver.wait(280) == 0, driver.tail()
+    _assert_nothing_lost(search, before)
     drivers = [event["host"] for event in search.events("driver")]
     assert drivers == ["first-head", "second-head"]
-    first_again = next(e for e in search.events("report") if seconds_between(up, e["time"]) > 0)
+    again = next(e for e in search.events("report") if seconds_between(up, e["time"]) > 0)
     figure(
         "head lost",
         new_cluster_seconds=seconds_between(killed, up),
-        refused_while_the_lease_lasted=refused,
-        next_epoch_seconds=seconds_between(killed, first_again["time"]),
+        next_epoch_seconds=seconds_between(killed, again["time"]),
         epochs_lost=0,
     )
-    for host in (second, *adopted):
-        host.power_off()

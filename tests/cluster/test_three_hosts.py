@@ -1,5 +1,8 @@
 """A head and two workers with token authentication: one search, whatever the number of hosts."""
 
+import json
+from pathlib import Path
+
 import pytest
 import ray_hosts
 from programs import wait_for
@@ -113,3 +116,45 @@ def test_the_jobs_api_and_joining_want_the_token(hosts_of_cluster, storage, netw
     assert "Unauthenticated" in joining.tail(200) or "AuthenticationError" in joining.tail(200)
     stranger.power_off()
     figure("token", **{f"jobs_api_{case}_token": code for case, code in codes.items()})
+
+
+def test_a_launch_in_the_background_is_watched_and_stopped_from_a_desk_elsewhere(
+    hosts_of_cluster, storage, tracking, network, figure
+):
+    head, *_ = hosts_of_cluster
+    # The dashboard stays on the head's loopback; the desk has a forwarded port, as ssh makes one.
+    script = str(Path(__file__).with_name("forward.py"))
+    head.start("python", script, head.address, "8266", "8265", log="forward")
+    jobs = f"http://{head.address}:8266"
+    wait_for(lambda: network.answers(jobs) is not None, 20, "the forwarded port")
+    desk = network.host("desk", RAY_API_SERVER_ADDRESS=jobs, **ray_hosts.with_token(storage.token))
+
+    def spksearch(*words, seconds=120):
+        return desk.run("python", "-m", "search", *words, seconds=seconds)
+
+    command = storage.launch(
+        storage.slow_space,
+        "away",
+        address=ray_hosts.address_of(head),
+        trials=500,
+        tracking_uri=tracking,
+    )
+    launched = desk.run(*command, "--detach")
+    assert launched.returncode == 0, launched.stderr
+    search = storage.search("away")
+    wait_for(lambda: search.reports() >= 2, 120, "two epochs of the job")
+    status = spksearch("status", "away", "--json")
+    assert json.loads(status.stdout)["state"] == "running"
+    logs = spksearch("logs", "away")
+    assert "new best" in logs.stdout, logs.stderr
+    assert spksearch("wait", "away", "--timeout", "1").returncode == 7
+    stopped = spksearch("stop", "away")
+    assert stopped.returncode == 0, stopped.stderr
+    waited = spksearch("wait", "away", "--timeout", "60")
+    assert waited.returncode == 0, waited.stderr
+    assert json.loads(spksearch("status", "away", "--json").stdout)["state"] == "finished"
+    state = search.assert_sound()
+    assert search.events("driver")[0]["host"] == head.name
+    assert state.finish["reason"] == "asked to stop"
+    desk.power_off()
+    figure("launch --detach", wait_exits_running=7, wait_exits_stopped=0)
