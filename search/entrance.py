@@ -77,9 +77,9 @@ def check(address: str, *, insecure: bool = False) -> Entrance:
                 "there. Start it with RAY_AUTH_MODE=token and a token file of mode 600 on every "
                 "machine (the files in cluster/ do), or insist with --insecure"
             )
-        _set_mode("disabled")
+        set_mode("disabled")
     else:
-        _set_mode("token")
+        set_mode("token")
     ours = version("ray")
     if entrance.ray_version != ours:
         raise EnvironmentProblem(
@@ -272,7 +272,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _set_mode(mode: str) -> None:
+def set_mode(mode: str) -> None:
     """Whether Ray shows a token; it reads the variable once, so it is told to look again."""
     if os.environ.get("RAY_AUTH_MODE") == mode:
         return

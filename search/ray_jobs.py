@@ -7,10 +7,12 @@ are the business of each machine's environment.
 """
 
 import dataclasses
+import logging
 import os
 import secrets
 import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,8 +20,11 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-from search import connect, corpus_place
+from search import connect, corpus_place, entrance
 from search.detached import Detached, arguments
 from search.errors import EnvironmentProblem
 from search.home import home
@@ -31,6 +36,10 @@ _OWN_SPACES = "own_spaces"
 _MOST_BYTES = 32 << 20
 _LOOK_SECONDS = 1.0
 _PASSED_ON = ("SPKSEARCH_NOISE", "SPKSEARCH_ROOMS")
+_HAS_ALL = (
+    "import importlib.util as u; "
+    "raise SystemExit(not all(map(u.find_spec, ('ray', 'torch', 'mlflow', 'typer'))))"
+)
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
@@ -57,7 +66,7 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
     submission_id = f"spksearch-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with tempfile.TemporaryDirectory(prefix="spksearch-job-") as folder, _told(address):
         own = _stage(Path(folder), space)
-        _client(address).submit_job(
+        _client(address, insecure=request.insecure).submit_job(
             entrypoint=entrypoint(request, own),
             submission_id=submission_id,
             runtime_env={
@@ -70,7 +79,10 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
 
 
 def entrypoint(request: LaunchRequest, own_space: str) -> str:
-    """The job's command; its cluster is its own, so no address is in it."""
+    """The job's command; its cluster is its own, so no address is in it.
+
+    A job is run by a shell whose first Python need not be the one that Ray runs with.
+    """
     request = dataclasses.replace(
         request,
         space=own_space or request.space,
@@ -79,7 +91,13 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
         rooms=request.rooms and request.rooms.absolute(),
         address=None,
     )
-    return shlex.join(["python", "-m", "search", *arguments(request)])
+    words = shlex.join(["-m", "search", *arguments(request)])
+    pythons = " ".join(shlex.quote(each) for each in ("python", sys.executable, "python3"))
+    return (
+        f"for python in {pythons}; do "
+        f'"$python" -c {shlex.quote(_HAS_ALL)} 2>/dev/null && exec "$python" {words}; done; '
+        'echo "no Python here has Ray, PyTorch and MLflow" >&2; exit 3'
+    )
 
 
 def environment(tracking_uri: str) -> dict[str, str]:
@@ -127,13 +145,38 @@ def _status(launched: Detached) -> str:
         return str(_client(launched.address).get_job_status(launched.submission_id).value)
 
 
-def _client(address: str) -> Any:
+def _client(address: str, *, insecure: bool = True) -> Any:
     # From another machine the way to the cluster may be another one, such as a forwarded port.
     address = os.environ.get("RAY_API_SERVER_ADDRESS") or address
     connect.prepare_environment()
+    if address.startswith(("http://", "https://")):
+        entrance.set_mode("token" if entrance.own_token() else "disabled")
+        if not insecure:
+            _refuse_open(address)
+    else:
+        entrance.check(address, insecure=insecure)
     from ray.job_submission import JobSubmissionClient
 
+    for noisy in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     return JobSubmissionClient(address)
+
+
+def _refuse_open(address: str) -> None:
+    """Whoever reaches a cluster that asks for no token can run code there."""
+    host = urlsplit(address).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return
+    try:
+        with urlopen(f"{address.rstrip('/')}/api/version", timeout=5):
+            pass
+    except HTTPError:
+        return
+    raise EnvironmentProblem(
+        f"the Ray cluster at {address} takes jobs without a token: whoever reaches it can run code "
+        "there. Start it with RAY_AUTH_MODE=token (the files in cluster/ do), or insist with "
+        "--insecure"
+    )
 
 
 @contextmanager

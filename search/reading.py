@@ -3,8 +3,9 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from search import detached
 from search.errors import NotFinished, NotFound
-from search.home import existing_ledger
+from search.home import existing_ledger, ledger_path
 from search.ledger import Ledger
 from search.lock import driver_of
 from search.state import SearchState, TrialRecord
@@ -17,6 +18,12 @@ def state_of(name: str) -> SearchState:
         NotFound: naming the searches there are.
         NotFinished: if nothing is recorded yet.
     """
+    launched = None if ledger_path(name).is_file() else detached.of(name)
+    if launched is not None:
+        raise NotFinished(
+            f"search {name!r} has recorded nothing yet; it was launched in the background by "
+            f"{launched.words}: spksearch logs {name}"
+        )
     path = existing_ledger(name)
     state = Ledger.open(path).state()
     if not state.search:

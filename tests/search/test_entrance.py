@@ -27,7 +27,7 @@ def _nobody(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     before = os.environ.get("RAY_AUTH_MODE")
     yield
-    entrance._set_mode(before or "disabled")
+    entrance.set_mode(before or "disabled")
 
 
 def token_file(tmp_path, text=SECRET, mode=0o600):
