@@ -7,7 +7,7 @@ needed, at any time.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,12 @@ class Delivery:
         """After an error: look again what is there before anything is sent."""
         self._attached = False
 
-    def deliver(self, keys: set[str]) -> None:
+    def deliver(self, keys: set[str], received: Callable[[str], None] = lambda _: None) -> None:
         """Send all that MLflow lacks of these runs, then of the parent, which counts all events.
+
+        Args:
+            keys: of the runs.
+            received: hears of each run once MLflow has all of it.
 
         Raises:
             MlflowException: if the server does not answer, or refuses.
@@ -69,7 +73,9 @@ class Delivery:
             self._push(SEARCH, whole=False)
         for key in order:
             self._push(key)
+            received(key)
         self._push(SEARCH)
+        received(SEARCH)
 
     def runs(self) -> dict[str, str]:
         """By run id, whose they are: trials' names, and `SEARCH`."""

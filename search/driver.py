@@ -73,9 +73,9 @@ class Driver:
         self._steering = Steering(ledger.path.parent, state, space, self._record)
         self._clock = clock
         self._began = clock()
-        self._index = Index(state)
+        self.index = Index(state)
         self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
-        self._known = Known(state, self._index)
+        self.known = Known(state, self.index)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class Driver:
         self._cut_all(self.why_done or "the search was stopped")
         self._settle()
         why = self.why_done or "stopped by hand"
-        self._record_ends(last_ends(self.state, self._rule, why, self._index.look(self._rule)))
+        self._record_ends(last_ends(self.state, self._rule, why, self.index.look(self._rule)))
         trials = self.state.trials.values()
         totals = {
             "trials": len(trials),
@@ -121,7 +121,7 @@ class Driver:
 
     def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
         """Decide, write it down, and say what to run."""
-        job = next_job(self.state, self._rule, self._spent(), self._index.look(self._rule))
+        job = next_job(self.state, self._rule, self._spent(), self.index.look(self._rule))
         match job:
             case Wait():
                 return "wait"
@@ -281,7 +281,7 @@ class Driver:
             )
 
     def _settle(self) -> None:
-        self._record_ends(ends(self.state, self._rule, self._index.look(self._rule)))
+        self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))
         for key, reason in vain(self.state):
             self._withdraw(key, reason)
 
@@ -320,7 +320,7 @@ class Driver:
 
     def _new_trial(self) -> str | None:
         idea = sampler.suggest(
-            self._space, self.state, self._rule, self._seed, self._kind, self._known
+            self._space, self.state, self._rule, self._seed, self._kind, self.known
         )
         if idea is None:
             return None

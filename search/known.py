@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ENOUGH_RESULTS = 12
 """A rung is modelled once it has this many; Optuna's TPE starts at 10."""
 
-MODELLED = 1000
+MODELLED = 500
 """Trials that are modelled at most: every one of them costs time at every suggestion."""
 
 _GOOD = 0.1

@@ -8,8 +8,10 @@ import contextlib
 import fcntl
 import logging
 import os
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from search import shared_view
 from search.ledger import Ledger
-from search.mirror import Mirror
+from search.mirror import SEARCH, Mirror
 from search.mlflow_server import READY_SECONDS, answers, find_running
 from search.redact import redact
 
@@ -82,7 +84,9 @@ class Tracker:
         self._changed: set[str] = set()
         self._delivery: Delivery | None = None
         self._stop_tags: StopTags | None = None
-        self._delivered = 0
+        self._waiting: Counter[str] = Counter()
+        """By run: events that MLflow has not received yet."""
+        self._queued = 0
         self._failures = 0
         self._error = ""
         self._revivals = 0
@@ -102,8 +106,14 @@ class Tracker:
 
     def health(self) -> TrackerHealth:
         """How it goes; never blocks."""
-        queued = max(0, self._mirror.events - self._delivered)
-        return TrackerHealth(not self._error, queued, self._error)
+        return TrackerHealth(not self._error, self._queued, self._error)
+
+    def processor_seconds(self) -> float:
+        """Processor time that its thread has used; 0 where the system does not tell."""
+        thread = self._thread.ident
+        if thread is None or not self._thread.is_alive() or sys.platform != "linux":
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(thread))
 
     def address(self) -> str:
         """Where the search can be browsed; empty until the server has answered once."""
@@ -192,6 +202,8 @@ class Tracker:
     def _read(self) -> None:
         events, self._offset = self._ledger.events_from(self._offset)
         for event in events:
+            self._waiting[event.get("trial") or SEARCH] += 1
+            self._queued += 1
             try:
                 self._changed |= self._mirror.add(event)
             except (KeyError, TypeError, ValueError) as problem:
@@ -209,14 +221,17 @@ class Tracker:
             self._delivery, self._stop_tags = _clients(
                 self._uri, self._mirror, self._ledger.path.parent
             )
-        read = self._mirror.events
-        if self._changed or self._delivered == 0:
-            self._delivery.deliver(set(self._changed))
+        if self._changed or not self._delivery.experiment_id:
+            self._delivery.deliver(set(self._changed), self._received)
             self._changed.clear()
-        self._delivered = read
+        self._waiting.clear()
+        self._queued = 0
         if self._hurry or time.monotonic() - self._decorated_at > _DECORATE_SECONDS:
             self._delivery.decorate()
             self._decorated_at = time.monotonic()
+
+    def _received(self, key: str) -> None:
+        self._queued -= self._waiting.pop(key, 0)
 
     def _failed(self, problem: Exception) -> None:
         """Say it once, help the server up, and wait, longer each time."""

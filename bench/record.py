@@ -1,0 +1,55 @@
+"""Results of benches as files: what was measured, how, on what, when, beside what."""
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+
+_LIBRARIES = ("ray", "optuna", "mlflow", "torch", "numpy")
+
+
+def surroundings(command: str) -> dict[str, Any]:
+    """What a figure is worth nothing without."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{library: version(library) for library in _LIBRARIES},
+        },
+        "machine": {"cpus": os.cpu_count(), "processor": _processor()},
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def write(name: str, result: dict[str, Any]) -> Path:
+    """One file of this name, in place of the last."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.json"
+    result["load_after"] = round(os.getloadavg()[0], 2)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """The last result of this name; None if there is none."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def command_of(module: str) -> str:
+    """What was typed."""
+    return " ".join(["python", "-m", module, *sys.argv[1:]])
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
