@@ -85,7 +85,6 @@ class Simulation:
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=seed,
             kind="tpe",
-            clock=lambda: self._now,
         )
 
     def run(self, at: Callable[[int], None] = lambda _: None) -> None:
@@ -161,6 +160,7 @@ class Simulation:
             "learning_rate": trial.axes["learning_rate"],
             "utterances_per_second": 100.0,
         }
+        place = self._folder / "trials" / trial.trial / f"e{epoch:04d}-{attempt}"
         return {
             **{f"metrics/{key}": value for key, value in metrics.items()},
             "trial": trial.trial,
@@ -168,7 +168,8 @@ class Simulation:
             "epoch": epoch,
             "failure": "diverged: loss is nan" if diverges else "",
             "seconds": EPOCH_SECONDS,
-            "checkpoint": str(self._folder / "trials" / trial.trial / f"e{epoch:04d}-{attempt}"),
+            "checkpoint": str(place),
+            "bytes": _small_checkpoint(place),
             "sha256": trial.signature * 8,
         }
 
@@ -190,6 +191,12 @@ class Simulation:
         """How far the best config tried is from the best there is, without noise."""
         best = min(self.truth.dev_eer(trial.axes) for trial in self.state.trials.values())
         return best - self.truth.floor
+
+
+def _small_checkpoint(place: Path) -> int:
+    """A folder that looks like a checkpoint to the driver, which looks at names and sizes."""
+    place.mkdir(parents=True)
+    return (place / "state.json").write_bytes(b"{}")
 
 
 def resident() -> int:

@@ -40,12 +40,18 @@ def test_the_page_is_made_of_the_results_alone(tmp_path, monkeypatch):
 
 
 @pytest.mark.timeout(120)
-def test_both_train_the_same():
+def test_both_train_the_same(tmp_path):
     from bench.trivial import METRICS, Trivial
 
     axes = {"loss": "softmax", "learning_rate": 1e-3, "weight_decay": 0.1,
             "filter_probability": 0.5, "noise_probability": 0.5}  # fmt: skip
-    segment = {"trial": "t0001", "attempt": 2, "from_epoch": 0, "axes": axes, "folder": "f"}
+    segment = {
+        "trial": "t0001",
+        "attempt": 2,
+        "from_epoch": 0,
+        "axes": axes,
+        "folder": str(tmp_path),
+    }
     ours, shipped = Trivial.__new__(Trivial), Trivial.__new__(Trivial)
     ours.setup({"segment": segment})
     shipped.setup({"axes": axes})
