@@ -8,7 +8,7 @@ nothing about where else it listens, so what counts is where its machines say th
 import ipaddress
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,8 +21,8 @@ from search.errors import EnvironmentProblem, UsageProblem
 if TYPE_CHECKING:
     import grpc
 
-_ANSWER_SECONDS = 5.0
-_TOKEN_HELP = (
+ANSWER_SECONDS = 5.0
+TOKEN_HELP = (
     "put the cluster's token into a file of yours with mode 600 and name it in "
     "RAY_AUTH_TOKEN_PATH, or as ~/.ray/auth_token"
 )
@@ -45,7 +45,7 @@ class Entrance:
     @property
     def reachable(self) -> bool:
         """Whether other machines can come to it."""
-        return not all(_is_loopback(machine) for machine in self.machines)
+        return not all(is_loopback(machine) for machine in self.machines)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,7 @@ def check(address: str, *, insecure: bool = False) -> Entrance:
     entrance = look(address)
     if entrance.guard == "open":
         if entrance.reachable and not insecure:
-            raise EnvironmentProblem(
-                f"the Ray cluster at {entrance.address} asks for no token, and it is not on "
-                f"loopback ({', '.join(entrance.machines[:3])}): whoever reaches it can run code "
-                "there. Start it with RAY_AUTH_MODE=token and a token file of mode 600 on every "
-                "machine (the files in cluster/ do), or insist with --insecure"
-            )
+            raise EnvironmentProblem(open_text(entrance.address, entrance.machines))
         set_mode("disabled")
     else:
         set_mode("token")
@@ -106,13 +101,13 @@ def look(address: str) -> Entrance:
             if token is None:
                 raise EnvironmentProblem(
                     f"the Ray cluster at {place} wants a token, and there is none here; "
-                    f"{_TOKEN_HELP}"
+                    f"{TOKEN_HELP}"
                 )
             machines = _machines(channel, place, token)
             if machines is None:
                 raise EnvironmentProblem(
                     f"the token in {token.source} is not that of the Ray cluster at {place}; "
-                    f"{_TOKEN_HELP}"
+                    f"{TOKEN_HELP}"
                 )
         its_version = _ray_version(channel, token)
     return Entrance(place, guard, tuple(machines), its_version, _wants_tls())
@@ -130,7 +125,7 @@ def own_token() -> Token | None:
     path = Path(named) if named else Path.home() / ".ray" / "auth_token"
     if not path.is_file():
         if named:
-            raise EnvironmentProblem(f"RAY_AUTH_TOKEN_PATH: no file {path}; {_TOKEN_HELP}")
+            raise EnvironmentProblem(f"RAY_AUTH_TOKEN_PATH: no file {path}; {TOKEN_HELP}")
         return None
     check_private(path)
     return Token(path.read_text(encoding="utf-8").strip(), str(path))
@@ -150,6 +145,16 @@ def check_private(path: Path) -> None:
         )
     if status.st_uid not in (os.geteuid(), 0):
         raise EnvironmentProblem(f"{path} belongs to another user, who may change it; copy it")
+
+
+def open_text(address: str, machines: Sequence[str]) -> str:
+    """Why an open cluster is refused."""
+    return (
+        f"the Ray cluster at {address} asks for no token, and it is not on loopback "
+        f"({', '.join(machines[:3])}): whoever reaches it can run code there. Start it with "
+        "RAY_AUTH_MODE=token and a token file of mode 600 on every machine (the files in cluster/ "
+        "do), or insist with --insecure"
+    )
 
 
 def is_local(address: str | None) -> bool:
@@ -226,7 +231,7 @@ def _machines(channel: "grpc.Channel", place: str, token: Token | None) -> list[
     try:
         answer = stub.GetAllNodeInfo(
             gcs_service_pb2.GetAllNodeInfoRequest(),
-            timeout=_ANSWER_SECONDS,
+            timeout=ANSWER_SECONDS,
             metadata=_shown(token),
         )
     except grpc.RpcError as error:
@@ -256,7 +261,7 @@ def _ray_version(channel: "grpc.Channel", token: Token | None) -> str:
 
     stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
     answer = stub.CheckAlive(
-        gcs_service_pb2.CheckAliveRequest(), timeout=_ANSWER_SECONDS, metadata=_shown(token)
+        gcs_service_pb2.CheckAliveRequest(), timeout=ANSWER_SECONDS, metadata=_shown(token)
     )
     return str(answer.ray_version)
 
@@ -265,7 +270,8 @@ def _shown(token: Token | None) -> tuple[tuple[str, str], ...] | None:
     return None if token is None else (("authorization", f"Bearer {token.value}"),)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be meant."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -20,11 +20,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
-from search import connect, corpus_place, entrance
+from search import connect, corpus_place, entrance, job_entrance
 from search.detached import Detached, arguments
 from search.errors import EnvironmentProblem
 from search.home import home
@@ -152,7 +149,7 @@ def _client(address: str, *, insecure: bool = True) -> Any:
     if address.startswith(("http://", "https://")):
         entrance.set_mode("token" if entrance.own_token() else "disabled")
         if not insecure:
-            _refuse_open(address)
+            job_entrance.check_jobs(address)
     else:
         entrance.check(address, insecure=insecure)
     from ray.job_submission import JobSubmissionClient
@@ -160,23 +157,6 @@ def _client(address: str, *, insecure: bool = True) -> Any:
     for noisy in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return JobSubmissionClient(address)
-
-
-def _refuse_open(address: str) -> None:
-    """Whoever reaches a cluster that asks for no token can run code there."""
-    host = urlsplit(address).hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127."):
-        return
-    try:
-        with urlopen(f"{address.rstrip('/')}/api/version", timeout=5):
-            pass
-    except HTTPError:
-        return
-    raise EnvironmentProblem(
-        f"the Ray cluster at {address} takes jobs without a token: whoever reaches it can run code "
-        "there. Start it with RAY_AUTH_MODE=token (the files in cluster/ do), or insist with "
-        "--insecure"
-    )
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""A dashboard that is played: what it says to a question without a token."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from search import entrance
+from search.errors import EnvironmentProblem
+from search.job_entrance import check_jobs
+
+
+@contextmanager
+def dashboard(status, body):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def machines(*addresses):
+    return {"data": {"summary": [{"ip": address} for address in addresses]}}
+
+
+@pytest.fixture(autouse=True)
+def _nobody(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    entrance.set_mode("disabled")
+
+
+def test_an_open_cluster_behind_a_forwarded_port_gets_no_job():
+    with dashboard(200, machines("10.0.0.1")) as address:
+        with pytest.raises(EnvironmentProblem, match="asks for no token"):
+            check_jobs(address)
+        check_jobs(address, insecure=True)
+    with dashboard(200, machines("127.0.0.1")) as address:
+        check_jobs(address)
+
+
+def test_where_a_token_is_wanted_there_must_be_one(tmp_path):
+    with dashboard(401, {}) as address:
+        with pytest.raises(EnvironmentProblem, match="wants a token, and there is none here"):
+            check_jobs(address)
+        token = tmp_path / ".ray" / "auth_token"
+        token.parent.mkdir()
+        token.touch(0o600)
+        token.write_text("a" * 32)
+        check_jobs(address)
+
+
+def test_what_is_no_dashboard_is_told():
+    with (
+        dashboard(200, ["hello"]) as address,
+        pytest.raises(EnvironmentProblem, match="no Ray dashboard"),
+    ):
+        check_jobs(address)
+    with pytest.raises(EnvironmentProblem, match="no Ray dashboard answers"):
+        check_jobs("http://127.0.0.1:1")
