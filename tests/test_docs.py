@@ -29,3 +29,12 @@ def test_every_variant_of_every_family_is_on_the_page_of_the_model_library():
 def _is_part(name: str) -> bool:
     thing = getattr(config, name)
     return isinstance(thing, type) and issubclass(thing, config.Part)
+
+
+def test_every_test_that_the_security_page_names_is_there():
+    page = (MODELS.parents[1] / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[\w/]+/)?test_\w+\.py|[\w/]+/)`", page)) - {"spaces/", "cluster/"}
+    tests = MODELS.parents[1] / "tests"
+    there = {str(path.relative_to(tests.parent)) + "/" * path.is_dir() for path in tests.rglob("*")}
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not any(each.endswith(name) for each in there)] == []

@@ -1,13 +1,15 @@
 """What a cluster asks for, seen from outside: a head that is played, and one that is real."""
 
 import os
+from pathlib import Path
 
 import played_head
 import pytest
 from played_head import OURS
 
-from search import entrance
+from search import connect, entrance
 from search.errors import EnvironmentProblem, UsageProblem
+from search.home import search_folder
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -111,7 +113,40 @@ def test_tls_wants_its_files(monkeypatch):
         entrance.check("127.0.0.1:1")
 
 
+def test_the_token_of_a_head_of_ours_is_for_us_alone_and_stays(tmp_path):
+    path = tmp_path / "home" / "ray-token"
+    connect._write_token(path)
+    token = path.read_text()
+    assert (path.stat().st_mode & 0o777, len(token)) == (0o600, 64)
+    connect._write_token(path)
+    assert path.read_text() == token
+    path.chmod(0o640)
+    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+        connect._write_token(path)
+    assert [each.name for each in path.parent.iterdir()] == ["ray-token"]
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", ".hidden", "", "a b", "$(id)", "x" * 65])
+def test_a_name_that_could_leave_its_folder_or_confuse_a_shell_is_refused(name):
+    with pytest.raises(UsageProblem, match="a search's name is 1 to 64"):
+        search_folder(name)
+
+
 @pytest.mark.ray
 def test_a_real_head_without_a_token_is_seen_as_open(local_ray):
     found = entrance.look(local_ray)
     assert (found.guard, found.machines) == ("open", ("127.0.0.1",))
+    # As the kernel writes 127.0.0.1 there: alone, and within IPv6.
+    assert listening_on(local_ray) in ({"0100007F"}, {"0000000000000000FFFF00000100007F"})
+
+
+def listening_on(address):
+    """Where this machine listens at the port of an address."""
+    port = int(address.rpartition(":")[2])
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    places = [place.split(":") for _, place, _, state, *_ in lines if state == "0A"]
+    return {host for host, number in places if int(number, 16) == port}
