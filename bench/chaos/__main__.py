@@ -11,6 +11,7 @@ docs/reliability.md from all results.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def main() -> None:
         target.write_text(page.page(asked.results), encoding="utf-8")
         print(target)
         return
+    # Ended by a signal, it ends the search of the round too, and its servers.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     wanted = rounds.schedule(asked.rounds, asked.seed, asked.fault)
     path = rounds.results_path(asked.results, asked.seed)
     found = rounds.run(path, wanted, asked.seed, asked.outage_seconds, _say, asked.keep)
