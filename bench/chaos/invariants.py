@@ -106,7 +106,9 @@ def attempts_go_on(evidence: Evidence) -> list[str]:
         if event["event"] == "segment":
             trial = state.trials[event["trial"]]
             wrong += _wrong_beginning(event, trial.attempt, trial.epoch, trial.live)
-            following[trial.trial] = event["from_epoch"] + 1
+            # Where the newest checkpoints were removed, some epochs are trained again.
+            start = trial.goes_on_from
+            following[trial.trial] = 1 if start is None else start.epoch + 1
         elif event["event"] == "report":
             trial = state.trials[event["trial"]]
             if not trial.live or event["attempt"] != trial.attempt:
