@@ -1,6 +1,7 @@
 """Faults against a real local search, round after round: is everything there afterwards?
 
 python -m bench.chaos [--rounds 50] [--seed 1] [--fault NAME ...] [--outage-seconds S]
+                      [--again]
 python -m bench.chaos --page
 
 A round launches a search with a toy to train (everything else is real), strikes it at a moment that
@@ -34,6 +35,9 @@ def main() -> None:
     parser.add_argument("--outage-seconds", type=float, default=8.0)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--keep", action="store_true", help="keep the folders of all rounds")
+    parser.add_argument(
+        "--again", action="store_true", help="play again what broke an invariant or was skipped"
+    )
     parser.add_argument("--page", action="store_true", help="write docs/reliability.md, and end")
     asked = parser.parse_args()
     if asked.page:
@@ -45,7 +49,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     wanted = rounds.schedule(asked.rounds, asked.seed, asked.fault)
     path = rounds.results_path(asked.results, asked.seed)
-    found = rounds.run(path, wanted, asked.seed, asked.outage_seconds, _say, asked.keep)
+    found = rounds.run(
+        path, wanted, asked.seed, asked.outage_seconds, _say, asked.keep, asked.again
+    )
     broken = [each for each in found if "skipped" not in each and not each["recovered"]]
     skipped = sum("skipped" in each for each in found)
     print(f"{len(found)} rounds, {skipped} skipped, {len(broken)} broke an invariant: {path}")

@@ -264,15 +264,16 @@ def results_path(folder: Path, seed: int) -> Path:
 
 
 def results(path: Path) -> list[Record]:
-    """The rounds kept so far; a torn last line is left out."""
+    """The rounds kept so far, each as it was last played; a torn line is left out."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = []
+    found: dict[tuple[str, int], Record] = {}
     for line in lines:
         try:
-            found.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
             continue
-    return found
+        found[record["fault"], record["round"]] = record
+    return list(found.values())
 
 
 def _append(path: Path, record: Record) -> None:
@@ -288,9 +289,17 @@ def run(
     outage_seconds: float,
     say: Callable[[Record], None],
     keep: bool = False,
+    again: bool = False,
 ) -> list[Record]:
-    """Play what is not there yet, and write each down as it ends; all of them."""
-    there = {(each["fault"], each["round"]): each for each in results(path)}
+    """Play what is not there yet, and write each down as it ends; all of them.
+
+    `again`: rounds that broke an invariant or were skipped do not count as there.
+    """
+    there = {
+        (each["fault"], each["round"]): each
+        for each in results(path)
+        if not again or each.get("recovered")
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:

@@ -65,6 +65,14 @@ def test_rounds_that_are_there_are_not_played_again(tmp_path, monkeypatch):
     assert played == wanted
     assert [each["round"] for each in found] == [each.number for each in wanted]
     assert len(rounds.results(path)) == 3, "what followed the torn line can be read"
+    with path.open("a") as file:
+        file.write(json.dumps(record("clock", wanted[0].number, seed=7, recovered=False)) + "\n")
+    rounds.run(path, wanted, 7, 1.0, lambda _: None)
+    assert len(played) == 3
+    again = rounds.run(path, wanted, 7, 1.0, lambda _: None, again=True)
+    assert played[3:] == wanted[:1]
+    assert all(each["recovered"] for each in again)
+    assert len(rounds.results(path)) == 3
 
 
 def record(fault, number, **changes):
