@@ -63,7 +63,8 @@ def of_dead_driver(folder: Path) -> list[Leftover]:
         if path != _place(folder):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 found += [Leftover(**each) for each in json.loads(path.read_text("utf-8"))]
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
+                path.unlink()
     # An actor that was reused is there once for each attempt: the last one counts.
     return list({(each.host, each.pid, each.started): each for each in found}.values())
 
@@ -99,11 +100,12 @@ def note_head(folder: Path) -> None:
         if _is_rays(pid) and (started := process_start(pid)) is not None
     ]
     beside = folder / f".head-{os.getpid()}"
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump([asdict(each) for each in mine], file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(_place(folder))
+    with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump([asdict(each) for each in mine], file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(_place(folder))
 
 
 def kill(pid: int, started: str) -> str:

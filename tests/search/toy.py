@@ -52,6 +52,11 @@ class Toy(tune.Trainable):
         failure = ""
         if segment["trial"] in segment["knobs"].get("too_large", ()):
             raise MemoryError("no room for a tensor")
+        if segment["trial"] in segment["knobs"].get("eats", ()):
+            eaten = []
+            while True:
+                eaten.append(b"x" * (50 << 20))
+                time.sleep(0.05)
         metrics = {"dev_eer": self._dev_eer(), "train_loss": 1 / self.epoch}
         if segment["trial"] in segment["knobs"].get("diverges", ()):
             failure, metrics = "diverged: loss is nan", {}
