@@ -185,6 +185,7 @@ class Driver:
             checkpoint=os.path.relpath(result["checkpoint"], self._folder),
             sha256=result["sha256"],
             bytes=result.get("bytes"),
+            gpu_share=result.get("gpu_share", 0.0),
         )
         self._keeper.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):

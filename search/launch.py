@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, leftovers, preparation, tables, warm_start
+from search import axes, gpu_memory, leftovers, preparation, tables, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.demand import wanted
 from search.entrance import is_local
@@ -204,6 +204,8 @@ def _drive(
 
         if resources.local:
             leftovers.note_head(search_folder(ledger.search))
+        if told := gpu_memory.warning(state):
+            display.say(f"warning: {told}")
         rule = Rule.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         room = Room(

@@ -54,6 +54,8 @@ class Report:
     attempt: int
     bytes: int | None = None
     """Of the checkpoint; None: not said, as in ledgers older than this."""
+    gpu_share: float = 0.0
+    """The most of its GPU's memory that it held, as a fraction; 0 without a GPU."""
 
     @property
     def objective(self) -> float:
@@ -368,6 +370,7 @@ class SearchState:
             sha256=event["sha256"],
             attempt=event["attempt"],
             bytes=event.get("bytes"),
+            gpu_share=event.get("gpu_share", 0.0),
         )
         trial.reports = {**trial.reports, epoch: report}
         self.checkpoint_bytes += report.bytes or 0

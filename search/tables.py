@@ -12,6 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search import gpu_memory
 from search.retention import limit_bytes
 from search.state import Report, SearchState, TrialRecord
 from search.watchdogs import size
@@ -68,6 +69,8 @@ class Snapshot:
     eta_seconds: float | None
     holds: Mapping[str, str] = field(default_factory=dict)
     """By cause, why a running search starts nothing new."""
+    warning: str = ""
+    """What somebody should look at although the search goes on."""
     checkpoint_bytes: int = 0
     """Disk that checkpoints use, as far as the ledger knows their sizes."""
     checkpoint_limit_bytes: int | None = None
@@ -122,6 +125,7 @@ def snapshot(
         epochs_per_minute=speed,
         eta_seconds=_eta(state, done, speed, spent * 3600),
         holds=state.holds if status == "running" else {},
+        warning=gpu_memory.warning(state),
         checkpoint_bytes=state.checkpoint_bytes,
         checkpoint_limit_bytes=limit_bytes(state),
         tracker=tracker_health,
@@ -320,6 +324,8 @@ def news(before: Snapshot, now: Snapshot) -> list[str]:
         for trial, reason in now.failures
         if (trial, reason) not in before.failures
     ]
+    if now.warning and now.warning != before.warning:
+        lines.append(f"warning: {now.warning}")
     if now.crashes > before.crashes:
         lines.append(f"an attempt crashed ({now.crashes} so far) and is tried again")
     lines += [f"on hold: {now.holds[cause]}" for cause in now.holds if cause not in before.holds]
@@ -351,6 +357,8 @@ def snapshot_table(now: Snapshot) -> Table:
     if now.best:
         table.add_row("best", Text(best_text(now.best), style="green"))
         table.add_row("", axes_text(now.best.axes))
+    if now.warning:
+        table.add_row("warning", Text(now.warning, style="yellow"))
     if now.checkpoint_bytes:
         table.add_row("checkpoints", disk_text(now))
     for label, text in _labelled(now):

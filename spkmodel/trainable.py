@@ -72,6 +72,9 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         """Take the next segment; the actor and what it has opened are kept."""
         self._segment = Segment(**new_config["segment"])
         self._training: Training | None = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(0)
         folder = Path(self._segment.folder)
         self._log_path = folder / "log.txt"
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
@@ -137,6 +140,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             "checkpoint": place,
             "sha256": sha256,
             "bytes": checkpoint.size(Path(place)) if place else 0,
+            "gpu_share": _gpu_share(),
             # Not `done`: Tune would then pass the result to neither scheduler nor searcher.
             "end": not place or epoch >= self._segment.to_epoch,
             "failure": failure,
@@ -220,6 +224,18 @@ def _own_checkpoint(segment: Segment) -> checkpoint.Checkpoint:
 def segment_config(segment: Segment) -> dict[str, Any]:
     """The dictionary that Tune hands to the trainable."""
     return {"segment": asdict(segment)}
+
+
+def _gpu_share() -> float:
+    """The most of its GPU's memory that this process has held, as a fraction; 0 without one.
+
+    What the allocator holds counts, used or not: nobody else can have it. The context of CUDA, some
+    hundred megabytes, comes on top.
+    """
+    if not torch.cuda.is_available():
+        return 0.0
+    total = torch.cuda.get_device_properties(0).total_memory
+    return round(torch.cuda.max_memory_reserved(0) / total, 4)
 
 
 def _device(name: str) -> str:
