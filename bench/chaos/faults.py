@@ -13,7 +13,7 @@ import numpy as np
 from bench.chaos import services, toy
 from bench.chaos.bout import Bout, Size
 from search.mlflow_server import Server
-from search.state import SearchState
+from search.state import Report, SearchState
 from spkmodel import checkpoint
 
 FLUSH_SECONDS = 3.0
@@ -76,6 +76,7 @@ def kill_trial(bout: Bout, around: Surroundings, chance: np.random.Generator) ->
     """SIGKILL of a process that trains."""
     del around
     workers = _workers(bout)
+    bout.strike()
     if workers:
         os.kill(workers[int(chance.integers(len(workers)))], signal.SIGKILL)
     bout.notes["struck"] = bool(workers)
@@ -85,16 +86,30 @@ def hang_trial(bout: Bout, around: Surroundings, chance: np.random.Generator) ->
     """SIGSTOP of a process that trains: it says nothing more, and is not dead."""
     del around
     workers = _workers(bout)
+    bout.strike()
     if workers:
         os.kill(workers[int(chance.integers(len(workers)))], signal.SIGSTOP)
     bout.notes["struck"] = bool(workers)
 
 
-def _workers(bout: Bout, seconds: float = 5.0) -> list[int]:
-    end = time.monotonic() + seconds
+_PATIENCE_SECONDS = 30.0
+"""How long a blow waits for something to strike."""
+
+
+def _workers(bout: Bout) -> list[int]:
+    assert bout.process is not None
+    end = time.monotonic() + _PATIENCE_SECONDS
     while not (workers := bout.workers()) and time.monotonic() < end:
+        if bout.process.poll() is not None:
+            return []
         time.sleep(0.02)
     return workers
+
+
+def _recorded_and_live(bout: Bout) -> list[Report]:
+    """The last epochs of trials that are under way: what these go on from if the driver dies."""
+    state = SearchState.from_events(bout.events())
+    return [trial.last for trial in state.trials.values() if trial.live and trial.last]
 
 
 def _signal_driver(number: signal.Signals) -> Blow:
@@ -203,9 +218,12 @@ def _outage(bout: Bout, seconds: float) -> None:
 def flip_byte(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:
     """While no driver runs, a byte of the checkpoint changes that a trial is to go on from."""
     del around
+    assert bout.process is not None
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not _recorded_and_live(bout) and time.monotonic() < end and bout.process.poll() is None:
+        time.sleep(0.02)
     bout.kill()
-    state = SearchState.from_events(bout.events())
-    live = [trial.last for trial in state.trials.values() if trial.live and trial.last]
+    live = _recorded_and_live(bout)
     if live:
         place = max(live, key=lambda report: report.time).checkpoint
         path = bout.folder / place / checkpoint.TENSORS

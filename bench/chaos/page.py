@@ -26,7 +26,7 @@ recovered if the search then ended and every one of these held:
 that it had cut. `redone` is the most epochs that any one trial began again. `points` are those of
 dev_eer that MLflow lacks, has twice, or has and should not. `slowed` is by how much longer it is
 from one epoch to the next than in the same search without the fault, played after it on the same
-machine.
+machine. A round whose blow found nothing to strike is left out.
 """
 
 _CLUSTER = "cluster.json"
@@ -68,7 +68,7 @@ def _table(records: list[Record]) -> str:
 def _by_fault(records: list[Record]) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if "skipped" not in record:
+        if "skipped" not in record and record["notes"].get("struck", True):
             found[record["fault"]].append(record)
     return found
 

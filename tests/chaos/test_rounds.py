@@ -97,6 +97,7 @@ def record(fault, number, **changes):
 def test_the_page_says_what_the_results_say_and_nothing_else(tmp_path):
     lines = [record("driver_kill", number) for number in range(3)]
     lines += [record("mlflow_slow", 0, slowed=0.0042, notes={"outage_seconds": 600.0})]
+    lines += [record("trial_kill", 0, notes={"struck": False})]
     lines += [record("clock", 0, recovered=False, violations=["budget_is_kept: t0009 is beyond"])]
     lines += [{"fault": "disk_full", "round": 0, "skipped": "wants root"}]
     common = record("disk_full", 0)
@@ -111,6 +112,7 @@ def test_the_page_says_what_the_results_say_and_nothing_else(tmp_path):
     assert "| wall clock moved by an hour | 1 | 0 |" in found
     assert "- clock 0, seed 1: budget_is_kept: t0009 is beyond" in found
     assert "Not played: disk_full: wants root." in found
+    assert "| SIGKILL of a trial" not in found, "what struck nothing says nothing"
     assert "Ctrl-C" not in found, "what was not played has no line"
     assert "Nothing measured yet" in found
     claim = {"figures": {"seconds": 4}, "measured": "2026-01-01", "cores": 2, "ray": "2.60.0"}
