@@ -14,6 +14,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from namespaces import UNSHARE, all_processes, answers, first_process, namespaces
 from programs import Program
@@ -121,18 +122,20 @@ class Host:
         self, *command: str, log: str, directory: Path | None = None, **environment: str
     ) -> Program:
         """Run a command beside the tests; `log` names the file of its output."""
-        path = self.folder / f"{log}.log"
-        before = path.stat().st_size if path.exists() else 0
-        with path.open("ab") as out:
-            entry = subprocess.Popen(
-                [*self._enter(directory), *command],
-                env=self._environment(environment),
+        words = [*self._enter(directory), *command]
+        environment = self._environment(environment)
+
+        def spawn(out: BinaryIO) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(
+                words,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        program = Program(entry, path, before)
+
+        program = Program(spawn, self.folder / f"{log}.log")
         self._programs.append(program)
         return program
 

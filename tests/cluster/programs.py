@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from namespaces import children
 
@@ -23,11 +24,17 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 class Program:
     """One command running in a host; its output goes to `log`."""
 
-    def __init__(self, entry: "subprocess.Popen[bytes]", log: Path, before: int) -> None:
-        self._entry = entry  # nsenter, which waits for the command and passes on how it ended
-        self._before = before
+    def __init__(self, spawn: Callable[[BinaryIO], "subprocess.Popen[bytes]"], log: Path) -> None:
+        self._spawn = spawn  # nsenter, which waits for the command and passes on how it ended
         self.log = log
-        """Shared with earlier programs of that name, whose output is `before` bytes long."""
+        """Shared with earlier programs of that name."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the command, once more if it has ended."""
+        with self.log.open("ab") as out:
+            self._before = out.tell()
+            self._entry = self._spawn(out)
 
     @property
     def pid(self) -> int:

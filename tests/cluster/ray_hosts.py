@@ -61,11 +61,16 @@ def join(host: Host, head: Host, *more: str, cpus: int = 1, **environment: str) 
 def wait_started(*programs: Program, seconds: float = 90) -> None:
     """Returns once each `ray start` has said that its node is up."""
     for program in programs:
-        wait_for(
-            lambda program=program: program.says(STARTED) or not program.running,
-            seconds,
-            f"ray start ({program.log})",
-        )
+        for _ in range(3):
+            wait_for(
+                lambda program=program: program.says(STARTED) or not program.running,
+                seconds,
+                f"ray start ({program.log})",
+            )
+            # Ray gives a node 30 s to start, however busy the machine; a supervisor tries again.
+            if program.running or not program.says("timed out during startup"):
+                break
+            program.restart()
         assert program.running, program.tail()
 
 

@@ -7,7 +7,7 @@ import ray_hosts
 from programs import wait_for
 from searches import drive, seconds_between
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import ray_hosts
 from programs import wait_for
 from searches import drive, seconds_between
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 TRIALS = 12
 
