@@ -31,15 +31,20 @@ _DRAIN_SECONDS = 300.0
 
 
 class Meter:
-    """What this process takes from `start` on."""
+    """What this process takes from the first report on: starting workers is no part of it."""
 
     def __init__(self, trials: Callable[[], int]) -> None:
         self._trials = trials
         self._held: list[tuple[int, int]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._began, self._processor = time.perf_counter(), time.process_time()
-        self._thread.start()
+        self._began = self._processor = 0.0
+
+    def begin(self) -> None:
+        """There is a report; said again, nothing."""
+        if not self._began:
+            self._began, self._processor = time.perf_counter(), time.process_time()
+            self._thread.start()
 
     def _watch(self) -> None:
         while not self._ended.wait(1.0):
@@ -61,6 +66,9 @@ class Meter:
             "processor_ms_a_report": round(1000 * processor / reports, 2),
             "mb_per_1000_trials": round(self._slope(trials), 1),
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())  # Tune pickles what it is given into a file that nobody reads
 
     def _slope(self, trials: int) -> float:
         """Of the memory over the last half of the trials."""
@@ -105,6 +113,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
             slots=lambda: slots,
             seed=SEED,
             storage=folder / "ours",
+            poll=lambda: meter.begin() if any(t.reports for t in state.trials.values()) else None,
         )
         reports = sum(len(trial.reports) for trial in state.trials.values())
         behind = tracker.health().queued
@@ -128,6 +137,8 @@ class _TimedCallback(MLflowLoggerCallback):  # type: ignore[misc]  # Ray comes w
     processor = 0.0
     results = 0
     ended = 0
+    begin: Callable[[], None]
+    """Called at every result."""
 
     def _timed(self, action: Callable[[], None]) -> None:
         began, processor = time.perf_counter(), time.thread_time()
@@ -140,6 +151,7 @@ class _TimedCallback(MLflowLoggerCallback):  # type: ignore[misc]  # Ray comes w
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         self.results += 1
+        self.begin()
         self._timed(lambda: super(_TimedCallback, self).log_trial_result(iteration, trial, result))
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
@@ -166,6 +178,7 @@ def shipped(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
     callback = _TimedCallback(tracking_uri=uri, experiment_name="shipped")
 
     meter = Meter(lambda: callback.ended)
+    callback.begin = meter.begin
     tuner = tune.Tuner(
         tune.with_resources(trivial.Trivial, {"cpu": 1}),
         tune_config=tune.TuneConfig(

@@ -1,12 +1,11 @@
 """A training that takes no time, for the shipped glue and for ours alike."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-
-from bench import toy_search
 
 METRICS = (
     "dev_eer",
@@ -19,6 +18,15 @@ METRICS = (
 )
 
 
+def _chance(axes: dict[str, Any]) -> float:
+    """A number that no sampler can foresee, or every new trial would advance further than the last.
+
+    So a third of the trials advances from each rung, and both sides train about as many epochs.
+    """
+    digest = hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
 class Trivial(tune.Trainable):
     """Its config is a segment of ours, or axes as Tune hands them out."""
 
@@ -28,13 +36,12 @@ class Trivial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._segment = new_config.get("segment")
         self._axes = self._segment["axes"] if self._segment else new_config["axes"]
-        self._truth = toy_search.truth_of(0)
         self._epoch = self._segment["from_epoch"] if self._segment else 0
         return True
 
     def step(self) -> dict[str, Any]:
         self._epoch += 1
-        eer = self._truth.dev_eer(self._axes) * (1 + 0.5 / self._epoch)
+        eer = 0.1 + 0.2 * _chance(self._axes) + 0.1 / self._epoch
         values = (eer, eer - 0.01, eer + 0.01, 5 * eer, 1 / self._epoch, 1e-3, 100.0)
         metrics = dict(zip(METRICS, values, strict=True))
         if self._segment is None:
