@@ -73,6 +73,7 @@ cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 launch_pid=$scratch/launch.pid
+launch_code=$scratch/launch.code
 out_of_time=
 
 # Shortly before the limit: the launch alone is told to leave, while its nodes still run. It saves
@@ -91,13 +92,29 @@ trap leave USR1
 
 # Every option before `--` goes to the head and to the workers, so none may be there that only a head
 # takes (--include-dashboard). The dashboard listens on loopback, which is Ray's default.
+#
+# When the launch has ended, the workers still wait for a head to come back: five seconds later srun
+# ends them, and its own exit code then tells of that. The job's is the one that the launch had.
+# shellcheck disable=SC2016 # the inner shell expands these
+watched='
+  (echo "$BASHPID" >"$1" && exec "${@:3}") &
+  launch=$!
+  trap : TERM # sent to every process of the step; the launch has it too, and takes its time
+  code=0
+  wait "$launch" || code=$?
+  while kill -0 "$launch" 2>/dev/null; do
+    code=0
+    wait "$launch" || code=$?
+  done
+  echo "$code" >"$2"
+  exit "$code"'
 run_step() {
-  # shellcheck disable=SC2016 # the inner shell expands these: it writes down what it becomes
+  rm -f "$launch_code"
   srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 \
-    --cpus-per-task="$cpus" --kill-on-bad-exit=1 --wait=60 \
+    --cpus-per-task="$cpus" --kill-on-bad-exit=1 --wait=5 \
     ray symmetric-run --address "$address" --min-nodes "$SLURM_NNODES" \
     --num-cpus="$cpus" --object-store-memory=268435456 --disable-usage-stats \
-    -- bash -c 'echo "$$" >"$1" && shift && exec "$@"' launch "$launch_pid" \
+    -- bash -c "$watched" launch "$launch_pid" "$launch_code" \
     python -m search launch "$@" --address "$address" &
   step=$!
   code=0
@@ -107,10 +124,20 @@ run_step() {
     wait "$step" || code=$?
   done
   rm -f "$launch_pid"
+  [ ! -s "$launch_code" ] || code=$(cat "$launch_code")
 }
 
 restarts=${SLURM_RESTART_COUNT:-0}
-[ "$restarts" = 0 ] || echo "restart $restarts: the search goes on from its ledger"
+if [ "$restarts" != 0 ]; then
+  echo "restart $restarts: the search goes on from its ledger"
+  # What the run before left on a node may still be calling `ray stop`, which would end ours.
+  # shellcheck disable=SC2016 # the inner shell expands these
+  srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 bash -c '
+    for _ in {1..45}; do
+      pgrep -u "$(id -u)" -f "[r]aylet|[r]ay symmetric-run|[r]ay stop" >/dev/null || exit 0
+      sleep 2
+    done' || true
+fi
 run_step "$@"
 if [ "$code" = 3 ] && [ "$restarts" != 0 ] && [ -z "$out_of_time" ]; then
   # A driver that died with its host keeps the search until its lease has run out.

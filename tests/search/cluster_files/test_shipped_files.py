@@ -14,7 +14,7 @@ CLUSTER = ROOT / "cluster"
 FILES = sorted(
     path
     for path in CLUSTER.rglob("*")
-    if path.is_file() and path.name != "README.md" and "secrets" not in path.parts
+    if path.is_file() and path.name not in ("README.md", "tls.sh")
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -56,7 +56,7 @@ def test_the_folder_has_a_file_for_every_way_to_run():
         "skypilot.yaml",
         "slurm.sh",
     }
-    assert len(check([CLUSTER])) == len(FILES) + 1
+    assert {report.status for report in check([CLUSTER])} == {"ok", "skipped"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)

@@ -14,7 +14,8 @@ SCRIPT = Path(__file__).parents[3] / "cluster" / "slurm.sh"
 
 STAND_INS = {
     # Runs what is to be run on the first node.
-    "srun": """while [ "$1" != ray ]; do echo "srun $1" >>"$LOG"; shift; done; exec "$@" """,
+    "srun": """while [ "$1" != ray ] && [ "$1" != bash ]; do
+  echo "srun $1" >>"$LOG"; shift; done; exec "$@" """,
     "scontrol": """case $1 in show) echo n1; echo n2 ;; *) echo "scontrol $*" >>"$LOG" ;; esac""",
     "getent": "echo '10.1.2.3 STREAM n1'",
     "sleep": "exit 0",  # nobody waits two minutes for a lease here
@@ -113,6 +114,15 @@ def test_the_exit_code_of_the_launch_is_that_of_the_job(node):
     code, _, log = run(node | {"CODE": "4"}, "triplet")
     assert code == 4
     assert "requeue" not in log
+
+
+def test_workers_that_have_to_be_killed_do_not_make_a_launch_that_succeeded_a_failure(
+    node, tmp_path
+):
+    srun = tmp_path / "slurm" / "srun"
+    srun.write_text(srun.read_text().replace('exec "$@"', '"$@"; exit 137'))
+    assert run(node, "triplet")[0] == 0
+    assert run(node | {"CODE": "4"}, "triplet")[0] == 4
 
 
 def test_before_the_limit_the_launch_alone_leaves_and_the_job_is_requeued(node):
