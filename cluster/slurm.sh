@@ -59,6 +59,9 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$token
 export RAY_USAGE_STATS_ENABLED=0
 # Python starts slowly from shared storage; 30 seconds, the default, are too few.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
+# A worker that is told to end first asks the head to drain it, for 30 seconds, even a head that has
+# ended; by then Slurm would kill it.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=5
 
 # The head is where this script runs, the first node, so that the signal below finds the launch.
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
@@ -93,8 +96,9 @@ trap leave USR1
 # Every option before `--` goes to the head and to the workers, so none may be there that only a head
 # takes (--include-dashboard). The dashboard listens on loopback, which is Ray's default.
 #
-# When the launch has ended, the workers still wait for a head to come back: five seconds later srun
-# ends them, and its own exit code then tells of that. The job's is the one that the launch had.
+# When the launch and its head have ended, the workers still wait for a head to come back: five seconds
+# later srun ends them, and its own exit code then tells of that. The job's is the one that the launch
+# had.
 # shellcheck disable=SC2016 # the inner shell expands these
 watched='
   (echo "$BASHPID" >"$1" && exec "${@:3}") &

@@ -9,7 +9,7 @@ import slurm_hosts
 from programs import wait_for
 from searches import seconds_between
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(800)]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
         assert slurm.field(job, "JobState") in ("PENDING", "CONFIGURING", "RUNNING"), words()
         return len(busy) == len(slurm.nodes) and search.reports() >= 4
 
-    wait_for(under_way, 150, "four epochs, and a trial on every node")
+    wait_for(under_way, 240, "four epochs, and a trial on every node")
     requeued = time.time()
     slurm.requeue(job)
 
@@ -58,9 +58,10 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
             and seconds_between(search.events("driver")[1]["time"], event["time"]) >= 0
         ]
 
-    wait_for(resumed, 150, "the requeued job to go on")
+    wait_for(resumed, 300, "the requeued job to go on")
     first = resumed()[0]
-    wait_for(lambda: slurm.field(job, "JobState") == "COMPLETED", 150, "the end of the job")
+    wait_for(lambda: slurm.field(job, "JobState") == "COMPLETED", 300, "the end of the job")
+    over = time.time()
     assert slurm.field(job, "Restarts") == "1"
     assert slurm.field(job, "ExitCode") == "0:0"
     assert "restart 1: the search goes on from its ledger" in output.read_text()
@@ -75,6 +76,57 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
         nodes=len(slurm.nodes),
         restarts=1,
         next_epoch_after_requeue_seconds=seconds_between(requeued, first["time"]),
+        nodes_free_after_last_event_seconds=seconds_between(search.events()[-1]["time"], over),
+        trials_lost=0,
+        epochs_redone=0,
+    )
+
+
+def test_before_its_limit_a_job_leaves_in_order_and_comes_back_by_itself(
+    slurm, storage, tracking, figure
+):
+    search = storage.search("slurm-limit")
+    output = search.folder.parent / "slurm-limit.out"
+    output.parent.mkdir(exist_ok=True)
+    command = storage.launch(
+        storage.slow_space, "slurm-limit", trials=6, max_epochs=3, tracking_uri=tracking
+    )
+    job = slurm.submit(
+        slurm.controller.network.source / "cluster" / "slurm.sh",
+        *command[command.index("launch") + 1 :],
+        output=output,
+        SPKSEARCH_VENV=sys.prefix,
+    )
+    wait_for(lambda: search.reports() >= 2, 300, "two epochs")
+    told = time.time()
+    # What Slurm itself sends by --signal=B:USR1@180, three minutes before the limit.
+    sent = slurm.controller.run("scancel", "--batch", "--signal=USR1", job)
+    assert sent.returncode == 0, sent.stderr
+    wait_for(
+        lambda: "back into the queue" in output.read_text(errors="replace"), 120, "the launch to go"
+    )
+    left = time.time()
+    wait_for(lambda: slurm.field(job, "Restarts") == "1", 90, "the job to put itself back")
+    said = output.read_text(errors="replace")
+    assert "the launch is told to leave" in said
+    assert "interrupted by SIGTERM" in said
+    assert "Command failed with return code 143" in said  # the launch's own, as the node saw it
+    crashes = [event for event in search.events("crash") if event.get("counts")]
+    assert crashes == []  # cut by the launch, not by dying nodes
+    wait_for(lambda: slurm.field(job, "JobState") == "COMPLETED", 300, "the end of the job")
+    assert slurm.field(job, "ExitCode") == "0:0"
+    assert slurm.field(job, "Restarts") == "1"
+    state = search.assert_sound()
+    assert len(search.events("driver")) == 2
+    assert len(state.trials) == 6
+    assert state.finish is not None
+    again = search.events("driver")[1]["time"]
+    figure(
+        "Slurm, told to leave before its limit",
+        nodes=len(slurm.nodes),
+        restarts=1,
+        nodes_left_after_seconds=seconds_between(told, left),
+        driven_again_after_seconds=seconds_between(told, again),
         trials_lost=0,
         epochs_redone=0,
     )
