@@ -313,7 +313,7 @@ def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
         report
         for report in record.reports.values()
         if report.objective < float("inf")
-        and report.checkpoint not in record.damaged
+        and record.has_checkpoint(report)
         and (folder / report.checkpoint).is_dir()
     ]
     return min(kept, key=lambda report: (report.objective, report.epoch), default=None)
