@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from search.scheduler import Rule, advancing, aim, ends, is_interrupted
+from search.scheduler import advancing, aim, ends, is_interrupted, rule_in_force
 from search.state import OBJECTIVE, SearchState
 
 
@@ -39,7 +39,7 @@ def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    rule, trial = Rule.of(state.search), state.trials[event["trial"]]
+    rule, trial = rule_in_force(state), state.trials[event["trial"]]
     job = (trial.trial, event["to_rung"])
     if state.holds:
         return [f"{event['time']}: {job} while on hold ({', '.join(state.holds)})"]
@@ -50,6 +50,6 @@ def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
 
 
 def _wrong_end(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    due = {(each.trial, each.state) for each in ends(state, Rule.of(state.search))}
+    due = {(each.trial, each.state) for each in ends(state, rule_in_force(state))}
     job = (event["trial"], event["state"])
     return [] if job in due else [f"{event['time']}: end {job} not among {sorted(due)}"]

@@ -8,7 +8,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
@@ -32,6 +31,7 @@ from search.scheduler import (
     ends,
     last_ends,
     next_job,
+    rule_in_force,
     vain,
 )
 from search.state import COUNTED, FORMAT, Cut, Failure, SearchState, TrialRecord
@@ -121,16 +121,17 @@ class Driver:
 
     def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
         """Decide, write it down, and say what to run."""
-        job = next_job(self.state, self._rule, self._spent(), self.index.look(self._rule))
-        match job:
-            case Wait():
-                return "wait"
-            case Done(reason):
-                self.why_done = self.why_done or reason
-                return "done"
-        name = self._trial_of(job)
-        if name is None:
-            return self.next_segment()
+        while True:
+            job = next_job(self.state, self._rule, self._spent(), self.index.look(self._rule))
+            match job:
+                case Wait():
+                    return "wait"
+                case Done(reason):
+                    self.why_done = self.why_done or reason
+                    return "done"
+            name = self._trial_of(job)
+            if name is not None:
+                break
         trial = self.state.trials[name]
         self._record(
             "segment",
@@ -148,7 +149,8 @@ class Driver:
                 name = self._new_trial()
                 if name is None:
                     self.why_done = "every config of the space has been tried"
-                    self._rule = replace(self._rule, trials=len(self.state.trials))
+                    self._record("exhausted", trials=len(self.state.trials))
+                    self._rule = rule_in_force(self.state)
                 return name
             case Wanted(wish):
                 return self._wanted_trial(wish)
@@ -241,7 +243,7 @@ class Driver:
                 if self.state.trials[fields["trial"]].live:
                     self.stop_now.add(fields["trial"])
             case "search":
-                self._rule, self.why_done = Rule.of(self.state.search), ""
+                self._rule, self.why_done = rule_in_force(self.state), ""
 
     def _storage_failed(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
         """Whether an attempt could not read or not write its checkpoint, which is no fault of it.

@@ -20,7 +20,7 @@ from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
-from search.scheduler import Done, Rule, next_job, too_many_failed
+from search.scheduler import Done, Rule, next_job, rule_in_force, too_many_failed
 from search.settings import DEFAULT_CPUS, LaunchRequest, Settings, extensions, from_ledger
 from search.slots import needs_of
 from search.state import FORMAT, SearchState, TrialRecord
@@ -214,7 +214,7 @@ def _drive(
             home(),
             # Asked of the state, which `budget` may change while the search runs.
             most=lambda: state.search["concurrent"],
-            wanted=lambda: wanted(state, Rule.of(state.search)),
+            wanted=lambda: wanted(state, rule_in_force(state)),
         )
         started = time.time()
 

@@ -15,7 +15,7 @@ trial, each time; `search.index` keeps the same answers up to date, for searches
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from search import pareto
@@ -80,6 +80,12 @@ class Rule:
             finalists=search.get("finalists", 1),
             objectives=tuple(search.get("objectives", (OBJECTIVE,))),
         )
+
+
+def rule_in_force(state: SearchState) -> Rule:
+    """What was set down; where the space has run out of configs, no trial more than there was."""
+    rule = Rule.of(state.search)
+    return rule if state.exhausted is None else replace(rule, trials=state.exhausted)
 
 
 def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:

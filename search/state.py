@@ -206,6 +206,8 @@ class SearchState:
     """The `finish` event, until a driver starts again."""
     search_stop: Literal["", "stop", "now"] = ""
     """Whether the whole search was asked to stop, until a driver starts again."""
+    exhausted: int | None = None
+    """Trials there were when the sampler had no other config left; until a driver starts again."""
     holds: dict[str, str] = field(default_factory=dict)
     """By cause, why nothing new is started for the time being; a driver begins without any."""
     refused: int = 0
@@ -406,17 +408,24 @@ class SearchState:
         held = {event["cause"]: event["reason"]} if event["event"] == "hold" else {}
         self.holds = {**others, **held}
 
+    def _set_down(self, settings: Mapping[str, Any]) -> None:
+        self.search.update(settings)
+        self.exhausted = None
+        for trial in self.trials.values():
+            trial.rung = max((r for r in self.rungs if r in trial.reports), default=0)
+
     def _apply_to_search(self, event: Mapping[str, Any]) -> None:
         _check_format(event)
         match event["event"]:
             case "search":
-                self.search.update(event)
-                for trial in self.trials.values():
-                    trial.rung = max((r for r in self.rungs if r in trial.reports), default=0)
+                self._set_down(event)
             case "driver":
                 moment = datetime.fromisoformat(event["time"])
                 self.sessions.append(Session(moment, moment, event.get("uptime")))
                 self.finish, self.search_stop, self.holds = None, "", {}
+                self.exhausted = None
+            case "exhausted":
+                self.exhausted = event["trials"]
             case "finish":
                 self.finish = dict(event)
             case "prior":

@@ -7,13 +7,17 @@ from datetime import datetime, timedelta
 import pytest
 
 from search import axes, control
+from search.audit import wrong_decisions
+from search.demand import wanted
 from search.driver import Driver
+from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.requests import Stop
-from search.scheduler import Rule
+from search.scheduler import Rule, rule_in_force
 from search.state import SearchState
+from search.wishes import Wish
 from spkmodel import encoders
-from spkmodel.config import TrainConfig
+from spkmodel.config import TrainConfig, WarmStart
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -181,7 +185,24 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
     rig.driver.finish()
     assert rig.state.finish["reason"] == "every config of the space has been tried"
     assert rig.state.finish["totals"]["epochs"] == 4
+    assert wrong_decisions(rig.ledger.events()) == [], "that it ran out is in the ledger"
+    assert wanted(rig.state, rule_in_force(rig.state)) == 0, "no machine is asked for any more"
     rig.ledger.close()
+
+
+def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch):
+    def resolve(config):
+        if config.warm_start is not None:
+            raise UsageProblem("no such weights")
+
+    monkeypatch.setattr("search.warm_start.resolve", resolve)
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    warm = TrainConfig(warm_start=WarmStart(weights="nobody/t0001")).model_dump(mode="json")
+    for number in range(1100):
+        wish = Wish(f"added/{number}", warm, "added")
+        rig.state.apply(rig.ledger.append("queued", **wish.event()))
+    trial, _ = rig.driver.next_segment()
+    assert (trial.trial, len(rig.state.withdrawn)) == ("t0001", 1100)
 
 
 def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
