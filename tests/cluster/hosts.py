@@ -6,17 +6,19 @@ process, which ends when the tests do, however they do: it waits for the end of 
 """
 
 import contextlib
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from namespaces import UNSHARE, all_processes, answers, first_process, namespaces
+from namespaces import UNSHARE, all_processes, answers, began, first_process, namespaces
 from programs import Program
 
 SUBNET = "10.77.0"
@@ -184,6 +186,7 @@ class Network:
         self.source = source
         """Where commands run."""
         self.mark = uuid.uuid4().hex
+        self._closed_at = math.inf
         self.environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM_PATH]),
             "LANG": "C.UTF-8",
@@ -230,6 +233,7 @@ class Network:
             os.kill(self.pid, signal.SIGKILL)
         self._root.stdin.close()
         self._root.wait(30)
+        self._closed_at = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def left(self) -> list[str]:
         """What is there of it still: processes by mark or namespace, mounts, links."""
@@ -237,7 +241,8 @@ class Network:
         left = []
         for pid in all_processes():
             with contextlib.suppress(OSError):
-                links = set(namespaces(pid).values())
+                # The kernel gives the numbers of ended namespaces to others' new ones.
+                links = set(namespaces(pid).values()) if began(pid) < self._closed_at else set()
                 environment = Path(f"/proc/{pid}/environ").read_bytes()
                 if links & ours or f"{MARK}={self.mark}".encode() in environment.split(b"\0"):
                     line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -39,6 +40,12 @@ def first_process(
 def namespaces(pid: int) -> dict[str, str]:
     """Which ones a process is in, by kind."""
     return {kind: str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in NAMESPACES}
+
+
+def began(pid: int) -> float:
+    """Seconds after the machine's start at which a process began."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:
