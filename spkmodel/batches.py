@@ -142,7 +142,8 @@ def _stretch(waveform: Waveform, samples: int, around: int, rng: np.random.Gener
 class EpochBatches:
     """The batches of one epoch, cut out in a background thread while they are iterated.
 
-    `len()` is their number; iterating again gives the same again.
+    `len()` is their number; iterating again gives the same again. Each draws from a generator of
+    its own, so that those before need not be cut to have the ones after.
     """
 
     def __init__(
@@ -175,11 +176,15 @@ class EpochBatches:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        with Prefetcher(self._prepared(), ahead=_AHEAD) as batches:
+        return self.after(0)
+
+    def after(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Those that follow the first `done`."""
+        with Prefetcher(self._prepared(done), ahead=_AHEAD) as batches:
             yield from batches
 
-    def _prepared(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for number, batch in enumerate(self._plan):
+    def _prepared(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for number, batch in enumerate(self._plan[done:], start=done):
             rng = np.random.default_rng([*self._seed, number])
             if self._rates_of_crops:
                 drawn = rng.choice(self._rates_of_crops, size=len(batch.ids))

@@ -1,15 +1,11 @@
 """One training: everything built from a config, one epoch at a time, state out and in.
 
 All chance is a function of (config.seed, epoch), so a training that resumes at an epoch's start
-continues as if it had never stopped, without a saved generator.
+continues as if it had never stopped, without a saved generator. One that was left between two steps
+takes up the generators, the batches and the figures of the epoch under way (`spkmodel.under_way`).
 """
 
-import math
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,31 +15,18 @@ from spkmodel import batches, checkpoint, encoders, losses, warm_start
 from spkmodel.augment import Augmenter
 from spkmodel.averaging import WeightAverage, named
 from spkmodel.config import TrainConfig
+from spkmodel.divergence import Watch
 from spkmodel.optimise import Stepper
 from spkmodel.progress import Progress, silent
 from spkmodel.schedules import learning_rate
 from spkmodel.stages import Stage, stage_of
 from spkmodel.store import Store
 from spkmodel.surroundings import Surroundings
+from spkmodel.under_way import EpochResult, EpochUnderWay, Leave, Left, never, seeded, steps_of
 
 _FORMAT = 2
-_CHECK_EVERY = 100
-"""Numbers, on an accelerator: to ask whether one is finite waits for all the work before it."""
-
-
-class Diverged(RuntimeError):
-    """The loss or the gradient is no longer finite."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch was like; `parts` are the loss's own figures, averaged over batches."""
-
-    train_loss: float
-    learning_rate: float
-    """At the epoch's last step."""
-    utterances_per_second: float
-    parts: dict[str, float]
+_FORMAT_UNDER_WAY = 3
+"""Of a state in the middle of an epoch."""
 
 
 class Training:
@@ -75,11 +58,15 @@ class Training:
         )
         self._surroundings = surroundings
         self._device = torch.device(device)
-        self._watch = _Watch(self._device, at_once=self._device.type == "cpu")
+        self._watch = Watch(self._device, at_once=self._device.type == "cpu")
         self._stage = stage_of(config, 1)
         self._steps = 0
         """Of the optimiser in this stage."""
-        with _seeded(config.seed, 0):
+        self._left: EpochUnderWay | None = None
+        """The epoch that was left between two steps."""
+        self._ended: EpochUnderWay | None = None
+        """The one that was trained last, to its end."""
+        with seeded(config.seed, 0):
             self.encoder = encoders.build(config.encoder).to(self._device)
             self._loss = self._built_loss(self._stage)
         self._is_warm = warm is not None
@@ -107,51 +94,81 @@ class Training:
             if weight.requires_grad
         }
 
-    def run_epoch(self, progress: Progress = silent) -> EpochResult:
-        """Train one epoch.
+    def run_epoch(self, progress: Progress = silent, leave: Leave = never) -> EpochResult:
+        """Train one epoch, or what is left to do of one that was left.
 
         Raises:
             Diverged: if a loss or a gradient's norm is not finite; never is such an epoch's result
                 returned. On the CPU the weights are then those of the step before, elsewhere they
                 may not be finite either.
+            Left: `leave` said so after a step. `state` is then of the middle of the epoch, and
+                `run_epoch` goes on from there, here or wherever that state was loaded, as if the
+                epoch had never been left.
         """
-        epoch, started = self.epoch + 1, time.monotonic()
-        self._enter(stage_of(self.config, epoch))
+        started = time.monotonic()
+        here = self._left or EpochUnderWay.begun(self.config.seed, self.epoch + 1)
+        self._left = self._ended = None
+        self._enter(stage_of(self.config, here.number))
         self.encoder.train()
         self._loss.train()
         plan = batches.batches_of_epoch(
-            self._store, self._stage.batches, self.config.seed, epoch, self._stage.augment.speed
+            self._store,
+            self._stage.batches,
+            self.config.seed,
+            here.number,
+            self._stage.augment.speed,
         )
         self.config.check_epoch(len(plan))
-        if self.config.warm_start is not None and not (self._is_warm or self.epoch):
+        self._check_start(here)
+        self._watch.begin(here.number)
+        self._stepper.forget()
+        with here.own_chance(self.config.seed, self._device):
+            is_whole = self._trained(here, plan, progress, leave)
+            here.note_chance(self._device)
+        self._watch.end()
+        here.seconds += time.monotonic() - started
+        if not is_whole:
+            self._left = here
+            share = self.config.batches_per_step
+            raise Left(here.number, steps_of(here.batches, share), steps_of(len(plan), share))
+        self.epoch, self._ended = here.number, here
+        return here.result()
+
+    def _trained(
+        self, here: EpochUnderWay, plan: batches.EpochBatches, progress: Progress, leave: Leave
+    ) -> bool:
+        """Train the batches that are left to do; whether all are done and nobody said to leave."""
+        share = self.config.batches_per_step
+        for waveforms, labels in plan.after(here.batches):
+            losses.set_epochs(self._loss, self.epoch + here.batches / len(plan))
+            output = self._gathered(self._augmented(waveforms, labels, here.generator), labels)
+            here.take(len(labels), {"loss": output.loss} | output.parts)
+            is_step = here.batches % share == 0 or here.batches == len(plan)
+            if is_step:
+                here.rate = self._step(here.batches, len(plan))
+            progress(here.batches, len(plan))
+            if is_step and leave():
+                return False
+        return True
+
+    def _check_start(self, here: EpochUnderWay) -> None:
+        is_begun = self._is_warm or self.epoch or here.batches
+        if self.config.warm_start is not None and not is_begun:
             raise ValueError(
                 f"warm_start.weights={self.config.warm_start.weights!r} was not read before the "
                 "first epoch"
             )
-        self._watch.begin(epoch)
-        self._stepper.forget()
-        generator = torch.Generator().manual_seed(_mixed(self.config.seed, epoch))
-        figures: dict[str, list[Tensor]] = defaultdict(list)
-        utterances, rate = 0, 0.0
-        with _seeded(self.config.seed, epoch):
-            for number, (waveforms, labels) in enumerate(plan, start=1):
-                losses.set_epochs(self._loss, self.epoch + (number - 1) / len(plan))
-                output = self._gathered(self._augmented(waveforms, labels, generator), labels)
-                for name, value in ({"loss": output.loss} | output.parts).items():
-                    figures[name].append(value.detach())
-                if number % self.config.batches_per_step == 0 or number == len(plan):
-                    rate = self._step(number, len(plan))
-                utterances += len(labels)
-                progress(number, len(plan))
-        self._watch.end()
-        self.epoch = epoch
-        means = {name: _mean(values) for name, values in figures.items()}
-        return EpochResult(
-            train_loss=means.pop("loss"),
-            learning_rate=rate,
-            utterances_per_second=utterances / (time.monotonic() - started),
-            parts=means,
-        )
+
+    def reopen(self) -> Left:
+        """Take back the end of the epoch just trained, before anything came of it.
+
+        `state` is then of its middle, with every step done.
+        """
+        assert self._ended is not None, "no epoch was trained"
+        self._left, self._ended = self._ended, None
+        self.epoch -= 1
+        steps = steps_of(self._left.batches, self.config.batches_per_step)
+        return Left(self._left.number, steps, steps)
 
     def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         # At whatever rate a class has it, a speaker is one person.
@@ -175,7 +192,7 @@ class Training:
     def _step(self, batch: int, batches_of_epoch: int) -> float:
         """One step of the optimiser after that batch, counted from 1; its learning rate."""
         share, stage = self.config.batches_per_step, self._stage
-        step, steps = math.ceil(batch / share), math.ceil(batches_of_epoch / share)
+        step, steps = steps_of(batch, share), steps_of(batches_of_epoch, share)
         self._steps += 1
         rate = learning_rate(
             stage.schedule,
@@ -194,7 +211,7 @@ class Training:
         if stage == self._stage:
             return
         if stage.loss != self._stage.loss:
-            with _seeded(self.config.seed, 0):  # what is drawn here is not used
+            with seeded(self.config.seed, 0):  # what is drawn here is not used
                 self._loss = _with_weights_of(self._loss, self._built_loss(stage))
             if self._average is not None:
                 self._average.replace_loss(self._loss)
@@ -224,7 +241,8 @@ class Training:
         """All that a training needs to go on: named tensors, and what JSON can hold.
 
         `encoder.` and `loss.` are what is judged; where that is an average, the weights that the
-        optimiser works on are there as `raw.encoder.` and `raw.loss.`.
+        optimiser works on are there as `raw.encoder.` and `raw.loss.`. `under_way.` is what an
+        epoch needs that was left; `epoch` counts those that are whole.
         """
         moments, numbers = self._stepper.state()
         tensors = {f"optimiser.{name}": tensor for name, tensor in moments.items()}
@@ -245,14 +263,23 @@ class Training:
             "stage_steps": self._steps,
             "averaged_steps": 0 if self._average is None else self._average.steps,
         }
+        if self._left is not None:
+            part, numbers_of_part = self._left.state()
+            tensors |= {f"under_way.{name}": tensor for name, tensor in part.items()}
+            state |= {"format": _FORMAT_UNDER_WAY, "under_way": numbers_of_part}
         return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, state
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint of the same config and corpus.
 
         Raises:
-            checkpoint.CheckpointError: if it is another training's.
+            checkpoint.CheckpointError: if it is another training's, or a later version's.
         """
+        if saved.state["format"] > _FORMAT_UNDER_WAY:
+            raise checkpoint.CheckpointError(
+                f"the checkpoint is of format {saved.state['format']}, this version of spksearch "
+                f"knows up to {_FORMAT_UNDER_WAY}: go on with the version that wrote it"
+            )
         # Not the signatures: an older version's lacks the fields that came since.
         if TrainConfig.model_validate(saved.state["config"]) != self.config:
             raise checkpoint.CheckpointError(
@@ -270,42 +297,16 @@ class Training:
             self._average.load(saved.tensors, saved.state["averaged_steps"])
         moments, numbers = saved.below("optimiser"), saved.state["optimiser"]
         self.epoch = int(saved.state["epoch"])
-        self._enter(stage_of(self.config, self.epoch))
+        part = saved.state.get("under_way")
+        self._left = self._ended = None
+        if part is not None:
+            self._left = EpochUnderWay.of_state(saved.below("under_way"), part, self._device)
+        self._enter(stage_of(self.config, self._left.number if self._left else self.epoch))
         if saved.state["format"] == 1:
             moments, numbers = self._stepper.named_state(moments, numbers)
         else:
             self._steps = int(saved.state["stage_steps"])
         self._stepper.load(moments, numbers)
-
-
-class _Watch:
-    """Sees to it that what is not finite does not pass for a result."""
-
-    def __init__(self, device: torch.device, *, at_once: bool) -> None:
-        self._at_once = at_once
-        self._device = device
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        self._epoch, self._seen = epoch, 0
-        self._all_finite = torch.ones((), dtype=torch.bool, device=self._device)
-
-    def see(self, what: str, value: Tensor) -> None:
-        if self._at_once:
-            number = float(value.detach())
-            if not math.isfinite(number):
-                raise Diverged(f"{what} is {number} in epoch {self._epoch}")
-            return
-        self._all_finite &= value.detach().isfinite()
-        self._seen += 1
-        if self._seen % _CHECK_EVERY == 0:
-            self.end()
-
-    def end(self) -> None:
-        if not bool(self._all_finite):
-            raise Diverged(
-                f"the loss or the gradient's norm is no longer finite in epoch {self._epoch}"
-            )
 
 
 def _with_weights_of(source: nn.Module, module: nn.Module) -> nn.Module:
@@ -315,20 +316,3 @@ def _with_weights_of(source: nn.Module, module: nn.Module) -> nn.Module:
         path, _, leaf = name.rpartition(".")
         setattr(module.get_submodule(path), leaf, tensor)
     return module
-
-
-def _mean(values: list[Tensor]) -> float:
-    return float(torch.stack(values).double().mean())
-
-
-def _mixed(seed: int, epoch: int) -> int:
-    """One seed from two numbers; the constants only keep neighbouring seeds apart."""
-    return (seed * 1_000_003 + epoch * 7_919 + 17) % (2**63)
-
-
-@contextmanager
-def _seeded(seed: int, epoch: int) -> Iterator[None]:
-    """Seed torch's own generator, which dropout and initialisation draw from, and put it back."""
-    with torch.random.fork_rng():
-        torch.manual_seed(_mixed(seed, epoch))
-        yield

@@ -18,10 +18,13 @@ from ray import tune
 
 from spkmodel import checkpoint, processes, store_cache
 from spkmodel.config import TrainConfig
+from spkmodel.divergence import Diverged
 from spkmodel.scoring import Collapsed
 from spkmodel.store import Store
 from spkmodel.surroundings import Surroundings, open_surroundings
-from spkmodel.train import Diverged, EpochResult, Training
+from spkmodel.told import Told
+from spkmodel.train import Training
+from spkmodel.under_way import EpochResult, Left
 from spkmodel.validate import Verdict, evaluate_encoder
 
 log = logging.getLogger(__name__)
@@ -87,7 +90,9 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         """One epoch.
 
         A training that diverged or collapsed says so in `failure`; one whose own checkpoint is not
-        what was recorded, in `damaged`; and a storage that is in the way, in `storage_errno`.
+        what was recorded, in `damaged`; and a storage that is in the way, in `storage_errno`. One
+        that was told to leave does so after a step: `epoch` is then the one under way, `left_steps`
+        of `left_of` steps are done, and the checkpoint is of there.
         """
         try:
             return self._epoch()
@@ -107,9 +112,13 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _epoch(self) -> dict[str, Any]:
         started = time.monotonic()
         training = self._prepared()
-        epoch = training.run_epoch()
-        verdict = self._judged(training)
-        place, sha256 = self._saved(training)
+        with Told(Path(self._segment.folder), self._segment.attempt) as told:
+            try:
+                epoch = training.run_epoch(leave=told)
+                verdict = self._judged(training, told)
+            except Left as left:
+                return self._left(training, left, started)
+        place, sha256 = self._saved(training, f"epoch{training.epoch:04d}")
         seconds = time.monotonic() - started
         self._say(
             f"epoch {training.epoch}: dev_eer={verdict.eer:.4f} "
@@ -119,6 +128,15 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         return self._result(
             training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
         )
+
+    def _left(self, training: Training, left: Left, started: float) -> dict[str, Any]:
+        """The end of a segment that was told to leave, in the middle of an epoch."""
+        place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-partial")
+        self._say(f"{left}, as it was told")
+        result = self._result(
+            left.epoch, seconds=time.monotonic() - started, place=place, sha256=sha256
+        )
+        return result | {"left_steps": left.steps, "left_of": left.of, "end": True}
 
     def _result(
         self,
@@ -146,6 +164,8 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             "failure": failure,
             "damaged": damaged,
             "storage_errno": storage_errno,
+            "left_steps": 0,
+            "left_of": 0,
         }
 
     def _prepared(self) -> Training:
@@ -171,15 +191,26 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _next_epoch(self) -> int:
         return 1 if self._training is None else self._training.epoch + 1
 
-    def _judged(self, training: Training) -> Verdict:
+    def _judged(self, training: Training, told: Told) -> Verdict:
+        """What the network is worth on the dev pairs.
+
+        Raises:
+            Left: told so meanwhile; the judgement is left to whoever goes on.
+        """
+
+        def leave(done: int, of: int) -> None:
+            if told() and done < of:
+                raise training.reopen()
+
         dev = self._store(self._segment.dev_store)
         pairs = self._store(self._segment.store).dev_pairs
-        return evaluate_encoder(training.judged, dev, pairs, _device(self._segment.device))
+        return evaluate_encoder(
+            training.judged, dev, pairs, _device(self._segment.device), progress=leave
+        )
 
-    def _saved(self, training: Training) -> tuple[str, str]:
+    def _saved(self, training: Training, name: str) -> tuple[str, str]:
         """Checkpoint into a folder of this attempt: a forgotten earlier one cannot touch it."""
-        folder = Path(self._segment.folder)
-        place = folder / f"epoch{training.epoch:04d}-attempt{self._segment.attempt}"
+        place = Path(self._segment.folder) / f"{name}-attempt{self._segment.attempt}"
         tensors, state = training.state()
         return str(place), checkpoint.write(place, tensors, state)
 

@@ -2,8 +2,9 @@
 
 Everything around it is real: the launch, Tune, the trainable with its segments, checkpoints on
 disk, the ledger, MLflow. Its "weights" are four numbers that every epoch moves by a map without
-memory of anything else; its dev EER is worked out from them. So an epoch that was trained from the
-wrong checkpoint, or twice, has another value, and what should have been can be worked out.
+memory of anything else, in a few steps; its dev EER is worked out from them. So an epoch that was
+trained from the wrong checkpoint, or twice, or in part twice, has another value, and what should
+have been can be worked out.
 """
 
 import json
@@ -18,13 +19,17 @@ import torch
 
 from spkmodel import checkpoint, trainable
 from spkmodel.config import TrainConfig
+from spkmodel.divergence import Diverged
+from spkmodel.progress import Progress
 from spkmodel.scoring import Collapsed
-from spkmodel.train import Diverged, EpochResult
+from spkmodel.under_way import EpochResult, Leave, Left
 from spkmodel.validate import Verdict
 
 EPOCH_SECONDS = "SPKSEARCH_TOY_EPOCH_SECONDS"
 DIARY = "SPKSEARCH_TOY_DIARY"
 """A file that gets a line at the beginning of every epoch, whatever becomes of it."""
+STEPS = 8
+"""Of an epoch."""
 
 SPACE = '''"""How fast should a toy learn?"""
 
@@ -61,8 +66,15 @@ def dev_eer(weights: torch.Tensor) -> float:
 
 def trained(weights: torch.Tensor, rate: float) -> torch.Tensor:
     """One epoch later: towards lower errors, the better the nearer the rate is to its best."""
+    for _ in range(STEPS):
+        weights = stepped(weights, rate)
+    return weights
+
+
+def stepped(weights: torch.Tensor, rate: float) -> torch.Tensor:
+    """One step of an epoch later."""
     step = 0.3 / (1 + abs(math.log10(rate) + 3))
-    return weights - step + 0.1 * torch.sin(37 * weights)
+    return weights - (step - 0.1 * torch.sin(37 * weights)) / STEPS
 
 
 class Training:
@@ -74,33 +86,48 @@ class Training:
         del store, surroundings, device, warm
         self.config = config
         self.epoch = 0
+        self.steps = 0
+        """Of the epoch under way."""
         self.start = "four numbers"
         self.judged = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
 
-    def run_epoch(self) -> EpochResult:
-        """Sleep, and move the weights."""
-        _note(self.config.signature, self.epoch + 1)
-        time.sleep(float(os.environ.get(EPOCH_SECONDS, "0.1")))
+    def run_epoch(self, *, leave: Leave) -> EpochResult:
+        """Sleep, and move the weights, step by step."""
+        if not self.steps:
+            _note(self.config.signature, self.epoch + 1)
+        rate = self.config.optimiser.learning_rate
+        while self.steps < STEPS:
+            time.sleep(float(os.environ.get(EPOCH_SECONDS, "0.1")) / STEPS)
+            self.judged = stepped(self.judged, rate)
+            self.steps += 1
+            if leave():
+                raise Left(self.epoch + 1, self.steps, STEPS)
+        self.steps = 0
         channels = getattr(self.config.encoder, "channels", 0)
         if channels == DIVERGES:
             raise Diverged("loss is nan at step 1")
         if channels == TOO_LARGE:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB")
-        rate = self.config.optimiser.learning_rate
-        self.judged = trained(self.judged, rate)
         if channels == COLLAPSES:
             self.judged = torch.zeros(0)
         self.epoch += 1
         return EpochResult(1 / self.epoch, rate, 1.0, {})
 
+    def reopen(self) -> Left:
+        """Take back the end of the epoch just trained."""
+        self.epoch, self.steps = self.epoch - 1, STEPS
+        return Left(self.epoch + 1, STEPS, STEPS)
+
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """What a checkpoint holds."""
         config = self.config.model_dump(mode="json")
-        return {"weights": self.judged}, {"epoch": self.epoch, "config": config}
+        numbers = {"epoch": self.epoch, "steps": self.steps, "config": config}
+        return {"weights": self.judged}, numbers
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from it."""
-        self.judged, self.epoch = saved.tensors["weights"], saved.state["epoch"]
+        self.judged = saved.tensors["weights"]
+        self.epoch, self.steps = saved.state["epoch"], saved.state["steps"]
 
 
 def _note(signature: str, epoch: int) -> None:
@@ -109,9 +136,11 @@ def _note(signature: str, epoch: int) -> None:
         diary.write(line)
 
 
-def evaluate(weights: torch.Tensor, store: Any, pairs: Any, device: str) -> Verdict:
+def evaluate(
+    weights: torch.Tensor, store: Any, pairs: Any, device: str, *, progress: Progress
+) -> Verdict:
     """In the place of `validate.evaluate_encoder`."""
-    del store, pairs, device
+    del store, pairs, device, progress
     if not len(weights):
         raise Collapsed("all embeddings point in one direction")
     eer = dev_eer(weights)

@@ -27,8 +27,9 @@ from spkmodel.config import (
     TrainConfig,
     Triplet,
 )
+from spkmodel.divergence import Diverged, Watch
 from spkmodel.surroundings import open_surroundings
-from spkmodel.train import Diverged, Training, _Watch
+from spkmodel.train import Training
 from spkmodel.validate import evaluate_encoder, load_encoder
 
 
@@ -319,7 +320,7 @@ def test_a_checkpoint_of_the_first_format_is_resumed(buzz_store, surroundings, t
 
 
 def test_where_asking_costs_time_a_wild_number_is_remembered_until_it_is_asked_for():
-    watch = _Watch(torch.device("cpu"), at_once=False)
+    watch = Watch(torch.device("cpu"), at_once=False)
     watch.begin(3)
     for value in (1.0, float("inf"), 2.0):
         watch.see("the loss", torch.tensor(value))

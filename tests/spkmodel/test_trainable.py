@@ -1,14 +1,16 @@
 import errno
 import math
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from spkmodel import checkpoint
+from spkmodel import checkpoint, told, trainable
 from spkmodel.config import TDNN, AdamW, Batches, TrainConfig, WarmStart
+from spkmodel.train import Training
 from spkmodel.trainable import Segment, SegmentTrainable, segment_config
 from spkmodel.validate import evaluate_encoder, load_encoder
 
@@ -164,3 +166,84 @@ def test_a_storage_that_takes_no_checkpoint_is_told_and_leaves_nothing_behind(
     assert left == {"log.txt", "worker-0001.json"}
     actor.reset_config(segment_config(replace(segment, attempt=2)))
     assert actor.step()["epoch"] == 1
+
+
+def _told(segment):
+    told.tell_to_leave(Path(segment.folder), segment.attempt)
+    time.sleep(0.2)
+
+
+def _resumed_from(segment, result):
+    later = {"attempt": 2, "resume": result["checkpoint"], "resume_sha256": result["sha256"]}
+    return SegmentTrainable(segment_config(replace(segment, **later)))
+
+
+def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_there(
+    segment, tmp_path, monkeypatch
+):
+    straight = SegmentTrainable(segment_config(replace(segment, folder=str(tmp_path / "other"))))
+    straight.step()
+    expected = straight.step()
+    step, steps = Training._step, []
+
+    def tell(self, batch, batches_of_epoch):
+        rate = step(self, batch, batches_of_epoch)
+        steps.append(batch)
+        if len(steps) == 5:
+            _told(segment)
+        return rate
+
+    with monkeypatch.context() as patch:
+        patch.setattr(told, "LOOK_SECONDS", 0.01)
+        patch.setattr(Training, "_step", tell)
+        actor = SegmentTrainable(segment_config(segment))
+        actor.step()
+        left = actor.step()
+    assert (left["epoch"], left["left_steps"], left["left_of"]) == (2, 2, 3)
+    assert (left["end"], left["failure"], left["metrics"]) == (True, "", {})
+    assert Path(left["checkpoint"]).name == "epoch0002-partial-attempt1"
+    assert left["bytes"] == checkpoint.size(Path(left["checkpoint"]))
+    assert "epoch 2 was left after 2 of 3 steps, as it was told" in actor._log_path.read_text()
+    result = _resumed_from(segment, left).step()
+    assert (result["epoch"], result["end"], result["left_steps"]) == (2, True, 0)
+    assert result["sha256"] == expected["sha256"]
+    pace = {"utterances_per_second": 0}
+    assert result["metrics"] | pace == expected["metrics"] | pace
+
+
+def test_what_is_told_while_the_dev_pairs_are_judged_leaves_nothing_but_that_to_do(
+    segment, monkeypatch
+):
+    def tell(*args, progress):
+        _told(segment)
+        progress(1, 2)
+        return evaluate_encoder(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(told, "LOOK_SECONDS", 0.01)
+        patch.setattr(trainable, "evaluate_encoder", tell)
+        left = SegmentTrainable(segment_config(segment)).step()
+    assert (left["epoch"], left["left_steps"], left["left_of"]) == (1, 3, 3)
+    monkeypatch.setattr(Training, "_step", None)
+    result = _resumed_from(segment, left).step()
+    assert (result["epoch"], result["left_steps"]) == (1, 0)
+    encoder, _ = load_encoder(Path(result["checkpoint"]), result["sha256"])
+    assert len(result["metrics"]) > 5
+    assert (
+        load_encoder(Path(left["checkpoint"]))[0].state_dict().keys() == encoder.state_dict().keys()
+    )
+
+
+def test_a_storage_that_takes_no_checkpoint_in_mid_epoch_is_told_as_ever(segment, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    step = Training._step
+    actor = SegmentTrainable(segment_config(segment))
+    with monkeypatch.context() as patch:
+        patch.setattr(told, "LOOK_SECONDS", 0.01)
+        patch.setattr(Training, "_step", lambda *a: (_told(segment), step(*a))[1])
+        patch.setattr(os, "fsync", refuse)
+        result = actor.step()
+    assert (result["storage_errno"], result["end"], result["epoch"]) == (errno.ENOSPC, True, 1)
+    assert not list(Path(segment.folder).glob("*partial*"))

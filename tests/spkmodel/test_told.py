@@ -1,0 +1,71 @@
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from spkmodel import told
+from spkmodel.told import Told
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch):
+    monkeypatch.setattr(told, "LOOK_SECONDS", 0.01)
+
+
+def _comes(word, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not word() and time.monotonic() < end:
+        time.sleep(0.005)
+    return word()
+
+
+def test_the_word_comes_to_the_attempt_that_is_meant_and_to_no_other(tmp_path):
+    with Told(tmp_path / "one", 1) as first, Told(tmp_path / "one", 2) as second:
+        told.tell_to_leave(tmp_path / "one", 2)
+        assert _comes(second)
+        assert not first()
+    told.forget(tmp_path / "one", 2)
+    assert list((tmp_path / "one").iterdir()) == []
+    told.forget(tmp_path / "one", 2)
+
+
+def test_a_word_that_was_there_before_is_heard(tmp_path):
+    told.tell_to_leave(tmp_path, 3)
+    with Told(tmp_path, 3) as word:
+        assert _comes(word)
+
+
+def test_a_storage_in_trouble_is_looked_at_again_and_holds_nobody_up(tmp_path, monkeypatch):
+    answers = threading.Event()
+    listed = Path.iterdir
+    looks = []
+
+    def iterdir(self):
+        if self != tmp_path:
+            return listed(self)
+        looks.append(self)
+        if len(looks) == 1:
+            raise OSError(5, "Input/output error")
+        assert answers.wait(10)
+        return listed(self)
+
+    told.tell_to_leave(tmp_path, 1)
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    began = time.monotonic()
+    with Told(tmp_path, 1) as word:
+        while len(looks) < 2:
+            time.sleep(0.005)
+        assert not word()
+    assert time.monotonic() - began < 5, "a look that does not end was waited for"
+    answers.set()
+    assert _comes(word)
+
+
+def test_nobody_looks_once_it_is_over(tmp_path):
+    with Told(tmp_path, 1) as word:
+        pass
+    time.sleep(0.05)
+    told.tell_to_leave(tmp_path, 1)
+    time.sleep(0.05)
+    assert not word()
