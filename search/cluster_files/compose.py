@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from search.cluster_files import by_schema, security
@@ -9,6 +10,7 @@ from search.cluster_files.findings import Finding, Place
 from search.cluster_files.yaml_source import Document
 
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+_SECRET_FILE = re.compile(r"/run/secrets/[\w./-]*\w")
 
 
 def check(document: Document) -> list[Finding]:
@@ -41,6 +43,11 @@ def _of_service(document: Document, place: Place, service: dict[str, Any]) -> It
                 f"{_port_text(port)} is open to every machine that reaches this one; write "
                 f"127.0.0.1:{_port_text(port)} and use a tunnel",
             )
+    if service.get("network_mode") == "host":
+        yield document.finding(
+            (*place, "network_mode"), "host shows every port of it to whoever reaches this machine"
+        )
+    yield from _of_secret_files(document, place, service)
     variables = _variables(service.get("environment"))
     yield from security.environment_problems(document, (*place, "environment"), variables)
     for name in ("command", "entrypoint"):
@@ -52,6 +59,23 @@ def _of_service(document: Document, place: Place, service: dict[str, Any]) -> It
         by_environment = variables.get("RAY_AUTH_MODE") == "token"
         if security.starts_ray(text) and not (by_environment or security.sets_token(text)):
             yield document.finding((*place, name), security.NO_TOKEN)
+
+
+def _of_secret_files(
+    document: Document, place: Place, service: dict[str, Any]
+) -> Iterator[Finding]:
+    """Files of secrets that are named and not mounted in this service."""
+    mounted = set()
+    for each in _list(service.get("secrets")):
+        target = each.get("target") or each.get("source") if isinstance(each, dict) else each
+        mounted.add(str(PurePosixPath("/run/secrets") / str(target)))
+    for where, text in document.strings():
+        if where[: len(place)] != place:
+            continue
+        for path in sorted(set(_SECRET_FILE.findall(text)) - mounted):
+            yield document.finding(
+                where, f"no secret of this service is at {path}{by_schema.nearest(path, mounted)}"
+            )
 
 
 def _of_references(document: Document, services: dict[str, Any]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ _CLUSTER_SPEC: Mapping[str, Place] = {
 }
 _GROUPS = ("v1", "apps/v1", "networking.k8s.io/v1")
 _OUTSIDE = ("NodePort", "LoadBalancer")
+_ANYBODY = ("0.0.0.0/0", "::/0")
 
 
 def known_kinds() -> tuple[str, ...]:
@@ -39,6 +40,9 @@ def check(document: Document) -> list[Finding]:
         findings += _of_secret(document)
     if kind == "Service":
         findings += _of_service(document)
+    if kind == "NetworkPolicy":
+        findings += _of_policy(document)
+    findings += _of_pods(document)
     findings += _of_variables(document)
     findings += security.text_problems(document)
     return sorted(set(findings))
@@ -140,6 +144,45 @@ def _of_service(document: Document) -> Iterator[Finding]:
         yield document.finding(
             ("spec", "type"), f"{spec['type']} shows it to the outside; use ClusterIP and a tunnel"
         )
+
+
+def _of_policy(document: Document) -> Iterator[Finding]:
+    """A rule without `from`, or from everywhere, lets in whoever comes."""
+    spec = document.value.get("spec")
+    rules = spec.get("ingress") if isinstance(spec, dict) else None
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        place: Place = ("spec", "ingress", index)
+        if not isinstance(rule, dict):
+            continue
+        peers = rule.get("from")
+        if not peers or any(_is_anybody(peer) for peer in peers):
+            yield document.finding(place, "lets everybody in; name pods or addresses in `from`")
+
+
+def _is_anybody(peer: Any) -> bool:
+    if not isinstance(peer, dict):
+        return False
+    block = peer.get("ipBlock")
+    return peer == {"namespaceSelector": {}} or (
+        isinstance(block, dict) and block.get("cidr") in _ANYBODY
+    )
+
+
+def _of_pods(document: Document) -> Iterator[Finding]:
+    """What puts a pod onto the network of its machine, or gives it the machine."""
+    for place, value in document.mappings():
+        if value.get("hostNetwork") is True:
+            yield document.finding(
+                (*place, "hostNetwork"), "no NetworkPolicy holds on the machine's own network"
+            )
+        if value.get("hostPort"):
+            yield document.finding(
+                (*place, "hostPort"), "opens the port on the machine itself; use a tunnel"
+            )
+        if value.get("privileged") is True:
+            yield document.finding(
+                (*place, "privileged"), "who runs code in the pod has the machine; leave it out"
+            )
 
 
 def _of_variables(document: Document) -> Iterator[Finding]:

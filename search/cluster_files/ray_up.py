@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from search.cluster_files import by_schema, security
+from search.cluster_files import by_schema, clouds, security
 from search.cluster_files.findings import Finding
 from search.cluster_files.yaml_source import Document
 
@@ -31,6 +31,7 @@ def check(document: Document) -> list[Finding]:
     """Everything that is wrong with a cluster file of `ray up`."""
     findings = by_schema.problems(document, schema())
     findings += _of_provider(document)
+    findings += clouds.check(document)
     if findings:
         return findings
     prepared, refusal = _prepared(document.value)

@@ -118,6 +118,13 @@ def test_the_beginning_of_one_option_of_sbatch_is_that_option(changed):
         ("aws.yaml", "export RAY_AUTH_MODE=token; ", "", "without token authentication"),
         ("aws.yaml", "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "every interface"),
         ("aws.yaml", "head_start_ray_commands:", "initialization_commands:", "Ray's default"),
+        (
+            "aws.yaml",
+            "  cache_stopped",
+            "  security_group:\n    IpPermissions: [{FromPort: 1, ToPort: 9999, "
+            "IpProtocol: tcp, IpRanges: [{CidrIp: 0.0.0.0/0}]}]\n  cache_stopped",
+            "lets the world in",
+        ),
         ("gcp.yaml", "==2.60.0", "==2.59.1", "names Ray 2.59.1"),
         ("onprem.yaml", "  worker_ips: [WORKER_IP]\n", "", "ray up refuses it"),
         ("kuberay/rayjob.yaml", "mode: token", "mode: disabled", "without token authentication"),
@@ -130,6 +137,43 @@ def test_the_beginning_of_one_option_of_sbatch_is_that_option(changed):
             "RAY_AUTH_TOKEN stands here in clear",
         ),
         ("kuberay/rayjob.yaml", "launch SPACE", "--password hunter2", "in clear"),
+        (
+            "kuberay/rayjob.yaml",
+            "restartPolicy",
+            "hostNetwork: true\n      restartPolicy",
+            "machine's",
+        ),
+        (
+            "kuberay/rayjob.yaml",
+            "name: gcs}",
+            "name: gcs, hostPort: 6379}",
+            "on the machine itself",
+        ),
+        (
+            "kuberay/rayjob.yaml",
+            "allowPriv",
+            "privileged: true\n            allowPriv",
+            "the machine;",
+        ),
+        (
+            "kuberay/networkpolicy.yaml",
+            "    - from:",
+            "    - ports: []\n    - from:",
+            "everybody in",
+        ),
+        (
+            "kuberay/networkpolicy.yaml",
+            "- podSelector:",
+            "- ipBlock: {cidr: 0.0.0.0/0}\n        - podSelector:",
+            "everybody in",
+        ),
+        (
+            "compose.yaml",
+            "secrets/ray_token\n",
+            "secrets/ray/auth_token\n",
+            "no secret of this service",
+        ),
+        ("compose.yaml", "  shm_size", "  network_mode: host\n  shm_size", "every port"),
         ("compose.yaml", '"127.0.0.1:5000:5000"', '"5000:5000"', "open to every machine"),
         (
             "compose.yaml",
@@ -184,7 +228,7 @@ def test_shellcheck_reads_scripts_where_they_stand(changed, name, before, after,
 
 @pytest.mark.skipif(tools.program("hadolint") is None, reason="hadolint is not installed")
 def test_hadolint_reads_dockerfiles(changed):
-    report, line = changed("Dockerfile", "USER 1000", "USER 1000\nRUN cd / && sudo ls")
+    report, line = changed("Dockerfile", "USER $UID", "USER $UID\nRUN cd / && sudo ls")
     assert f"{line + 1} DL3004" in said(report)
 
 

@@ -2,13 +2,15 @@
 
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from compact import compact, strict, without_prose
 from jsonschema import Draft202012Validator
 
 from search.cluster_files import by_schema
-from search.cluster_files.compact import compact
 
+ORIGINALS = Path(__file__).parents[4] / "shared" / "data" / "kuberay"
 PART = {
     "type": "object",
     "description": "what people read",
@@ -68,3 +70,24 @@ def test_a_vendored_schema_is_a_schema_and_says_where_it_is_from(family):
         Draft202012Validator.check_schema(by_schema.vendored(family, kind))
     text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
     assert "Apache-2.0" in json.loads(text)["about"]
+
+
+@pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"needs KubeRay's own schemas in {ORIGINALS}")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("RayCluster", "rayclusters"), ("RayJob", "rayjobs"), ("RayService", "rayservices")],
+)
+def test_what_is_kept_of_kuberay_is_what_its_schemas_say(kind, name):
+    kept = by_schema.vendored("kuberay", kind)
+
+    def written_out(part):
+        if isinstance(part, list):
+            return [written_out(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return written_out(kept["$defs"][part["$ref"].rpartition("/")[2]])
+        return {key: written_out(value) for key, value in part.items() if key != "$defs"}
+
+    original = json.loads((ORIGINALS / f"{name}.schema.json").read_text())
+    assert written_out(kept) == strict(without_prose(original))

@@ -14,7 +14,7 @@ CLUSTER = ROOT / "cluster"
 FILES = sorted(
     path
     for path in CLUSTER.rglob("*")
-    if path.is_file() and path.name not in ("README.md", "tls.sh")
+    if path.is_file() and path.name not in ("README.md", "tls.sh", "Dockerfile.dockerignore")
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -22,7 +22,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PLACEHOLDERS = re.findall(
     r"\w+",
     "ACCOUNT AMI_ID CORPUS CORPUS_DIR EXPORT GPUS_PER_NODE HEAD_IP IMAGE LOCAL_QUEUE MLFLOW_URI "
-    "NFS_SERVER PARTITION PROJECT_ID REGISTRY SPACE SSH_USER STORAGE_CLASS WORKER_IP",
+    "NFS_SERVER PARTITION PROJECT_ID REGISTRY SECURITY_GROUP SPACE SSH_USER STORAGE_CLASS "
+    "WORKER_IP",
 )
 
 
@@ -173,6 +174,106 @@ def test_cloud_workers_are_spot_gpus_that_scale_from_none(cloud):
     assert all(
         "--num-cpus=0" in each for each in config["head_start_ray_commands"] if "start" in each
     )
+
+
+@pytest.mark.parametrize("name", ["rayjob", "rayjob-kueue", "raycluster"])
+def test_pods_are_as_restricted_as_kubernetes_knows(name):
+    """The standard `restricted` of Pod Security, and no token of the API but the autoscaler's."""
+    manifest = yaml.safe_load((CLUSTER / "kuberay" / f"{name}.yaml").read_text())
+    spec = manifest["spec"].get("rayClusterSpec", manifest["spec"])
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    pods = [group["template"]["spec"] for group in groups]
+    scaling = spec.get("enableInTreeAutoscaling", False)
+    if "submitterPodTemplate" in manifest["spec"]:
+        pods.append(manifest["spec"]["submitterPodTemplate"]["spec"])
+    locked = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert all(each["securityContext"] == locked for each in pod["containers"])
+        assert pod.get("automountServiceAccountToken", True) is (scaling and pod is pods[0])
+    if scaling:
+        assert spec["autoscalerOptions"]["securityContext"] == locked
+
+
+def test_where_no_gpu_is_there_at_launch_the_launch_says_that_it_wants_one():
+    """Left to itself a trial takes a GPU only where some are there; GPUs would come and idle."""
+    entrypoints = [
+        yaml.safe_load((CLUSTER / "kuberay" / f"{name}.yaml").read_text())["spec"]["entrypoint"]
+        for name in ("rayjob", "rayjob-kueue")
+    ]
+    sections = (CLUSTER / "README.md").read_text().split("\n## ")
+    in_readme = [
+        re.search(r"spksearch launch (?:.*\\\n)*.*", section)[0]
+        for section in sections
+        if section.startswith(("Machines, AWS", "Kubernetes"))
+    ]
+    assert len(in_readme) == 2
+    assert all("--gpus-per-trial 1" in each for each in (*entrypoints, *in_readme))
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml", "skypilot.yaml"])
+def test_the_folder_of_the_state_is_made_writable_on_a_fresh_export(name):
+    text = (CLUSTER / name).read_text()
+    assert re.search(
+        r"mount -t nfs.*\n(?:.*#.*\n)?.*test -w /shared/runs \|\| sudo install -d", text
+    )
+
+
+def test_ssh_to_aws_is_for_the_security_group_to_decide():
+    config = yaml.safe_load((CLUSTER / "aws.yaml").read_text())
+    for node_type in config["available_node_types"].values():
+        assert node_type["node_config"]["SecurityGroupIds"] == ["SECURITY_GROUP"]
+
+
+def test_gpu_machines_of_google_get_a_disk_that_they_take_in_their_zone():
+    config = yaml.safe_load((CLUSTER / "gcp.yaml").read_text())
+    workers = config["available_node_types"]["gpu_spot"]["node_config"]
+    zone = config["provider"]["availability_zone"]
+    (disk,) = workers["disks"]
+    assert disk["initializeParams"]["diskType"] == f"zones/{zone}/diskTypes/pd-balanced"
+
+
+def test_no_node_of_skypilot_outstays_its_job():
+    """A job ends when the script of every node has, so none may wait for its Ray."""
+    task = yaml.safe_load((CLUSTER / "skypilot.yaml").read_text())
+    assert "ray start --address" in task["run"]
+    assert "--block" not in task["run"]
+
+
+def test_containers_own_the_folders_that_they_write():
+    config = yaml.safe_load((CLUSTER / "compose.yaml").read_text())
+    services = config["services"]
+    user = services["head"]["user"]
+    assert services["head"]["build"]["args"] == {"UID": user}
+    assert {service["user"] for service in services.values()} == {user}
+    dockerfile = (CLUSTER / "Dockerfile").read_text()
+    assert 'useradd --create-home --uid "$UID"' in dockerfile
+    assert "USER $UID" in dockerfile
+    (volume,) = services["postgres"]["volumes"]
+    assert services["postgres"]["environment"]["PGDATA"].startswith(volume.split(":")[1] + "/")
+
+
+def test_every_container_says_whether_it_is_well_and_ports_are_on_loopback():
+    config = yaml.safe_load((CLUSTER / "compose.yaml").read_text())
+    assert all("healthcheck" in service for service in config["services"].values())
+    ports = [port for service in config["services"].values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_builder_gets_what_the_dockerfile_copies_and_nothing_else():
+    rules = (CLUSTER / "Dockerfile.dockerignore").read_text().splitlines()
+    allowed = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert "*" in rules
+    copied = re.findall(r"^COPY (?!--)(.*) \S+$", (CLUSTER / "Dockerfile").read_text(), re.M)
+    assert allowed == {name for names in copied for name in names.split()}
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+def test_the_readme_says_of_everything_that_was_not_run_that_it_was_not():
+    readme = (CLUSTER / "README.md").read_text()
+    assert "**checked offline, not run**" in readme
 
 
 def test_the_readme_gives_one_command_for_every_file():

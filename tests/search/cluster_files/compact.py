@@ -1,6 +1,6 @@
 """JSON schemas of others in the form that is kept here: without prose, every part once.
 
-The three files in `schemas/` were made by it; `schemas/README.md` says from what.
+The three files in `search/cluster_files/schemas/` were made by it; their README says from what.
 """
 
 import json
