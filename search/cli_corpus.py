@@ -46,25 +46,27 @@ _AllowOverlap = Annotated[
         "Open every file of a corpus, and name what is wrong.",
         "spksearch corpus check data/speech",
         "spksearch corpus check data/speech --json",
+        "spksearch corpus check s3://BUCKET/speech     # every byte that pack --to has put there",
     ),
 )
 def check(
-    folder: _Corpus,
+    corpus: Annotated[str, typer.Argument(metavar="DIR|URI", help="The corpus.")],
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
     allow_overlap: _AllowOverlap = False,
     json_wanted: Json = False,
 ) -> None:
     """Read lists and audio; exit 2 if anything is wrong."""
+    from search import corpus_place
     from search.live import for_stderr
-    from spkmodel import corpus
 
-    there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
+    place = corpus_place.parsed(corpus)
     with for_stderr().task("reading utterances", "utterances") as progress:
-        report = corpus.check(there, progress)
+        report = corpus_place.check(place, seed, allow_overlap, progress)
     if json_wanted:
         from search.documents import document
 
-        console.data(document("corpus", folder=str(folder.absolute()), **asdict(report)))
+        where = corpus_place.absolute(place)
+        console.data(document("corpus", folder=where, **asdict(report)))
     else:
         console.answer(report_table(report))
         for problem in report.problems:

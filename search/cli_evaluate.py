@@ -38,7 +38,7 @@ EVALUATE = console.help_text(
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
-    corpus: Annotated[Path, typer.Option(metavar="DIR", help="Where the utterances are.")],
+    corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="Where the utterances are.")],
     pairs: Annotated[Path, typer.Option(metavar="FILE", help="A list of pairs.")],
     condition: Annotated[Condition, typer.Option(help="How the pairs sound.")] = "clean",
     out: Annotated[
@@ -149,6 +149,7 @@ def evaluate(
     json_wanted: Json = False,
 ) -> None:
     """Judge a model on a list of pairs."""
+    from search.corpus_place import parsed
     from search.evaluate import evaluate as evaluate_model
     from search.evaluate import summary
     from search.extras import Extras
@@ -175,7 +176,7 @@ def evaluate(
     )
     report = evaluate_model(
         model,
-        corpus=corpus,
+        corpus=parsed(corpus),
         pairs=pairs,
         condition=condition,
         out=out,

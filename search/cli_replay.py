@@ -40,7 +40,7 @@ REPLAY = console.help_text(
 
 
 def replay(
-    corpus: Annotated[Path, typer.Option(metavar="DIR", help="The corpus.")],
+    corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="The corpus.")],
     entries: Annotated[
         str, typer.Argument(metavar="ENTRIES", help="Such as 101-106,116.", show_default=False)
     ] = "",
@@ -77,14 +77,16 @@ def replay(
     json_wanted: Json = False,
 ) -> None:
     """Run entries of a notebook, and test what they claim."""
+    from search import corpus_place
     from search import replay as replays
     from search.live import for_stderr
     from search.settings import LaunchRequest
     from spaces.logged.scale import scale_of
 
+    place = corpus_place.parsed(corpus)
     request = replays.ReplayRequest(
         entries=entries,
-        corpus=corpus,
+        corpus=place,
         scale=scale_of(scale),
         file=file,
         check=check,
@@ -92,7 +94,7 @@ def replay(
         epochs=max_epochs,
         launch=LaunchRequest(
             space=replays.SPACE,
-            corpus=corpus,
+            corpus=place,
             name=name,
             concurrent=concurrent,
             gpus_per_trial=gpus_per_trial,

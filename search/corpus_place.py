@@ -4,6 +4,8 @@ At a URI lies a store that `corpus pack --to` has published, with the pairs that
 The launch keeps its copy below the home folder; every node of a cluster fetches its own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from search.redact import redact
 from spkmodel.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from spkmodel.corpus import Corpus
+    from spkmodel.corpus import Corpus, CorpusReport
     from spkmodel.store import Store
 
 
@@ -108,6 +110,49 @@ def _of_store(uri: str, folder: Path) -> "Corpus":
     )
 
 
+@contextmanager
+def lists_of(place: Path | str) -> Iterator[Path]:
+    """A folder with a corpus's lists and tables: its own; of a URI a copy, gone afterwards."""
+    if isinstance(place, Path):
+        yield place
+        return
+    import shutil
+    import tempfile
+
+    from spkmodel import store_cache
+    from spkmodel.corpus import DEV_LIST, TRAIN_LIST
+
+    store = published(place).folder
+    with tempfile.TemporaryDirectory() as scratch:
+        # What a message names is the place's last word.
+        folder = Path(scratch) / place.rpartition("/")[2].partition("?")[0]
+        folder.mkdir(exist_ok=True)
+        store_cache.fetch_apart(place, store_cache.manifest(place), folder)
+        for name in (TRAIN_LIST, DEV_LIST):
+            if (store / name).is_file():
+                shutil.copyfile(store / name, folder / name)
+        yield folder
+
+
+def check(
+    place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
+) -> "CorpusReport":
+    """Look at every utterance; at a URI at every byte that lies there, too.
+
+    Raises:
+        StoreError: what lies at the URI is damaged.
+    """
+    from spkmodel import corpus, store_cache
+    from spkmodel.store import Store
+
+    there = opened(place, seed, allow_overlap)
+    if isinstance(place, Path):
+        return corpus.check(there, progress)
+    store_cache.verify(place)
+    store = Store.open(there.folder)
+    return corpus.check(there, progress, store.waveform)
+
+
 def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
     """Of the training utterances, or of the first that lasts `enough`."""
     from spkmodel.store import Store
@@ -128,14 +173,19 @@ def store_folder(search: dict[str, Any]) -> Path:
 
 
 def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = silent) -> str:
-    """Put a packed corpus at a URI, its test pairs beside it; the hash of what is there."""
+    """Put a packed corpus at a URI, what judging reads beside it; the hash of what is there."""
+    import shutil
     import tempfile
 
     from spkmodel import store_cache
     from spkmodel.corpus import TEST_LIST
     from spkmodel.lists import write_pairs
+    from spkmodel.metadata import SPEAKERS, UTTERANCES
 
     with tempfile.TemporaryDirectory() as scratch:
+        for table in (SPEAKERS, UTTERANCES):
+            if (corpus.folder / table).is_file():
+                shutil.copyfile(corpus.folder / table, Path(scratch) / table)
         if corpus.test_pairs:
             write_pairs(Path(scratch) / TEST_LIST, corpus.test_pairs)
         there = store_cache.publish(

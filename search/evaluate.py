@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search import corpus_place, judgement, looks, model_source, pair_list, verifier
 from search import extras as extras_of_pairs
-from search import judgement, looks, model_source, pair_list, verifier
 from search.errors import UsageProblem
 from search.extras import Extras, Told
 from search.home import home
@@ -45,7 +45,7 @@ class EvaluationReport:
 
 def evaluate(
     model: str,
-    corpus: Path,
+    corpus: Path | str,
     pairs: Path,
     condition: "Condition" = "clean",
     out: Path | None = None,
@@ -65,7 +65,7 @@ def evaluate(
 
     Args:
         model: see `model_source.ACCEPTED`.
-        corpus: its folder; packed on first use.
+        corpus: its folder, packed on first use; or a URI where `corpus pack --to` has put it.
         pairs: looked for from here, then in the corpus.
         condition: how the utterances sound; see `spkmodel.conditions`.
         out: a new folder; by default one below the home folder, named by what is evaluated.
@@ -86,11 +86,14 @@ def evaluate(
     display = display or Silent()
     device = default_device()
     loaded = model_source.load(model, device, tracking_uri, reading)
-    store = packed(corpus, display, also=pair_list.found(pairs, corpus))
-    listed = pair_list.read(pairs, corpus, store)
-    plan = extras_of_pairs.plan(extras, corpus, store, listed)
-    lists = [listed] if plan.calibration is None else [listed, plan.calibration]
-    lessons = verifier.plan(protocol, store, corpus, lists)
+    with corpus_place.lists_of(corpus) as beside:
+        if isinstance(corpus, str):
+            _require_lists(corpus, beside, pairs, protocol, extras)
+        store = _store_of(corpus, display, pair_list.found(pairs, beside))
+        listed = pair_list.read(pairs, beside, store)
+        plan = extras_of_pairs.plan(extras, beside, store, listed)
+        lists = [listed] if plan.calibration is None else [listed, plan.calibration]
+        lessons = verifier.plan(protocol, store, beside, lists)
     facts = listed.facts(store)
     folder = out or home() / "evaluations" / _folder_name(loaded, listed, condition, protocol)
     _require_free(folder, loaded, facts, condition, protocol)
@@ -144,6 +147,28 @@ def default_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _require_lists(uri: str, beside: Path, pairs: Path, protocol: Protocol, extras: Extras) -> None:
+    """What is named is here or at the URI, whose lists lie in a folder that no message may name."""
+    wanted = {
+        "--pairs": pairs,
+        "--calibrate-on": extras.calibrate_on,
+        "--cohort": protocol.cohort,
+    }
+    for flag, path in wanted.items():
+        if path is not None and not path.is_file() and not (beside / path).is_file():
+            there = ", ".join(sorted(each.name for each in beside.iterdir()))
+            raise UsageProblem(f"{flag}: no list {path}, neither here nor at {uri} ({there})")
+
+
+def _store_of(corpus: Path | str, display: Display, pairs: Path) -> "Store":
+    from spkmodel.store import Store
+
+    if isinstance(corpus, Path):
+        return packed(corpus, display, also=pairs)
+    # What is packed cannot be added to: an utterance that it lacks is an error of the list.
+    return Store.open(corpus_place.published(corpus).folder)
 
 
 def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":

@@ -44,7 +44,8 @@ class ReplayRequest:
 
     entries: str
     """Such as `101-106,116`; empty: all that the claims need."""
-    corpus: Path
+    corpus: Path | str
+    """A folder, or a URI where `corpus pack --to` has put it."""
     scale: Scale
     file: Path | None = None
     """A notebook of one's own; None: the log."""

@@ -5,7 +5,7 @@ speakers apart, by default the first one below an optional `wav/`.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -158,13 +158,24 @@ def open_corpus(folder: Path, seed: int = 0, allow_overlap: bool = False) -> Cor
     return corpus
 
 
-def check(corpus: Corpus, progress: Progress = silent) -> CorpusReport:
-    """Open every utterance of the corpus; problems are collected, not raised."""
+def check(
+    corpus: Corpus,
+    progress: Progress = silent,
+    read: Callable[[str], np.ndarray] | None = None,
+) -> CorpusReport:
+    """Open every utterance of the corpus; problems are collected, not raised.
+
+    Args:
+        corpus: whose lists are read already.
+        progress: told utterances.
+        read: an utterance's samples by its path; by default from its file.
+    """
+    read = read or (lambda path: audio.read(corpus.folder / path))
     paths = corpus.utterances()
     seconds = dict.fromkeys(paths, 0.0)
     problems: list[str] = []
     quiet = clipped = 0
-    findings = audio.in_parallel(lambda path: _inspect(corpus.folder / path), paths)
+    findings = audio.in_parallel(lambda path: _inspect(path, read), paths)
     for done, (path, found) in enumerate(zip(paths, findings, strict=True), 1):
         if isinstance(found, audio.AudioError):
             problems.append(str(found))
@@ -353,10 +364,12 @@ def _require_apart(corpus: Corpus) -> None:
 # --- what an utterance is ----------------------------------------------------------------------
 
 
-def _inspect(file: Path) -> tuple[float, bool, bool] | audio.AudioError:
+def _inspect(
+    path: str, read: Callable[[str], np.ndarray]
+) -> tuple[float, bool, bool] | audio.AudioError:
     """Seconds, whether it is silent, whether it is clipped; or why it cannot be used."""
     try:
-        waveform = audio.read(file)
+        waveform = read(path)
     except audio.AudioError as error:
         return error
     peaks = np.abs(waveform.astype(np.int32))

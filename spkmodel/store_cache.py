@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from spkmodel.progress import Progress, silent
 from spkmodel.store import StoreError
@@ -177,6 +177,18 @@ def fetched(
     return folder
 
 
+def verify(uri: str) -> None:
+    """Read all that lies at a URI, keeping nothing.
+
+    Raises:
+        StoreError: if a file is not what the manifest says.
+    """
+    there = manifest(uri)
+    system, base = _filesystem(uri)
+    for name, part in {**there.files, **there.apart}.items():
+        _copy(system, f"{base}/{name}", None, part)
+
+
 def fetch_apart(uri: str, of: Manifest, folder: Path) -> None:
     """Fetch what only judging reads into a folder.
 
@@ -218,16 +230,29 @@ def _fetch(uri: str, sha256: str, folder: Path, progress: Progress) -> None:
 
 
 def _fetch_file(system: Any, path: str, target: Path, part: Part) -> None:
-    digest, size = hashlib.sha256(), 0
-    with system.open_input_stream(path) as source, target.open("wb") as out:
-        while block := source.read(_BLOCK):
-            size += len(block)
-            if size > part.bytes:
-                break
-            digest.update(block)
-            out.write(block)
+    with target.open("wb") as out:
+        _copy(system, path, out, part)
         out.flush()
         os.fsync(out.fileno())
+
+
+def _copy(system: Any, path: str, out: BinaryIO | None, part: Part) -> None:
+    """Read a file, into `out` if there is one, and hold it against its part of the manifest."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with system.open_input_stream(path) as source:
+            while block := source.read(_BLOCK):
+                size += len(block)
+                if size > part.bytes:
+                    break
+                digest.update(block)
+                if out is not None:
+                    out.write(block)
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{path} is not there, and its manifest says that it is; publish the corpus again, at "
+            "a URI of its own"
+        ) from error
     if size != part.bytes or digest.hexdigest() != part.sha256:
         raise StoreError(
             f"{path}: {size} bytes with the hash {digest.hexdigest()[:16]}, its manifest says "

@@ -1,5 +1,7 @@
 """A search on a URI is the search on the folder that was put there."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,53 @@ def test_no_test_pair_is_left_on_the_machine_that_launches(uri, spksearch_home):
     corpus_place.opened(uri, 0)
     assert list(spksearch_home.rglob("audio.i16"))
     assert not list(spksearch_home.rglob("test_trials*"))
+
+
+def test_a_uri_is_checked_as_its_folder_is(uri, corpus, capsys):
+    counts = []
+    for place in (uri, str(corpus)):
+        assert cli.run(["corpus", "check", place, "--json"]) == 0
+        counts.append(json.loads(capsys.readouterr().out))
+    at_uri, at_path = counts
+    assert at_uri.pop("folder") == uri
+    assert at_path.pop("folder") == str(corpus)
+    assert at_uri == at_path
+
+
+@pytest.mark.parametrize("name", ["audio.i16", "test_trials.txt"])
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_check_of_a_uri_reads_what_lies_there_whatever_was_fetched_before(
+    uri, capsys, name, damage
+):
+    assert cli.run(["corpus", "check", uri]) == 0
+    path = Path(uri.removeprefix("file://")) / name
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    capsys.readouterr()
+    assert cli.run(["corpus", "check", uri]) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert "publish" in said
+
+
+def test_lists_and_tables_of_a_uri_are_at_hand_for_a_while(corpus, tmp_path, spksearch_home):
+    whole = tmp_path / "whole"
+    shutil.copytree(corpus, whole)
+    (whole / "speakers.tsv").write_text("speaker\tgender\nv12\tf\n")
+    place = f"file://{tmp_path}/bucket/whole"
+    assert cli.run(["corpus", "pack", str(whole), "--to", place]) == 0
+    with corpus_place.lists_of(place) as folder:
+        for name in ("train_list.txt", "valid_trials.txt", "test_trials.txt", "speakers.tsv"):
+            assert sorted((folder / name).read_text().split("\n")) == sorted(
+                (whole / name).read_text().split("\n")
+            )
+    assert not folder.exists()
+    assert not list(spksearch_home.rglob("test_trials*"))
+    with corpus_place.lists_of(whole) as folder:
+        assert folder == whole
 
 
 @pytest.mark.parametrize("place", ["data/speech", "/shared/corpora/speech", "./s3"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import evaluate, looks, model_source, tables
+from search import cli, evaluate, looks, model_source, tables
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.result_folder import filled
 from spkmodel import metrics, validate
@@ -224,3 +224,58 @@ def test_the_threshold_parts_scores_as_the_rates_say(tiny, corpus, tmp_path):
     miss, false_alarm = metrics.rates_at(scores, targets, report.document["threshold"])
     assert abs(miss - false_alarm) <= 1 / sum(targets)
     assert tiny.name == "night"
+
+
+# --- a corpus at a URI; last, since looks at test pairs are counted ------------------------------
+
+
+@pytest.fixture(scope="module")
+def uri(tiny, tmp_path_factory):
+    place = f"file://{tmp_path_factory.mktemp('bucket')}/speech"
+    folder = tmp_path_factory.mktemp("with-tables") / "speech"
+    shutil.copytree(tiny.corpus, folder)
+    speakers = "".join(f"v{number:02d}\t{'fm'[number % 2]}\n" for number in range(18))
+    (folder / "speakers.tsv").write_text(f"speaker\tgender\n{speakers}")
+    assert cli.run(["corpus", "pack", str(folder), "--to", place]) == 0
+    return place, folder
+
+
+@pytest.mark.parametrize("pairs", ["valid_trials.txt", "test_trials.txt"])
+@pytest.mark.usefixtures("tiny")
+def test_a_corpus_at_a_uri_gives_the_figures_of_its_folder(uri, pairs, tmp_path, capsys):
+    documents = []
+    for place in map(str, uri):
+        line = ["evaluate", "night/t0003", "--corpus", place, "--pairs", pairs, "--by", "gender"]
+        assert cli.run([*line, "--out", str(tmp_path / f"o{len(documents)}"), "--json"]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    for document in documents:
+        for name in ("folder", "seconds", "time", "looks"):
+            document.pop(name)
+    assert documents[0] == documents[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--pairs", "mine.txt"], "--pairs: no list mine.txt, neither here nor at file://"),
+        (
+            ["--pairs", "test_trials.txt", "--calibrate-on", "mine.txt"],
+            "--calibrate-on: no list mine.txt, neither here nor at file://",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("tiny")
+def test_a_list_that_is_not_at_a_uri_is_named_with_those_that_are(uri, flags, said, capsys):
+    assert cli.run(["evaluate", "night/t0003", "--corpus", uri[0], *flags]) == 2
+    words = capsys.readouterr().err
+    assert said in words
+    assert "speakers.tsv, test_trials.txt, train_list.txt, valid_trials.txt" in words
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_utterance_that_is_not_packed_at_a_uri_is_an_error_with_its_line(uri, tmp_path, capsys):
+    listed = tmp_path / "mine.txt"
+    listed.write_text("1 wav/v06/0.wav wav/v06/1.wav\n0 wav/v06/0.wav wav/v99/1.wav\n")
+    line = ["evaluate", "night/t0003", "--corpus", uri[0], "--pairs", str(listed)]
+    assert cli.run([*line, "--out", str(tmp_path / "o")]) == 2
+    assert "mine.txt:2: wav/v99/1.wav is not an utterance" in capsys.readouterr().err

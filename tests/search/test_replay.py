@@ -159,6 +159,22 @@ def test_a_dry_run_says_what_would_be_run_and_writes_nothing(corpus, spksearch_h
     assert list(spksearch_home.iterdir()) == []
 
 
+def test_a_corpus_at_a_uri_is_replayed_on_as_its_folder_is(
+    corpus, tmp_path, spksearch_home, capsys
+):
+    place = f"file://{tmp_path}/bucket/buzz"
+    assert run(["corpus", "pack", str(corpus), "--to", place]) == 0
+    capsys.readouterr()
+    line = ["replay", "110", "--scale", "1/16", "--dry-run", "--corpus"]
+    plans = []
+    for each in (place, str(corpus)):
+        assert run([*line, each]) == 0
+        plans.append(capsys.readouterr().out)
+    assert plans[0] == plans[1]
+    assert "36 training utterances of 6 speakers" in plans[0]
+    assert [path.name for path in spksearch_home.iterdir()] == ["corpora"]
+
+
 def test_a_corpus_that_is_too_small_for_full_size_is_refused_with_the_entry(corpus, capsys):
     assert run(["replay", "106", "--corpus", str(corpus), "--dry-run"]) == 2
     words = capsys.readouterr().err
