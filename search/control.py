@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import requests
-from search.lock import DriverInfo, driver_of
+from search.lock import DriverInfo, driver_alive
 from search.requests import Request
 
 _MOST_BYTES = 1 << 20
+_GLANCE_SECONDS = 0.5
+"""Between two looks whether the driver still lives; of another host it costs a file."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,6 @@ class Pending:
         aside.mkdir(exist_ok=True)
         (aside / f"{self.path.name}.reason").write_text(reason + "\n", encoding="utf-8")
         self.path.replace(aside / self.path.name)
-
-
-def driver_alive(folder: Path) -> DriverInfo | None:
-    """Who drives the search in `folder` at this moment; None if nobody."""
-    driver = driver_of(folder)
-    return driver if driver is not None and driver.is_alive() else None
 
 
 def identity(driver: DriverInfo) -> str:
@@ -96,10 +92,16 @@ def answer(request: Pending, patience: float) -> str | None:
         The reason if it was refused; empty if it was carried out; None if the time was up first,
         or the driver has died.
     """
-    end = time.monotonic() + patience
+    began = time.monotonic()
+    glances = 0
     while request.path.exists():
-        if time.monotonic() > end or driver_alive(request.path.parent.parent) is None:
+        waited = time.monotonic() - began
+        if waited > patience:
             return None
+        if waited >= glances * _GLANCE_SECONDS:
+            glances += 1
+            if driver_alive(request.path.parent.parent) is None:
+                return None
         time.sleep(0.05)
     reason = _refused(request.path.parent) / f"{request.path.name}.reason"
     return reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""

@@ -25,6 +25,7 @@ from search.errors import (
     UsageProblem,
 )
 from search.home import home, search_folder
+from search.lock import driven_by, driver_alive
 from search.settings import LaunchRequest
 from spkmodel.processes import process_start
 
@@ -116,8 +117,6 @@ def launch(request: LaunchRequest, by: str) -> Detached:
         SpksearchError: it ended at once.
     """
     from search import axes
-    from search.control import driver_alive
-    from search.lock import driven_by
 
     if request.dry_run:
         raise UsageProblem("--dry-run starts nothing: leave out --detach")
@@ -186,8 +185,6 @@ def start_here(name: str, request: LaunchRequest, by: str) -> Detached:
 
 def _watch(name: str, process: "subprocess.Popen[bytes]", log_path: Path, begin: int) -> None:
     """Until it drives the search, or for a while."""
-    from search.control import driver_alive
-
     end = time.monotonic() + _EARLY_SECONDS
     while time.monotonic() < end:
         code = process.poll()
@@ -205,8 +202,6 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", log_path: Path, begin:
 
 def end_early(name: str) -> Detached | None:
     """End a launch that drives nothing yet, and so hears no request; None if there is none."""
-    from search.control import driver_alive
-
     launched = of(name)
     if launched is None or driver_alive(search_folder(name)) is not None:
         return None

@@ -1,17 +1,22 @@
 """One driver a search: a lock that names its owner and outlives no process.
 
 On one host the kernel decides (`flock` on a file that stays open, released when the process
-dies). For other hosts, whose locks a shared file system may not carry, `driver.json` beside it
-counts the beats of its owner. Whoever wants to take over watches that count for a lease's length by
-a clock of its own that nobody sets: two hosts need not agree what time it is.
+dies). Other hosts, whose locks a shared file system may not carry, take turns: a turn is a numbered
+file that only one of many can create, and that goes when its owner leaves in order. `driver.json`
+counts the beats of the owner. Whoever wants to take over watches that count for a lease's length by
+a clock of its own that nobody sets, and then tries for the next turn: two hosts need not agree what
+time it is, and of those who have watched the same owner one gets the turn.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +31,11 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
+_BRIEF_SECONDS = 0.5
+"""Who only writes down a word for the next driver holds the lock for less."""
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What a file system answers that has no locks; turns do without."""
+_TURN = re.compile(r"turn-(\d{6,})\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class DriverInfo:
     started: str
     """When the process began, as its host's kernel counts; tells a reused pid from the owner."""
     lease_until: float
-    """Unix time, by its host's clock, until which it is shown as alive; nobody decides by it."""
+    """Unix time, by its host's clock, until which it means to be heard of; nobody decides by it."""
     beat: int = 0
     """Rises while the process lives."""
 
@@ -50,12 +60,6 @@ class DriverInfo:
         """Whether the kernel here knows the process; a name alone may be another machine's."""
         return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
 
-    def is_alive(self) -> bool:
-        """Whether the process runs; of another host as far as can be told at a glance."""
-        if self.is_of_this_host:
-            return process_start(self.pid) == self.started
-        return time.time() < self.lease_until
-
 
 def this_process() -> DriverInfo:
     """The calling process with a fresh lease."""
@@ -64,20 +68,69 @@ def this_process() -> DriverInfo:
     return DriverInfo(socket.gethostname(), os.getpid(), started, time.time() + LEASE_SECONDS)
 
 
+_UNKNOWN = DriverInfo("", 0, "", 0.0)
+"""Somebody who has not said yet, or whose words are none that this version knows."""
+
+
 def driver_of(folder: Path) -> DriverInfo | None:
     """Who was last written down as the driver of the search in `folder`, alive or not."""
-    try:
-        return DriverInfo(**json.loads((folder / "driver.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    owner = _read(folder / "driver.json")
+    return None if owner is _UNKNOWN else owner
+
+
+def driver_alive(folder: Path) -> DriverInfo | None:
+    """Who drives the search in `folder` at this moment; None if nobody.
+
+    Of another host as far as can be told at a glance: by how long ago, on the clock of the storage,
+    it gave a sign of life.
+    """
+    driver = driver_of(folder)
+    if driver is None:
         return None
+    if driver.is_of_this_host:
+        return driver if process_start(driver.pid) == driver.started else None
+    return driver if _age(folder / "driver.json") < LEASE_SECONDS else None
+
+
+def _read(path: Path) -> DriverInfo | None:
+    """Who stands there; None if there is no such file."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return DriverInfo(**{name: fields[name] for name in fields.keys() & _FIELDS})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, AttributeError):
+        return _UNKNOWN
+
+
+_FIELDS = DriverInfo.__dataclass_fields__.keys()
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; infinite if it is gone.
+
+    Both moments are the storage's: the clocks of two machines may be an hour apart.
+    """
+    probe = path.with_name(f".clock-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        probe.write_text("")
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    except OSError:  # who may only read has no better clock than the machine's
+        now = time.time()
+    try:
+        return now - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 class Lock:
     """Held from `acquire` to `release`, or to the death of the process."""
 
-    def __init__(self, folder: Path, file_descriptor: int) -> None:
+    def __init__(self, folder: Path, file_descriptor: int, turn: int) -> None:
         self._folder = folder
         self._descriptor = file_descriptor
+        self._turn = turn
         self._renewed = 0.0
         self._beat = 0
 
@@ -96,18 +149,17 @@ class Lock:
         """
         descriptor = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise driven_by(folder, driver_of(folder)) from None
-        try:
-            owner = driver_of(folder)
-            if owner is not None and not owner.same_process(this_process()):
-                _outlast(folder, owner, say)
-            lock = cls(folder, descriptor)
-            lock._write()
+            _lock(folder, descriptor)
+            turn = _take_turn(folder, say)
         except BaseException:
             os.close(descriptor)
+            raise
+        lock = cls(folder, descriptor, turn)
+        try:
+            lock._write()
+            lock._check()  # or one that was held up here for a lease's length would not know
+        except BaseException:
+            lock.release()
             raise
         return lock
 
@@ -117,20 +169,24 @@ class Lock:
         Raises:
             EnvironmentProblem: if another driver took over because this one gave no sign of life.
         """
-        if _now() - self._renewed < _RENEW_SECONDS:
-            return
-        owner = driver_of(self._folder)
-        if owner is not None and not owner.same_process(this_process()):
-            raise driven_by(self._folder, owner)
-        self._write()
+        if _now() - self._renewed >= _RENEW_SECONDS:
+            self._check()
+            self._write()
 
     def release(self) -> None:
         """Let others drive; the lock file stays, since removing it would race with an opener."""
-        owner = driver_of(self._folder)
-        if owner is not None and owner.same_process(this_process()):
-            with contextlib.suppress(OSError):  # read-only by now; the process is gone anyway
-                (self._folder / "driver.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # read-only by now; the process is gone anyway
+            for path in (self._folder / "driver.json", _place(self._folder, self._turn)):
+                owner = _read(path)
+                if owner is not None and owner.same_process(this_process()):
+                    path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+    def _check(self) -> None:
+        later = [turn for turn in _turns(self._folder) if turn > self._turn]
+        owner = _read(_place(self._folder, later[-1])) if later else driver_of(self._folder)
+        if owner is not None and not owner.same_process(this_process()):
+            raise driven_by(self._folder, owner)
 
     def _write(self) -> None:
         self._beat += 1
@@ -154,28 +210,112 @@ class Lock:
         self.release()
 
 
-def _outlast(folder: Path, owner: DriverInfo, say: Callable[[str], None]) -> None:
-    """Return once the owner is known to be gone.
+def _lock(folder: Path, descriptor: int) -> None:
+    """Have the kernel's lock.
+
+    Raises:
+        EnvironmentProblem: if another process of this host has it, or of any host where the file
+            system carries locks.
+    """
+    end = _now() + _BRIEF_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _now() >= end:
+                raise driven_by(folder, driver_of(folder)) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return
+        else:
+            return
+        time.sleep(_BRIEF_SECONDS / 10)
+
+
+def _take_turn(folder: Path, say: Callable[[str], None]) -> int:
+    """Get the turn after that of an owner who is known to be gone; its number.
+
+    Raises:
+        EnvironmentProblem: if the owner is alive, or another gets the turn.
+    """
+    before = _turns(folder)
+    owner = _read(_place(folder, before[-1])) if before else _read(folder / "driver.json")
+    if owner is not None and not owner.same_process(this_process()):
+        before = _outlast(folder, owner, before, say)
+    turn = 1 + max(before, default=0)
+    if not _create(_place(folder, turn)):
+        raise driven_by(folder, _read(_place(folder, turn)))
+    now = _turns(folder)
+    if now != [*before, turn]:
+        # What was seen before is no longer so: somebody came and left, and turns began anew.
+        _place(folder, turn).unlink(missing_ok=True)
+        raise driven_by(folder, driver_of(folder))
+    for each in before:
+        _place(folder, each).unlink(missing_ok=True)
+    return turn
+
+
+def _turns(folder: Path) -> list[int]:
+    """Turns that somebody has, or has left without a word, in their order."""
+    with os.scandir(folder) as entries:
+        found = [_TURN.fullmatch(entry.name) for entry in entries]
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _place(folder: Path, turn: int) -> Path:
+    return folder / f"turn-{turn:06d}.json"
+
+
+def _create(path: Path) -> bool:
+    """Whether this process, and no other one, has created the file."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(this_process()), file)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _outlast(
+    folder: Path, owner: DriverInfo, turns: list[int], say: Callable[[str], None]
+) -> list[int]:
+    """Return once the owner is known to be gone: the turns that are left then.
 
     Raises:
         EnvironmentProblem: if it is alive, or another took over.
     """
     if owner.is_of_this_host:
-        if owner.is_alive():
+        if process_start(owner.pid) == owner.started:
             raise driven_by(folder, owner)
-        return
+        return turns
+    who = "somebody unknown" if owner is _UNKNOWN else f"process {owner.pid} on {owner.host}"
     say(
-        f"search {folder.name!r} was driven by process {owner.pid} on {owner.host}, which did not "
-        f"leave in order; taking over if it gives no sign of life for {LEASE_SECONDS:.0f} s"
+        f"search {folder.name!r} was driven by {who}, which did not leave in order; taking over if "
+        f"it gives no sign of life for {LEASE_SECONDS:.0f} s"
     )
+    beat = _beat(folder)
     end = _now() + LEASE_SECONDS
     while _now() < end:
         time.sleep(_LOOK_SECONDS)
-        seen = driver_of(folder)
-        if seen is None:
-            return
-        if seen != owner:
-            raise driven_by(folder, seen)
+        now, seen = _turns(folder), _beat(folder)
+        if not now and seen is None:
+            return []
+        # Who leaves in order takes away the beat first, then the turn.
+        if now not in (turns, []) or seen not in (beat, None):
+            raise driven_by(folder, driver_of(folder))
+    return turns
+
+
+def _beat(folder: Path) -> bytes | None:
+    """What stands in `driver.json`; None if it is gone."""
+    try:
+        return (folder / "driver.json").read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _now() -> float:
@@ -187,7 +327,9 @@ def _now() -> float:
 
 def driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:
     """Why nobody else may drive the search in `folder`."""
-    who = f"process {owner.pid} on {owner.host}" if owner else "another process, just starting"
+    who = "another process, just starting"
+    if owner is not None and owner is not _UNKNOWN:
+        who = f"process {owner.pid} on {owner.host}"
     return EnvironmentProblem(
         f"search {folder.name!r} is driven by {who}; watch it with `spksearch status "
         f"{folder.name}`, end it with `spksearch stop {folder.name}`, or use another --name"

@@ -91,13 +91,13 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
         NotFinished: if it runs.
     """
     from search.errors import EnvironmentProblem
-    from search.lock import driver_of
+    from search.lock import driver_alive
 
     try:
         ledger = Ledger.open(path, write=True)
     except EnvironmentProblem as error:
-        owner = driver_of(path.parent)
-        if owner is None or not owner.is_alive():
+        owner = driver_alive(path.parent)
+        if owner is None:
             raise
         name = path.parent.name
         raise NotFinished(

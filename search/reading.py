@@ -7,7 +7,7 @@ from search import detached
 from search.errors import NotFinished, NotFound
 from search.home import existing_ledger, ledger_path
 from search.ledger import Ledger
-from search.lock import driver_of
+from search.lock import driver_alive
 from search.state import SearchState, TrialRecord
 
 
@@ -33,8 +33,7 @@ def state_of(name: str) -> SearchState:
 
 def status_of(name: str, state: SearchState) -> str:
     """running, finished or interrupted (nobody drives it and it did not end in order)."""
-    driver = driver_of(existing_ledger(name).parent)
-    if driver is not None and driver.is_alive():
+    if driver_alive(existing_ledger(name).parent) is not None:
         return "running"
     return "finished" if state.finish else "interrupted"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search import control, points, sampler
-from search.control import driver_alive, identity
+from search.control import identity
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.home import existing_ledger
 from search.ledger import Ledger
-from search.lock import this_process
+from search.lock import driver_alive, this_process
 from search.requests import Add, Budget, Pause, Request, Resume, Stop
 from search.scheduler import Rule, ends, ladder
 from search.state import SearchState

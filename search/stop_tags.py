@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import control
-from search.control import driver_alive, identity
+from search.control import identity
+from search.lock import driver_alive
 from search.mirror import SEARCH
 from search.redact import redact
 from search.requests import Stop

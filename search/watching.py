@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search import detached
-from search.control import driver_alive
 from search.detached import LOG, Detached
 from search.errors import EnvironmentProblem, NotFinished, NotFound, NoUsableTrial
 from search.home import existing_ledger, ledger_path, search_folder
 from search.ledger import Ledger
+from search.lock import driver_alive
 from search.reading import trial_of
 from search.state import SearchState
 from search.tables import ENDED, command_again

@@ -18,6 +18,7 @@ from search import control, hang
 from search.audit import recompute_rungs, wrong_decisions
 from search.errors import Interrupted
 from search.ledger import Ledger
+from search.lock import driver_alive
 from search.requests import Budget, Pause, Resume, Stop
 from search.scheduler import table
 from search.state import SearchState
@@ -73,7 +74,7 @@ def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_pa
     best = min(state.trials.values(), key=lambda trial: trial.best().objective)
     assert best.state == "complete"
     assert not list(folder.glob(".tune-*"))
-    assert control.driver_alive(folder) is None
+    assert driver_alive(folder) is None
 
     toy.run(folder, trials=15, max_epochs=27)
     extended = assert_sound(folder)
