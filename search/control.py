@@ -26,6 +26,11 @@ class Pending:
 
     path: Path
 
+    @property
+    def name(self) -> str:
+        """Its own: the event that carries it out has it, so that it is carried out once."""
+        return self.path.name
+
     def read(self) -> Request:
         """What it says.
 

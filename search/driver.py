@@ -34,7 +34,7 @@ from search.scheduler import (
     rule_in_force,
     vain,
 )
-from search.state import COUNTED, FORMAT, Cut, Failure, SearchState, TrialRecord
+from search.state import DRIVER_ENDED, FORMAT, Cut, Failure, SearchState, TrialRecord, cut_short
 from search.steering import Steering
 from search.walk import Space
 from search.wishes import Wish
@@ -62,6 +62,7 @@ class Driver:
     ) -> None:
         self.state = state
         self.why_done = ""
+        """Why nothing is left to do; from then on nothing is begun, whatever is asked."""
         self.stop_now: set[str] = set()
         """Trials to be stopped in the middle of their epoch."""
         self._ledger = ledger
@@ -84,7 +85,7 @@ class Driver:
         me = this_process()
         self._began = self._clock()
         self._record("driver", format=FORMAT, host=me.host, pid=me.pid, started=me.started)
-        self._cut_all("its driver ended", "driver")
+        self._cut_all(DRIVER_ENDED, "driver")
         self._keeper.begin()
         self._settle()
 
@@ -127,7 +128,7 @@ class Driver:
                 case Wait():
                     return "wait"
                 case Done(reason):
-                    self.why_done = self.why_done or reason
+                    self.why_done = reason
                     return "done"
             name = self._trial_of(job)
             if name is not None:
@@ -148,7 +149,6 @@ class Driver:
             case NewTrial():
                 name = self._new_trial()
                 if name is None:
-                    self.why_done = "every config of the space has been tried"
                     self._record("exhausted", trials=len(self.state.trials))
                     self._rule = rule_in_force(self.state)
                 return name
@@ -217,7 +217,7 @@ class Driver:
     def poll(self) -> None:
         """Keep the lock and carry out what was asked for; cheap enough for every step."""
         self._ledger.keep_alive()
-        asked = self._steering.look()
+        asked = [] if self.why_done else self._steering.look()
         for event, fields in asked:
             self._heed(event, fields)
         if asked:
@@ -243,7 +243,7 @@ class Driver:
                 if self.state.trials[fields["trial"]].live:
                     self.stop_now.add(fields["trial"])
             case "search":
-                self._rule, self.why_done = rule_in_force(self.state), ""
+                self._rule = rule_in_force(self.state)
 
     def _storage_failed(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
         """Whether an attempt could not read or not write its checkpoint, which is no fault of it.
@@ -273,15 +273,7 @@ class Driver:
 
     def _record_ends(self, due: list[End]) -> None:
         for end in due:
-            self._record(
-                "end",
-                trial=end.trial,
-                state=end.state,
-                reason=end.reason,
-                by=end.by,
-                kind=end.kind,
-                rung=self.state.trials[end.trial].rung,
-            )
+            self._record("end", **end.event(self.state))
 
     def _settle(self) -> None:
         self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))
@@ -293,14 +285,7 @@ class Driver:
         self._record("withdrawn", key=key, reason=reason)
 
     def _cut(self, trial: TrialRecord, reason: str, kind: Cut = "stopped") -> None:
-        self._record(
-            "crash",
-            trial=trial.trial,
-            attempt=trial.attempt,
-            reason=reason,
-            kind=kind,
-            counts=kind in COUNTED,
-        )
+        self._record("crash", **cut_short(trial, reason, kind))
 
     def _cut_all(self, reason: str, kind: Cut = "stopped") -> None:
         for trial in self.state.trials.values():

@@ -132,7 +132,8 @@ def run(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        tuner.fit()
+        with loop.told_by_its_cause():
+            tuner.fit()
         loop.leave()
 
 
@@ -198,8 +199,23 @@ class _Loop:
                 self.signal,
             ) from away
 
+    @contextmanager
+    def told_by_its_cause(self) -> Iterator[None]:
+        """What Tune says when it fails after something of ours did is not what went wrong."""
+        try:
+            yield
+        except Exception as error:
+            if self.problem is not None:
+                raise self.problem from error
+            raise
+
     def leave(self) -> None:
-        """Close the books after Tune has ended."""
+        """Close the books after Tune has ended.
+
+        Raises:
+            Interrupted: by a signal.
+            RuntimeError: Tune has ended for no reason of ours.
+        """
         if self.problem is not None:
             raise self.problem
         if self.signal:
@@ -208,6 +224,11 @@ class _Loop:
                 f"{self._why()}; everything up to the last epochs is saved, and the same "
                 "launch goes on from there",
                 self.signal,
+            )
+        if not self.driver.why_done and not self.leaving:
+            raise RuntimeError(
+                "Ray Tune ended the search, and nobody had asked it to; what the ledger has is "
+                "sound, and the same launch goes on from there"
             )
         self.driver.finish()
 
@@ -226,10 +247,22 @@ class _Loop:
             self._kill(self.driver.stop_now)
             self.driver.stop_now.clear()
 
-    def over(self, tune_id: str) -> tuple[str, int]:
-        """Tune is done with an attempt; whose it was, and its number."""
+    def over(self, tune_id: str, died_of: Callable[[str, int], diagnosis.Diagnosis] | None) -> None:
+        """Tune is done with an attempt; it may say so twice.
+
+        Args:
+            tune_id: Tune's trial.
+            died_of: asked what an attempt, by trial and number, died of; None if it did not die.
+        """
         self.trials.pop(tune_id, None)
-        return self.attempts.pop(tune_id)
+        ended = self.attempts.pop(tune_id, None)
+        if ended is None:
+            return
+        found = None if died_of is None else died_of(*ended)
+        if found is None:
+            self.driver.segment_over(*ended)
+        else:
+            self.driver.segment_over(*ended, found.reason, found.kind)
 
     def _end_what_hangs(self) -> None:
         at_work = [tune_id for tune_id in self.attempts if self._actor(tune_id) is not None]
@@ -312,8 +345,7 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
     ) -> None:
         del result
         if not error:  # the reason of an error is known to `_Watch`
-            trial, attempt = self._loop.over(trial_id)
-            self._loop.guarded(lambda: self._loop.driver.segment_over(trial, attempt), None)
+            self._loop.guarded(lambda: self._loop.over(trial_id, None), None)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger has it."""
@@ -352,12 +384,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
-        name, attempt = self._loop.over(trial.trial_id)
-        oom = leftovers.ran_out_of_memory(self._loop.folder, name, attempt)
-        found = diagnosis.of(tune_errors.words_of(trial), oom)
-        self._loop.guarded(
-            lambda: self._loop.driver.segment_over(name, attempt, found.reason, found.kind), None
-        )
+
+        def died_of(name: str, attempt: int) -> diagnosis.Diagnosis:
+            oom = leftovers.ran_out_of_memory(self._loop.folder, name, attempt)
+            return diagnosis.of(tune_errors.words_of(trial), oom)
+
+        self._loop.guarded(lambda: self._loop.over(trial.trial_id, died_of), None)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]

@@ -1,8 +1,8 @@
 """What the rule asks about all trials at once, kept up to date instead of looked up.
 
 `search.scheduler.Scan` says what the answers mean; here they cost as much as what has changed. A
-trial's part in them depends on nothing but its record, so after any event that names a trial only
-that trial is looked at again, and after an event that names none all are.
+trial's part in them depends on nothing but its record and the rule, so after an event only the
+trial that it names is looked at again, and after a change of the rule all are.
 """
 
 from bisect import bisect_left, insort
@@ -62,14 +62,14 @@ class Index:
 
     def look(self, rule: Rule) -> "Index":
         """Take in what has happened since; the answers are then those of `Scan(state, rule)`."""
-        touched = self._state.touched[self._read :]
-        self._read += len(touched)
         known = self._state.trials
-        if rule != self._rule or not all(name in known for name in touched):
+        touched = self._state.touched_since(self._read)
+        self._read = len(self._state.touched)
+        if rule != self._rule:
             self._rule = rule
             self._clear()
             touched = list(known)
-        for name in dict.fromkeys(touched):
+        for name in touched:
             self._take(known[name], rule)
         return self
 

@@ -47,10 +47,10 @@ class Known:
     def look(self, rule: Rule) -> "Known":
         """Take in what has happened since; what is known is then what a fresh one would know."""
         self._index.look(rule)
-        touched = self._state.touched[self._read :]
-        self._read += len(touched)
         known = self._state.trials
-        if rule != self._rule or not all(name in known for name in touched):
+        touched = self._state.touched_since(self._read)
+        self._read = len(self._state.touched)
+        if rule != self._rule:
             self._rule, self._judged = rule, None
             touched = list(known)
         self._stale |= dict.fromkeys(touched)

@@ -149,9 +149,12 @@ def settings_of(name: str) -> Settings | None:
 def anything_left(ledger: Ledger) -> bool:
     """Whether a new driver would find something to do."""
     state = ledger.state()
+    if state.finish is None:
+        return True  # if nothing else, the last word is still to be said
+    rule = rule_in_force(state)
     # What a driver writes first; an earlier driver's orders to stop end with it.
     state.apply({"event": "driver", "time": datetime.now(UTC).isoformat()})
-    return not isinstance(next_job(state, Rule.of(state.search), state.spent_hours()), Done)
+    return not isinstance(next_job(state, rule, state.spent_hours()), Done)
 
 
 def _record(

@@ -15,7 +15,7 @@ trial, each time; `search.index` keeps the same answers up to date, for searches
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 from search import pareto
@@ -33,6 +33,9 @@ LOST_NODES = 10
 
 PREEMPTIONS = 100
 """Times that a trial's node may be taken away."""
+
+EXHAUSTED = "every config of the space has been tried"
+"""Why a search ends whose sampler has no other idea."""
 
 HOPELESS = 3
 """Trials that may crash for good before anything is reported; then nothing new is begun."""
@@ -162,6 +165,10 @@ class End:
     by: Literal["rule", "budget", "user", "failure"]
     kind: Failure | Literal[""] = ""
     """Of a failed one: what it was."""
+
+    def event(self, state: SearchState) -> dict[str, Any]:
+        """The fields of the ledger's `end` event."""
+        return {**asdict(self), "rung": state.trials[self.trial].rung}
 
 
 class Trials(Protocol):
@@ -361,7 +368,11 @@ def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials
         return Wait()
     # What ran out of memory beside others is tried once more when it has the machines to itself.
     last = trials.wanting_room()
-    return Done("all trials tried") if last is None else Resume(last.trial, aim(last, rule))
+    return Done(_all_tried(state)) if last is None else Resume(last.trial, aim(last, rule))
+
+
+def _all_tried(state: SearchState) -> str:
+    return "all trials tried" if state.exhausted is None else EXHAUSTED
 
 
 def _is_ready(state: SearchState, wish: Wish) -> bool:

@@ -24,6 +24,9 @@ Cut = Literal[
 COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
 """Cuts that use up a retry; the others are not the trial's doing."""
 
+DRIVER_ENDED = "its driver ended"
+"""Why an attempt was cut short whose driver is no more."""
+
 Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node"]
 """Why a trial failed for good."""
 
@@ -164,6 +167,17 @@ class TrialRecord:
         return math.inf if report is None else report.objective
 
 
+def cut_short(trial: TrialRecord, reason: str, kind: Cut) -> dict[str, Any]:
+    """The fields of the `crash` event that cuts a trial's attempt short."""
+    return {
+        "trial": trial.trial,
+        "attempt": trial.attempt,
+        "reason": reason,
+        "kind": kind,
+        "counts": kind in COUNTED,
+    }
+
+
 @dataclass(slots=True)
 class Session:
     """One driver's work, from its start to its last word."""
@@ -210,6 +224,8 @@ class SearchState:
     """Trials there were when the sampler had no other config left; until a driver starts again."""
     holds: dict[str, str] = field(default_factory=dict)
     """By cause, why nothing new is started for the time being; a driver begins without any."""
+    requests: set[str] = field(default_factory=set)
+    """Those that have been carried out, by the names of their files."""
     refused: int = 0
     """Reports of attempts that were over."""
     repeated: int = 0
@@ -230,6 +246,10 @@ class SearchState:
         for event in events:
             state.apply(event)
         return state
+
+    def touched_since(self, event: int) -> list[str]:
+        """The trials that events from this number on have named, each once, in their order."""
+        return [name for name in dict.fromkeys(self.touched[event:]) if name in self.trials]
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -265,6 +285,8 @@ class SearchState:
         """Take one more event into account; an unknown kind is kept in `others`."""
         self.version += 1
         self.touched.append(event.get("trial") or "")
+        if "request" in event:
+            self.requests.add(event["request"])
         match event["event"]:
             case "trial":
                 self._add(event)
@@ -454,7 +476,7 @@ def _check_format(event: Mapping[str, Any]) -> None:
 def _cut(event: Mapping[str, Any]) -> Cut:
     if event["counts"]:
         return "crash"
-    return "driver" if event["reason"] == "its driver ended" else "stopped"
+    return "driver" if event["reason"] == DRIVER_ENDED else "stopped"
 
 
 def _failure(reason: str) -> Failure:

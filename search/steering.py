@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from search import control, points, sampler
 from search.control import identity
-from search.errors import NotFound, SpksearchError, UsageProblem
+from search.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
 from search.home import existing_ledger
 from search.ledger import Ledger
-from search.lock import driver_alive, this_process
+from search.lock import DriverInfo, driver_alive, this_process
 from search.requests import Add, Budget, Pause, Request, Resume, Stop
 from search.scheduler import Rule, ends, ladder
-from search.state import SearchState
+from search.state import DRIVER_ENDED, SearchState, cut_short
 from search.walk import Space
 from search.wishes import Wish
 from spkmodel.config import TrainConfig
@@ -31,7 +31,7 @@ Word = tuple[str, dict[str, Any]]
 PATIENCE_SECONDS = 5.0
 """How long who asks waits for a driver's answer; one that connects to a cluster takes longer."""
 _LOOK_SECONDS = 0.25
-_OF_ITS_EVENT = ("event", "time", "search", "uptime", "by")
+_OF_ITS_EVENT = ("event", "time", "search", "uptime", "by", "request")
 
 
 # --- what a request amounts to ---------------------------------------------------------------
@@ -196,6 +196,9 @@ class Steering:
                     each.refuse("the search had come to its end before")
 
     def _carry_out(self, pending: control.Pending) -> list[Word]:
+        if pending.name in self._state.requests:
+            pending.done()  # a driver died between the event and this
+            return []
         try:
             request = pending.read()
             found = words(self._state, request, identity(this_process()), self._space)
@@ -205,7 +208,7 @@ class Steering:
                 pending.refuse(str(problem))
             return []
         for event, fields in found:
-            self._record(event, **fields)
+            self._record(event, **fields, request=pending.name)
         pending.done()
         return found
 
@@ -223,52 +226,54 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
         EnvironmentProblem: the ledger cannot be written.
     """
     path = existing_ledger(name)
-    driver = driver_alive(path.parent)
-    if driver is not None:
-        request = request.model_copy(update={"driver": identity(driver)})
-        words(Ledger.open(path).state(), request, request.driver)
-        sent = control.write(path.parent, request)
-        reason = control.answer(sent, PATIENCE_SECONDS)
-        if reason:
-            raise UsageProblem(reason)
-        if reason is not None:
-            return "done"
-        if driver_alive(path.parent) is not None:
-            return "asked"
-        sent.done()
-    _record(path, request)
-    return "recorded"
+    while True:
+        driver = driver_alive(path.parent)
+        if driver is not None:
+            answer = _ask_driver(path, request, driver)
+            if answer is not None:
+                return answer
+            continue
+        try:
+            return _record(path, request)
+        except EnvironmentProblem:
+            if driver_alive(path.parent) is None:
+                raise
+            # It began to drive in this moment: it is asked.
 
 
-def _record(path: Path, request: Request) -> None:
+def _ask_driver(
+    path: Path, request: Request, driver: DriverInfo
+) -> Literal["done", "asked", "recorded"] | None:
+    """What a driver makes of a request; None if it has died, and nothing was done."""
+    request = request.model_copy(update={"driver": identity(driver)})
+    words(Ledger.open(path).state(), request, request.driver)
+    sent = control.write(path.parent, request)
+    reason = control.answer(sent, PATIENCE_SECONDS)
+    if reason:
+        raise UsageProblem(reason)
+    if reason is not None:
+        return "done"
+    if driver_alive(path.parent) is not None:
+        return "asked"
+    sent.done()
+    return "done" if sent.name in Ledger.open(path).state().requests else None
+
+
+def _record(path: Path, request: Request) -> Literal["recorded"]:
     words(Ledger.open(path).state(), request)
     with Ledger.open(path, write=True) as ledger:
         for event, fields in words(ledger.state(), request):
             ledger.append(event, **fields)
         if isinstance(request, Stop):
             _end(ledger, str(request.trial))
+    return "recorded"
 
 
 def _end(ledger: Ledger, trial: str) -> None:
     """The end of a trial that was asked to stop and that nobody trains."""
     record = ledger.trials()[trial]
     if record.live:
-        ledger.append(
-            "crash",
-            trial=trial,
-            attempt=record.attempt,
-            reason="its driver ended",
-            kind="driver",
-            counts=False,
-        )
+        ledger.append("crash", **cut_short(record, DRIVER_ENDED, "driver"))
     state = ledger.state()
     for end in ends(state, Rule.of(state.search)):
-        ledger.append(
-            "end",
-            trial=end.trial,
-            state=end.state,
-            reason=end.reason,
-            by=end.by,
-            kind=end.kind,
-            rung=state.trials[end.trial].rung,
-        )
+        ledger.append("end", **end.event(state))

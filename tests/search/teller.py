@@ -24,8 +24,9 @@ class Teller:
     def happen(self):
         known = bool(self.tale.state.trials)
         kinds = ["trial", "search", "driver", "unknown", "wish", "stop_all", "settle"]
+        kinds += ["hold", "budget", "exhausted", "finish"]
         kinds += (
-            ["segment", "report", "report", "crash", "fail", "stop", "odd", "damage"]
+            ["segment", "report", "report", "crash", "fail", "stop", "odd", "damage", "remove"]
             if known
             else []
         )
@@ -75,6 +76,24 @@ class Teller:
         most = self.draw(st.sampled_from([None, 1]))
         trials = self.draw(st.integers(2, 12))
         self.tale.record("search", rungs=rungs, trials=trials, max_failed=most)
+
+    def _budget(self):
+        self.tale.record("search", concurrent=self.draw(st.integers(1, 4)))
+
+    def _hold(self):
+        held = self.tale.state.holds
+        self.tale.record("release" if held else "hold", cause="user", reason="paused", by="anna")
+
+    def _exhausted(self):
+        self.tale.record("exhausted", trials=len(self.tale.state.trials))
+
+    def _finish(self):
+        self.tale.record("finish", reason="all trials tried", totals={})
+
+    def _remove(self):
+        trial = self.tale.state.trials[self.any_trial()]
+        if trial.reports:
+            self.tale.remove(trial.trial, min(trial.reports))
 
     def _driver(self):
         self.tale.record("driver", host="here", pid=1, started="0-1")

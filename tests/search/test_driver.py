@@ -12,7 +12,8 @@ from search.demand import wanted
 from search.driver import Driver
 from search.errors import UsageProblem
 from search.ledger import Ledger
-from search.requests import Stop
+from search.lock import this_process
+from search.requests import Budget, Stop
 from search.scheduler import Rule, rule_in_force
 from search.state import SearchState
 from search.wishes import Wish
@@ -188,6 +189,44 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
     assert wrong_decisions(rig.ledger.events()) == [], "that it ran out is in the ledger"
     assert wanted(rig.state, rule_in_force(rig.state)) == 0, "no machine is asked for any more"
     rig.ledger.close()
+
+
+@pytest.mark.parametrize("ends_it", ["stop", "hours"])
+def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tmp_path, ends_it):
+    rig = Rig(tmp_path / "trip", trials=9, hours=1.0, rates=(1e-3, 2e-3))
+    for _ in range(2):
+        trial, _ = rig.driver.next_segment()
+        rig.say(trial.trial, dev_eer=trial.attempt / 10)
+    trial, _ = rig.driver.next_segment()
+    assert (trial.target, rig.state.exhausted) == (3, 2)
+    assert rig.driver.next_segment() == "wait"
+    if ends_it == "hours":
+        rig.clock += 3601
+    else:
+        me = control.identity(this_process())
+        control.write(rig.folder, Stop(by="anna", driver=me))
+        rig.driver.poll()
+    rig.say(trial.trial, epoch=2, attempt=2)
+    assert rig.driver.next_segment() == "done"
+    rig.driver.finish()
+    why = {"hours": "1 hours used", "stop": "asked to stop"}[ends_it]
+    assert rig.state.finish["reason"] == why
+    assert rig.state.trials[trial.trial].reason.startswith(why)
+    rig.ledger.close()
+
+
+def test_what_is_asked_once_there_is_nothing_left_to_do_is_for_the_next_driver(rig):
+    rig.clock += 1
+    control.write(rig.folder, Stop(by="anna", driver=control.identity(this_process())))
+    rig.driver.poll()
+    assert rig.driver.next_segment() == "done"
+    control.write(rig.folder, Budget(by="anna", trials=9))
+    rig.driver._steering._looked = 0.0
+    rig.driver.poll()
+    rig.driver.finish()
+    assert rig.state.finish["reason"] == "asked to stop"
+    assert rig.state.search["trials"] == 4, "what is granted is carried out"
+    assert [each.read() for each in control.pending(rig.folder)] == [Budget(by="anna", trials=9)]
 
 
 def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch):

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 import toy
 
-from search import control, hang
+from search import control, engine, hang
 from search.audit import recompute_rungs, wrong_decisions
 from search.errors import Interrupted
 from search.ledger import Ledger
@@ -252,6 +252,53 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
         toy.run(tmp_path / "problem", poll=fail)
     toy.run(tmp_path / "problem", trials=1)
     assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"
+
+
+def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeypatch):
+    """Tune may tell twice of one end: of an actor that dies while it is being stopped."""
+    complete, error = engine._Segments.on_trial_complete, engine._Watch.on_trial_error
+
+    def twice(hooks, trial_id, **told):
+        complete(hooks, trial_id, **told)
+        complete(hooks, trial_id, result=None, error=False)
+
+    def again(hooks, **told):
+        error(hooks, **told)
+        error(hooks, **told)
+
+    monkeypatch.setattr(engine._Segments, "on_trial_complete", twice)
+    monkeypatch.setattr(engine._Watch, "on_trial_error", again)
+    toy.run(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
+    state = assert_sound(tmp_path / "twice")
+    assert state.finish["reason"] == "all trials tried"
+    assert state.trials["t0002"].failure == "out_of_memory"
+
+
+def test_what_goes_wrong_when_an_attempt_ends_is_told_as_it_is(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "the file of the error cannot be read")
+
+    monkeypatch.setattr(engine.tune_errors, "words_of", fail)
+    with pytest.raises(OSError, match="the file of the error cannot be read"):
+        toy.run(tmp_path / "problem", trials=2, max_epochs=1, too_large=["t0001"])
+    monkeypatch.undo()
+    toy.run(tmp_path / "problem", trials=2, max_epochs=1)
+    assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"
+
+
+def test_a_search_that_tune_ends_for_no_reason_of_ours_is_not_taken_for_stopped(
+    tmp_path, monkeypatch
+):
+    def end_it(stopper):
+        return stopper._loop.depart() or len(stopper._loop.driver.state.trials) >= 2
+
+    monkeypatch.setattr(engine._Stopper, "stop_all", end_it)
+    with pytest.raises(RuntimeError, match=r"Tune ended .* launch goes on"):
+        toy.run(tmp_path / "ended", trials=4, max_epochs=1)
+    assert Ledger.open(tmp_path / "ended" / "ledger.jsonl").state().finish is None
+    monkeypatch.undo()
+    toy.run(tmp_path / "ended", trials=4, max_epochs=1)
+    assert len(assert_sound(tmp_path / "ended").trials) == 4
 
 
 def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_used(tmp_path):

@@ -9,7 +9,7 @@ from story import Story
 from teller import Teller
 
 from bench import toy_search
-from search import known, sampler
+from search import index, known, sampler, tell
 from search.known import Known
 from search.state import SIZE
 
@@ -112,6 +112,30 @@ def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_ev
     for half in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
         assert len([each for each in half if each in modelled]) == pytest.approx(27, abs=1)
     assert told.modelled(rung, 160) == everything
+
+
+@pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
+def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
+    tale = _searched(30, objectives=objectives)
+    kept = Known(tale.state)
+    rule = tale.rule
+    rung = kept.look(rule).model_rung()
+    kept.told(rung)
+    looked = []
+    for module, name in ((tell, "one"), (index, "_part")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
+    tale.record("hold", cause="user", reason="paused", by="anna")
+    tale.record("release", cause="user", by="anna")
+    tale.record("search", concurrent=3)
+    tale.record("driver", host="here", pid=1, started="0-1")
+    tale.record("stop", trial=None, now=False, by="anna")
+    tale.record("evaluated", trial="t0404", metrics={})
+    kept.look(rule).told(rung)
+    assert looked == []
+    tale.segment("t0001", 9)
+    kept.look(rule).told(rung)
+    assert len(looked) == 2, "the trial's part of the index, and what Optuna is told of it"
 
 
 def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():

@@ -19,6 +19,7 @@ from search.home import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest
+from search.wishes import Wish
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -140,6 +141,40 @@ def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_no
     assert not launch.anything_left(Ledger.open(search.path))
 
 
+def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(fake_search):
+    search = fake_search("night")
+    search.begin(trials=9, hours=None, rungs=[1])
+    search.report(_segment(search, 1), 1, 0.3)
+    search.write("exhausted", trials=1)
+    ledger = Ledger.open(search.path)
+    assert launch.anything_left(ledger), "its books are not closed"
+    search.finish()
+    assert not launch.anything_left(ledger)
+    for change in (
+        {"trials": 12},
+        {"hours": 2.0},
+        {"space_sha256": "6" * 64},
+    ):
+        search.write("search", **change)
+        assert launch.anything_left(ledger), change
+        search.write("exhausted", trials=1)
+        search.finish()
+        assert not launch.anything_left(ledger)
+    wish = Wish("added/1", {}, "added: by hand")
+    search.write("queued", **wish.event())
+    assert launch.anything_left(ledger), "what somebody wishes for is tried all the same"
+
+
+def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(fake_search):
+    search = fake_search("night")
+    search.begin(trials=1, hours=None, rungs=[1])
+    search.report(_segment(search, 1), 1, 0.3)
+    search.end("t0001", "complete", 1)
+    assert launch.anything_left(Ledger.open(search.path))
+    search.finish()
+    assert not launch.anything_left(Ledger.open(search.path))
+
+
 def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_problem(
     fake_search,
 ):
@@ -149,8 +184,8 @@ def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_
     search.segment(search.trial(2), 1)
     search.end("t0002", "failed", 0, "diverged: loss is nan at epoch 1")
     ledger = Ledger.open(search.path)
-    assert not launch.anything_left(ledger)
     search.write("finish", reason="more than 0 trials failed", totals={})
+    assert not launch.anything_left(ledger)
     outcome = launch._outcome("night", ledger.state())
     assert "best: " in str(outcome.lines)
     assert failures.exit_code(outcome.problem) == 5
