@@ -22,6 +22,7 @@ from search import (
     cli_watch,
     console,
     failures,
+    launch_end,
 )
 
 EXIT_CODES = """\
@@ -114,6 +115,15 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line; the exit code."""
+    launched = launch_end.taken()
+    code, words = _carry_out(arguments)
+    if launched is not None:
+        launch_end.write(*launched, code, words)
+    return code
+
+
+def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
+    """The exit code, and what was wrong."""
     arguments = list(arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -125,23 +135,26 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
         if debug:
             console.stderr().print_exception()
-        console.say(f"spksearch: {failures.message(error)}")
-        return failures.exit_code(error)
+        words = failures.message(error)
+        console.say(f"spksearch: {words}")
+        return failures.exit_code(error), words
     code = result if isinstance(result, int) else 0
     if code == 128 + signal.SIGINT:
         console.say("spksearch: interrupted")
-    return code
+        return code, "interrupted"
+    return code, ""
 
 
-def _usage(error: typer.TyperException) -> int:
+def _usage(error: typer.TyperException) -> tuple[int, str]:
     context = getattr(error, "ctx", None)
     place = context.command_path if context else "spksearch"
-    if type(error).__name__ == "NoArgsIsHelpError":
-        console.say(error.format_message())
+    words = error.format_message()
+    if type(error).__name__ != "NoArgsIsHelpError":
+        words = f"{words.replace('Value error, ', '').rstrip('.')}\nsee: {place} --help"
+        console.say(f"{place}: {words}")
     else:
-        text = error.format_message().replace("Value error, ", "").rstrip(".")
-        console.say(f"{place}: {text}\nsee: {place} --help")
-    return error.exit_code
+        console.say(words)
+    return error.exit_code, words
 
 
 def _quiet_libraries() -> None:

@@ -13,6 +13,12 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
 _ANYWHERE = "Works from any machine that sees the search's folder in its SPKSEARCH_HOME."
 
+_NOT_ANSWERED = (
+    "Its driver has not answered yet: it may still be starting, or waiting for its storage. The "
+    "request waits for it, and nothing is begun before it is heard; spksearch status {name} shows "
+    "when it is so"
+)
+
 STOP = console.help_text(
     "Stop a search, or one trial of it, from another terminal.",
     "spksearch stop triplet              # running trials finish the epoch they are in",
@@ -39,8 +45,10 @@ def stop(
         return
     what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
     match ask(name, Stop(by=who(), trial=trial, now=now)):
-        case "done" | "asked":
+        case "done":
             console.answer(f"{what} is asked to stop; spksearch status {name} shows when it has")
+        case "asked":
+            console.answer(f"{what} is asked to stop. {_NOT_ANSWERED.format(name=name)}")
         case "recorded":
             console.answer(f"{what} is stopped; the search does not run")
 
@@ -194,7 +202,7 @@ def add(
 def _tell(name: str, how: str, words: str, without_driver: str = "") -> None:
     match how:
         case "asked":
-            words = f"asked, not answered yet: {words}\nspksearch status {name} shows when it is so"
+            words = f"asked, as soon as it can be: {words}\n{_NOT_ANSWERED.format(name=name)}"
         case "recorded":
             words = f"{words}\n{without_driver}"
     console.answer(words)

@@ -34,6 +34,8 @@ def logs(
         pieces = watching.trial_log(name, trial, follow)
     for piece in pieces:
         console.raw(piece)
+    if trial is None and (code := watching.launch_code(name)):
+        console.say(f"the launch of search {name!r} ended with exit code {code}")
 
 
 WAIT = console.help_text(
@@ -41,7 +43,8 @@ WAIT = console.help_text(
     "spksearch wait triplet && spksearch promote triplet",
     "spksearch wait triplet --timeout 3600",
     more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 7: "
-    "not ended at the timeout. 3: nobody drives it, and it has not ended.",
+    "not ended at the timeout. 3: nobody drives it, and it has not ended. Where a launch in the "
+    "background failed: that one's exit code.",
 )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import entrance
+from search import entrance, signals
 from search.errors import EnvironmentProblem
 from search.home import home
 
@@ -79,20 +79,24 @@ def cluster(
     if address is not None and not local:
         address = entrance.check(address, insecure=insecure).address
     try:
-        if local:
-            ray.init(
-                address="local",
-                num_cpus=usable_cpus(),
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        with signals.kept():
+            if local:
+                ray.init(
+                    address="local",
+                    num_cpus=usable_cpus(),
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
+            else:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise EnvironmentProblem(_why_not_joined(address, local, error)) from error
+    except KeyboardInterrupt:
+        ray.shutdown()  # what has been started of a head
+        raise
     try:
         yield _resources(address or "local", local)
     finally:

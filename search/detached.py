@@ -4,27 +4,26 @@ The record stands beside the search from before its ledger does. It names a proc
 job of a Ray cluster (`search.ray_jobs`); what became of the search is in its ledger.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
-from search.errors import (
-    EnvironmentProblem,
-    NotFinished,
-    NotFound,
-    NoUsableTrial,
-    SpksearchError,
-    UsageProblem,
-)
+from search import launch_end
+from search.errors import EnvironmentProblem, UsageProblem
 from search.home import home, search_folder
+from search.launch_end import LaunchEnd
 from search.lock import driven_by, driver_alive
 from search.settings import LaunchRequest
 from spkmodel.processes import process_start
@@ -51,6 +50,10 @@ class Detached:
     address: str = ""
     """Of a job: where its cluster takes jobs."""
     submission_id: str = ""
+    token: str = ""
+    """Tells this launch from others of the search."""
+    ended: LaunchEnd | None = None
+    """How it ended, if it could say so; it is in a file of its own."""
 
     @property
     def words(self) -> str:
@@ -61,6 +64,8 @@ class Detached:
 
     def is_running(self) -> bool | None:
         """Whether it is at work, or about to be; None if that cannot be told from here."""
+        if self.ended is not None:
+            return False
         if self.kind == "job":
             from search import ray_jobs
 
@@ -70,16 +75,14 @@ class Detached:
         return process_start(self.pid) == self.started
 
 
-_KINDS = (UsageProblem, EnvironmentProblem, NoUsableTrial, NotFound, NotFinished)
-
-
 def of(name: str) -> Detached | None:
     """The last launch of a search in the background; None if there was none."""
+    folder = search_folder(name)
     try:
-        text = (search_folder(name) / _RECORD).read_text(encoding="utf-8")
-        return Detached(**json.loads(text))
+        record = Detached(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
+    return dataclasses.replace(record, ended=launch_end.read(folder, record.token))
 
 
 def write(name: str, record: Detached) -> None:
@@ -87,7 +90,9 @@ def write(name: str, record: Detached) -> None:
     folder = search_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{_RECORD}.{os.getpid()}"
-    beside.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    fields = asdict(record)
+    del fields["ended"]
+    beside.write_text(json.dumps(fields), encoding="utf-8")
     beside.replace(folder / _RECORD)
 
 
@@ -123,6 +128,35 @@ def launch(request: LaunchRequest, by: str) -> Detached:
     space = axes.load(request.space)
     axes.branches(space)
     name = request.name or space.name
+    request = dataclasses.replace(request, name=name)
+    address = request.address or os.environ.get("RAY_ADDRESS")
+    with _one_after_the_other(name):
+        _check_alone(name)
+        if address not in (None, "", "local"):
+            from search import ray_jobs
+
+            record = ray_jobs.submit(name, request, str(address), space.path, by)
+            write(name, record)
+            return record
+        process, record, begin = _start_here(name, request, by)
+    _watch(name, process, record.token, begin)
+    return record
+
+
+@contextmanager
+def _one_after_the_other(name: str) -> Iterator[None]:
+    """Of two that launch at once, the second sees what the first has started."""
+    folder = search_folder(name)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # a folder that cannot be written is told later
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context((folder / "detached.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check_alone(name: str) -> None:
+    """Refuse to launch what is driven, or launched, already."""
     driver = driver_alive(search_folder(name))
     if driver is not None:
         raise driven_by(search_folder(name), driver)
@@ -131,30 +165,26 @@ def launch(request: LaunchRequest, by: str) -> Detached:
         raise EnvironmentProblem(
             f"search {name!r} is being launched already, by {before.words}; spksearch logs {name}"
         )
-    request = dataclasses.replace(request, name=name)
-    address = request.address or os.environ.get("RAY_ADDRESS")
-    if address in (None, "", "local"):
-        return start_here(name, request, by)
-    from search import ray_jobs
-
-    record = ray_jobs.submit(name, request, str(address), space.path, by)
-    write(name, record)
-    return record
 
 
 # --- on this machine -------------------------------------------------------------------------
 
 
-def start_here(name: str, request: LaunchRequest, by: str) -> Detached:
+def _start_here(
+    name: str, request: LaunchRequest, by: str
+) -> "tuple[subprocess.Popen[bytes], Detached, int]":
     """Launch in a process of its own session, which outlives this one and its terminal.
 
+    Returns:
+        The process, its record, and where its words begin in the log.
+
     Raises:
-        SpksearchError: it ended at once: its last words, and its exit code.
         EnvironmentProblem: its log cannot be written.
     """
     folder = search_folder(name)
-    log_path = folder / LOG
+    log_path, token = folder / LOG, secrets.token_hex(8)
     environment = {**os.environ, "SPKSEARCH_HOME": str(home())}
+    environment |= launch_end.environment(name, token)
     if request.tracking_uri:
         environment["MLFLOW_TRACKING_URI"] = request.tracking_uri
     try:
@@ -175,24 +205,28 @@ def start_here(name: str, request: LaunchRequest, by: str) -> Detached:
             "SPKSEARCH_HOME to a folder that can be written"
         ) from error
     started = process_start(process.pid) or ""
-    record = Detached(
-        kind="process", by=by, host=socket.gethostname(), pid=process.pid, started=started
-    )
+    me = socket.gethostname()
+    record = Detached(kind="process", by=by, host=me, pid=process.pid, started=started, token=token)
     write(name, record)
-    _watch(name, process, log_path, begin)
-    return record
+    return process, record, begin
 
 
-def _watch(name: str, process: "subprocess.Popen[bytes]", log_path: Path, begin: int) -> None:
-    """Until it drives the search, or for a while."""
+def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int) -> None:
+    """Until it drives the search, or for a while.
+
+    Raises:
+        SpksearchError: it ended at once: its last words, and its exit code.
+    """
+    log_path = search_folder(name) / LOG
     end = time.monotonic() + _EARLY_SECONDS
     while time.monotonic() < end:
         code = process.poll()
         if code is not None:
-            said = log_path.read_bytes()[begin:].decode(errors="replace").splitlines()
             if code:
-                kind = next((each for each in _KINDS if each.exit_code == code), SpksearchError)
-                raise kind("\n".join(said[-_TAIL_LINES:]) or f"it ended with exit code {code}")
+                said = log_path.read_bytes()[begin:].decode(errors="replace").splitlines()
+                tail = LaunchEnd(token, code, "\n".join(said[-_TAIL_LINES:]))
+                ended = launch_end.read(search_folder(name), token) or tail
+                raise ended.problem(f"the launch of search {name!r}")
             return
         driver = driver_alive(search_folder(name))
         if driver is not None and driver.pid == process.pid:
@@ -212,5 +246,6 @@ def end_early(name: str) -> Detached | None:
 
         ray_jobs.stop(launched)
     else:
-        os.kill(launched.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(launched.pid, signal.SIGTERM)
     return launched

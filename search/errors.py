@@ -3,6 +3,7 @@
 A message says what was wrong, where, and what to do.
 """
 
+import signal
 from typing import ClassVar
 
 
@@ -50,6 +51,14 @@ class NotFinished(SpksearchError):
     """What was asked for needs a search, or a trial, that has ended."""
 
     exit_code = 7
+
+
+class Told(KeyboardInterrupt):
+    """SIGINT or SIGTERM has come while there was nothing to save."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
 
 
 class Interrupted(SpksearchError):

@@ -4,7 +4,7 @@ import signal
 import traceback
 from pathlib import Path
 
-from search.errors import Interrupted, SpksearchError
+from search.errors import Interrupted, SpksearchError, Told
 from search.home import home
 
 OURS = 1
@@ -18,10 +18,10 @@ _OWN = tuple(_PACKAGES / package for package in ("search", "spaces", "spkmodel")
 def exit_code(error: BaseException) -> int:
     """The exit code of the command line for an error that ended a verb."""
     match error:
+        case Told() | Interrupted():
+            return 128 + error.signal_number
         case KeyboardInterrupt():
             return 128 + signal.SIGINT
-        case Interrupted():
-            return 128 + error.signal_number
         case SpksearchError():
             return error.exit_code
         case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
@@ -40,6 +40,8 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException) -> str:
     """What to tell a person: what, where, what to do; without the name of a Python class."""
     match error:
+        case Told():
+            return str(error)
         case KeyboardInterrupt():
             return "interrupted"
         case OSError() if error.strerror:

@@ -11,11 +11,18 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, gpu_memory, leftovers, preparation, tables, warm_start
+from search import axes, gpu_memory, leftovers, preparation, signals, tables, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.demand import wanted
 from search.entrance import is_local
-from search.errors import GateNotMet, Interrupted, NoUsableTrial, SpksearchError
+from search.errors import (
+    EnvironmentProblem,
+    GateNotMet,
+    Interrupted,
+    NoUsableTrial,
+    SpksearchError,
+    Told,
+)
 from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
@@ -63,6 +70,18 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         NoUsableTrial: the search ended and no trial is worth anything.
         Interrupted: a signal ended it; everything is saved.
     """
+    try:
+        with signals.raised():
+            return _launch(request, display)
+    except Told as told:
+        raise Interrupted(
+            f"{told} while the search was prepared; nothing of it has begun, and the same launch "
+            "begins anew",
+            told.signal_number,
+        ) from told
+
+
+def _launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     space = axes.load(request.space)
     branches = axes.branches(space)
     name = request.name or space.name
@@ -121,21 +140,38 @@ def pursue(
         wishes: what is to be tried; those that the ledger has already are left out.
         known: what it begins with, written down once.
         replay: what a replay is of, recorded with the settings.
+
+    Raises:
+        EnvironmentProblem: somebody else drives it, or has changed it meanwhile.
+        Interrupted: a signal ended it; everything is saved.
     """
     with Ledger.open(ledger_path(name), write=True, search=name, say=display.say) as ledger:
+        if settings_of(name) != before:
+            raise EnvironmentProblem(
+                f"search {name!r} was begun or changed by somebody else while this launch was "
+                "prepared; look with `spksearch status "
+                f"{name}`, and launch again: it goes on with what is there"
+            )
         _record(ledger, settings, before, replay)
         _queue(ledger, [*wishes, *(known.wishes if known else ())])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
             ledger.append("prior", **known.prior.event())
         if anything_left(ledger):
+            again = tables.command_again(ledger.state().search)
             try:
-                _drive(ledger, ledger.state(), space, settings, request, display)
+                with signals.raised():
+                    _drive(ledger, ledger.state(), space, settings, request, display)
             except Interrupted as interrupted:
-                again = tables.command_again(ledger.state().search)
                 raise Interrupted(
                     f"{interrupted}:\n  {again}", interrupted.signal_number
                 ) from interrupted
+            except Told as told:
+                raise Interrupted(
+                    f"{told} while nothing was training; everything is saved, and the same launch "
+                    f"goes on from there:\n  {again}",
+                    told.signal_number,
+                ) from told
     return Ledger.open(ledger_path(name)).state()
 
 

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search import connect, corpus_place, entrance, job_entrance
+from search import connect, corpus_place, entrance, job_entrance, launch_end
 from search.detached import Detached, arguments
 from search.errors import EnvironmentProblem
 from search.home import home
@@ -68,11 +68,13 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
             submission_id=submission_id,
             runtime_env={
                 "working_dir": folder,
-                "env_vars": environment(tracking_uri),
+                "env_vars": environment(tracking_uri) | launch_end.environment(name, submission_id),
             },
             metadata={"search": name, "by": by},
         )
-    return Detached(kind="job", by=by, address=address, submission_id=submission_id)
+    return Detached(
+        kind="job", by=by, address=address, submission_id=submission_id, token=submission_id
+    )
 
 
 def entrypoint(request: LaunchRequest, own_space: str) -> str:

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from search import detached
-from search.errors import NotFinished, NotFound
+from search.errors import EnvironmentProblem, NotFinished, NotFound
 from search.home import existing_ledger, ledger_path
 from search.ledger import Ledger
 from search.lock import driver_alive
@@ -17,8 +17,16 @@ def state_of(name: str) -> SearchState:
     Raises:
         NotFound: naming the searches there are.
         NotFinished: if nothing is recorded yet.
+        SpksearchError: its launch in the background ended before: with the same exit code.
     """
     launched = None if ledger_path(name).is_file() else detached.of(name)
+    if launched is not None and launched.ended is not None:
+        raise launched.ended.problem(f"the launch of search {name!r}, before the search began,")
+    if launched is not None and launched.kind == "process" and launched.is_running() is False:
+        raise EnvironmentProblem(
+            f"the launch of search {name!r} ({launched.words}) was ended before the search began, "
+            f"without a word: killed, or its machine went down; spksearch logs {name}"
+        )
     if launched is not None:
         raise NotFinished(
             f"search {name!r} has recorded nothing yet; it was launched in the background by "

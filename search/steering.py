@@ -89,7 +89,8 @@ def _require_driver(state: SearchState, request: Request, me: str) -> None:
     name, verb = _name(state), request.kind
     if not me:
         raise UsageProblem(
-            f"search {name!r} is not running: nothing to {verb}; launching it again goes on with it"
+            f"search {name!r} is not running: nothing to {verb}; launching it again goes on with "
+            "it (a launch that still prepares its corpus hears nothing: Ctrl-C ends it, there)"
         )
     if request.driver != me:
         raise UsageProblem(f"{verb} was asked of an earlier driver of search {name!r}, which ended")

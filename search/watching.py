@@ -6,7 +6,13 @@ from pathlib import Path
 
 from search import detached
 from search.detached import LOG, Detached
-from search.errors import EnvironmentProblem, NotFinished, NotFound, NoUsableTrial
+from search.errors import (
+    EnvironmentProblem,
+    NotFinished,
+    NotFound,
+    NoUsableTrial,
+    SpksearchError,
+)
 from search.home import existing_ledger, ledger_path, search_folder
 from search.ledger import Ledger
 from search.lock import driver_alive
@@ -53,6 +59,7 @@ def wait(
         NotFinished: it had not ended at the timeout.
         NoUsableTrial: it ended and no trial has a result.
         EnvironmentProblem: its driver is gone, and it has not ended.
+        SpksearchError: its launch in the background failed: with the same exit code.
     """
     if detached.of(name) is None:
         existing_ledger(name)
@@ -84,8 +91,11 @@ def _judged(name: str, state: SearchState) -> SearchState:
     return state
 
 
-def _died(name: str, state: SearchState) -> EnvironmentProblem:
+def _died(name: str, state: SearchState) -> SpksearchError:
     launched = detached.of(name)
+    if launched is not None and launched.ended is not None and launched.ended.code:
+        before = "" if state.search else ", before the search began,"
+        return launched.ended.problem(f"the launch of search {name!r}{before}")
     where = f"\n  spksearch logs {name}    # its last words" if launched else ""
     if not state.search:
         return EnvironmentProblem(
@@ -142,6 +152,12 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
 
         return ray_jobs.log(launched, follow)
     return _pieces(search_folder(name) / LOG, _has_ended(launched) if follow else None)
+
+
+def launch_code(name: str) -> int:
+    """The exit code of the last launch in the background, if it has ended and could say so."""
+    launched = detached.of(name)
+    return 0 if launched is None or launched.ended is None else launched.ended.code
 
 
 def _has_ended(launched: Detached) -> Callable[[], bool]:

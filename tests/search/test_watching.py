@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 from story import Story
 
-from search import detached, watching
+from search import cli, detached, failures, launch_end, watching
 from search.detached import Detached, arguments
 from search.errors import (
     EnvironmentProblem,
+    GateNotMet,
+    Interrupted,
     NotFinished,
     NotFound,
     NoUsableTrial,
+    SpksearchError,
     UsageProblem,
 )
 from search.ledger import Ledger
+from search.reading import state_of
 from search.settings import LaunchRequest
 from search.watching import driver_log, trial_log, wait
 from spkmodel.processes import process_start
@@ -50,7 +54,7 @@ def tale():
 
 def _here(**changes):
     me = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
-    return Detached(kind="process", by="anna", **(me | changes))
+    return Detached(kind="process", **({"by": "anna"} | me | changes))
 
 
 # --- wait ------------------------------------------------------------------------------------
@@ -104,6 +108,59 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
     with pytest.raises(EnvironmentProblem, match="ended before the search began"):
         wait("trip", 5)
     assert (spksearch_home / "trip" / "detached.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1, SpksearchError),
+        (2, UsageProblem),
+        (3, EnvironmentProblem),
+        (4, NoUsableTrial),
+        (5, GateNotMet),
+        (143, Interrupted),
+    ],
+)
+def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
+    spksearch_home, code, kind
+):
+    detached.write("trip", _here(token="abc"))
+    launch_end.write("trip", "abc", code, "no corpus at /nowhere")
+    for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
+        with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
+            look()
+        assert failures.exit_code(told.value) == code
+        assert "before the search began" in str(told.value)
+    assert watching.launch_code("trip") == code
+    assert detached.of("trip").is_running() is False, "though its process takes its time to go"
+    assert "ended" not in (spksearch_home / "trip" / "detached.json").read_text()
+
+
+def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home, tale):
+    detached.write("trip", _here(token="new"))
+    launch_end.write("trip", "old", 2, "no corpus")
+    with pytest.raises(NotFinished):
+        wait("trip", 0.1)
+    with pytest.raises(NotFinished, match="has recorded nothing yet"):
+        state_of("trip")
+    detached.write("trip", _here(token="new", started="0-1"))
+    with pytest.raises(EnvironmentProblem, match="without a word: killed"):
+        state_of("trip")
+    launch_end.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
+    _written(spksearch_home, tale)
+    with pytest.raises(EnvironmentProblem, match="ended with exit code 3: the Ray cluster"):
+        wait("trip", 5)
+    assert state_of("trip").trials, "what was recorded is shown all the same"
+
+
+def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, monkeypatch):
+    for key, value in launch_end.environment("trip", "abc").items():
+        monkeypatch.setenv(key, value)
+    assert cli.run(["launch", "quickstart", "--no-such-flag"]) == 2
+    end = launch_end.read(spksearch_home / "trip", "abc")
+    assert (end.code, "no-such-flag" in end.words) == (2, True)
+    assert cli.run(["status", "trip"]) == 6
+    assert launch_end.read(spksearch_home / "trip", "abc") == end, "what it starts is no launch"
 
 
 # --- logs ------------------------------------------------------------------------------------
@@ -190,6 +247,7 @@ def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home
     record = detached.of("quickstart")
     assert (record.by, record.host) == ("anna", socket.gethostname())
     assert record.is_running() is False
+    assert (record.ended.code, "nowhere" in record.ended.words) == (2, True)
     with pytest.raises(UsageProblem, match="no space"):
         detached.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
     with pytest.raises(UsageProblem, match="leave out --detach"):
@@ -204,6 +262,33 @@ def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksear
     detached.write("quickstart", _here())
     with pytest.raises(EnvironmentProblem, match=f"launched already, by process {os.getpid()}"):
         detached.launch(request, "anna")
+
+
+@pytest.mark.usefixtures("spksearch_home")
+def test_of_two_launches_in_the_background_at_once_the_second_sees_the_first(tmp_path, monkeypatch):
+    def start(name, _, by):
+        time.sleep(0.1)
+        detached.write(name, _here(by=by))
+        return None, _here(), 0
+
+    monkeypatch.setattr(detached, "_start_here", start)
+    monkeypatch.setattr(detached, "_watch", lambda *_: None)
+    request = LaunchRequest(space="quickstart", corpus=tmp_path)
+    told = []
+
+    def launch(by):
+        try:
+            told.append(detached.launch(request, by))
+        except EnvironmentProblem as problem:
+            told.append(str(problem))
+
+    both = [threading.Thread(target=launch, args=(by,)) for by in ("anna", "bob")]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    (refused,) = [each for each in told if isinstance(each, str)]
+    assert "is being launched already, by process" in refused
 
 
 def test_a_record_that_cannot_be_read_is_none(spksearch_home):

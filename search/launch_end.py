@@ -1,0 +1,86 @@
+"""How a launch in the background ended: it writes that down itself, beside the search.
+
+What became of a search is in its ledger. A launch may end before there is one: while it checks or
+packs its corpus, when nobody watches it any more. Its exit code and its last words are kept here.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from search.errors import (
+    EnvironmentProblem,
+    GateNotMet,
+    Interrupted,
+    NotFinished,
+    NotFound,
+    NoUsableTrial,
+    SpksearchError,
+    UsageProblem,
+)
+from search.home import search_folder
+
+_VARIABLE = "SPKSEARCH_LAUNCH"
+"""Tells a process that it is such a launch: the search's name and the launch's token."""
+
+_FILE = "launch-end.json"
+_MOST_CHARACTERS = 4000
+_KINDS = (UsageProblem, EnvironmentProblem, NoUsableTrial, GateNotMet, NotFound, NotFinished)
+_SIGNALLED = 128
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchEnd:
+    """The end of a launch."""
+
+    token: str
+    """Which one's: `search.detached.Detached.token`."""
+    code: int
+    """Its exit code."""
+    words: str
+    """The last thing it said, if something was wrong."""
+
+    def problem(self, what: str) -> SpksearchError:
+        """What is wrong, in an error with the same exit code.
+
+        Args:
+            what: has ended.
+        """
+        text = f"{what} ended with exit code {self.code}: {self.words or 'it said nothing'}"
+        if self.code > _SIGNALLED:
+            return Interrupted(text, self.code - _SIGNALLED)
+        kind = next((each for each in _KINDS if each.exit_code == self.code), SpksearchError)
+        return kind(text)
+
+
+def environment(name: str, token: str) -> dict[str, str]:
+    """What a launch in the background finds in its environment."""
+    return {_VARIABLE: f"{name} {token}"}
+
+
+def taken() -> tuple[str, str] | None:
+    """Name and token, if this process is such a launch; the processes that it starts are none."""
+    name, _, token = os.environ.pop(_VARIABLE, "").partition(" ")
+    return (name, token) if token else None
+
+
+def write(name: str, token: str, code: int, words: str) -> None:
+    """Put down how this launch ends, if the storage lets it."""
+    end = LaunchEnd(token, code, words[-_MOST_CHARACTERS:])
+    with contextlib.suppress(OSError):
+        folder = search_folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{_FILE}.{os.getpid()}"
+        beside.write_text(json.dumps(asdict(end)), encoding="utf-8")
+        beside.replace(folder / _FILE)
+
+
+def read(folder: Path, token: str) -> LaunchEnd | None:
+    """How that launch ended; None if it has not, or could not say so."""
+    try:
+        end = LaunchEnd(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return end if token and end.token == token else None

@@ -1,0 +1,111 @@
+"""A signal to end that comes while nothing is training."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from search import failures, launch, preparation, signals
+from search.errors import EnvironmentProblem, Interrupted, Told
+from search.home import ledger_path
+from search.ledger import Ledger
+from search.live import Silent
+from search.lock import driver_alive
+from search.requests import Budget
+from search.settings import LaunchRequest, decide
+from search.steering import ask
+
+BOTH = (signal.SIGINT, signal.SIGTERM)
+
+
+def _sent(number):
+    os.kill(os.getpid(), number)
+    time.sleep(5)
+    raise AssertionError("nobody heard it")
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_signal_is_raised_where_it_comes_and_afterwards_means_what_it_meant(number):
+    before = [signal.getsignal(each) for each in BOTH]
+    with pytest.raises(Told, match=signal.Signals(number).name) as told, signals.raised():
+        _sent(number)
+    assert failures.exit_code(told.value) == 128 + number
+    assert [signal.getsignal(each) for each in BOTH] == before
+
+
+def test_what_ray_makes_of_a_signal_while_it_starts_is_still_a_signal():
+    def start():  # as `ray.init` does
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        _sent(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Told, match="SIGTERM"), signals.kept():
+        start()
+    with pytest.raises(SystemExit, match="3"), signals.kept():
+        sys.exit(3)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.fixture
+def request_(tmp_path, spksearch_home):
+    del spksearch_home
+    return LaunchRequest(space="quickstart", corpus=tmp_path, name="trip")
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_launch_that_is_only_preparing_ends_and_says_that_nothing_has_begun(
+    request_, monkeypatch, number
+):
+    monkeypatch.setattr(preparation, "checked_corpus", lambda *_: _sent(number))
+    with pytest.raises(Interrupted, match="nothing of it has begun") as interrupted:
+        launch.launch(request_, Silent())
+    assert failures.exit_code(interrupted.value) == 128 + number
+    assert not ledger_path("trip").exists()
+
+
+def _settings(request):
+    return decide(
+        request,
+        None,
+        space_name="quickstart",
+        space_sha256="5" * 64,
+        corpus_sha256="c" * 64,
+        store="/store",
+        dev_store="/store",
+        surroundings="",
+    )
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
+    request_, monkeypatch, number
+):
+    @contextmanager
+    def nothing(*_, **__):
+        yield
+
+    monkeypatch.setattr(launch, "_tracked", nothing)
+    monkeypatch.setattr(launch, "cluster", lambda *_, **__: _sent(number))
+    with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
+        launch.pursue("trip", request_, None, _settings(request_), None, Silent())
+    assert driver_alive(ledger_path("trip").parent) is None
+    assert launch.settings_of("trip") == _settings(request_)
+
+
+def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overruled(
+    request_, monkeypatch
+):
+    monkeypatch.setattr(launch, "_drive", lambda *_: None)
+    settings = _settings(request_)
+    launch.pursue("trip", request_, None, settings, None, Silent())
+    before = launch.settings_of("trip")
+    ask("trip", Budget(by="anna", trials=48))
+    for stale in (None, before):  # one that thought it was the first, and one that had looked
+        with pytest.raises(EnvironmentProblem, match="changed by somebody else while this launch"):
+            launch.pursue("trip", request_, None, settings, stale, Silent())
+    assert Ledger.open(ledger_path("trip")).state().search["trials"] == 48
+    launch.pursue("trip", request_, None, launch.settings_of("trip"), launch.settings_of("trip"),
+                  Silent())  # fmt: skip
