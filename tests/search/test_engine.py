@@ -260,7 +260,7 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
 
     def twice(hooks, trial_id, **told):
         complete(hooks, trial_id, **told)
-        complete(hooks, trial_id, result=None, error=False)
+        complete(hooks, trial_id, **told)
 
     def again(hooks, **told):
         error(hooks, **told)
