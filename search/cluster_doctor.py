@@ -69,6 +69,7 @@ def _of_machine(found: nodes.Survey, machine: nodes.Looked, machines: int) -> li
         todo = "see whether it is up, and the log of its raylet in /tmp/ray/session_latest/logs"
         return [Check("answer", "problem", machine.silence, todo)]
     checks = [_versions(found, machine), _storage(found, machine, machines), _disk(facts)]
+    checks.append(_cache(facts))
     checks += [_store(path, facts["stores"], found.here["stores"]) for path in facts["stores"]]
     checks += [_gpus(machine), _clock(machine)]
     if tracking := _tracking():
@@ -99,6 +100,16 @@ def _disk(facts: dict[str, object]) -> Check:
     todo = "" if free >= 5 * _GIB else "free some space, or set SPKSEARCH_HOME to a larger disk"
     level: Level = "ok" if free >= 5 * _GIB else "note" if free >= _GIB else "problem"
     return Check("disk", level, text, todo)
+
+
+def _cache(facts: dict[str, object]) -> Check:
+    """Room for a copy of a corpus at a URI, which not everybody has."""
+    free = facts["cache_free_bytes"]
+    assert isinstance(free, int)
+    text = f"{free / _GIB:.1f} GiB free at {facts['cache']}, for corpora at URIs"
+    if free >= 5 * _GIB:
+        return Check("cache", "ok", text)
+    return Check("cache", "note", text, "name a folder with more room there: SPKSEARCH_CACHE")
 
 
 def _store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:

@@ -130,10 +130,14 @@ def _own_token() -> None:
     """Give a head of ours a token file with mode 0600, unless the user has chosen one.
 
     Left alone, Ray writes a token that everybody on the machine can read.
+
+    Raises:
+        EnvironmentProblem: if the token that the user has chosen is missing or lies open.
     """
-    if os.environ.get("RAY_AUTH_MODE") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return
-    if os.environ.get("RAY_AUTH_TOKEN"):
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        entrance.own_token()  # one that lies open is refused
         os.environ["RAY_AUTH_MODE"] = "token"
         return
     path = home() / "ray-token"

@@ -135,6 +135,7 @@ def launch(request: LaunchRequest, by: str) -> Detached:
         if address not in (None, "", "local"):
             from search import ray_jobs
 
+            _require_writable(name)
             record = ray_jobs.submit(name, request, str(address), space.path, by)
             write(name, record)
             return record
@@ -165,6 +166,19 @@ def _check_alone(name: str) -> None:
         raise EnvironmentProblem(
             f"search {name!r} is being launched already, by {before.words}; spksearch logs {name}"
         )
+
+
+def _require_writable(name: str) -> None:
+    """A job that nobody here could find again is not started."""
+    folder = search_folder(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"what is started on the cluster is put down in {folder}, which cannot be made here: "
+            f"{error.strerror}; SPKSEARCH_HOME is a folder that the cluster's machines and this "
+            "one know by the same path"
+        ) from error
 
 
 # --- on this machine -------------------------------------------------------------------------

@@ -4,14 +4,26 @@ import os
 import re
 from pathlib import Path
 
-from search.errors import NotFound, UsageProblem
+from search.errors import EnvironmentProblem, NotFound, UsageProblem
+from search.redact import redact
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
 
 def home() -> Path:
-    """The absolute folder of all searches, corpora and the tracking store; not created here."""
-    return Path(os.environ.get("SPKSEARCH_HOME") or "runs").absolute()
+    """The absolute folder of all searches, corpora and the tracking store; not created here.
+
+    Raises:
+        EnvironmentProblem: if a URI is named.
+    """
+    named = os.environ.get("SPKSEARCH_HOME") or "runs"
+    if "://" in named:
+        raise EnvironmentProblem(
+            f"SPKSEARCH_HOME is a folder, got {redact(named)}: a ledger is appended to and locked, "
+            "which buckets do not offer; mount NFS, EFS, Filestore or the like (a corpus may be at "
+            "a URI: corpus pack --to)"
+        )
+    return Path(named).absolute()
 
 
 def search_folder(name: str) -> Path:

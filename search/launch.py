@@ -29,7 +29,7 @@ from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
 from search.scheduler import Done, Rule, next_job, rule_in_force, too_many_failed
 from search.settings import DEFAULT_CPUS, LaunchRequest, Settings, extensions, from_ledger
-from search.slots import needs_of
+from search.slots import needs_of, unsaid_gpus
 from search.state import FORMAT, SearchState, TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
@@ -244,6 +244,9 @@ def _drive(
         if resources.local:
             leftovers.note_head(search_folder(ledger.search))
         if told := gpu_memory.warning(state):
+            display.say(f"warning: {told}")
+        there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
+        if not resources.local and (told := unsaid_gpus(settings.cpus_per_trial, asked, *there)):
             display.say(f"warning: {told}")
         rule = Rule.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)

@@ -11,6 +11,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -30,6 +31,8 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
         "code": code_hash(),
         "storage": try_storage(order["folder"], order["word"], order["name"]),
         "free_bytes": free_bytes(order["folder"]),
+        "cache": cache(),
+        "cache_free_bytes": free_bytes(cache()),
         "stores": {path: fingerprint(path) for path in order["stores"]},
     }
     if order["tracking"]:
@@ -101,6 +104,12 @@ def free_bytes(folder: str) -> int | None:
         if path.exists():
             return shutil.disk_usage(path).free
     return None
+
+
+def cache() -> str:
+    """Where a corpus at a URI is kept there; as `spkmodel.store_cache.cache` has it."""
+    named = os.environ.get("SPKSEARCH_CACHE")
+    return named or str(Path(tempfile.gettempdir()) / f"spksearch-{os.getuid()}")
 
 
 def fingerprint(store: str) -> str:

@@ -80,6 +80,16 @@ def _names(names: Sequence[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
+def unsaid_gpus(cpus: float, gpus: float | None, cpus_there: float, gpus_there: float) -> str:
+    """What to say where an autoscaler is to bring machines, and nothing was said of GPUs."""
+    if gpus is not None or cpus_there >= cpus or gpus_there:
+        return ""
+    return (
+        "the cluster has no machine for trials yet, and no GPU: trials will take none, whatever "
+        "machines come; launch with --gpus-per-trial 1 to ask for some"
+    )
+
+
 def needs_of(cpus: float, gpus: float | None, gpus_there: float) -> Needs:
     """What a trial takes; where nothing is said of GPUs, one if the cluster has any."""
     return Needs(cpus, float(gpus_there >= 1) if gpus is None else gpus)

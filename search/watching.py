@@ -13,7 +13,7 @@ from search.errors import (
     NoUsableTrial,
     SpksearchError,
 )
-from search.home import existing_ledger, ledger_path, search_folder
+from search.home import existing_ledger, home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.lock import driver_alive
 from search.reading import trial_of
@@ -98,8 +98,11 @@ def _died(name: str, state: SearchState) -> SpksearchError:
         return launched.ended.problem(f"the launch of search {name!r}{before}")
     where = f"\n  spksearch logs {name}    # its last words" if launched else ""
     if not state.search:
+        seen = ""
+        if launched is not None and launched.kind == "job":
+            seen = f", or its ledger is in a folder that this machine does not share ({home()})"
         return EnvironmentProblem(
-            f"the launch of search {name!r} ended before the search began{where}"
+            f"the launch of search {name!r} ended before the search began{seen}{where}"
         )
     return EnvironmentProblem(
         f"nobody drives search {name!r}, and it has not ended; the same launch goes on with it:\n"

@@ -490,6 +490,16 @@ def test_a_home_that_cannot_be_written_exits_3(capsys, speech, tmp_path, monkeyp
     assert failed(capsys, "corpus", "pack", str(speech))[0] == 3
 
 
+def test_a_home_at_a_uri_exits_3_and_makes_no_folder_of_that_name(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPKSEARCH_HOME", "s3://key:hunter2@bucket/runs")
+    code, said = failed(capsys, "launch", "quickstart", "--corpus", "nowhere")
+    assert code == 3
+    assert "SPKSEARCH_HOME is a folder" in said
+    assert "hunter2" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- verbs that others carry out -------------------------------------------------------------
 
 

@@ -55,7 +55,8 @@ def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
         "code": "c0de",
         "stores": {"/corpora/1": "a" * 64},
     }
-    facts = here | {"storage": "", "free_bytes": 100 * 2**30, "gpus": [], "tracking": ""}
+    room = {"free_bytes": 100 * 2**30, "cache": "/tmp/c", "cache_free_bytes": 100 * 2**30}
+    facts = here | room | {"storage": "", "gpus": [], "tracking": ""}
     node = Node("10.0.0.2", 4, for_trials)
     looked = nodes.Looked(node, facts | changes, "", ahead, 0.01)
     found = nodes.Survey(home, here, [looked])
@@ -73,6 +74,7 @@ def test_a_machine_like_the_drivers_is_in_order(tmp_path):
         ("storage", "problem", {"storage": "read: No such file or directory"}),
         ("disk", "problem", {"free_bytes": 2**29}),
         ("disk", "note", {"free_bytes": 2 * 2**30}),
+        ("cache", "note", {"cache_free_bytes": 2 * 2**30}),
         ("corpus 1", "problem", {"stores": {"/corpora/1": "b" * 64}}),
         ("GPUs", "note", {"for_trials": 1.0}),
         ("clock", "note", {"ahead": 3.0}),
@@ -90,7 +92,7 @@ def test_what_differs_on_a_machine_is_told_with_what_to_do(tmp_path, name, level
 def test_every_machine_of_a_real_cluster_is_looked_at(local_ray, spksearch_home):
     found = list(cluster_doctor.examine(local_ray, insecure=False, seconds=60))
     names = [each.check.name for each in found]
-    assert names == ["guard", "versions", "storage", "disk", "GPUs", "clock"]
+    assert names == ["guard", "versions", "storage", "disk", "cache", "GPUs", "clock"]
     by_name = {each.check.name: each.check for each in found}
     assert by_name["versions"].level == by_name["clock"].level == "ok"
     assert str(spksearch_home) in by_name["storage"].found

@@ -126,6 +126,31 @@ def test_the_token_of_a_head_of_ours_is_for_us_alone_and_stays(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["ray-token"]
 
 
+def test_a_token_that_was_named_for_a_head_of_ours_must_be_ours_alone_too(tmp_path, monkeypatch):
+    path = token_file(tmp_path, mode=0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+        connect._own_token()
+    path.chmod(0o600)
+    connect._own_token()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_where_only_the_mode_is_set_a_head_of_ours_has_our_token_and_not_one_of_rays(
+    spksearch_home, monkeypatch
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    connect._own_token()
+    path = Path(os.environ.pop("RAY_AUTH_TOKEN_PATH"))
+    assert path == spksearch_home / "ray-token"
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    connect._own_token()
+    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
+
+
 @pytest.mark.parametrize("name", ["../other", "a/b", ".hidden", "", "a b", "$(id)", "x" * 65])
 def test_a_name_that_could_leave_its_folder_or_confuse_a_shell_is_refused(name):
     with pytest.raises(UsageProblem, match="a search's name is 1 to 64"):

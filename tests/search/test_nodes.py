@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import growing_cluster
 import numpy as np
@@ -13,6 +15,7 @@ from search import node_probe, nodes
 from search.errors import EnvironmentProblem
 from search.room import checked
 from search.slots import Needs, Node
+from spkmodel import store_cache
 
 
 def looked(name="10.0.0.2", **facts):
@@ -72,6 +75,15 @@ def test_a_store_is_known_by_its_samples_too(tmp_path):
     assert node_probe.fingerprint(one) != node_probe.fingerprint(other)
     shutil.rmtree(other)
     assert node_probe.fingerprint(other) == "No such file or directory"
+
+
+def test_a_machine_looks_for_its_corpora_where_its_trials_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.delenv("SPKSEARCH_CACHE", raising=False)
+    assert Path(node_probe.cache()) == store_cache.cache()
+    monkeypatch.setenv("SPKSEARCH_CACHE", str(tmp_path / "mine"))
+    assert Path(node_probe.cache()) == store_cache.cache() == tmp_path / "mine"
 
 
 @pytest.mark.ray

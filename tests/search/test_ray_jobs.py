@@ -15,7 +15,7 @@ import buzz
 import pytest
 from test_launch import SPACE
 
-from search import ray_jobs
+from search import detached, ray_jobs
 from search.axes import load
 from search.detached import Detached
 from search.errors import EnvironmentProblem
@@ -111,6 +111,16 @@ def test_a_cluster_that_does_not_answer_is_told_and_its_job_not_known(monkeypatc
     with pytest.raises(EnvironmentProblem, match="takes no jobs: nothing at http") as told:
         list(ray_jobs.log(gone, follow=False))
     assert "hush" not in str(told.value)
+
+
+def test_a_job_that_could_not_be_found_again_from_here_is_not_started(own_space, monkeypatch):
+    monkeypatch.setenv("SPKSEARCH_HOME", "/proc/shared/runs")  # where nobody makes a folder
+    monkeypatch.setattr(ray_jobs, "submit", lambda *_: pytest.fail("it was started"))
+    request = LaunchRequest(
+        space=str(own_space), corpus=Path("/corpora/speech"), address="http://127.0.0.1:1"
+    )
+    with pytest.raises(EnvironmentProblem, match="SPKSEARCH_HOME is a folder that the cluster's"):
+        detached.launch(request, "anna")
 
 
 # --- a real one ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.slots import Needs, Node, needs_of, on_node, total, why_none
+from search.slots import Needs, Node, needs_of, on_node, total, unsaid_gpus, why_none
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,17 @@ def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
     assert "a trial wants 2 CPUs and 2 GPUs" in reason
     assert "10.0.0.9: 8 CPUs and 1 GPUs" in reason
     assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and 0 GPUs" in reason
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus_there", "gpus_there", "warned"),
+    [(None, 0, 0, True), (1.0, 0, 0, False), (0.0, 0, 0, False), (None, 8, 0, False)],
+)
+def test_where_machines_are_yet_to_come_gpus_have_to_be_asked_for(
+    gpus, cpus_there, gpus_there, warned
+):
+    told = unsaid_gpus(1.0, gpus, cpus_there, gpus_there)
+    assert ("--gpus-per-trial 1" in told) is warned
 
 
 def test_a_trial_gets_a_gpu_where_there_are_some_and_nothing_is_said():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from story import Story
 
-from search import cli, detached, failures, launch_end, watching
+from search import cli, detached, failures, launch_end, ray_jobs, watching
 from search.detached import Detached, arguments
 from search.errors import (
     EnvironmentProblem,
@@ -105,7 +105,7 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
     with pytest.raises(NotFinished):
         wait("trip", 0.2)
     detached.write("trip", _here(started="0-1"))
-    with pytest.raises(EnvironmentProblem, match="ended before the search began"):
+    with pytest.raises(EnvironmentProblem, match="ended before the search began\n"):
         wait("trip", 5)
     assert (spksearch_home / "trip" / "detached.json").is_file()
 
@@ -161,6 +161,17 @@ def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, mon
     assert (end.code, "no-such-flag" in end.words) == (2, True)
     assert cli.run(["status", "trip"]) == 6
     assert launch_end.read(spksearch_home / "trip", "abc") == end, "what it starts is no launch"
+
+
+def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
+    spksearch_home, monkeypatch
+):
+    job = detached.Detached(kind="job", by="me", address="http://a:8265", submission_id="s-1")
+    detached.write("trip", job)
+    monkeypatch.setattr(ray_jobs, "is_running", lambda _: False)
+    with pytest.raises(EnvironmentProblem, match="does not share") as caught:
+        wait("trip", 5)
+    assert str(spksearch_home) in str(caught.value)
 
 
 # --- logs ------------------------------------------------------------------------------------
