@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from search.partials import Partial
 from search.state import Report, SearchState
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ _FILES = frozenset({"tensors.safetensors", "state.json"})
 """What a folder may hold that is taken for a checkpoint nobody knows of."""
 
 
-def fault(folder: Path, report: Report) -> str:
+def fault(folder: Path, report: Report | Partial) -> str:
     """What is wrong with a checkpoint, as far as names and sizes tell; empty: nothing.
 
     Its hash is verified where it is read (`spkmodel.checkpoint`).
@@ -66,7 +67,7 @@ def forgotten(folder: Path, state: SearchState, there: set[str]) -> set[str]:
     recorded: set[str] = set()
     removed: set[str] = set()
     for trial in state.trials.values():
-        recorded |= {each.checkpoint for each in (*trial.reports.values(), *trial.superseded)}
+        recorded |= {each.checkpoint for each in trial.recorded()}
         removed |= trial.removed
     unknown = {place for place in there - recorded - removed if _is_a_checkpoint(folder / place)}
     return (there & removed) | unknown

@@ -29,6 +29,7 @@ from search.scheduler import (
     Wait,
     Wanted,
     ends,
+    is_open,
     last_ends,
     next_job,
     rule_in_force,
@@ -74,6 +75,7 @@ class Driver:
         self._steering = Steering(ledger.path.parent, state, space, self._record)
         self._clock = clock
         self._began = clock()
+        self._why_leaving = ""
         self.index = Index(state)
         self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
         self.known = Known(state, self.index)
@@ -113,6 +115,10 @@ class Driver:
         self._steering.close()
         self._keeper.drain()
 
+    def leave(self, why: str) -> None:
+        """What an attempt says from now on is its last word."""
+        self._why_leaving = why
+
     def interrupt(self, why: str) -> None:
         """Cut what is running, so that it can be resumed; said twice, it is done once."""
         self._cut_all(why)
@@ -139,6 +145,7 @@ class Driver:
             trial=name,
             attempt=trial.attempt + 1,
             from_epoch=trial.epoch,
+            from_step=0 if trial.partial is None else trial.partial.steps,
             to_rung=job.to_rung,
         )
         return trial, self._settings(trial, trial.attempt, job.to_rung)
@@ -160,8 +167,10 @@ class Driver:
                 assert_never(job)
 
     def report(self, result: Mapping[str, Any]) -> bool:
-        """Take an epoch's result; whether its segment is over."""
+        """Take the result of an epoch, or of a part of one; whether its segment is over."""
         trial = self.state.trials[result["trial"]]
+        if result.get("left_steps"):
+            return self._take_part(trial, result)
         if not self._speaks_for(trial, result["attempt"]):
             log.warning("refused a late word of %s, attempt %d", trial.trial, result["attempt"])
             return True
@@ -183,7 +192,7 @@ class Driver:
             attempt=trial.attempt,
             epoch=result["epoch"],
             metrics=metrics,
-            seconds=result["seconds"],
+            seconds=_seconds(trial, result),
             checkpoint=os.path.relpath(result["checkpoint"], self._folder),
             sha256=result["sha256"],
             bytes=result.get("bytes"),
@@ -191,9 +200,36 @@ class Driver:
         )
         self._keeper.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
-            self._cut(trial, "stopped between two epochs")
+            self._cut(trial, self._why_leaving or "stopped between two epochs")
         elif trial.live and trial.epoch >= self._rule.rungs[-1]:
             self._cut(trial, "the budget of epochs was lowered")
+        self._settle()
+        return not trial.live
+
+    def _take_part(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
+        """A checkpoint in the middle of an epoch; whether its segment is over.
+
+        The last attempt may still bring one after it was cut: it was told to, and took its time.
+        """
+        is_last = is_open(trial) and trial.attempt == result["attempt"]
+        if not is_last or result["epoch"] != trial.epoch + 1:
+            log.warning("refused a late part of %s, attempt %d", trial.trial, result["attempt"])
+            return True
+        self._record(
+            "partial",
+            trial=trial.trial,
+            attempt=trial.attempt,
+            epoch=result["epoch"],
+            steps=result["left_steps"],
+            of=result["left_of"],
+            seconds=_seconds(trial, result),
+            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
+            sha256=result["sha256"],
+            bytes=result["bytes"],
+        )
+        self._keeper.accepted()
+        if trial.live and (result["end"] or self._why_leaving):
+            self._cut(trial, self._why_leaving or "stopped in the middle of an epoch")
         self._settle()
         return not trial.live
 
@@ -304,7 +340,8 @@ class Driver:
 
     def _is_leaving(self) -> bool:
         hours = self._rule.hours
-        return bool(self.state.search_stop) or (hours is not None and self._spent() >= hours)
+        is_told = bool(self.state.search_stop or self._why_leaving)
+        return is_told or (hours is not None and self._spent() >= hours)
 
     def _new_trial(self) -> str | None:
         idea = sampler.suggest(
@@ -369,6 +406,12 @@ def _size(config: TrainConfig) -> int | None:
     except (ValueError, RuntimeError) as error:
         log.warning("the encoder of %s cannot be built: %s", config.signature, error)
         return None
+
+
+def _seconds(trial: TrialRecord, result: Mapping[str, Any]) -> float:
+    """What an epoch has taken, with what earlier attempts at it had when they left it."""
+    before = 0.0 if trial.partial is None else trial.partial.seconds
+    return float(before + result["seconds"])
 
 
 def _not_finite(metrics: Mapping[str, Any], epoch: int) -> str:

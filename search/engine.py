@@ -21,7 +21,8 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_registry
+from search import diagnosis, hang, leftovers, tune_errors
+from search.departure import GRACE_SECONDS, Departure
 from search.driver import Driver, SegmentSettings
 from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
@@ -37,17 +38,12 @@ T = TypeVar("T")
 _STORAGE_SECONDS = 0.25
 """Between two tries to write to a storage that refuses."""
 
-_WORKER_SECONDS = 30.0
-"""How long a segment waits for the worker that starts for it; then it takes the next free one."""
-
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune's own snapshots are never read, so they may be rare.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # What a result must have, `Driver.report` sees to.
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
     # Segments handed out that wait for their actor. Left alone it is one, and actors start one
@@ -79,6 +75,8 @@ def run(
     poll: Callable[[], None] | None = None,
     kind: Kind = "tpe",
     patience: hang.Patience = hang.Patience(),  # noqa: B008 (frozen)
+    grace_seconds: float = GRACE_SECONDS,
+    say: Callable[[str], None] = log.info,
 ) -> None:
     """Drive a search to its end; Ray is connected, the ledger open for writing.
 
@@ -96,18 +94,20 @@ def run(
         poll: called again and again from the driver's loop.
         kind: of sampler.
         patience: with attempts that say nothing.
+        grace_seconds: how long those under way may take to write down where they are, once told to
+            leave.
+        say: told what is waited for meanwhile.
 
     Raises:
         Interrupted: after SIGINT or SIGTERM, with everything saved.
     """
     prepare_environment()
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
-    loop = _Loop(driver, slots, poll, storage, patience)
+    loop = _Loop(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
         _signals(loop),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
-        tune_registry.asked_once(),
         _tune_folder(storage) as folder,
         loop.told_as_interruption(),
     ):
@@ -133,7 +133,7 @@ def run(
                 storage_path=str(folder.parent),
                 verbose=0,
                 stop=_Stopper(loop),
-                callbacks=[_Watch(loop), tune_memory.NoProgress()],
+                callbacks=[_Watch(loop)],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
@@ -153,6 +153,8 @@ class _Loop:
         poll: Callable[[], None] | None,
         folder: Path,
         patience: hang.Patience,
+        grace_seconds: float,
+        say: Callable[[str], None],
     ) -> None:
         self.driver = driver
         self.slots = slots
@@ -161,12 +163,11 @@ class _Loop:
         """By Tune's trial id."""
         self.trials: dict[str, Any] = {}
         """Tune's own, of these attempts."""
-        self.handed_out: dict[str, float] = {}
-        """When, by the monotonic clock."""
-        self.controller: Any = None
-        """Tune's, once it has a trial."""
         self.folder = folder
         self.patience = patience
+        self.grace_seconds = grace_seconds
+        self.say = say
+        self.departure: Departure | None = None
         self.silence = hang.Silence()
         self.problem: Exception | None = None
         self.signal = 0
@@ -226,13 +227,14 @@ class _Loop:
             Interrupted: by a signal.
             RuntimeError: Tune has ended for no reason of ours.
         """
+        if self.departure is not None:
+            self.departure.close()
         if self.problem is not None:
             raise self.problem
         if self.signal:
             self.driver.interrupt(self._why())
             raise Interrupted(
-                f"{self._why()}; everything up to the last epochs is saved, and the same "
-                "launch goes on from there",
+                f"{self._why()}; {self._saved()} saved, and the same launch goes on from there",
                 self.signal,
             )
         if not self.driver.why_done and not self.leaving:
@@ -265,7 +267,6 @@ class _Loop:
             died_of: asked what an attempt, by trial and number, died of; None if it did not die.
         """
         self.trials.pop(tune_id, None)
-        self.handed_out.pop(tune_id, None)
         ended = self.attempts.pop(tune_id, None)
         if ended is None:
             return
@@ -296,11 +297,28 @@ class _Loop:
         return None if trial is None else trial.temporary_state.ray_actor
 
     def depart(self) -> bool:
-        """Whether there is reason to leave; written down before Tune takes its time over it."""
-        if self.leaving:
-            self.guarded(lambda: self.driver.interrupt(self._why()), None)
-            self._kill({name for name, _ in self.attempts.values()})
-        return self.leaving
+        """Whether to end now; whoever is under way is told to leave before, and waited for."""
+        if not self.leaving:
+            return False
+        if self.problem is None and self.guarded(self._is_awaiting, False):
+            return False
+        self.guarded(lambda: self.driver.interrupt(self._why()), None)
+        self._kill({name for name, _ in self.attempts.values()})
+        return True
+
+    def _is_awaiting(self) -> bool:
+        at_work = [each for key, each in self.attempts.items() if self._actor(key) is not None]
+        if self.departure is None:
+            self.driver.leave(self._why())
+            self.departure = Departure(self.folder, at_work, self.grace_seconds)
+            if self.departure.awaits(at_work):
+                self.say(
+                    f"{self._why()}: trials under way ({len(at_work)}) write down where they are, "
+                    f"which may take up to {self.grace_seconds:g} s; a second signal leaves at once"
+                )
+        if self.departure.is_cut_due:
+            self.driver.interrupt(self._why())
+        return self.departure.awaits(at_work)  # one that died meanwhile is not at work
 
     def _kill(self, names: set[str]) -> None:
         """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
@@ -310,6 +328,10 @@ class _Loop:
                 ray.kill(actor)
                 # A process that is stopped would not hear of it.
                 leftovers.end_worker(self.folder, name, attempt)
+
+    def _saved(self) -> str:
+        lost = len(self.departure.silent) if self.departure is not None else 0
+        return f"all but the epochs under way of {lost} trials is" if lost else "everything is"
 
     def _why(self) -> str:
         if self.signal:
@@ -349,7 +371,6 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
             return Searcher.FINISHED
         trial, config = segment
         self._loop.attempts[trial_id] = (trial.trial, trial.attempt)
-        self._loop.handed_out[trial_id] = time.monotonic()
         return config
 
     def on_trial_complete(
@@ -376,25 +397,12 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
         self._loop.trials[trial.trial_id] = trial
-        self._loop.controller = tune_controller._tune_controller
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Whose turn it is before all others: who waits for a worker too long.
-
-        Tune's own answer is whoever waits longest. That one would be given every worker that is
-        free again, while the one that starts for it is ended; where segments are shorter than the
-        start of a worker, no second one would ever come to work.
-        """
-        overdue = time.monotonic() - _WORKER_SECONDS
-        for trial in tune_controller.get_trials():
-            since = self._loop.handed_out.get(trial.trial_id, overdue)
-            if trial.status == "PENDING" and since < overdue:
-                return trial
-        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         del tune_controller
         self._loop.silence.broken(trial.trial_id)
+        if self._loop.departure is not None and trial.trial_id in self._loop.attempts:
+            self._loop.departure.heard(self._loop.attempts[trial.trial_id])
         over = self._loop.guarded(lambda: self._loop.driver.report(result), True)
         return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
 
@@ -408,12 +416,6 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         del iteration, trials, info
         self._loop.guarded(self._loop.step, None)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, trials, info
-        controller = self._loop.controller
-        if controller is not None:
-            self._loop.guarded(lambda: tune_memory.forget_ended(controller), None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info

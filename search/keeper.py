@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from search import retention, watchdogs
 from search.checkpoint_files import Remover, fault, forgotten, listed
+from search.partials import Partial
 from search.scheduler import Rule, is_interrupted, may_go_on
 from search.state import Report, SearchState, TrialRecord
 from search.watchdogs import Trouble
@@ -101,7 +102,7 @@ class Keeper:
             self.refused(error.errno or errno.EIO, str(self._folder))
             return False
         last = trial.last
-        if last is None or trial.has_checkpoint(last):
+        if last is None or trial.has_checkpoint(last) or trial.partial is not None:
             return True
         known = "damaged" if last.checkpoint in trial.damaged else "removed to make room"
         self._record_damage(trial, last, f"it was {known}")
@@ -149,13 +150,13 @@ class Keeper:
             self._record_damage(trial, report, wrong)
         return trial.goes_on_from is not before
 
-    def _record_damage(self, trial: TrialRecord, report: Report, reason: str) -> None:
+    def _record_damage(self, trial: TrialRecord, report: Report | Partial, reason: str) -> None:
         fields = damage(trial, report, reason)
         log.warning(
-            "trial %s goes on from epoch %d: the checkpoint of epoch %d cannot be used (%s)",
+            "trial %s goes on from epoch %d: the checkpoint of %s cannot be used (%s)",
             trial.trial,
             fields["from_epoch"],
-            report.epoch,
+            report if isinstance(report, Partial) else f"epoch {report.epoch}",
             reason,
         )
         self._record("damaged", **fields)
@@ -223,17 +224,19 @@ class Keeper:
         return 2 * self._state.largest_checkpoint * (live + 1) + watchdogs.RESERVE_BYTES
 
 
-def damage(trial: TrialRecord, report: Report, reason: str) -> dict[str, Any]:
+def damage(trial: TrialRecord, report: Report | Partial, reason: str) -> dict[str, Any]:
     """The fields of a `damaged` event: from its newest sound epoch on, a trial is trained again.
 
-    One that has ended for good loses the checkpoint and no epoch: nothing would bring them back.
+    No epoch is lost where a later part of one is sound, nor with such a part itself. One that has
+    ended for good loses the checkpoint and no epoch: nothing would bring them back.
     """
     sound = [r for r in trial.reports.values() if trial.has_checkpoint(r) and r is not report]
     from_epoch = max((each.epoch for each in sound), default=0)
+    is_needed = trial.partial is None and (trial.live or may_go_on(trial))
     return {
         "trial": trial.trial,
         "epoch": report.epoch,
         "checkpoint": report.checkpoint,
         "reason": reason,
-        "from_epoch": from_epoch if trial.live or may_go_on(trial) else trial.epoch,
+        "from_epoch": from_epoch if is_needed else trial.epoch,
     }

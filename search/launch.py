@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from search import axes, gpu_memory, leftovers, preparation, signals, tables, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.demand import wanted
+from search.departure import grace_of_environment
 from search.entrance import is_local
 from search.errors import (
     EnvironmentProblem,
@@ -145,6 +146,7 @@ def pursue(
         EnvironmentProblem: somebody else drives it, or has changed it meanwhile.
         Interrupted: a signal ended it; everything is saved.
     """
+    grace_seconds = grace_of_environment()
     with Ledger.open(ledger_path(name), write=True, search=name, say=display.say) as ledger:
         if settings_of(name) != before:
             raise EnvironmentProblem(
@@ -161,7 +163,8 @@ def pursue(
             again = tables.command_again(ledger.state().search)
             try:
                 with signals.raised():
-                    _drive(ledger, ledger.state(), space, settings, request, display)
+                    state = ledger.state()
+                    _drive(ledger, state, space, settings, request, display, grace_seconds)
             except Interrupted as interrupted:
                 raise Interrupted(
                     f"{interrupted}:\n  {again}", interrupted.signal_number
@@ -231,6 +234,7 @@ def _drive(
     settings: Settings,
     request: LaunchRequest,
     display: "Display",
+    grace_seconds: float,
 ) -> None:
     """Connect, run to the end, deliver what MLflow has not had yet."""
     with (
@@ -280,6 +284,8 @@ def _drive(
                 slots=room,
                 seed=settings.seed,
                 storage=search_folder(ledger.search),
+                grace_seconds=grace_seconds,
+                say=display.say,
             )
 
 

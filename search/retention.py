@@ -1,7 +1,8 @@
 """Which checkpoints a search keeps: a pure rule over its state.
 
 Kept are the best epoch of the best trials, the last two of a trial that may go on (should one be
-damaged, there is the one before), and whatever a promotion or a warm start refers to. Above the
+damaged, there is the one before) with the newest of an epoch under way, and whatever a promotion or
+a warm start refers to. Above the
 bound that `--disk-gb` sets, less is kept, step by step. What was measured stands in any case: a
 trial whose last checkpoint is gone is trained again from an earlier one when it goes on.
 """
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from search import pareto
+from search.partials import Partial
 from search.scheduler import Rule, is_interrupted, may_go_on
 from search.state import Report, SearchState, TrialRecord
 
@@ -109,11 +111,11 @@ def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
     return [trial for place, trial in enumerate(ranked) if place < count or trial.trial in front]
 
 
-def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report]]:
-    """By trial and epoch, the reports whose checkpoints stay."""
+def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report | Partial]]:
+    """By trial and epoch, the reports whose checkpoints stay; an epoch under way has no report."""
     best = {trial.trial for trial in best_trials(state, step.best)}
     pinned, wanted = _pinned(state), _wanted(state)
-    kept = {}
+    kept: dict[str, dict[int, Report | Partial]] = {}
     for name, trial in state.trials.items():
         here = {epoch: r for epoch, r in sorted(trial.reports.items()) if trial.has_checkpoint(r)}
         newest = 2 if trial.live else step.resting if _goes_on(trial) else 0
@@ -122,6 +124,8 @@ def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report]]:
         if (name in best or name in wanted) and (report := best_kept(trial)) is not None:
             stays.add(report.epoch)
         kept[name] = {epoch: here[epoch] for epoch in stays}
+        if trial.partial is not None and newest:
+            kept[name][trial.partial.epoch] = trial.partial
     return kept
 
 
@@ -149,7 +153,9 @@ def _coming(state: SearchState) -> int:
     return state.largest_checkpoint * (1 + sum(trial.live for trial in state.trials.values()))
 
 
-def _give_up(state: SearchState, kept: dict[str, dict[int, Report]], too_much: int) -> int:
+def _give_up(
+    state: SearchState, kept: dict[str, dict[int, Report | Partial]], too_much: int
+) -> int:
     """Let go of what is least likely to be gone on with, worst first; how much that frees."""
     rule, pinned = Rule.of(state.search), _pinned(state)
     spared = {trial.trial for trial in best_trials(state, 1)} | _wanted(state)
@@ -172,15 +178,16 @@ def _worth(trial: TrialRecord, rule: Rule) -> tuple[bool, int, float]:
     return is_interrupted(trial, rule), trial.epoch, -(best.objective if best else math.inf)
 
 
-def _removals(state: SearchState, kept: dict[str, dict[int, Report]]) -> Iterator[Removal]:
+def _removals(
+    state: SearchState, kept: dict[str, dict[int, Report | Partial]]
+) -> Iterator[Removal]:
     for name, trial in state.trials.items():
         stays = {report.checkpoint for report in kept[name].values()} | trial.removed
-        reports = (*trial.reports.values(), *trial.superseded)
-        gone = {report.checkpoint: _bytes(report) for report in reports}
+        gone = {report.checkpoint: _bytes(report) for report in trial.recorded()}
         gone = {place: size for place, size in gone.items() if place not in stays}
         if gone:
             yield Removal(name, tuple(gone), sum(gone.values()))
 
 
-def _bytes(report: Report) -> int:
+def _bytes(report: Report | Partial) -> int:
     return report.bytes or 0

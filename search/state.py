@@ -4,13 +4,14 @@ Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledg
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from search import priors
 from search.errors import EnvironmentProblem
+from search.partials import Partial
 from search.priors import Prior
 from search.wishes import Wish
 
@@ -61,6 +62,11 @@ class Report:
     """The most of its GPU's memory that it held, as a fraction; 0 without a GPU."""
 
     @property
+    def next_epoch(self) -> int:
+        """The epoch that whoever goes on from here reports first."""
+        return self.epoch + 1
+
+    @property
     def objective(self) -> float:
         """The dev EER; infinite if there is none that can be compared."""
         value = self.metrics.get(OBJECTIVE, math.inf)
@@ -94,6 +100,10 @@ class TrialRecord:
     """Checkpoints that were missing or not what was recorded."""
     superseded: tuple[Report, ...] = ()
     """Reports after a damaged checkpoint: these epochs are trained again."""
+    partial: Partial | None = None
+    """How far the epoch under way had come when that was last written down; None: it was not."""
+    past_partials: tuple[Partial, ...] = ()
+    """Such checkpoints that nobody goes on from any more, and that are not removed yet."""
     state: TrialState = "paused"
     reason: str = ""
     """Why it ended, or why its last attempt was cut short."""
@@ -139,13 +149,23 @@ class TrialRecord:
         """The newest epoch."""
         return self.reports[self.epoch] if self.reports else None
 
-    def has_checkpoint(self, report: Report) -> bool:
+    def has_checkpoint(self, report: Report | Partial) -> bool:
         """Whether its checkpoint is still to be there, and sound as far as is known."""
         return report.checkpoint not in self.removed and report.checkpoint not in self.damaged
 
+    def recorded(self) -> Iterator[Report | Partial]:
+        """All whose checkpoints may be there, sound or not, needed or not."""
+        yield from self.reports.values()
+        yield from self.superseded
+        yield from self.past_partials
+        if self.partial is not None:
+            yield self.partial
+
     @property
-    def goes_on_from(self) -> Report | None:
-        """The newest epoch with a checkpoint; None: it can only begin again."""
+    def goes_on_from(self) -> Report | Partial | None:
+        """The newest checkpoint, of an epoch or of a part of one; None: it can only begin again."""
+        if self.partial is not None and self.has_checkpoint(self.partial):
+            return self.partial
         epochs = sorted(self.reports, reverse=True)
         here = (self.reports[epoch] for epoch in epochs)
         return next((report for report in here if self.has_checkpoint(report)), None)
@@ -290,7 +310,7 @@ class SearchState:
         match event["event"]:
             case "trial":
                 self._add(event)
-            case "segment" | "report" | "end" | "crash" | "removed" | "damaged":
+            case "segment" | "report" | "partial" | "end" | "crash" | "removed" | "damaged":
                 self._apply_to_trial(self.trials[event["trial"]], event)
             case "queued" | "withdrawn":
                 self._wish(event)
@@ -344,8 +364,8 @@ class SearchState:
                 trial.reason, trial.ended_by, trial.ended = "", "", ""
                 trial.failure, trial.last_cut = "", ""
                 trial.attempt, trial.target = event["attempt"], event["to_rung"]
-            case "report":
-                self._report(trial, event)
+            case "report" | "partial":
+                (self._report if event["event"] == "report" else self._partial)(trial, event)
             case "end":
                 trial.state, trial.reason = event["state"], event["reason"]
                 trial.ended_by, trial.ended = event["by"], event["time"]
@@ -359,14 +379,21 @@ class SearchState:
                 trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
                 trial.last_cut = cut
             case "removed":
-                trial.removed |= set(event["checkpoints"])
-                gone = [each for each in trial.superseded if each.checkpoint in trial.removed]
-                trial.superseded = tuple(each for each in trial.superseded if each not in gone)
-                self.checkpoint_bytes -= event["bytes"]
+                self._remove(trial, event)
             case "damaged":
                 self._damage(trial, event)
             case _:
                 self.refused += 1
+
+    def _remove(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        trial.removed |= set(event["checkpoints"])
+        left = (each for each in trial.superseded if each.checkpoint not in trial.removed)
+        trial.superseded = tuple(left)
+        past = (each for each in trial.past_partials if each.checkpoint not in trial.removed)
+        trial.past_partials = tuple(past)
+        if trial.partial is not None and trial.partial.checkpoint in trial.removed:
+            trial.partial = None
+        self.checkpoint_bytes -= event["bytes"]
 
     def _damage(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         """What was trained after the epoch that the trial goes on from counts as not there."""
@@ -375,6 +402,11 @@ class SearchState:
         lost = [report for epoch, report in trial.reports.items() if epoch not in kept]
         trial.superseded = (*trial.superseded, *lost)
         trial.reports = kept
+        part = trial.partial
+        if part is not None and (
+            part.checkpoint in trial.damaged or part.epoch > event["from_epoch"] + 1
+        ):
+            _pass(trial)
         trial.rung = max((rung for rung in self.rungs if rung in kept), default=0)
 
     def _report(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
@@ -397,12 +429,25 @@ class SearchState:
             gpu_share=event.get("gpu_share", 0.0),
         )
         trial.reports = {**trial.reports, epoch: report}
+        _pass(trial)
         self.checkpoint_bytes += report.bytes or 0
         self.largest_checkpoint = max(self.largest_checkpoint, report.bytes or 0)
         if epoch in self.rungs:
             trial.rung = max(trial.rung, epoch)
         if epoch >= trial.target:
             trial.state = "paused"
+
+    def _partial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        """Taken of the last attempt, and after it was cut: a word to leave is answered late."""
+        part = Partial.of_event(event)
+        is_open = trial.state in ("running", "paused")
+        if not is_open or part.attempt != trial.attempt or part.epoch != trial.epoch + 1:
+            self.refused += 1
+            return
+        _pass(trial)
+        trial.partial = part
+        self.checkpoint_bytes += part.bytes or 0
+        self.largest_checkpoint = max(self.largest_checkpoint, part.bytes or 0)
 
     # --- the whole ---------------------------------------------------------------------------
 
@@ -458,6 +503,13 @@ class SearchState:
                 self.evaluations.append(dict(event))
             case _:
                 self.others.append(dict(event))
+
+
+def _pass(trial: TrialRecord) -> None:
+    """Nobody goes on from the partial checkpoint any more."""
+    if trial.partial is not None:
+        trial.past_partials = (*trial.past_partials, trial.partial)
+        trial.partial = None
 
 
 def _check_format(event: Mapping[str, Any]) -> None:

@@ -131,7 +131,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
 
     def _left(self, training: Training, left: Left, started: float) -> dict[str, Any]:
         """The end of a segment that was told to leave, in the middle of an epoch."""
-        place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-partial")
+        place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-step{left.steps}")
         self._say(f"{left}, as it was told")
         result = self._result(
             left.epoch, seconds=time.monotonic() - started, place=place, sha256=sha256

@@ -15,8 +15,9 @@ from search.errors import SpksearchError
 from search.index import Index
 from search.known import Known
 from search.ledger import Event
+from search.partials import Partial
 from search.scheduler import Rule
-from search.state import OBJECTIVE, SearchState
+from search.state import OBJECTIVE, SearchState, TrialRecord
 from spkmodel import checkpoint
 
 if TYPE_CHECKING:
@@ -108,7 +109,12 @@ def attempts_go_on(evidence: Evidence) -> list[str]:
             wrong += _wrong_beginning(event, trial.attempt, trial.epoch, trial.live)
             # Where the newest checkpoints were removed, some epochs are trained again.
             start = trial.goes_on_from
-            following[trial.trial] = 1 if start is None else start.epoch + 1
+            following[trial.trial] = 1 if start is None else start.next_epoch
+            step = start.steps if isinstance(start, Partial) else 0
+            if event["from_step"] != step:
+                wrong.append(
+                    f"{trial.trial}: went on from step {event['from_step']}, it had come to {step}"
+                )
         elif event["event"] == "report":
             trial = state.trials[event["trial"]]
             if not trial.live or event["attempt"] != trial.attempt:
@@ -119,8 +125,22 @@ def attempts_go_on(evidence: Evidence) -> list[str]:
                     f"{following[trial.trial]} was due"
                 )
             following[trial.trial] = event["epoch"] + 1
+        elif event["event"] == "partial":
+            wrong += _wrong_part(event, state.trials[event["trial"]])
         state.apply(event)
     return wrong
+
+
+def _wrong_part(event: Event, trial: TrialRecord) -> list[str]:
+    """A part belongs to the last attempt and to the next epoch, and goes on where one was left."""
+    name, before = trial.trial, 0 if trial.partial is None else trial.partial.steps
+    if event["attempt"] != trial.attempt:
+        return [f"{name}: a part of attempt {event['attempt']}, the last was {trial.attempt}"]
+    if event["epoch"] != trial.epoch + 1:
+        return [f"{name}: a part of epoch {event['epoch']}, {trial.epoch + 1} was due"]
+    if not before < event["steps"] <= event["of"]:
+        return [f"{name}: {event['steps']} of {event['of']} steps came after {before}"]
+    return []
 
 
 def _wrong_beginning(event: Event, attempt: int, epoch: int, live: bool) -> list[str]:
@@ -151,7 +171,7 @@ def checkpoints_are_sound(evidence: Evidence) -> list[str]:
     """Every checkpoint that should be there is what was recorded; the best has its dev EER."""
     wrong = []
     for trial in evidence.state.trials.values():
-        for report in trial.reports.values():
+        for report in trial.recorded():
             if trial.has_checkpoint(report):
                 try:
                     checkpoint.read(evidence.folder / report.checkpoint, report.sha256)
@@ -233,6 +253,10 @@ def nothing_is_left(evidence: Evidence) -> list[str]:
     wrong = [f"still runs: {process}" for process in evidence.processes]
     left = [*evidence.folder.glob(".*"), *evidence.folder.glob("driver.json*")]
     left += [*evidence.folder.glob("trials/*/.*"), *evidence.folder.rglob("*.tmp")]
+    left += evidence.folder.glob("trials/*/leave-*")
+    known = {each.checkpoint for t in evidence.state.trials.values() for each in t.recorded()}
+    parts = evidence.folder.glob("trials/*/*-step*")
+    left += [path for path in parts if str(path.relative_to(evidence.folder)) not in known]
     return wrong + [f"left behind: {path.relative_to(evidence.folder)}" for path in sorted(left)]
 
 

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 import toy
@@ -166,9 +165,15 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     assert state.finish["reason"] == "all trials tried"
 
 
-def test_a_signal_leaves_in_mid_epoch_with_a_ledger_that_can_be_resumed(tmp_path, local_ray):
+def _slow(name, **more):
+    return json.dumps({"slow": {name: 60}} | more)
+
+
+def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, local_ray):
     folder = tmp_path / "signalled"
-    driver = subprocess.Popen([sys.executable, toy.__file__, local_ray, str(folder), "t0002"])
+    driver = subprocess.Popen(
+        [sys.executable, toy.__file__, local_ray, str(folder), _slow("t0002")]
+    )
     ledger = Ledger.open(folder / "ledger.jsonl")
     wait_for((folder / "trials" / "t0002" / "pid").is_file)
     driver.send_signal(signal.SIGTERM)
@@ -176,11 +181,69 @@ def test_a_signal_leaves_in_mid_epoch_with_a_ledger_that_can_be_resumed(tmp_path
     wait_for(lambda: any(e["event"] == "crash" for e in ledger.events()))
     assert time.monotonic() - asked < 3
     assert driver.wait(timeout=20) == 128 + signal.SIGTERM
+    assert time.monotonic() - asked < 10, "nobody was left to wait for"
     state = assert_sound(folder)
     assert {trial.state for trial in state.trials.values()} == {"paused"}
-    assert state.trials["t0002"].reason == "interrupted by SIGTERM"
+    left = state.trials["t0002"]
+    assert left.reason == "interrupted by SIGTERM"
+    assert (left.epoch, left.partial.epoch, left.partial.of) == (0, 1, toy.NAPS)
+    assert 0 < left.partial.steps < toy.NAPS
+    assert left.goes_on_from == left.partial
     assert state.finish is None
     assert process_start(driver.pid) is None
+    assert not list(folder.glob("trials/*/leave-*"))
+
+    toy.run(folder, trials=2, max_epochs=1)
+    after = assert_sound(folder)
+    again = next(e for e in events_of(folder) if e["event"] == "segment" and e["attempt"] == 2)
+    assert (again["trial"], again["from_step"]) == ("t0002", left.partial.steps)
+    assert after.trials["t0002"].state == "complete"
+    assert after.trials["t0002"].reports[1].seconds == pytest.approx(0.05 + left.partial.seconds)
+    assert after.trials["t0002"].partial is None
+    assert not (folder / left.partial.checkpoint).exists()
+
+
+def test_who_does_not_answer_a_signal_is_written_down_as_cut_and_killed_after_the_grace(
+    tmp_path, local_ray
+):
+    folder = tmp_path / "deaf"
+    knobs = _slow("t0002", deaf=["t0002"], grace_seconds=3.0)
+    driver = subprocess.Popen([sys.executable, toy.__file__, local_ray, str(folder), knobs])
+    ledger = Ledger.open(folder / "ledger.jsonl")
+    wait_for((folder / "trials" / "t0002" / "pid").is_file)
+    worker = worker_of(folder / "trials" / "t0002", 1)
+    asked = time.monotonic()
+    driver.send_signal(signal.SIGINT)
+    wait_for(lambda: not any(trial.live for trial in ledger.state().trials.values()))
+    assert time.monotonic() - asked < 3
+    assert driver.poll() is None, "it waits, for a checkpoint may still come"
+    assert process_start(worker.pid) == worker.started
+    assert driver.wait(timeout=20) == 128 + signal.SIGINT
+    assert 3 <= time.monotonic() - asked < 10
+    state = assert_sound(folder)
+    assert state.trials["t0002"].reason == "interrupted by SIGINT"
+    assert state.trials["t0002"].partial is None
+    wait_for(lambda: process_start(worker.pid) is None, seconds=5)
+
+
+def test_a_search_that_is_stopped_at_once_keeps_the_epochs_under_way(spksearch_home, monkeypatch):
+    folder = spksearch_home / "at-once"
+    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
+    asked = []
+
+    def steer():
+        if not asked and (folder / "trials" / "t0001" / "pid").is_file():
+            asked.append(_ask("at-once", None, now=True))
+
+    toy.run(folder, trials=1, max_epochs=1, poll=steer, slow={"t0001": 60})
+    state = assert_sound(folder)
+    part = state.trials["t0001"].partial
+    assert (state.finish["reason"], state.trials["t0001"].state) == ("stopped by hand", "stopped")
+    assert (folder / part.checkpoint / "state.json").is_file()
+    toy.run(folder, trials=1, max_epochs=1)
+    after = assert_sound(folder).trials["t0001"]
+    assert (after.state, after.epoch) == ("complete", 1)
+    assert after.reports[1].seconds > part.seconds
 
 
 def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_path):
@@ -321,27 +384,6 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
     assert most == {1: 1, 2: 2}
 
 
-def test_segments_shorter_than_the_start_of_a_worker_leave_no_slot_without_one(tmp_path):
-    folder = tmp_path / "short"
-    toy.run(folder, trials=16)
-    workers = {path.read_text() for path in folder.glob("trials/*/pid")}
-    assert len(workers) == 2
-
-
-def test_a_segment_that_waits_long_for_a_worker_is_the_next_to_get_one():
-    def tune_trial(name, status):
-        return SimpleNamespace(trial_id=name, status=status)
-
-    trials = [tune_trial("a", "RUNNING"), tune_trial("b", "PENDING"), tune_trial("c", "PENDING")]
-    now = time.monotonic()
-    loop = SimpleNamespace(handed_out={"a": 0.0, "b": now, "c": now})
-    recorder = engine._Recorder(loop)
-    controller = SimpleNamespace(get_trials=lambda: trials)
-    assert recorder.choose_trial_to_run(controller) is None
-    loop.handed_out["c"] = now - 31
-    assert recorder.choose_trial_to_run(controller) is trials[2]
-
-
 def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
     spksearch_home, monkeypatch
 ):
@@ -401,7 +443,9 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
 
 def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, local_ray):
     folder = tmp_path / "left"
-    driver = subprocess.Popen([sys.executable, toy.__file__, local_ray, str(folder), "t0001"])
+    driver = subprocess.Popen(
+        [sys.executable, toy.__file__, local_ray, str(folder), _slow("t0001")]
+    )
     wait_for((folder / "trials" / "t0001" / "pid").is_file)
     worker = worker_of(folder / "trials" / "t0001", 1)
     orphan = subprocess.Popen(["sleep", "60"])  # what Ray itself failed to end

@@ -15,6 +15,7 @@ from search.errors import Interrupted
 from search.ledger import Ledger
 from search.scheduler import Rule, ladder
 from spkmodel.processes import announce
+from spkmodel.told import Told
 
 SPACE = '''"""How fast should it learn?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -25,8 +26,12 @@ def space(trial):
 '''
 
 
+NAPS = 100
+"""Of an epoch."""
+
+
 class Toy(tune.Trainable):
-    """Learns by sleeping; a checkpoint is its epoch."""
+    """Learns by sleeping, in naps; a checkpoint is its epoch, and the naps of the one under way."""
 
     def setup(self, config):
         self.reset_config(config)
@@ -34,9 +39,10 @@ class Toy(tune.Trainable):
     def reset_config(self, new_config):
         self.segment = new_config["segment"]
         announce(Path(self.segment["folder"]), self.segment["attempt"], "")
-        self.epoch = 0
+        self.epoch = self.naps = 0
         if self.segment["resume"]:
-            self.epoch = json.loads((Path(self.segment["resume"]) / "state.json").read_text())
+            saved = (Path(self.segment["resume"]) / "state.json").read_text()
+            self.epoch, self.naps = json.loads(saved)
         return True
 
     def step(self):
@@ -47,7 +53,10 @@ class Toy(tune.Trainable):
         seconds = segment["knobs"].get("slow", {}).get(segment["trial"], 0.05)
         if segment["attempt"] == 1 and segment["trial"] in segment["knobs"].get("freezes", ()):
             os.kill(os.getpid(), signal.SIGSTOP)
-        time.sleep(seconds)
+        if self._sleep(place.parent, seconds / NAPS):
+            (place / "state.json").write_text(json.dumps([self.epoch, self.naps]))
+            return self._result(place, seconds * self.naps / NAPS, {})
+        self.naps = 0
         self.epoch += 1
         failure = ""
         if segment["trial"] in segment["knobs"].get("too_large", ()):
@@ -62,18 +71,34 @@ class Toy(tune.Trainable):
             failure, metrics = "diverged: loss is nan", {}
         if segment["trial"] in segment["knobs"].get("nan", ()):
             metrics["dev_eer"] = math.nan
-        (place / "state.json").write_text(json.dumps(self.epoch))
+        (place / "state.json").write_text(json.dumps([self.epoch, 0]))
+        return self._result(place, seconds, metrics, failure)
+
+    def _sleep(self, folder, seconds):
+        """What is left of the epoch's naps, each so long; whether it was left before the last."""
+        segment = self.segment
+        with Told(folder, segment["attempt"]) as told:
+            while self.naps < NAPS:
+                time.sleep(seconds)
+                self.naps += 1
+                if told() and segment["trial"] not in segment["knobs"].get("deaf", ()):
+                    return True
+        return False
+
+    def _result(self, place, seconds, metrics, failure=""):
         return {
-            "trial": segment["trial"],
-            "attempt": segment["attempt"],
-            "epoch": self.epoch,
+            "trial": self.segment["trial"],
+            "attempt": self.segment["attempt"],
+            "epoch": self.epoch + bool(self.naps),
             "metrics": metrics,
             "seconds": seconds,
             "checkpoint": str(place),
             "sha256": "",
             "bytes": (place / "state.json").stat().st_size,
-            "end": self.epoch >= segment["to_epoch"],
+            "end": bool(self.naps) or self.epoch >= self.segment["to_epoch"],
             "failure": failure,
+            "left_steps": self.naps,
+            "left_of": NAPS,
         }
 
     def _dev_eer(self):
@@ -90,6 +115,7 @@ def run(
     rule="promotion",
     slots=lambda: 2,
     patience=None,
+    grace_seconds=10.0,
     **knobs,
 ):
     """Begin a search in `folder`, or go on with it; its state afterwards."""
@@ -102,7 +128,7 @@ def run(
             state.apply(ledger.append("search", eta=3, hours=None, seed=0, **budgets))
 
         def settings(trial, attempt, to_rung):
-            last = trial.last
+            last = trial.goes_on_from
             segment = {
                 "trial": trial.trial,
                 "attempt": attempt,
@@ -127,6 +153,7 @@ def run(
             storage=folder,
             poll=poll,
             patience=patience or hang.Patience(),
+            grace_seconds=grace_seconds,
         )
     return state
 
@@ -136,6 +163,6 @@ if __name__ == "__main__":
 
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
     try:
-        run(Path(sys.argv[2]), slow=dict.fromkeys(sys.argv[3:], 60))
+        run(Path(sys.argv[2]), **json.loads(sys.argv[3] if sys.argv[3:] else "{}"))
     except Interrupted as interrupted:
         os._exit(128 + interrupted.signal_number)

@@ -201,7 +201,7 @@ def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_
         left = actor.step()
     assert (left["epoch"], left["left_steps"], left["left_of"]) == (2, 2, 3)
     assert (left["end"], left["failure"], left["metrics"]) == (True, "", {})
-    assert Path(left["checkpoint"]).name == "epoch0002-partial-attempt1"
+    assert Path(left["checkpoint"]).name == "epoch0002-step2-attempt1"
     assert left["bytes"] == checkpoint.size(Path(left["checkpoint"]))
     assert "epoch 2 was left after 2 of 3 steps, as it was told" in actor._log_path.read_text()
     result = _resumed_from(segment, left).step()
@@ -246,4 +246,4 @@ def test_a_storage_that_takes_no_checkpoint_in_mid_epoch_is_told_as_ever(segment
         patch.setattr(os, "fsync", refuse)
         result = actor.step()
     assert (result["storage_errno"], result["end"], result["epoch"]) == (errno.ENOSPC, True, 1)
-    assert not list(Path(segment.folder).glob("*partial*"))
+    assert not list(Path(segment.folder).glob("*-step*"))

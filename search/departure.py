@@ -1,0 +1,115 @@
+"""When a driver leaves: who is under way is told to write down where it is, and waited for a while.
+
+What is not heard of soon counts as cut in the ledger; a checkpoint that comes later, but within the
+grace, is taken all the same.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from search.checkpoint_files import TRIALS
+from search.errors import UsageProblem
+from spkmodel import told
+
+GRACE = "SPKSEARCH_GRACE_SECONDS"
+"""The environment's: how long a supervisor lets a launch live after its first signal."""
+
+GRACE_SECONDS = 10.0
+"""Unless the environment says otherwise: a container runtime kills after as much or more."""
+
+_CUT_SECONDS = 2.0
+"""After so long without a word of an attempt the ledger says that it is cut."""
+_FORGET_SECONDS = 1.0
+
+Attempt = tuple[str, int]
+"""A trial's name and the attempt's number."""
+
+
+def grace_of_environment() -> float:
+    """Seconds.
+
+    Raises:
+        UsageProblem: the variable is no number of seconds.
+    """
+    text = os.environ.get(GRACE, "")
+    if not text:
+        return GRACE_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise UsageProblem(
+            f"{GRACE} must be a number of seconds, 0 (leave at once) to 86400, got {text!r}; "
+            f"without it, it is {GRACE_SECONDS:g}"
+        )
+    return seconds
+
+
+class Departure:
+    """Attempts that are told to leave, from the moment it is made."""
+
+    def __init__(
+        self,
+        folder: Path,
+        attempts: Iterable[Attempt],
+        grace_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """On a thread of its own, so that a storage in trouble holds nobody up.
+
+        Args:
+            folder: the search's.
+            attempts: at work.
+            grace_seconds: how long to wait for them.
+            clock: seconds, of a clock that nobody sets.
+        """
+        self.attempts = frozenset(attempts)
+        self.silent = {*self.attempts}
+        """Those that have said nothing yet."""
+        self._folder = folder
+        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._began = clock()
+        self._telling = threading.Thread(target=self._tell, name="departure", daemon=True)
+        if grace_seconds > 0:
+            self._telling.start()
+
+    def awaits(self, at_work: Iterable[Attempt]) -> bool:
+        """Whether somebody is at work who has said nothing yet, and there is time."""
+        return self._passed < self._grace_seconds and not self.silent.isdisjoint(at_work)
+
+    def heard(self, attempt: Attempt) -> None:
+        """It has said its last word."""
+        self.silent.discard(attempt)
+
+    @property
+    def is_cut_due(self) -> bool:
+        """Whether those that said nothing so far count as cut."""
+        return self._passed >= min(_CUT_SECONDS, self._grace_seconds)
+
+    def close(self) -> None:
+        """Take the words back: who has not heard them is ended in another way."""
+        forgetting = threading.Thread(target=self._forget, daemon=True)
+        forgetting.start()
+        forgetting.join(_FORGET_SECONDS)
+
+    @property
+    def _passed(self) -> float:
+        return self._clock() - self._began
+
+    def _tell(self) -> None:
+        for trial, attempt in sorted(self.attempts):
+            try:
+                told.tell_to_leave(self._folder / TRIALS / trial, attempt)
+            except OSError:
+                return  # who cannot be told could not write a checkpoint either
+
+    def _forget(self) -> None:
+        if self._grace_seconds > 0:
+            self._telling.join()
+        for trial, attempt in sorted(self.attempts):
+            told.forget(self._folder / TRIALS / trial, attempt)
