@@ -110,7 +110,7 @@ class Driver:
             "epochs": sum(len(trial.reports) for trial in trials),
             "hours": round(self._spent(), 4),
         }
-        self._keeper.tidy()
+        self._keeper.tidy(last=True)
         self._record("finish", reason=why, totals=totals)
         self._steering.close()
         self._keeper.drain()

@@ -7,6 +7,9 @@ from pathlib import Path
 from search.errors import EnvironmentProblem, NotFound, UsageProblem
 from search.redact import redact
 
+LEDGER = "ledger.jsonl"
+"""In the folder of every search."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
 
@@ -42,7 +45,7 @@ def search_folder(name: str) -> Path:
 
 def ledger_path(name: str) -> Path:
     """The ledger of a search, which need not exist."""
-    return search_folder(name) / "ledger.jsonl"
+    return search_folder(name) / LEDGER
 
 
 def existing_ledger(name: str) -> Path:
@@ -61,4 +64,4 @@ def existing_ledger(name: str) -> Path:
 
 def searches() -> list[str]:
     """Names of all searches, in alphabetical order."""
-    return sorted(path.parent.name for path in home().glob("*/ledger.jsonl"))
+    return sorted(path.parent.name for path in home().glob(f"*/{LEDGER}"))

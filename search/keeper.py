@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from search import retention, watchdogs
 from search.checkpoint_files import Remover, fault, forgotten, listed
+from search.neighbours import Neighbours
 from search.partials import Partial
 from search.scheduler import Rule, is_interrupted, may_go_on
 from search.state import Report, SearchState, TrialRecord
@@ -67,6 +68,7 @@ class Keeper:
         self._release_from = release
         self._clock = clock
         self._remover = Remover(folder)
+        self._neighbours = Neighbours(folder)
         self._looked = self._tidied = -1e9
         self._pause = _PASS_SECONDS
         self._seen = -1
@@ -163,10 +165,11 @@ class Keeper:
 
     # --- few ---------------------------------------------------------------------------------
 
-    def tidy(self) -> None:
-        """Remove what need not be kept."""
+    def tidy(self, *, last: bool = False) -> None:
+        """Remove what need not be kept; at the last time, nothing is to be held up any more."""
         began = time.perf_counter()
-        plan = retention.plan(self._state, tight="disk" in self._state.holds)
+        self._neighbours.look()
+        plan = self._plan(tight="disk" in self._state.holds)
         for removal in plan.removals:
             self._record(
                 "removed",
@@ -175,10 +178,15 @@ class Keeper:
                 bytes=removal.bytes,
             )
             self._remover.remove(removal.checkpoints)
-        self._bound(plan)
+        if not last:
+            self._bound(plan)
         self._seen, self._tidied = self._state.version, self._clock()
         took = time.perf_counter() - began
         self._pause = max(_PASS_SECONDS, took / _PASS_SHARE)
+
+    def _plan(self, *, tight: bool = False) -> retention.Plan:
+        near = self._neighbours
+        return retention.plan(self._state, tight=tight, pinned=near.hashes, wanted=near.trials)
 
     def _bound(self, plan: retention.Plan) -> None:
         """Hold while what must be kept is more than `--disk-gb` allows."""
@@ -188,7 +196,9 @@ class Keeper:
                     "disk",
                     f"checkpoints that are needed use {watchdogs.size(plan.kept_bytes)} and "
                     f"{watchdogs.size(plan.coming_bytes)} more are coming, --disk-gb allows "
-                    f"{watchdogs.size(plan.limit_bytes)}: launch again with more, or stop trials",
+                    f"{watchdogs.size(plan.limit_bytes)}: `spksearch budget "
+                    f"{self._folder.name} --disk-gb G` allows more, `spksearch stop "
+                    f"{self._folder.name} TRIAL` needs less",
                 )
             )
 
@@ -210,7 +220,7 @@ class Keeper:
     def _release(self) -> None:
         """Whatever held is over, if a checkpoint can be written and the bound is met."""
         still = watchdogs.probe(self._folder, self._state.largest_checkpoint)
-        if still is not None or retention.plan(self._state).excess:
+        if still is not None or self._plan().excess:
             return
         for cause in self._held():
             self._release_from(cause, BY)

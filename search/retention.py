@@ -2,7 +2,7 @@
 
 Kept are the best epoch of the best trials, the last two of a trial that may go on (should one be
 damaged, there is the one before) with the newest of an epoch under way, and whatever a promotion or
-a warm start refers to. Above the
+a warm start refers to, also one of another search. Above the
 bound that `--disk-gb` sets, less is kept, step by step. What was measured stands in any case: a
 trial whose last checkpoint is gone is trained again from an earlier one when it goes on.
 """
@@ -70,23 +70,32 @@ def limit_bytes(state: SearchState) -> int | None:
     return None if gigabytes is None else round(gigabytes * GIGABYTE)
 
 
-def plan(state: SearchState, *, tight: bool = False) -> Plan:
+def plan(
+    state: SearchState,
+    *,
+    tight: bool = False,
+    pinned: frozenset[str] = frozenset(),
+    wanted: frozenset[str] = frozenset(),
+) -> Plan:
     """What a search should remove now.
 
     Args:
         state: with its settings `keep_checkpoints` and `disk_gb`.
         tight: of trials at rest, keep only the newest whatever the bound: the disk is full.
+        pinned: hashes of checkpoints that other searches start from (`search.neighbours`).
+        wanted: trials whose weights other searches are to start from.
     """
+    pinned, wanted = pinned | _pinned(state), wanted | _wanted(state)
     best, limit = to_keep(state), limit_bytes(state)
     coming = _coming(state) if limit is not None else 0
     steps = (_Step(best, 2), _Step(best, 1), _Step(1, 1))
     for step in steps[1 if tight else 0 :]:
-        kept = _kept(state, step)
+        kept = _kept(state, step, pinned, wanted)
         size = sum(_bytes(r) for reports in kept.values() for r in reports.values())
         if limit is None or size + coming <= limit:
             break
     if limit is not None and size + coming > limit:
-        size -= _give_up(state, kept, size + coming - limit)
+        size -= _give_up(state, kept, size + coming - limit, pinned, wanted)
     return Plan(tuple(_removals(state, kept)), size, coming, limit)
 
 
@@ -111,10 +120,11 @@ def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
     return [trial for place, trial in enumerate(ranked) if place < count or trial.trial in front]
 
 
-def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report | Partial]]:
+def _kept(
+    state: SearchState, step: _Step, pinned: frozenset[str], wanted: frozenset[str]
+) -> dict[str, dict[int, Report | Partial]]:
     """By trial and epoch, the reports whose checkpoints stay; an epoch under way has no report."""
     best = {trial.trial for trial in best_trials(state, step.best)}
-    pinned, wanted = _pinned(state), _wanted(state)
     kept: dict[str, dict[int, Report | Partial]] = {}
     for name, trial in state.trials.items():
         here = {epoch: r for epoch, r in sorted(trial.reports.items()) if trial.has_checkpoint(r)}
@@ -129,20 +139,20 @@ def _kept(state: SearchState, step: _Step) -> dict[str, dict[int, Report | Parti
     return kept
 
 
-def _pinned(state: SearchState) -> set[str]:
+def _pinned(state: SearchState) -> frozenset[str]:
     """Hashes of checkpoints that were promoted, or that other trials start from."""
     promoted = {event["checkpoint"]["sha256"] for event in state.promotions}
     warm = {trial.warm_start["sha256"] for trial in state.trials.values() if trial.warm_start}
-    return promoted | warm
+    return frozenset(promoted | warm)
 
 
-def _wanted(state: SearchState) -> set[str]:
+def _wanted(state: SearchState) -> frozenset[str]:
     """Trials whose weights a wish in the queue starts from, by its key or by `SEARCH/TRIAL`."""
     search = state.search.get("search", "")
     named = {state.begun.get(wish.weights_of, "") for wish in state.queue.values()}
     starts = [wish.config.get("warm_start") for wish in state.queue.values()]
     sources = [start["weights"].partition("/") for start in starts if start]
-    return named | {trial for place, _, trial in sources if place == search}
+    return frozenset(named | {trial for place, _, trial in sources if place == search})
 
 
 def _goes_on(trial: TrialRecord) -> bool:
@@ -154,11 +164,15 @@ def _coming(state: SearchState) -> int:
 
 
 def _give_up(
-    state: SearchState, kept: dict[str, dict[int, Report | Partial]], too_much: int
+    state: SearchState,
+    kept: dict[str, dict[int, Report | Partial]],
+    too_much: int,
+    pinned: frozenset[str],
+    wanted: frozenset[str],
 ) -> int:
     """Let go of what is least likely to be gone on with, worst first; how much that frees."""
-    rule, pinned = Rule.of(state.search), _pinned(state)
-    spared = {trial.trial for trial in best_trials(state, 1)} | _wanted(state)
+    rule = Rule.of(state.search)
+    spared = {trial.trial for trial in best_trials(state, 1)} | wanted
     freed = 0
     for trial in sorted(state.trials.values(), key=lambda trial: _worth(trial, rule)):
         if trial.live or trial.trial in spared:

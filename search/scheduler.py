@@ -34,6 +34,9 @@ LOST_NODES = 10
 PREEMPTIONS = 100
 """Times that a trial's node may be taken away."""
 
+REFUSALS = 30
+"""Times in a row that the storage may refuse a trial: with the waits between them half an hour."""
+
 EXHAUSTED = "every config of the space has been tried"
 """Why a search ends whose sampler has no other idea."""
 
@@ -480,6 +483,8 @@ def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
         return f"lost {cuts['lost_node']} nodes", "lost_node"
     if cuts["preempted"] > PREEMPTIONS:
         return f"preempted {cuts['preempted']} times", "lost_node"
+    if trial.refusals > REFUSALS:
+        return f"refused by the storage {trial.refusals} times in a row", "storage"
     return None
 
 

@@ -28,7 +28,7 @@ COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
 DRIVER_ENDED = "its driver ended"
 """Why an attempt was cut short whose driver is no more."""
 
-Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node"]
+Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node", "storage"]
 """Why a trial failed for good."""
 
 FORMAT = 2
@@ -125,6 +125,8 @@ class TrialRecord:
     """Attempts that died of themselves; those that a dead driver took along do not count."""
     cuts: dict[str, int] = field(default_factory=dict)
     """Attempts that were cut short, by `Cut`; those that count and those that do not."""
+    refusals: int = 0
+    """Attempts, since its last epoch, that a storage in the way has cut short."""
     last_cut: Cut | Literal[""] = ""
     """Why the last attempt was cut short; empty if it was not."""
     stop_asked: bool = False
@@ -243,7 +245,7 @@ class SearchState:
     exhausted: int | None = None
     """Trials there were when the sampler had no other config left; until a driver starts again."""
     holds: dict[str, str] = field(default_factory=dict)
-    """By cause, why nothing new is started for the time being; a driver begins without any."""
+    """By cause, why nothing new is started for the time being; a driver begins and ends without any."""
     requests: set[str] = field(default_factory=set)
     """Those that have been carried out, by the names of their files."""
     refused: int = 0
@@ -378,6 +380,7 @@ class SearchState:
                 cut: Cut = event["kind"] if "kind" in event else _cut(event)
                 trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
                 trial.last_cut = cut
+                trial.refusals += cut == "storage"
             case "removed":
                 self._remove(trial, event)
             case "damaged":
@@ -428,7 +431,7 @@ class SearchState:
             bytes=event.get("bytes"),
             gpu_share=event.get("gpu_share", 0.0),
         )
-        trial.reports = {**trial.reports, epoch: report}
+        trial.reports, trial.refusals = {**trial.reports, epoch: report}, 0
         _pass(trial)
         self.checkpoint_bytes += report.bytes or 0
         self.largest_checkpoint = max(self.largest_checkpoint, report.bytes or 0)
@@ -494,7 +497,7 @@ class SearchState:
             case "exhausted":
                 self.exhausted = event["trials"]
             case "finish":
-                self.finish = dict(event)
+                self.finish, self.holds = dict(event), {}
             case "prior":
                 self.prior = priors.of_event(event)
             case "promoted":

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -154,9 +155,20 @@ def fetched(
         progress: told bytes.
 
     Raises:
-        StoreError: if it is not what the search recorded, or there is no room for it.
+        StoreError: if it is not what the search recorded, or there is no room for it. A full or
+            failing disk of this node is one too: it says nothing of the search's storage.
     """
     below = below or cache()
+    try:
+        return _fetched(uri, sha256, below, name, progress)
+    except OSError as error:
+        raise StoreError(
+            f"{uri} cannot be fetched into {below} on {socket.gethostname()}: "
+            f"{error.strerror or error}"
+        ) from None
+
+
+def _fetched(uri: str, sha256: str, below: Path, name: str, progress: Progress) -> Path:
     below.mkdir(parents=True, exist_ok=True)
     folder = below / (name or sha256[:16])
     if _is_whole(folder, sha256):

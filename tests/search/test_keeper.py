@@ -7,8 +7,10 @@ import shutil
 import pytest
 from test_driver import Rig
 
-from search import watchdogs
+from search import control, watchdogs
 from search.checkpoint_files import fault, forgotten, listed
+from search.ledger import Ledger
+from search.requests import Budget
 from search.watchdogs import Room, Trouble
 
 
@@ -258,11 +260,46 @@ def test_more_than_disk_gb_allows_holds_the_search_until_it_is_raised(rig):
     rig.driver.next_segment()
     rig.later()
     assert "--disk-gb allows" in rig.state.holds["disk"]
+    assert f"spksearch budget {rig.folder.name} --disk-gb" in rig.state.holds["disk"]
     rig.later()
     assert "disk" in rig.state.holds
-    rig.state.search["disk_gb"] = 1.0
+    control.write(rig.folder, Budget(by="me", disk_gb=1.0))
+    while control.pending(rig.folder):
+        rig.later()
     rig.later()
     assert rig.state.holds == {}
+
+
+def test_a_search_that_ends_is_not_held_up_and_does_not_look_so(rig):
+    rig.state.search["disk_gb"] = 25e-9
+    rig.say(rig.driver.next_segment()[0].trial)
+    rig.driver.next_segment()
+    rig.driver.finish()
+    assert rig.events("hold") == []
+    assert rig.state.checkpoint_bytes > 0
+    rig.driver.begin()
+    rig.driver.hold("cluster", "no room", "me")
+    rig.driver.finish()
+    assert rig.state.holds == {}
+
+
+def test_what_a_trial_of_another_search_starts_from_outlives_its_own_trial(rig):
+    name = rig.driver.next_segment()[0].trial
+    rig.say(name, dev_eer=0.4, sha256="b" * 64)
+    rig.say(rig.driver.next_segment()[0].trial, dev_eer=0.5)
+    start = {"weights": f"{rig.folder.name}/{name}", "checkpoint": "", "sha256": "b" * 64}
+    with Ledger.open(rig.folder.parent / "other" / "ledger.jsonl", write=True) as other:
+        other.append("trial", trial="t0001", warm_start=start)
+    rig.driver.next_segment()
+    rig.train(name, 2, 3, attempt=2)
+    rig.driver.finish()
+    kept = [rig.place(name, epoch) for epoch in (1, 2, 3)]
+    assert all(place.is_dir() for place in kept)
+    rig.driver.begin()
+    shutil.rmtree(rig.folder.parent / "other")
+    rig.driver.finish()
+    rig.there()
+    assert [place.is_dir() for place in kept] == [False, True, True]
 
 
 def test_a_probe_writes_for_real_and_leaves_nothing(tmp_path, monkeypatch):

@@ -95,6 +95,19 @@ def test_the_best_epoch_of_a_trial_whose_weights_are_wished_for_is_kept(by_key):
     assert gone(tale) == {source: [1, 3, 4]}
 
 
+def test_what_other_searches_start_from_is_kept():
+    tale = Story()
+    tale.record("search", keep_checkpoints=1)
+    trained(tale, [0.1])
+    source = trained(tale, [0.5, 0.4, 0.45, 0.45])
+    tale.end(source, "killed", by="user")
+    third = frozenset({tale.state.trials[source].reports[3].sha256})
+    assert gone(tale, pinned=third) == {source: [1, 2, 4]}
+    assert gone(tale, wanted=frozenset({source})) == {source: [1, 3, 4]}
+    tale.record("search", disk_gb=1e-9)
+    assert gone(tale, pinned=third) == {source: [1, 2, 4]}
+
+
 def test_damaged_checkpoints_and_those_trained_again_go():
     tale = Story()
     name = trained(tale, [0.4, 0.3, 0.2])

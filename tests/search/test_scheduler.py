@@ -447,6 +447,7 @@ def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_
         ("hang", True, 2, "hang"),
         ("lost_node", False, 10, "lost_node"),
         ("preempted", False, 100, "lost_node"),
+        ("storage", False, 30, "storage"),
         ("driver", False, None, ""),
         ("stopped", False, None, ""),
     ],
@@ -465,6 +466,17 @@ def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, fail
         tale.settle()
         assert tale.state.trials["t0001"].failure == failure
         assert isinstance(next_job(tale.state, tale.rule), Done)
+
+
+def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
+    tale = Story(rungs=(60,), trials=1)
+    tale.trial()
+    for epoch in range(1, 60):
+        tale.segment("t0001", 60)
+        tale.report("t0001", epoch, 0.1)
+        tale.crash("t0001", kind="storage", counts=False)
+        tale.settle()
+    assert next_job(tale.state, tale.rule) == Resume("t0001", 60)
 
 
 def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish_and_ends():

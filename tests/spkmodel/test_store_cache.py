@@ -1,11 +1,13 @@
 """A store at a URI is fetched once per node, whole and verified or not at all."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -81,6 +83,21 @@ def test_pairs_that_judge_are_published_and_never_fetched_by_a_training(uri, tmp
     assert not list(folder.rglob("test_trials*"))
     store_cache.fetch_apart(uri, store_cache.manifest(uri), tmp_path)
     assert (tmp_path / "test_trials.txt").read_text().startswith("1 ")
+
+
+def test_a_full_disk_of_the_node_is_told_as_its_own_trouble_and_not_as_the_searchs(
+    uri, cache, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sha256 = hash_at(uri)
+    monkeypatch.setattr(store_cache, "_fetch_file", full)
+    with pytest.raises(StoreError, match=f"{cache} on .*: No space left on device") as raised:
+        store_cache.fetched(uri, sha256)
+    # An error number anywhere in what Ray hands on would hold the whole search.
+    assert "[Errno" not in "".join(traceback.format_exception(raised.value))
+    assert not list(cache.glob(".*.tmp"))
 
 
 def _fetch(uri, sha256, out):

@@ -1,0 +1,108 @@
+"""Which checkpoints of a search the others of its home start from.
+
+A trial of one search may start from the weights of a trial of another, as long as it has no
+checkpoint of its own or is to be trained anew. What it started from stands in its own ledger and
+nowhere else, so a search that removes checkpoints looks there.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.home import LEDGER
+
+log = logging.getLogger(__name__)
+
+_STARTS = b'"warm_start": {'
+"""Only lines with this are read as JSON, or with the next: a ledger may have a million others."""
+_WITHDRAWN = b'"event": "withdrawn"'
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far one ledger has been read, and what it said so far."""
+
+    inode: int
+    offset: int = 0
+    begun: set[str] = field(default_factory=set)
+    """Hashes of checkpoints that its trials started from."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """By key of a wish in its queue: whose weights that is to start from, as it says."""
+
+
+class Neighbours:
+    """Follows the ledgers beside one search's own; reads what has come since the last look."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read before `look`.
+
+        Args:
+            folder: the search's own, in its home.
+        """
+        self._folder = folder
+        self._readings: dict[Path, _Reading] = {}
+
+    def look(self) -> None:
+        """Read on. A ledger that cannot be read, or is none, is as it was when last it could."""
+        for path in self._folder.parent.glob(f"*/{LEDGER}"):
+            if path.parent != self._folder:
+                try:
+                    self._read(path)
+                except OSError as error:
+                    log.warning("%s cannot be read: %s", path, error.strerror)
+        self._readings = {path: r for path, r in self._readings.items() if path.exists()}
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Checkpoints, by their hash, that trials of other searches started from."""
+        return frozenset().union(*(reading.begun for reading in self._readings.values()))
+
+    @property
+    def trials(self) -> frozenset[str]:
+        """Own trials whose weights wishes in the queues of other searches are to start from."""
+        named = (each for r in self._readings.values() for each in r.waiting.values())
+        mine = f"{self._folder.name}/"
+        return frozenset(each.removeprefix(mine) for each in named if each.startswith(mine))
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as file:
+            inode = path.stat().st_ino
+            reading = self._readings.get(path)
+            if reading is None or reading.inode != inode:
+                reading = self._readings[path] = _Reading(inode)
+            file.seek(reading.offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                reading.offset += len(line)
+                if _STARTS in line or _WITHDRAWN in line:
+                    _take(reading, line)
+
+
+def _take(reading: _Reading, line: bytes) -> None:
+    for event in _parsed(line):
+        match event:
+            case {"event": "trial", "warm_start": {"sha256": str(sha256)}}:
+                reading.begun.add(sha256)
+                reading.waiting.pop(str(event.get("wish")), None)
+            case {
+                "event": "queued",
+                "key": str(key),
+                "config": {"warm_start": {"weights": str(weights)}},
+            }:
+                reading.waiting[key] = weights
+            case {"event": "withdrawn", "key": str(key)}:
+                reading.waiting.pop(key, None)
+
+
+def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
+    """The event of a line; none of a damaged one, which is for its own search to complain of."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return
+    if isinstance(event, dict):
+        yield event
