@@ -2,9 +2,9 @@
 
 Kept are the best epoch of the best trials, the last two of a trial that may go on (should one be
 damaged, there is the one before) with the newest of an epoch under way, and whatever a promotion or
-a warm start refers to, also one of another search. Above the
-bound that `--disk-gb` sets, less is kept, step by step. What was measured stands in any case: a
-trial whose last checkpoint is gone is trained again from an earlier one when it goes on.
+a warm start refers to, also one of another search. Above the bound that `--disk-gb` sets, less is
+kept, step by step. What was measured stands in any case: a trial whose last checkpoint is gone is
+trained again from an earlier one when it goes on.
 """
 
 import math

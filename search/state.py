@@ -245,7 +245,7 @@ class SearchState:
     exhausted: int | None = None
     """Trials there were when the sampler had no other config left; until a driver starts again."""
     holds: dict[str, str] = field(default_factory=dict)
-    """By cause, why nothing new is started for the time being; a driver begins and ends without any."""
+    """By cause, why nothing new is started now; a driver begins and ends without any."""
     requests: set[str] = field(default_factory=set)
     """Those that have been carried out, by the names of their files."""
     refused: int = 0
