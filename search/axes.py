@@ -17,7 +17,21 @@ from search.errors import UsageProblem
 from search.walk import MOST_BRANCHES, Choice, Range, Space, build, check_seed, fewest, walk
 from spkmodel.config import TrainConfig
 
-__all__ = ["Axis", "Branch", "Space", "available", "branches", "describe", "extent_text", "load"]
+__all__ = [
+    "OWN_SPACES",
+    "Axis",
+    "Branch",
+    "Space",
+    "available",
+    "branches",
+    "describe",
+    "extent_text",
+    "load",
+    "own_file",
+]
+
+OWN_SPACES = "own_spaces"
+"""Folder of the copies of spaces that are none of ours, where a launch travels."""
 
 _ENTRIES = re.compile(r"#\s*log:\s*(.+?)\s*$")
 
@@ -145,6 +159,14 @@ def describe(space: Space) -> list[Axis]:
 
 def _folder() -> Path:
     return Path(next(iter(spaces.__path__)))
+
+
+def own_file(space: Space) -> str:
+    """What names a space that is none of ours on a command line; empty if it is."""
+    if space.path.is_relative_to(_folder()):
+        return ""
+    # A job of a cluster has a copy, in a folder that goes with it.
+    return space.path.name if space.path.parent.name == OWN_SPACES else str(space.path)
 
 
 def _run(path: Path) -> ModuleType:

@@ -154,7 +154,7 @@ def pursue(
                 "prepared; look with `spksearch status "
                 f"{name}`, and launch again: it goes on with what is there"
             )
-        _record(ledger, settings, before, replay)
+        _record(ledger, settings, before, replay, space)
         _queue(ledger, [*wishes, *(known.wishes if known else ())])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
@@ -201,6 +201,7 @@ def _record(
     settings: Settings,
     before: Settings | None,
     replay: Mapping[str, Any] | None,
+    space: axes.Space,
 ) -> None:
     """Write down a new search, or an extended one."""
     if before is not None and settings == before and ledger.state().search.get("replay") == replay:
@@ -208,7 +209,7 @@ def _record(
     if before is not None:
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
-    of = {} if replay is None else {"replay": replay}
+    of = {"space_file": axes.own_file(space)} if replay is None else {"replay": replay}
     ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
 
 
@@ -262,10 +263,11 @@ def _drive(
             most=lambda: state.search["concurrent"],
             wanted=lambda: wanted(state, rule_in_force(state)),
         )
-        started = time.time()
+        started, sessions = time.time(), len(state.sessions)
 
         def source() -> tables.Snapshot:
-            now = tables.snapshot(state, _words(tracker), tracker.address(), started)
+            status = "starting" if len(state.sessions) == sessions else None
+            now = tables.snapshot(state, _words(tracker), tracker.address(), started, status=status)
             if ledger.trouble is None:
                 return now
             # A hold that cannot be written down.
@@ -376,10 +378,13 @@ def _outcome(name: str, state: SearchState) -> LaunchOutcome:
     now = tables.snapshot(state)
     if now.best is None and state.finish is not None:
         failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
+        again = tables.command_again(state.search)
         raise NoUsableTrial(
-            f"search {name} ended and none of its {now.started_trials} trials has a dev EER"
+            f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
+            "dev EER"
             + (f" ({failures})" if failures else "")
             + f"; `spksearch trials {name}` lists them"
+            + (f", and what was stopped goes on with\n  {again}" if state.search_stop else "")
         )
     return LaunchOutcome(name, now.state, summary(state, now), _lost_too_many(name, state))
 

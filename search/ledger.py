@@ -62,14 +62,16 @@ class Ledger:
         write: bool = False,
         search: str | None = None,
         say: Callable[[str], None] = log.warning,
+        drives: bool = True,
     ) -> "Ledger":
         """Open a ledger; to write, take the search's lock and cut off a torn last line.
 
         Args:
             path: `ledger.jsonl` in the search's folder; made, folder included, when writing.
-            write: become the search's driver until `close`.
+            write: have the search's lock until `close`.
             search: the search's name; by default its folder's.
             say: told what is waited for, if a driver of another host may be alive.
+            drives: with `write`: whether as its driver, or only to write something down.
 
         Raises:
             EnvironmentProblem: if another process drives the search, or the folder is read-only.
@@ -79,7 +81,7 @@ class Ledger:
             return cls(path, name, None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(path, name, Lock.acquire(path.parent, say))
+            return cls(path, name, Lock.acquire(path.parent, say, drives=drives))
         except OSError as error:
             raise EnvironmentProblem(
                 f"cannot write the ledger {path}: {error.strerror}; set SPKSEARCH_HOME to a "

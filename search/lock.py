@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -50,6 +50,8 @@ class DriverInfo:
     """Unix time, by its host's clock, until which it means to be heard of; nobody decides by it."""
     beat: int = 0
     """Rises while the process lives."""
+    drives: bool = True
+    """Whether it is a driver; if not, it only writes something down, and hears no request."""
 
     def same_process(self, other: "DriverInfo") -> bool:
         """Whether both describe one process, whatever its lease."""
@@ -85,7 +87,7 @@ def driver_alive(folder: Path) -> DriverInfo | None:
     it gave a sign of life.
     """
     driver = driver_of(folder)
-    if driver is None:
+    if driver is None or not driver.drives:
         return None
     if driver.is_of_this_host:
         return driver if process_start(driver.pid) == driver.started else None
@@ -127,15 +129,18 @@ def _age(path: Path) -> float:
 class Lock:
     """Held from `acquire` to `release`, or to the death of the process."""
 
-    def __init__(self, folder: Path, file_descriptor: int, turn: int) -> None:
+    def __init__(self, folder: Path, file_descriptor: int, turn: int, *, drives: bool) -> None:
         self._folder = folder
+        self._drives = drives
         self._descriptor = file_descriptor
         self._turn = turn
         self._renewed = 0.0
         self._beat = 0
 
     @classmethod
-    def acquire(cls, folder: Path, say: Callable[[str], None] = log.warning) -> "Lock":
+    def acquire(
+        cls, folder: Path, say: Callable[[str], None] = log.warning, *, drives: bool = True
+    ) -> "Lock":
         """Become the driver of the search in `folder`.
 
         After a driver of another host this takes a lease's length, unless that one left in order.
@@ -143,6 +148,7 @@ class Lock:
         Args:
             folder: the search's.
             say: told what is waited for.
+            drives: whether to become its driver; if not, to write something down.
 
         Raises:
             EnvironmentProblem: naming who drives it.
@@ -154,7 +160,7 @@ class Lock:
         except BaseException:
             os.close(descriptor)
             raise
-        lock = cls(folder, descriptor, turn)
+        lock = cls(folder, descriptor, turn, drives=drives)
         try:
             lock._write()
             lock._check()  # or one that was held up here for a lease's length would not know
@@ -192,7 +198,8 @@ class Lock:
         self._beat += 1
         beside = self._folder / f"driver.json.{os.getpid()}"
         with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(this_process()) | {"beat": self._beat}, file)
+            me = replace(this_process(), beat=self._beat, drives=self._drives)
+            json.dump(asdict(me), file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._folder / "driver.json")
@@ -330,6 +337,11 @@ def driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:
     who = "another process, just starting"
     if owner is not None and owner is not _UNKNOWN:
         who = f"process {owner.pid} on {owner.host}"
+    if owner is not None and not owner.drives:
+        return EnvironmentProblem(
+            f"{who} writes something down about search {folder.name!r}, such as a look at its test "
+            "pairs; try again when it has ended"
+        )
     return EnvironmentProblem(
         f"search {folder.name!r} is driven by {who}; watch it with `spksearch status "
         f"{folder.name}`, end it with `spksearch stop {folder.name}`, or use another --name"

@@ -94,7 +94,7 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
     from search.lock import driver_alive
 
     try:
-        ledger = Ledger.open(path, write=True)
+        ledger = Ledger.open(path, write=True, drives=False)
     except EnvironmentProblem as error:
         owner = driver_alive(path.parent)
         if owner is None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from search import connect, corpus_place, entrance, job_entrance, launch_end
+from search.axes import OWN_SPACES
 from search.detached import Detached, arguments
 from search.errors import EnvironmentProblem
 from search.home import home
@@ -29,7 +30,6 @@ from search.redact import redact
 from search.settings import LaunchRequest
 
 _PACKAGES = ("search", "spaces", "spkmodel")
-_OWN_SPACES = "own_spaces"
 _MOST_BYTES = 32 << 20
 _LOOK_SECONDS = 1.0
 _PASSED_ON = ("SPKSEARCH_NOISE", "SPKSEARCH_ROOMS")
@@ -193,9 +193,9 @@ def _stage(folder: Path, space: Path) -> str:
     )
     own = ""
     if not space.resolve().is_relative_to(root / "spaces"):
-        (folder / _OWN_SPACES).mkdir()
-        shutil.copy(space, folder / _OWN_SPACES / space.name)
-        own = f"{_OWN_SPACES}/{space.name}"
+        (folder / OWN_SPACES).mkdir()
+        shutil.copy(space, folder / OWN_SPACES / space.name)
+        own = f"{OWN_SPACES}/{space.name}"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > _MOST_BYTES:
         raise EnvironmentProblem(

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from search import detached
+from search.control import identity
 from search.errors import EnvironmentProblem, NotFinished, NotFound
 from search.home import existing_ledger, ledger_path
 from search.ledger import Ledger
@@ -40,9 +41,10 @@ def state_of(name: str) -> SearchState:
 
 
 def status_of(name: str, state: SearchState) -> str:
-    """running, finished or interrupted (nobody drives it and it did not end in order)."""
-    if driver_alive(existing_ledger(name).parent) is not None:
-        return "running"
+    """starting, running, finished, or interrupted: nobody drives it and it did not end in order."""
+    driver = driver_alive(existing_ledger(name).parent)
+    if driver is not None:
+        return "running" if identity(driver) == state.driver else "starting"
     return "finished" if state.finish else "interrupted"
 
 

@@ -233,6 +233,8 @@ class SearchState:
     prior: Prior | None = None
     """What was known before it began."""
     sessions: list[Session] = field(default_factory=list)
+    driver: str = ""
+    """Whose the last session is, as `search.control.identity` says."""
     stops: list[dict[str, Any]] = field(default_factory=list)
     promotions: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
@@ -492,6 +494,8 @@ class SearchState:
             case "driver":
                 moment = datetime.fromisoformat(event["time"])
                 self.sessions.append(Session(moment, moment, event.get("uptime")))
+                whose = (event.get(part, "") for part in ("host", "pid", "started"))
+                self.driver = " ".join(map(str, whose))
                 self.finish, self.search_stop, self.holds = None, "", {}
                 self.exhausted = None
             case "exhausted":

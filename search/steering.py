@@ -76,8 +76,11 @@ def _pause(state: SearchState, request: Pause | Resume) -> Word:
             return ("hold", {"cause": "user", "reason": reason, "by": request.by})
         case Resume() if paused is not None:
             return ("release", {"cause": "user", "by": request.by})
-    there = f"{paused} already" if paused else "not paused: nothing to resume"
-    raise UsageProblem(f"search {_name(state)!r} is {there}")
+    name = _name(state)
+    there = "not paused: nothing to resume"
+    if paused:
+        there = f"{paused} already; spksearch resume {name} ends that"
+    raise UsageProblem(f"search {name!r} is {there}")
 
 
 def _name(state: SearchState) -> str:
@@ -262,7 +265,7 @@ def _ask_driver(
 
 def _record(path: Path, request: Request) -> Literal["recorded"]:
     words(Ledger.open(path).state(), request)
-    with Ledger.open(path, write=True) as ledger:
+    with Ledger.open(path, write=True, drives=False) as ledger:
         for event, fields in words(ledger.state(), request):
             ledger.append(event, **fields)
         if isinstance(request, Stop):

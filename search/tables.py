@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -96,7 +97,8 @@ def snapshot(
         address: where the search can be browsed.
         started: Unix time since when the speed is measured; by default the last driver's start.
         now: Unix time, by default the clock's.
-        status: running, interrupted or finished; by default what the ledger alone can tell.
+        status: starting, running, interrupted or finished; by default what the ledger alone can
+            tell.
     """
     now = time.time() if now is None else now
     status = status or ("finished" if state.finish else "running")
@@ -110,7 +112,7 @@ def snapshot(
         name=name,
         space=state.search["space"],
         state=status,
-        reason=str(state.finish["reason"]) if state.finish and status == "finished" else "",
+        reason=_reason(state, status),
         elapsed_seconds=spent * 3600,
         counts=dict(Counter(trial_state(trial, status) for trial in trials)),
         started_trials=len(trials),
@@ -134,6 +136,13 @@ def snapshot(
     )
 
 
+def _reason(state: SearchState, status: str) -> str:
+    """Why it ended, or is about to."""
+    if status == "finished":
+        return str(state.finish["reason"]) if state.finish else ""
+    return "asked to stop" if status == "running" and state.search_stop else ""
+
+
 def trial_state(trial: TrialRecord, status: str) -> str:
     """A trial's state; one that a dead driver left running is interrupted."""
     return "interrupted" if trial.live and status != "running" else trial.state
@@ -144,7 +153,7 @@ def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
     name = search["search"]
     browse = (f"spksearch trials {name}", f"spksearch ui {name}")
     match status:
-        case "running":
+        case "starting" | "running":
             return (*browse, f"spksearch stop {name}")
         case "interrupted":
             return (*browse, command_again(search))
@@ -155,7 +164,11 @@ def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
 def _commands(state: SearchState, status: str) -> tuple[str, ...]:
     resume = (f"spksearch resume {state.search['search']}",)
     is_paused = status == "running" and "user" in state.holds
-    return (*(resume if is_paused else ()), *next_commands(state.search, status))
+    then = (*(resume if is_paused else ()), *next_commands(state.search, status))
+    # Who stopped it may want to go on with it.
+    return (
+        (*then, command_again(state.search)) if status == "finished" and state.search_stop else then
+    )
 
 
 def command_again(search: Mapping[str, Any]) -> str:
@@ -163,7 +176,8 @@ def command_again(search: Mapping[str, Any]) -> str:
     name, space = search["search"], search["space"]
     if search.get("replay") is not None:
         return f"{search['replay']['command']} --name {name}"
-    return f"spksearch launch {space}" + ("" if name == space else f" --name {name}")
+    place = shlex.quote(search.get("space_file") or space)
+    return f"spksearch launch {place}" + ("" if name == space else f" --name {name}")
 
 
 def best_of(state: SearchState) -> Best | None:

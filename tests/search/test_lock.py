@@ -163,6 +163,14 @@ def test_who_holds_the_lock_only_to_write_down_a_word_is_waited_for(tmp_path):
         Lock.acquire(tmp_path)
 
 
+def test_who_only_writes_something_down_is_no_driver_and_is_not_robbed_either(tmp_path):
+    with Lock.acquire(tmp_path, drives=False):
+        assert driver_alive(tmp_path) is None
+        assert driver_of(tmp_path).pid == os.getpid()
+        with pytest.raises(EnvironmentProblem, match=r"writes something down about .*; try again"):
+            Lock.acquire(tmp_path)
+
+
 def test_one_that_was_robbed_takes_nothing_from_its_robbers_heirs(tmp_path, monkeypatch):
     monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
     robbed = Lock.acquire(tmp_path)

@@ -200,7 +200,7 @@ def test_a_job_of_a_real_cluster_is_waited_for_and_heard_from_elsewhere(head, tm
     wrong = ["launch", own_space, "--corpus", tmp_path / "nowhere", "--name", "wrong"]
     assert spksearch(*wrong, "--address", address, "--detach")[0] == 0
     code, said = spksearch("wait", "wrong", "--timeout", 60)
-    assert (code, "ended before the search began" in said) == (3, True), said
+    assert (code, "before the search began, ended with exit code 2" in said) == (2, True), said
     assert "is not a folder" in spksearch("logs", "wrong")[1]
     environment["RAY_AUTH_TOKEN_PATH"] = str(tmp_path / "another")
     (tmp_path / "another").write_text("0" * 64)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from search import failures, launch, preparation, signals
+from search import axes, failures, launch, preparation, signals
 from search.errors import EnvironmentProblem, Interrupted, Told
 from search.home import ledger_path
 from search.ledger import Ledger
@@ -18,6 +18,7 @@ from search.requests import Budget
 from search.settings import LaunchRequest, decide
 from search.steering import ask
 
+SPACE = axes.load("quickstart")
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -90,7 +91,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
     monkeypatch.setattr(launch, "_tracked", nothing)
     monkeypatch.setattr(launch, "cluster", lambda *_, **__: _sent(number))
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
-        launch.pursue("trip", request_, None, _settings(request_), None, Silent())
+        launch.pursue("trip", request_, SPACE, _settings(request_), None, Silent())
     assert driver_alive(ledger_path("trip").parent) is None
     assert launch.settings_of("trip") == _settings(request_)
 
@@ -100,12 +101,12 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
 ):
     monkeypatch.setattr(launch, "_drive", lambda *_: None)
     settings = _settings(request_)
-    launch.pursue("trip", request_, None, settings, None, Silent())
+    launch.pursue("trip", request_, SPACE, settings, None, Silent())
     before = launch.settings_of("trip")
     ask("trip", Budget(by="anna", trials=48))
     for stale in (None, before):  # one that thought it was the first, and one that had looked
         with pytest.raises(EnvironmentProblem, match="changed by somebody else while this launch"):
-            launch.pursue("trip", request_, None, settings, stale, Silent())
+            launch.pursue("trip", request_, SPACE, settings, stale, Silent())
     assert Ledger.open(ledger_path("trip")).state().search["trials"] == 48
     launch.pursue("trip", request_, None, launch.settings_of("trip"), launch.settings_of("trip"),
                   Silent())  # fmt: skip

@@ -119,7 +119,8 @@ def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
     assert rig.say("t0001"), "what is running goes on to its rung"
     assert rig.driver.next_segment() == "wait"
     _sent(rig, Pause(by="bob@there", driver=ME), Resume(by="bob@there", driver=ME))
-    assert _reasons(rig.folder) == [f"search 'trip' is paused by {BY} already\n"]
+    already = f"search 'trip' is paused by {BY} already; spksearch resume trip ends that\n"
+    assert _reasons(rig.folder) == [already]
     assert rig.state.holds == {}
     trial, _ = rig.driver.next_segment()
     assert trial.trial == "t0002"

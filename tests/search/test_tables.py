@@ -4,10 +4,12 @@ import example_search as example
 import pytest
 from rich.console import Console
 
+from search import axes
 from search.documents import differences, document, flat, of_snapshot, of_whole_trial
 from search.errors import UsageProblem
 from search.state import SearchState
 from search.tables import (
+    command_again,
     duration,
     expected_epochs,
     news,
@@ -32,6 +34,36 @@ def text(*parts: object) -> str:
     with console.capture() as captured:
         console.print(*parts, sep="\n")
     return captured.get()
+
+
+def test_the_command_that_goes_on_names_the_file_of_a_space_that_is_none_of_ours(tmp_path):
+    path = tmp_path / "my spaces" / "mine.py"
+    path.parent.mkdir()
+    path.write_text(example_space())
+    own = axes.own_file(axes.load(str(path)))
+    search = {"search": "night", "space": "mine", "space_file": own}
+    assert command_again(search) == f"spksearch launch '{path}' --name night"
+    assert axes.own_file(axes.load("quickstart")) == ""
+    assert command_again(search | {"space_file": ""}) == "spksearch launch mine --name night"
+    travels = tmp_path / "own_spaces" / "mine.py"
+    travels.parent.mkdir()
+    travels.write_text(path.read_text())
+    assert axes.own_file(axes.load(str(travels))) == "mine.py", "a job's copy goes with the job"
+
+
+def example_space() -> str:
+    lines = ['"""How?"""', "from spkmodel.config import TrainConfig"]
+    return "\n".join([*lines, "def space(trial):", "    return TrainConfig()", ""])
+
+
+def test_a_search_that_was_stopped_says_how_to_go_on_with_it():
+    stopped = state()
+    again = command_again(stopped.search)
+    finish = {"event": "finish", "time": "2026-01-01T00:00:00+00:00", "search": "x"}
+    stopped.apply(finish | {"reason": "all trials tried", "totals": {}})
+    assert again not in snapshot(stopped).commands
+    stopped.apply(finish | {"event": "stop", "trial": None, "now": False, "by": "anna"})
+    assert again in snapshot(stopped).commands
 
 
 def test_a_snapshot_counts_trials_by_state_and_by_rung():

@@ -24,8 +24,10 @@ from search.errors import (
     UsageProblem,
 )
 from search.ledger import Ledger
-from search.reading import state_of
+from search.lock import this_process
+from search.reading import state_of, status_of
 from search.settings import LaunchRequest
+from search.tables import snapshot
 from search.watching import driver_log, trial_log, wait
 from spkmodel.processes import process_start
 
@@ -172,6 +174,24 @@ def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
     with pytest.raises(EnvironmentProblem, match="does not share") as caught:
         wait("trip", 5)
     assert str(spksearch_home) in str(caught.value)
+
+
+def test_a_driver_that_has_said_nothing_yet_is_starting(spksearch_home, tale):
+    folder = _written(spksearch_home, tale)
+    assert status_of("trip", state_of("trip")) == "interrupted"
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        assert status_of("trip", state_of("trip")) == "starting"
+        now = snapshot(state_of("trip"), status="starting")
+        assert (now.running, now.commands[-1]) == ((), "spksearch stop trip")
+        me = this_process()
+        ledger.append("driver", host=me.host, pid=me.pid, started=me.started)
+        assert status_of("trip", state_of("trip")) == "running"
+        ledger.append("stop", trial=None, now=False, by="anna")
+        assert snapshot(state_of("trip"), status="running").reason == "asked to stop"
+        ledger.append("finish", reason="asked to stop", totals={})
+    assert status_of("trip", state_of("trip")) == "finished"
+    with Ledger.open(folder / "ledger.jsonl", write=True, drives=False):
+        assert status_of("trip", state_of("trip")) == "finished", "a look at it is no driver"
 
 
 # --- logs ------------------------------------------------------------------------------------
