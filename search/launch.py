@@ -29,7 +29,14 @@ from search.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
 from search.scheduler import Done, Rule, next_job, rule_in_force, too_many_failed
-from search.settings import DEFAULT_CPUS, LaunchRequest, Settings, extensions, from_ledger
+from search.settings import (
+    DEFAULT_CPUS,
+    LaunchRequest,
+    Settings,
+    extensions,
+    from_ledger,
+    surroundings_folders,
+)
 from search.slots import needs_of, unsaid_gpus
 from search.state import FORMAT, SearchState, TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
@@ -113,7 +120,8 @@ def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterato
         return
     with cluster(request.address, insecure=request.insecure) as resources:
         cpus = request.cpus_per_trial or DEFAULT_CPUS
-        checked(needs_of(cpus, request.gpus_per_trial, resources.gpus), home())
+        folders = [str(each) for each in surroundings_folders(request, before) if each]
+        checked(needs_of(cpus, request.gpus_per_trial, resources.gpus), home(), folders)
         yield
 
 
@@ -255,10 +263,12 @@ def _drive(
             display.say(f"warning: {told}")
         rule = Rule.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
+        folders = [folder for folder in (settings.noise, settings.rooms) if folder]
         room = Room(
-            checked(needs, home()),
+            checked(needs, home(), folders),
             needs,
             home(),
+            folders=folders,
             # Asked of the state, which `budget` may change while the search runs.
             most=lambda: state.search["concurrent"],
             wanted=lambda: wanted(state, rule_in_force(state)),

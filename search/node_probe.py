@@ -30,6 +30,7 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
         "versions": versions(order["packages"]),
         "code": code_hash(),
         "storage": try_storage(order["folder"], order["word"], order["name"]),
+        "missing": missing_folders(order["folders"]),
         "free_bytes": free_bytes(order["folder"]),
         "cache": cache(),
         "cache_free_bytes": free_bytes(cache()),
@@ -96,6 +97,11 @@ def try_storage(folder: str, word: str, name: str) -> str:
     except OSError as error:
         return f"{step}: {error.strerror or error}"
     return ""
+
+
+def missing_folders(folders: list[str]) -> list[str]:
+    """Those that are not there."""
+    return [folder for folder in folders if not Path(folder).is_dir()]
 
 
 def free_bytes(folder: str) -> int | None:

@@ -63,6 +63,7 @@ def survey(
     nodes: Sequence[Node],
     home: Path,
     *,
+    folders: Sequence[str] = (),
     stores: Sequence[str] = (),
     tracking: str = "",
     devices: bool = False,
@@ -73,6 +74,7 @@ def survey(
     Args:
         nodes: which machines.
         home: where everything is written; they are to see it as this process does.
+        folders: what trials read besides, at the same path everywhere.
         stores: packed corpora to compare with what lies here.
         tracking: address of the tracking server, without credentials.
         devices: whether to ask for GPUs.
@@ -88,6 +90,7 @@ def survey(
             "packages": list(PACKAGES),
             "folder": str(folder),
             "word": word,
+            "folders": list(folders),
             "stores": list(stores),
             "tracking": tracking,
             "gpus": devices,
@@ -107,23 +110,31 @@ def survey(
     return Survey(home, here, [_with_clock(looked, deadline) for looked in machines])
 
 
-def check(nodes: Sequence[Node], home: Path, seconds: float = 60.0) -> None:
-    """Whether trials can run on these machines and write where the driver reads.
+def check(
+    nodes: Sequence[Node], home: Path, seconds: float = 60.0, folders: Sequence[str] = ()
+) -> None:
+    """Whether trials can run on these machines, write where the driver reads, and read `folders`.
 
     Raises:
         EnvironmentProblem: naming the machines that cannot, and why.
     """
-    found = survey(nodes, home, seconds=seconds)
+    found = survey(nodes, home, seconds=seconds, folders=folders)
     problems = []
     for looked in found.machines:
-        problem = looked.silence or storage_problem(looked) or differences(found, looked)
+        problem = (
+            looked.silence
+            or storage_problem(looked)
+            or differences(found, looked)
+            or lacking(looked)
+        )
         if problem:
             problems.append(f"  {looked.node.name}: {problem}")
     if problems:
         raise EnvironmentProblem(
             f"{len(problems)} of {len(nodes)} machines of the cluster cannot run trials of this "
             "search:\n" + "\n".join(problems) + f"\nSPKSEARCH_HOME ({home}) must be a folder that "
-            "all machines share, at the same path, and what is installed must be the same; "
+            "all machines share, at the same path, and what is installed must be the same, as must "
+            "folders that are named (--noise, --rooms); "
             "`spksearch doctor --address ...` looks again"
         )
 
@@ -133,6 +144,13 @@ def storage_problem(looked: Looked) -> str:
     assert looked.facts is not None
     reason = looked.facts["storage"]
     return f"it does not share the storage of the driver ({reason})" if reason else ""
+
+
+def lacking(looked: Looked) -> str:
+    """Folders that trials read and that are not there; empty if all are."""
+    assert looked.facts is not None
+    named = " and ".join(f"no folder {folder}" for folder in looked.facts["missing"])
+    return f"it has {named}, which trials read" if named else ""
 
 
 def differences(found: Survey, looked: Looked) -> str:

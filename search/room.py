@@ -6,7 +6,7 @@ driver, which has reports to take and signals to heed.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,9 +34,12 @@ class Room:
         *,
         most: Callable[[], int | None],
         wanted: Callable[[], int],
+        folders: Sequence[str] = (),
     ) -> None:
         self._needs = needs
         self._home = home
+        self._folders = folders
+        """What trials read besides what is in `home`."""
         self._most = most
         self._wanted = wanted
         self._good = {node.node_id for node in there}
@@ -95,7 +98,7 @@ class Room:
         if self._bad[node.node_id] > 0:
             return
         try:
-            nodes.check([node], self._home, _CHECK_SECONDS)
+            nodes.check([node], self._home, _CHECK_SECONDS, self._folders)
         except EnvironmentProblem as problem:
             self._bad[node.node_id] = 60.0
             log.warning("machine %s has come and is not counted: %s", node.name, problem)
@@ -117,12 +120,12 @@ class Room:
         self._requested = trials
 
 
-def checked(needs: Needs, home: Path) -> list[Node]:
+def checked(needs: Needs, home: Path, folders: Sequence[str] = ()) -> list[Node]:
     """The machines of the cluster that we have joined, each of which can run trials of ours.
 
     Raises:
-        EnvironmentProblem: if a machine does not share the storage or runs something else, or a
-            trial fits on none.
+        EnvironmentProblem: if a machine does not share the storage, lacks a folder or runs
+            something else, or a trial fits on none.
     """
     there = nodes.alive()
     usable = [node for node in there if node.cpus or node.gpus]
@@ -130,7 +133,7 @@ def checked(needs: Needs, home: Path) -> list[Node]:
     if usable and (reason := why_none(usable, needs)):
         raise EnvironmentProblem(reason)
     if len(there) > 1:
-        nodes.check(there, home)
+        nodes.check(there, home, folders=folders)
     return there
 
 

@@ -98,6 +98,17 @@ def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_starts(by_ha
     assert not (there / "runs" / "by-hand" / "ledger.jsonl").exists()
 
 
+def test_machines_that_lack_a_folder_that_trials_read_are_named_before_anything_starts(by_hand):
+    run, head, workers, there = by_hand
+    folder = "/dev/shm/noise"  # each host has a /dev/shm of its own
+    refused = run(head, ENVIRONMENT, f"mkdir {folder}", f"{LAUNCH} --noise {folder}")
+    assert refused.returncode == 3, refused.stderr
+    assert f"it has no folder {folder}, which trials read" in refused.stderr
+    assert all(f"  {worker.address}: " in refused.stderr for worker in workers)
+    assert f"  {head.address}: " not in refused.stderr
+    assert not (there / "runs" / "by-hand" / "ledger.jsonl").exists()
+
+
 def test_a_corpus_at_a_uri_is_fetched_once_by_each_machine_that_trains(by_hand, tracking, figure):
     run, head, workers, there = by_hand
     search = Search(there / "runs" / "by-hand")

@@ -59,6 +59,16 @@ def test_what_is_installed_otherwise_is_named_with_both_versions(tmp_path):
     assert "code of spksearch" in nodes.differences(survey_of(changed, tmp_path), changed)
 
 
+def test_folders_that_trials_read_and_a_machine_lacks_are_named(tmp_path):
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "rooms").touch()
+    asked = [str(tmp_path / name) for name in ("noise", "rooms", "gone")]
+    assert node_probe.missing_folders(asked) == asked[1:]
+    assert nodes.lacking(looked(missing=[])) == ""
+    told = nodes.lacking(looked(missing=["/data/noise", "/data/rooms"]))
+    assert told == "it has no folder /data/noise and no folder /data/rooms, which trials read"
+
+
 def test_a_store_is_known_by_its_samples_too(tmp_path):
     def store(name, last):
         folder = tmp_path / name
