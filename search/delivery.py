@@ -9,11 +9,12 @@ needed, at any time.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search import shared_view
 from search.mirror import CURSOR, SEARCH, Mirror, MirroredRun, Point
 from search.redact import redact
+from search.run_calls import RunCalls, Words
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,8 +43,10 @@ class _Delivered:
 class Delivery:
     """The MLflow side of one search."""
 
-    def __init__(self, client: "MlflowClient", mirror: Mirror) -> None:
+    def __init__(self, client: "MlflowClient", calls: RunCalls, mirror: Mirror) -> None:
+        """`calls` reach the same server as `client`: those of which there are thousands."""
         self._client = client
+        self._calls = calls
         self._mirror = mirror
         self._known: dict[str, _Delivered] = {}
         self._ever: set[str] = set()
@@ -51,6 +54,10 @@ class Delivery:
         self._warned: set[str] = set()
         self._decorations: dict[str, str] = {}
         self.experiment_id = ""
+
+    def close(self) -> None:
+        """Nothing more is delivered."""
+        self._calls.close()
 
     def doubt(self) -> None:
         """After an error: look again what is there before anything is sent."""
@@ -178,11 +185,11 @@ class Delivery:
             return
         there = self._known[key]
         if wanted.status == "RUNNING" and there.status != "RUNNING":
-            self._client.update_run(there.run_id, status="RUNNING")
+            self._calls.update(there.run_id, "RUNNING", None)
             there.status = "RUNNING"
         self._send(key, there, wanted)
         if there.status != wanted.status:
-            self._client.set_terminated(there.run_id, wanted.status, wanted.ended_ms)
+            self._calls.update(there.run_id, wanted.status, wanted.ended_ms)
             there.status = wanted.status
 
     def _create(self, key: str, wanted: MirroredRun) -> _Delivered:
@@ -190,10 +197,10 @@ class Delivery:
         # run is found and not made twice. The cursor does not: nothing was received yet.
         tags = self._tags(key, wanted)
         del tags[CURSOR]
-        run = self._client.create_run(
-            self.experiment_id, start_time=wanted.started_ms, tags=tags, run_name=wanted.name
+        run_id = self._calls.create(
+            self.experiment_id, wanted.name, wanted.started_ms, list(tags.items())
         )
-        return _Delivered(run.info.run_id, tags=dict(tags))
+        return _Delivered(run_id, tags=dict(tags))
 
     def _tags(self, key: str, wanted: MirroredRun) -> dict[str, str]:
         if key == SEARCH:
@@ -218,39 +225,34 @@ class Delivery:
         there.points, there.params = len(wanted.points), set(wanted.params)
         there.tags |= tags | cursor
 
-    def _batch(
-        self, key: str, points: Sequence[Point], params: Sequence[str], tags: Sequence[Any]
-    ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-        from mlflow.exceptions import MlflowException
-
-        run_id, wanted = self._known[key].run_id, self._mirror.runs[key]
-        metrics = [Metric(each.key, each.value, each.time_ms, each.step) for each in points]
-        settings = [Param(name, wanted.params[name][:_LONGEST_PARAM]) for name in params]
-        words = [RunTag(name, value) for name, value in tags]
-        try:
-            self._client.log_batch(run_id, metrics, settings, words)
-        except MlflowException as problem:
-            if problem.error_code != "INVALID_PARAMETER_VALUE" or not self._is_active(run_id):
-                raise
+    def _batch(self, key: str, points: Sequence[Point], params: Sequence[str], tags: Words) -> None:
+        wanted = self._mirror.runs[key]
+        settings = [(name, wanted.params[name][:_LONGEST_PARAM]) for name in params]
+        if self._refused(key, points, settings, tags):
             # One bad value must not hold up all that comes after it.
-            parts: list[dict[str, Any]] = [{"metrics": [each]} for each in metrics]
-            parts += [{"params": [each]} for each in settings] + [
-                {"tags": [each]} for each in words
-            ]
-            for part in parts:
-                self._single(key, run_id, part)
+            for point in points:
+                self._single(key, [point], (), ())
+            for setting in settings:
+                self._single(key, (), [setting], ())
+            for word in tags:
+                self._single(key, (), (), [word])
 
-    def _single(self, key: str, run_id: str, part: dict[str, Any]) -> None:
+    def _single(self, key: str, points: Sequence[Point], params: Words, tags: Words) -> None:
+        if words := self._refused(key, points, params, tags):
+            self._warn(words, f"MLflow refuses a value of {key}, which goes without it: {words}")
+
+    def _refused(self, key: str, points: Sequence[Point], params: Words, tags: Words) -> str:
+        """Send it; the words of a server that refuses what it says, and not the run, else empty."""
         from mlflow.exceptions import MlflowException
 
+        run_id = self._known[key].run_id
         try:
-            self._client.log_batch(run_id, **part)
+            self._calls.add(run_id, points, params, tags)
         except MlflowException as problem:
             if problem.error_code != "INVALID_PARAMETER_VALUE" or not self._is_active(run_id):
                 raise
-            words = redact(str(problem))
-            self._warn(words, f"MLflow refuses a value of {key}, which goes without it: {words}")
+            return redact(str(problem)) or "it does not say why"
+        return ""
 
     def _is_active(self, run_id: str) -> bool:
         return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")

@@ -156,6 +156,9 @@ class Tracker:
         except Exception as problem:  # nothing that goes wrong here may end a search
             self._error = redact(f"the tracker ended: {problem!r}")
             log.exception("the tracker ended")
+        finally:
+            if self._delivery is not None:
+                self._delivery.close()
 
     def _await_server(self) -> None:
         """A local server that is only starting is no outage."""
@@ -291,10 +294,11 @@ def _clients(uri: str, mirror: Mirror, folder: Path) -> "tuple[Delivery, StopTag
     from mlflow import MlflowClient
 
     from search.delivery import Delivery
+    from search.run_calls import for_server
     from search.stop_tags import StopTags
 
     client = MlflowClient(tracking_uri=uri)
-    return Delivery(client, mirror), StopTags(client, folder)
+    return Delivery(client, for_server(uri, client), mirror), StopTags(client, folder)
 
 
 @contextlib.contextmanager
