@@ -22,8 +22,9 @@ from search.home import ledger_path
 from search.ledger import Ledger
 from search.live import Lines, Source
 from search.settings import LaunchRequest
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
 from search.tables import duration, percent
+from search.trial_record import TrialRecord
 from spaces.logged.scale import scale_of
 
 MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction")

@@ -21,7 +21,8 @@ from search import sampler
 from search.driver import Driver
 from search.ledger import Ledger
 from search.scheduler import Rule, ladder
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 EPOCH_SECONDS = 60.0
 """Median; an epoch of the same trial takes about the same."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.scheduler import advancing, aim, ends, is_interrupted, rule_in_force
-from search.state import OBJECTIVE, SearchState
+from search.state import SearchState
+from search.trial_record import OBJECTIVE
 
 
 def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:

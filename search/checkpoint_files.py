@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.partials import Partial
-from search.state import Report, SearchState
+from search.state import SearchState
+from search.trial_record import Report
 
 log = logging.getLogger(__name__)
 

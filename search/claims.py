@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from search.state import TrialRecord
+from search.trial_record import TrialRecord
 from spaces.logged.claims import Claim, Measure
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]

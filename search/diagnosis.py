@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from search import watchdogs
-from search.state import Cut
+from search.trial_record import Cut
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
 _LOST_NODE = (

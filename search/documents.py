@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search.state import Report, SearchState, TrialRecord
+from search.state import SearchState
 from search.tables import Snapshot, trial_state
+from search.trial_record import Report, TrialRecord
 
 Document = dict[str, Any]
 

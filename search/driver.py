@@ -35,8 +35,9 @@ from search.scheduler import (
     rule_in_force,
     vain,
 )
-from search.state import DRIVER_ENDED, FORMAT, Cut, Failure, SearchState, TrialRecord, cut_short
+from search.state import FORMAT, SearchState
 from search.steering import Steering
+from search.trial_record import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.walk import Space
 from search.wishes import Wish
 from spkmodel.config import TrainConfig, WarmStart

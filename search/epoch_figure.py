@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
 from search.errors import NotFinished, UsageProblem
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

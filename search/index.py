@@ -21,7 +21,8 @@ from search.scheduler import (
     rests_at,
     standing,
 )
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 Result = tuple[float, str]
 """A dev EER, and whose it is; in this order the best comes first, and of equals the older."""

@@ -16,7 +16,8 @@ from search.checkpoint_files import Remover, fault, forgotten, listed
 from search.neighbours import Neighbours
 from search.partials import Partial
 from search.scheduler import Rule, is_interrupted, may_go_on
-from search.state import Report, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import Report, TrialRecord
 from search.watchdogs import Trouble
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from search import tell
 from search.index import Index
 from search.scheduler import Rule
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -38,7 +38,8 @@ from search.settings import (
     surroundings_folders,
 )
 from search.slots import needs_of, unsaid_gpus
-from search.state import FORMAT, SearchState, TrialRecord
+from search.state import FORMAT, SearchState
+from search.trial_record import TrialRecord
 from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from search.errors import EnvironmentProblem, SpksearchError
 from search.lock import Lock
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from search.state import OBJECTIVE, SIZE, SearchState
+from search.state import SearchState
+from search.trial_record import OBJECTIVE, SIZE
 
 Event = Mapping[str, Any]
 

@@ -17,7 +17,8 @@ from search import registry
 from search.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.home import existing_ledger, search_folder, searches
 from search.ledger import Ledger
-from search.state import Report, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import Report, TrialRecord
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,7 +20,8 @@ from search.points import Place
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
 from search.scheduler import Rule, standing
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 from search.walk import Space
 from search.wishes import Wish
 from spaces import logged

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from search.state import SearchState, TrialRecord
+    from search.state import SearchState
+    from search.trial_record import TrialRecord
 
 Item = TypeVar("Item")
 

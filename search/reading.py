@@ -9,7 +9,8 @@ from search.errors import EnvironmentProblem, NotFinished, NotFound
 from search.home import existing_ledger, ledger_path
 from search.ledger import Ledger
 from search.lock import driver_alive
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 
 def state_of(name: str) -> SearchState:

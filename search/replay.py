@@ -20,7 +20,8 @@ from search.home import ledger_path
 from search.ledger import Ledger
 from search.notebooks import opened
 from search.settings import LaunchRequest, Settings
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 from search.wishes import Wish
 from spaces.logged import Entry, Notebook
 from spaces.logged.claims import Claim, claims

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from search import pareto
 from search.partials import Partial
 from search.scheduler import Rule, is_interrupted, may_go_on
-from search.state import Report, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import Report, TrialRecord
 
 DEFAULT_KEEP = 5
 """Trials whose best epoch is kept."""

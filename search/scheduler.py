@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 from search import pareto
-from search.state import OBJECTIVE, Failure, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import OBJECTIVE, Failure, TrialRecord
 from search.wishes import Wish
 
 RETRIES = 2

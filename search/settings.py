@@ -11,7 +11,7 @@ from search.priors import default_count
 from search.redact import redact
 from search.retention import DEFAULT_KEEP
 from search.scheduler import ladder
-from search.state import OBJECTIVE, SIZE
+from search.trial_record import OBJECTIVE, SIZE
 from spkmodel.condition_names import Condition
 
 ETA = 3

@@ -3,8 +3,7 @@
 Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledger`).
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -13,191 +12,14 @@ from search import priors
 from search.errors import EnvironmentProblem
 from search.partials import Partial
 from search.priors import Prior
+from search.trial_record import Report, TrialRecord, cut_of, failure_of
 from search.wishes import Wish
-
-TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
-
-Cut = Literal[
-    "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
-]
-"""Why an attempt was cut short."""
-
-COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
-"""Cuts that use up a retry; the others are not the trial's doing."""
-
-DRIVER_ENDED = "its driver ended"
-"""Why an attempt was cut short whose driver is no more."""
-
-Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node", "storage"]
-"""Why a trial failed for good."""
 
 FORMAT = 2
 """Of the ledger that is written: 1 had no kinds of failures and no uptime, and did not say so."""
 
-OBJECTIVE = "dev_eer"
-"""The metric that chooses; lower is better."""
-
-SIZE = "encoder_parameters"
-"""What a search may want low beside it."""
-
 _NO_DRIVERS = ("search", "queued", "prior", "promoted", "evaluated")
 """Events that, in ledgers without `uptime`, were written while no driver was at work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One epoch of a trial."""
-
-    epoch: int
-    time: str
-    metrics: Mapping[str, float]
-    seconds: float
-    checkpoint: str
-    """Relative to the search's folder."""
-    sha256: str
-    attempt: int
-    bytes: int | None = None
-    """Of the checkpoint; None: not said, as in ledgers older than this."""
-    gpu_share: float = 0.0
-    """The most of its GPU's memory that it held, as a fraction; 0 without a GPU."""
-
-    @property
-    def next_epoch(self) -> int:
-        """The epoch that whoever goes on from here reports first."""
-        return self.epoch + 1
-
-    @property
-    def objective(self) -> float:
-        """The dev EER; infinite if there is none that can be compared."""
-        value = self.metrics.get(OBJECTIVE, math.inf)
-        return value if math.isfinite(value) else math.inf
-
-
-@dataclass(slots=True)
-class TrialRecord:
-    """One trial as the ledger knows it."""
-
-    trial: str
-    config: dict[str, Any]
-    axes: dict[str, Any]
-    distributions: dict[str, str]
-    signature: str
-    origin: str
-    created: str
-    wish: str = ""
-    """Key of the wish that it fulfils; empty: the sampler's idea."""
-    log_entry: str = ""
-    """The entry of a notebook that it is."""
-    warm_start: Mapping[str, str] | None = None
-    """Whose weights it starts from: `weights` as the config says, `checkpoint`, `sha256`."""
-    encoder_parameters: int | None = None
-    """Weights of the encoder, the loss's head not included; None: a ledger older than this."""
-    reports: dict[int, Report] = field(default_factory=dict)
-    """By epoch, counted from 1."""
-    removed: frozenset[str] = frozenset()
-    """Checkpoints that were removed to save space; what they measured stands."""
-    damaged: frozenset[str] = frozenset()
-    """Checkpoints that were missing or not what was recorded."""
-    superseded: tuple[Report, ...] = ()
-    """Reports after a damaged checkpoint: these epochs are trained again."""
-    partial: Partial | None = None
-    """How far the epoch under way had come when that was last written down; None: it was not."""
-    past_partials: tuple[Partial, ...] = ()
-    """Such checkpoints that nobody goes on from any more, and that are not removed yet."""
-    state: TrialState = "paused"
-    reason: str = ""
-    """Why it ended, or why its last attempt was cut short."""
-    ended_by: str = ""
-    """Of an ended trial: "rule", "budget", "user", "failure"."""
-    ended: str = ""
-    """When it ended."""
-    ended_in: int = 0
-    """Number of the session in which it ended."""
-    failure: Failure | Literal[""] = ""
-    """Of a failed trial: what it was."""
-    rung: int = 0
-    """The highest rung with a result, as its epoch; 0 before the first."""
-    target: int = 0
-    """The epoch its last segment aims, or aimed, at."""
-    attempt: int = 0
-    """Number of its last start; words of an earlier one are refused."""
-    crashes: int = 0
-    """Attempts that died of themselves; those that a dead driver took along do not count."""
-    cuts: dict[str, int] = field(default_factory=dict)
-    """Attempts that were cut short, by `Cut`; those that count and those that do not."""
-    refusals: int = 0
-    """Attempts, since its last epoch, that a storage in the way has cut short."""
-    last_cut: Cut | Literal[""] = ""
-    """Why the last attempt was cut short; empty if it was not."""
-    stop_asked: bool = False
-
-    @property
-    def live(self) -> bool:
-        """Whether an attempt is under way."""
-        return self.state == "running"
-
-    @property
-    def wants_room(self) -> bool:
-        """Whether its last attempt ran out of memory."""
-        return self.state == "paused" and self.last_cut == "out_of_memory"
-
-    @property
-    def epoch(self) -> int:
-        """Epochs trained and recorded."""
-        return max(self.reports, default=0)
-
-    @property
-    def last(self) -> Report | None:
-        """The newest epoch."""
-        return self.reports[self.epoch] if self.reports else None
-
-    def has_checkpoint(self, report: Report | Partial) -> bool:
-        """Whether its checkpoint is still to be there, and sound as far as is known."""
-        return report.checkpoint not in self.removed and report.checkpoint not in self.damaged
-
-    def recorded(self) -> Iterator[Report | Partial]:
-        """All whose checkpoints may be there, sound or not, needed or not."""
-        yield from self.reports.values()
-        yield from self.superseded
-        yield from self.past_partials
-        if self.partial is not None:
-            yield self.partial
-
-    @property
-    def goes_on_from(self) -> Report | Partial | None:
-        """The newest checkpoint, of an epoch or of a part of one; None: it can only begin again."""
-        if self.partial is not None and self.has_checkpoint(self.partial):
-            return self.partial
-        epochs = sorted(self.reports, reverse=True)
-        here = (self.reports[epoch] for epoch in epochs)
-        return next((report for report in here if self.has_checkpoint(report)), None)
-
-    def best(self) -> Report | None:
-        """The epoch with the lowest dev EER, the earliest of equals; None without a usable one."""
-        usable = [report for report in self.reports.values() if report.objective < math.inf]
-        return min(usable, key=lambda report: (report.objective, report.epoch), default=None)
-
-    def sizes(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
-        """Its value of every objective that is none of its training; infinite if not known."""
-        assert set(objectives) <= {SIZE}, objectives
-        known = self.encoder_parameters
-        return tuple(math.inf if known is None else float(known) for _ in objectives)
-
-    def at(self, epoch: int) -> float:
-        """The dev EER of an epoch; infinite if it is missing or not finite."""
-        report = self.reports.get(epoch)
-        return math.inf if report is None else report.objective
-
-
-def cut_short(trial: TrialRecord, reason: str, kind: Cut) -> dict[str, Any]:
-    """The fields of the `crash` event that cuts a trial's attempt short."""
-    return {
-        "trial": trial.trial,
-        "attempt": trial.attempt,
-        "reason": reason,
-        "kind": kind,
-        "counts": kind in COUNTED,
-    }
 
 
 @dataclass(slots=True)
@@ -375,11 +197,11 @@ class SearchState:
                 trial.ended_by, trial.ended = event["by"], event["time"]
                 trial.ended_in = len(self.sessions)
                 if trial.state == "failed":
-                    trial.failure = event["kind"] if "kind" in event else _failure(trial.reason)
+                    trial.failure = failure_of(event)
             case "crash" if trial.live and event["attempt"] == trial.attempt:
                 trial.state, trial.reason = "paused", event["reason"]
                 trial.crashes += event["counts"]
-                cut: Cut = event["kind"] if "kind" in event else _cut(event)
+                cut = cut_of(event)
                 trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
                 trial.last_cut = cut
                 trial.refusals += cut == "storage"
@@ -527,18 +349,3 @@ def _check_format(event: Mapping[str, Any]) -> None:
             f"{event['format']}; this one knows up to {FORMAT}): go on with that version, or "
             "launch under another --name"
         )
-
-
-# --- ledgers of the first versions, whose crashes and ends have no kind ----------------------
-
-
-def _cut(event: Mapping[str, Any]) -> Cut:
-    if event["counts"]:
-        return "crash"
-    return "driver" if event["reason"] == DRIVER_ENDED else "stopped"
-
-
-def _failure(reason: str) -> Failure:
-    if reason.startswith("diverged"):
-        return "diverged"
-    return "collapsed" if reason.startswith("collapsed") else "crash"

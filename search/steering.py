@@ -18,7 +18,8 @@ from search.ledger import Ledger
 from search.lock import DriverInfo, driver_alive, this_process
 from search.requests import Add, Budget, Pause, Request, Resume, Stop
 from search.scheduler import Rule, ends, ladder
-from search.state import DRIVER_ENDED, SearchState, cut_short
+from search.state import SearchState
+from search.trial_record import DRIVER_ENDED, cut_short
 from search.walk import Space
 from search.wishes import Wish
 from spkmodel.config import TrainConfig

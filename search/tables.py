@@ -15,7 +15,8 @@ from rich.text import Text
 
 from search import gpu_memory
 from search.retention import limit_bytes
-from search.state import Report, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import Report, TrialRecord
 from search.watchdogs import size
 
 ENDED = ("complete", "stopped", "failed", "killed")

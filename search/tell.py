@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from search.priors import Prior
 from search.scheduler import Rule
-from search.state import SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -11,7 +11,7 @@ from search import pareto
 from search.documents import differences, flat
 from search.errors import UsageProblem
 from search.retention import best_kept
-from search.state import SIZE, Report, SearchState, TrialRecord
+from search.state import SearchState
 from search.tables import (
     axes_text,
     best_of,
@@ -22,6 +22,7 @@ from search.tables import (
     trial_state,
     value,
 )
+from search.trial_record import SIZE, Report, TrialRecord
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
 _CURVE_ROWS = 24

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from search.ledger import Event, Ledger
-from search.state import OBJECTIVE, SearchState
+from search.state import SearchState
+from search.trial_record import OBJECTIVE
 from search.walk import Space
 
 Judge = Callable[[Path, str], float]

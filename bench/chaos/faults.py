@@ -13,7 +13,8 @@ import numpy as np
 from bench.chaos import services, toy
 from bench.chaos.bout import Bout, Size
 from search.mlflow_server import Server
-from search.state import Report, SearchState
+from search.state import SearchState
+from search.trial_record import Report
 from spkmodel import checkpoint
 
 FLUSH_SECONDS = 3.0

@@ -17,7 +17,8 @@ from search.known import Known
 from search.ledger import Event
 from search.partials import Partial
 from search.scheduler import Rule
-from search.state import OBJECTIVE, SearchState, TrialRecord
+from search.state import SearchState
+from search.trial_record import OBJECTIVE, TrialRecord
 from spkmodel import checkpoint
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from teller import Teller
 
 from search.index import Index
 from search.scheduler import Scan, advancing, ends, is_open, last_ends, next_job, standing
-from search.state import SIZE
+from search.trial_record import SIZE
 
 
 def assert_same_answers(state, rule, index):
