@@ -14,7 +14,7 @@ from itertools import repeat
 import numpy as np
 
 from bench import toy_search
-from search.scheduler import Rule
+from search.rule import Rule
 
 TRIALS = 50
 AT = (5, 10, 15, 20, 30, 40, 50)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from search import axes, sampler
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 
 SPACE = "margin_softmax"

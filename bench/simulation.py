@@ -20,7 +20,7 @@ from bench import toy_search
 from search import sampler
 from search.driver import Driver
 from search.ledger import Ledger
-from search.scheduler import Rule, ladder
+from search.rule import Rule, ladder
 from search.state import SearchState
 from search.trial_record import TrialRecord
 

@@ -12,7 +12,7 @@ import numpy as np
 from search import priors, sampler, walk
 from search.points import Place, distance, placed
 from search.priors import Prior, PriorPoint
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
 

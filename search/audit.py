@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from search.scheduler import advancing, aim, ends, is_interrupted, rule_in_force
+from search.rule import aim, is_interrupted
+from search.scheduler import advancing, ends, rule_in_force
 from search.state import SearchState
 from search.trial_record import OBJECTIVE
 

@@ -10,7 +10,7 @@ from search import console
 from search.cli_options import Json
 
 if TYPE_CHECKING:
-    from search.cluster_files.findings import Report
+    from search.cluster_files.findings import FileFindings
 
 app = typer.Typer(
     name="cluster", no_args_is_help=True, rich_markup_mode=None, help="Where searches run."
@@ -46,7 +46,7 @@ def check(
     return 2 if any(report.status == "bad" for report in reports) else 0
 
 
-def _as_json(report: "Report") -> dict[str, object]:
+def _as_json(report: "FileFindings") -> dict[str, object]:
     return {
         "file": str(report.file),
         "kind": report.kind or None,
@@ -57,7 +57,7 @@ def _as_json(report: "Report") -> dict[str, object]:
     }
 
 
-def _lines(reports: list["Report"]) -> list[str]:
+def _lines(reports: list["FileFindings"]) -> list[str]:
     lines = []
     for report in reports:
         of = f" ({report.kind})" if report.kind else ""

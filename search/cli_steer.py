@@ -76,10 +76,10 @@ RESUME = console.help_text(
 
 def resume(name: Name) -> None:
     """Go on with a paused search."""
-    from search.requests import Resume, who
+    from search.requests import Unpause, who
     from search.steering import ask
 
-    _tell(name, ask(name, Resume(by=who())), f"search {name} goes on")
+    _tell(name, ask(name, Unpause(by=who())), f"search {name} goes on")
 
 
 BUDGET = console.help_text(

@@ -1,6 +1,7 @@
 """How many trials would be under way now if there were room for all: pure."""
 
-from search.scheduler import Rule, advancing, is_interrupted
+from search.rule import Rule, is_interrupted
+from search.scheduler import advancing
 from search.state import SearchState
 
 MOST = 1000

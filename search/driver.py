@@ -19,17 +19,15 @@ from search.known import Known
 from search.ledger import Ledger
 from search.leftovers import Leftover
 from search.lock import this_process
+from search.rule import End, Rule, is_open
 from search.scheduler import (
     Advance,
     Done,
-    End,
     NewTrial,
     Resume,
-    Rule,
     Wait,
     Wanted,
     ends,
-    is_open,
     last_ends,
     next_job,
     rule_in_force,
@@ -310,7 +308,7 @@ class Driver:
 
     def _record_ends(self, due: list[End]) -> None:
         for end in due:
-            self._record("end", **end.event(self.state))
+            self._record("end", **end.event(self.state.trials[end.trial]))
 
     def _settle(self) -> None:
         self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))

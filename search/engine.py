@@ -26,8 +26,8 @@ from search.departure import GRACE_SECONDS, Departure
 from search.driver import Driver, SegmentSettings
 from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
+from search.rule import Rule
 from search.sampler import Kind
-from search.scheduler import Rule
 from search.state import SearchState
 from search.walk import Space
 

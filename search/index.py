@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.scheduler import (
+from search.rule import (
     Rule,
     aim,
     holds_place,
@@ -19,8 +19,8 @@ from search.scheduler import (
     is_judged_on_arrival,
     own_end,
     rests_at,
-    standing,
 )
+from search.scheduler import standing
 from search.state import SearchState
 from search.trial_record import TrialRecord
 

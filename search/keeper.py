@@ -15,7 +15,7 @@ from search import retention, watchdogs
 from search.checkpoint_files import Remover, fault, forgotten, listed
 from search.neighbours import Neighbours
 from search.partials import Partial
-from search.scheduler import Rule, is_interrupted, may_go_on
+from search.rule import Rule, is_interrupted, may_go_on
 from search.state import SearchState
 from search.trial_record import Report, TrialRecord
 from search.watchdogs import Trouble
@@ -207,7 +207,7 @@ class Keeper:
 
     def _watch(self) -> None:
         try:
-            now = watchdogs.trouble(watchdogs.room(self._folder), self._needed())
+            now = watchdogs.trouble(watchdogs.disk(self._folder), self._needed())
         except OSError as error:
             now = watchdogs.of_error(error.errno or errno.EIO, str(self._folder))
         if now is not None:

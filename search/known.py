@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from search import tell
 from search.index import Index
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 from search.trial_record import TrialRecord
 
@@ -37,7 +37,7 @@ class Known:
         self._index = Index(state) if index is None else index
         self._rule: Rule | None = None
         self._read = 0
-        self._judged: tell.Judged | None = None
+        self._yardstick: tell.Yardstick | None = None
         self._told: dict[str, FrozenTrial] = {}
         self._stale: dict[str, None] = {}
         self._spaces: Counter[frozenset[tuple[str, str]]] = Counter()
@@ -52,7 +52,7 @@ class Known:
         touched = self._state.touched_since(self._read)
         self._read = len(self._state.touched)
         if rule != self._rule:
-            self._rule, self._judged = rule, None
+            self._rule, self._yardstick = rule, None
             touched = list(known)
         self._stale |= dict.fromkeys(touched)
         self.tried |= {known[name].signature for name in self._stale}
@@ -70,13 +70,13 @@ class Known:
 
     def told(self, rung: int) -> "list[FrozenTrial]":
         """All trials, judged at a rung, as Optuna is told of them; oldest first."""
-        judged = tell.judged(self._state, rung, self._of_rule)
-        if judged != self._judged:
-            self._judged = judged
+        yardstick = tell.yardstick(self._state, rung, self._of_rule)
+        if yardstick != self._yardstick:
+            self._yardstick = yardstick
             self._told, self._stale = {}, dict.fromkeys(self._state.trials)
             self._spaces = Counter()
         for name in self._stale:
-            self._tell(self._state.trials[name], judged)
+            self._tell(self._state.trials[name], yardstick)
         self._stale = {}
         return list(self._told.values())
 
@@ -84,10 +84,10 @@ class Known:
         """The axes that all have of whom TPE learns, when last told."""
         return tell.joint(space for space, count in self._spaces.items() if count)
 
-    def _tell(self, trial: TrialRecord, judged: tell.Judged) -> None:
+    def _tell(self, trial: TrialRecord, yardstick: tell.Yardstick) -> None:
         before = self._told.get(trial.trial)
         number = len(self._told) + 1 if before is None else before.number
-        now = self._told[trial.trial] = tell.one(trial, judged, number)
+        now = self._told[trial.trial] = tell.one(trial, yardstick, number)
         space = frozenset(trial.distributions.items())
         self._spaces[space] += tell.is_learnt_from(now) - tell.is_learnt_from(before)
 

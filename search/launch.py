@@ -28,7 +28,8 @@ from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
-from search.scheduler import Done, Rule, next_job, rule_in_force, too_many_failed
+from search.rule import Rule
+from search.scheduler import Done, next_job, rule_in_force, too_many_failed
 from search.settings import (
     DEFAULT_CPUS,
     LaunchRequest,

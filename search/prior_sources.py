@@ -19,7 +19,8 @@ from search.home import existing_ledger
 from search.points import Place
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
-from search.scheduler import Rule, standing
+from search.rule import Rule
+from search.scheduler import standing
 from search.state import SearchState
 from search.trial_record import TrialRecord
 from search.walk import Space

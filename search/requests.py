@@ -34,7 +34,7 @@ class Pause(_Request):
     kind: Literal["pause"] = "pause"
 
 
-class Resume(_Request):
+class Unpause(_Request):
     """A pause is to end."""
 
     kind: Literal["resume"] = "resume"
@@ -72,7 +72,7 @@ class Budget(_Request):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-Request = Stop | Pause | Resume | Add | Budget
+Request = Stop | Pause | Unpause | Add | Budget
 
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from search import pareto
 from search.partials import Partial
-from search.scheduler import Rule, is_interrupted, may_go_on
+from search.rule import Rule, is_interrupted, may_go_on
 from search.state import SearchState
 from search.trial_record import Report, TrialRecord
 

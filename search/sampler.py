@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from search import priors, tell
 from search.errors import UsageProblem
 from search.known import Known
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 from search.walk import Space
 from spkmodel.config import TrainConfig

@@ -13,30 +13,26 @@ trial, each time; `search.index` keeps the same answers up to date, for searches
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from search import pareto
+from search.rule import (
+    End,
+    Rule,
+    aim,
+    holds_place,
+    is_heading_to,
+    is_interrupted,
+    is_judged_on_arrival,
+    is_open,
+    own_end,
+    rests_at,
+)
 from search.state import SearchState
-from search.trial_record import OBJECTIVE, Failure, TrialRecord
+from search.trial_record import TrialRecord
 from search.wishes import Wish
-
-RETRIES = 2
-"""Attempts that may crash before the trial counts as failed with the next one."""
-
-RETRIES_OUT_OF_MEMORY = 1
-"""Of these, how many may run out of memory: once others were in the way, twice it is too large."""
-
-LOST_NODES = 10
-"""Nodes that a trial may lose; it is seldom a trial that kills its node, but it happens."""
-
-PREEMPTIONS = 100
-"""Times that a trial's node may be taken away."""
-
-REFUSALS = 30
-"""Times in a row that the storage may refuse a trial: with the waits between them half an hour."""
 
 EXHAUSTED = "every config of the space has been tried"
 """Why a search ends whose sampler has no other idea."""
@@ -45,72 +41,10 @@ HOPELESS = 3
 """Trials that may crash for good before anything is reported; then nothing new is begun."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What decides; all of it stands in the `search` event."""
-
-    rungs: tuple[int, ...]
-    """Epochs at which trials are compared, rising; the last is the end of training."""
-    eta: int = 3
-    kind: Literal["promotion", "stopping"] = "promotion"
-    trials: int | None = None
-    """How many to try in all; None: as many as the hours allow."""
-    hours: float | None = None
-    """Wall time of all sessions together."""
-    max_failed: int | None = None
-    """Trials that may fail for good before the search ends; None: any number."""
-    finalists: int = 1
-    """How many trials at least go on from every rung, once no other can come to it."""
-    objectives: tuple[str, ...] = (OBJECTIVE,)
-    """What is to be low; the dev EER first."""
-
-    def __post_init__(self) -> None:
-        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
-            raise ValueError(f"rungs must be rising epochs from 1 on, got {self.rungs}")
-        if self.eta < 2:
-            raise ValueError(f"eta must be at least 2, got {self.eta}")
-        if self.finalists < 1:
-            raise ValueError(f"finalists must be at least 1, got {self.finalists}")
-        if self.trials is None and self.hours is None:
-            raise ValueError("a search needs a budget: trials, hours or both")
-
-    @classmethod
-    def of(cls, search: Mapping[str, Any]) -> "Rule":
-        """The rule that a `search` event sets down."""
-        return cls(
-            rungs=tuple(search["rungs"]),
-            eta=search["eta"],
-            kind=search["rule"],
-            trials=search["trials"],
-            hours=search["hours"],
-            max_failed=search.get("max_failed"),
-            finalists=search.get("finalists", 1),
-            objectives=tuple(search.get("objectives", (OBJECTIVE,))),
-        )
-
-
 def rule_in_force(state: SearchState) -> Rule:
     """What was set down; where the space has run out of configs, no trial more than there was."""
     rule = Rule.of(state.search)
     return rule if state.exhausted is None else replace(rule, trials=state.exhausted)
-
-
-def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
-    """The rungs `first * eta**k` up to `max_epochs`, which is the last one.
-
-    A rung less than a doubling below the last is left out: it would decide nothing.
-    """
-    if max_epochs < first:
-        raise ValueError(f"max_epochs must be at least {first}, got {max_epochs}")
-    rungs = []
-    rung = first
-    while 2 * rung <= max_epochs:
-        rungs.append(rung)
-        rung *= eta
-    return tuple(rungs) if rungs and rungs[-1] == max_epochs else (*rungs, max_epochs)
-
-
-# --- what to do ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +91,6 @@ class Done:
 
 
 Job = Resume | Advance | Wanted | NewTrial | Wait | Done
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """A trial is over, or over until the search is extended."""
-
-    trial: str
-    state: Literal["complete", "stopped", "failed", "killed"]
-    reason: str
-    by: Literal["rule", "budget", "user", "failure"]
-    kind: Failure | Literal[""] = ""
-    """Of a failed one: what it was."""
-
-    def event(self, state: SearchState) -> dict[str, Any]:
-        """The fields of the ledger's `end` event."""
-        return {**asdict(self), "rung": state.trials[self.trial].rung}
 
 
 class Trials(Protocol):
@@ -308,16 +226,6 @@ def is_hopeless(state: SearchState) -> bool:
     return sum(trial.ended_in == len(state.sessions) for trial in failed) >= HOPELESS
 
 
-def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
-    """Whether a trial is short of the rung it was going to and may be started again."""
-    return (
-        may_go_on(trial)
-        and not trial.stop_asked
-        and _given_up(trial) is None
-        and trial.epoch < aim(trial, rule)
-    )
-
-
 def advancing(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[Advance]:
     """All trials that may go to their next rung now: highest rung first, best first."""
     trials = trials or Scan(state, rule)
@@ -410,89 +318,7 @@ def _places(results: int, rule: Rule, settled: bool) -> int:
     return max(places, rule.finalists) if settled else places
 
 
-# --- one trial -------------------------------------------------------------------------------
-
-
-def is_open(trial: TrialRecord) -> bool:
-    """Whether it has no end yet."""
-    return trial.state in ("running", "paused")
-
-
-def may_go_on(trial: TrialRecord) -> bool:
-    """Whether it is at rest, now or until the search is extended."""
-    return (
-        trial.state == "paused"
-        or trial.state == "complete"
-        or (trial.state == "stopped" and trial.ended_by == "budget")
-    )
-
-
-def aim(trial: TrialRecord, rule: Rule) -> int:
-    """Where its last segment was going; if the ladder has changed, the rung just below that."""
-    return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
-
-
-def rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
-    """Whether the trial waits with this rung as its highest, and nobody wants it stopped."""
-    return (
-        may_go_on(trial)
-        and not trial.stop_asked
-        and trial.epoch >= aim(trial, rule)
-        and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
-    )
-
-
-def holds_place(trial: TrialRecord, rung: int) -> bool:
-    """Whether its result counts for the places of a rung.
-
-    A trial killed or failed after this rung had its turn; one that ended here frees its place.
-    """
-    return trial.state not in ("killed", "failed") or trial.epoch > rung
-
-
-def is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
-    """Whether a result of this trial may still come to the rung from below."""
-    under_way = trial.live or is_interrupted(trial, rule)
-    return under_way and trial.epoch < rung and aim(trial, rule) <= rung
-
-
-def own_end(trial: TrialRecord, rule: Rule) -> End | None:
-    """The end of a trial that no other has a say in."""
-    if not is_open(trial) or trial.live:
-        return None
-    if trial.stop_asked:
-        return End(trial.trial, "killed", "stopped by hand", "user")
-    given_up = _given_up(trial)
-    if given_up is not None:
-        why, kind = given_up
-        return End(trial.trial, "failed", f"{why}: {trial.reason}", "failure", kind)
-    if trial.epoch >= rule.rungs[-1]:
-        return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
-    return None
-
-
-def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
-    """Why a trial is not started again, and what that makes of it; None if it may be."""
-    cuts = Counter(trial.cuts)
-    if cuts["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
-        return f"out of memory {cuts['out_of_memory']} times", "out_of_memory"
-    if trial.crashes > RETRIES and cuts["hang"] > trial.crashes / 2:
-        return f"hung {cuts['hang']} times", "hang"
-    if trial.crashes > RETRIES:
-        return f"crashed {trial.crashes} times", "crash"
-    if cuts["lost_node"] > LOST_NODES:
-        return f"lost {cuts['lost_node']} nodes", "lost_node"
-    if cuts["preempted"] > PREEMPTIONS:
-        return f"preempted {cuts['preempted']} times", "lost_node"
-    if trial.refusals > REFUSALS:
-        return f"refused by the storage {trial.refusals} times in a row", "storage"
-    return None
-
-
-def is_judged_on_arrival(trial: TrialRecord, rule: Rule) -> bool:
-    """Whether it ends where it is, unless it may go on at once."""
-    is_there = trial.attempt > 0 and not is_interrupted(trial, rule)
-    return rule.kind == "stopping" and is_open(trial) and not trial.live and is_there
+# --- what has come about ------------------------------------------------------------------------
 
 
 def _on_arrival(state: SearchState, trial: TrialRecord, rule: Rule, trials: Trials) -> End | None:

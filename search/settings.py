@@ -10,7 +10,7 @@ from search.errors import UsageProblem
 from search.priors import default_count
 from search.redact import redact
 from search.retention import DEFAULT_KEEP
-from search.scheduler import ladder
+from search.rule import ladder
 from search.trial_record import OBJECTIVE, SIZE
 from spkmodel.condition_names import Condition
 

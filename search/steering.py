@@ -16,8 +16,9 @@ from search.errors import EnvironmentProblem, NotFound, SpksearchError, UsagePro
 from search.home import existing_ledger
 from search.ledger import Ledger
 from search.lock import DriverInfo, driver_alive, this_process
-from search.requests import Add, Budget, Pause, Request, Resume, Stop
-from search.scheduler import Rule, ends, ladder
+from search.requests import Add, Budget, Pause, Request, Stop, Unpause
+from search.rule import Rule, ladder
+from search.scheduler import ends
 from search.state import SearchState
 from search.trial_record import DRIVER_ENDED, cut_short
 from search.walk import Space
@@ -60,7 +61,7 @@ def words(
             else:
                 _require_stoppable(state, request.trial)
             return [("stop", {"trial": request.trial, "now": request.now, "by": request.by})]
-        case Pause() | Resume():
+        case Pause() | Unpause():
             _require_driver(state, request, me)
             return [_pause(state, request)]
         case Add():
@@ -69,13 +70,13 @@ def words(
             return [("search", _settings(state, request))]
 
 
-def _pause(state: SearchState, request: Pause | Resume) -> Word:
+def _pause(state: SearchState, request: Pause | Unpause) -> Word:
     paused = state.holds.get("user")
     match request:
         case Pause() if paused is None:
             reason = f"paused by {request.by}"
             return ("hold", {"cause": "user", "reason": reason, "by": request.by})
-        case Resume() if paused is not None:
+        case Unpause() if paused is not None:
             return ("release", {"cause": "user", "by": request.by})
     name = _name(state)
     there = "not paused: nothing to resume"
@@ -195,7 +196,7 @@ class Steering:
         for each in control.pending(self._folder):
             with contextlib.suppress(OSError, ValueError):
                 request = each.read()
-                if isinstance(request, Pause | Resume) or (
+                if isinstance(request, Pause | Unpause) or (
                     isinstance(request, Stop) and request.trial is None
                 ):
                     each.refuse("the search had come to its end before")
@@ -281,4 +282,4 @@ def _end(ledger: Ledger, trial: str) -> None:
         ledger.append("crash", **cut_short(record, DRIVER_ENDED, "driver"))
     state = ledger.state()
     for end in ends(state, Rule.of(state.search)):
-        ledger.append("end", **end.event(state))
+        ledger.append("end", **end.event(state.trials[end.trial]))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from search.priors import Prior
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 from search.trial_record import TrialRecord
 
@@ -28,7 +28,7 @@ _TRAINS = "trains"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Yardstick:
     """What a trial is told by, beside its own record."""
 
     rung: int
@@ -39,19 +39,19 @@ class Judged:
     """Of two objectives: the size of the largest encoder."""
 
 
-def judged(state: SearchState, rung: int, rule: Rule) -> Judged:
+def yardstick(state: SearchState, rung: int, rule: Rule) -> Yardstick:
     """What all trials of a search are told by, if they are judged at `rung`."""
     if len(rule.objectives) == 1:
-        return Judged(rung, rule)
+        return Yardstick(rung, rule)
     trials = state.trials.values()
     results = [trial.at(rung) for trial in trials if math.isfinite(trial.at(rung))]
     sizes = [size for trial in trials for size in trial.sizes(rule.objectives[1:])]
-    return Judged(
+    return Yardstick(
         rung, rule, max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0)
     )
 
 
-def one(trial: TrialRecord, by: Judged, number: int) -> "FrozenTrial":
+def one(trial: TrialRecord, by: Yardstick, number: int) -> "FrozenTrial":
     """One trial of a search, with as many values as the search has objectives.
 
     Args:
@@ -75,7 +75,7 @@ def prior(points: Prior) -> list["FrozenTrial"]:
     ]
 
 
-def _of_one(trial: TrialRecord, by: Judged) -> dict[str, Any]:
+def _of_one(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
     """One trial of a search for the lowest EER.
 
     One that did not come as far as the rung is pruned with its values on the way; one that could
@@ -96,7 +96,7 @@ def _of_one(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     return {"state": _without_result(trial)}
 
 
-def _of_both(trial: TrialRecord, by: Judged) -> dict[str, Any]:
+def _of_both(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
     """One trial of a search for a low EER and a small encoder.
 
     One that could not be trained violates a constraint, and has the worst EER and the size of the
@@ -118,7 +118,7 @@ def _of_both(trial: TrialRecord, by: Judged) -> dict[str, Any]:
     return {"state": TrialState.COMPLETE, "values": values, "constraints": violated}
 
 
-def _on_the_way(trial: TrialRecord, by: Judged) -> dict[int, float]:
+def _on_the_way(trial: TrialRecord, by: Yardstick) -> dict[int, float]:
     """Its EERs at lower rungs."""
     lower = {rung: trial.at(rung) for rung in by.rule.rungs if rung < by.rung}
     return {rung: value for rung, value in lower.items() if math.isfinite(value)}

@@ -1,6 +1,6 @@
 """Whether the storage can take what a search is about to write.
 
-`full`, `broken`: the causes of a hold, and what people are told. A search that waits goes on by
+The causes of a hold, and what people are told. A search that waits goes on by
 itself once `probe` has written there for real.
 """
 
@@ -34,7 +34,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Disk:
     """What a file system says of itself."""
 
     free_bytes: int
@@ -54,17 +54,17 @@ def error_number(words: str) -> int:
     return next((number for number in numbers if number in TROUBLES), 0)
 
 
-def room(folder: Path) -> Room:
+def disk(folder: Path) -> Disk:
     """How much room there is where the search writes.
 
     Raises:
         OSError: the file system does not answer.
     """
     answer = os.statvfs(folder)
-    return Room(answer.f_bavail * answer.f_frsize, bool(answer.f_flag & os.ST_RDONLY))
+    return Disk(answer.f_bavail * answer.f_frsize, bool(answer.f_flag & os.ST_RDONLY))
 
 
-def trouble(now: Room, needed_bytes: int) -> Trouble | None:
+def trouble(now: Disk, needed_bytes: int) -> Trouble | None:
     """What the state of a file system means for trials that are about to write so much."""
     if now.read_only:
         return Trouble("storage", "the storage is read-only")

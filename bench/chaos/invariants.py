@@ -16,7 +16,7 @@ from search.index import Index
 from search.known import Known
 from search.ledger import Event
 from search.partials import Partial
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 from search.trial_record import OBJECTIVE, TrialRecord
 from spkmodel import checkpoint

@@ -14,7 +14,7 @@ from search.cluster_files import (
     skypilot,
     yaml_source,
 )
-from search.cluster_files.findings import Finding, Report
+from search.cluster_files.findings import FileFindings, Finding
 from search.cluster_files.yaml_source import Document
 from search.errors import UsageProblem
 
@@ -22,7 +22,7 @@ _YAML = (".yaml", ".yml")
 _OF_SKYPILOT = {"run", "setup", "resources", "num_nodes"}
 
 
-def check(paths: Sequence[Path]) -> list[Report]:
+def check(paths: Sequence[Path]) -> list[FileFindings]:
     """A report on every file named, and on every file of every folder named.
 
     Raises:
@@ -37,24 +37,24 @@ def check(paths: Sequence[Path]) -> list[Report]:
     return reports
 
 
-def check_file(path: Path) -> Report:
+def check_file(path: Path) -> FileFindings:
     """One file, taken for what its contents say it is."""
     try:
         if path.stat().st_size > yaml_source.MOST_CHARACTERS:
-            return Report(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
+            return FileFindings(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return Report(path, "", skipped="not text")
+        return FileFindings(path, "", skipped="not text")
     if path.suffix in _YAML:
         return _yaml(path, text)
     if dockerfile.is_dockerfile(text):
         findings, missing = dockerfile.check(text)
-        return Report(path, "Dockerfile", findings, unchecked=missing)
+        return FileFindings(path, "Dockerfile", findings, unchecked=missing)
     if (text.startswith("#!") and "sh" in text.splitlines()[0]) or path.suffix == ".sh":
         kind = "Slurm batch script" if shell.is_batch(text) else "shell script"
         findings, missing = shell.check(text)
-        return Report(path, kind, findings, unchecked=missing)
-    return Report(path, "", skipped="not a kind that is known")
+        return FileFindings(path, kind, findings, unchecked=missing)
+    return FileFindings(path, "", skipped="not a kind that is known")
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -73,16 +73,16 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UsageProblem(f"no file or folder {path}")
 
 
-def _yaml(path: Path, text: str) -> Report:
+def _yaml(path: Path, text: str) -> FileFindings:
     try:
         documents, findings = yaml_source.read(text)
     except yaml_source.Unreadable as error:
-        return Report(path, "YAML", [error.finding])
+        return FileFindings(path, "YAML", [error.finding])
     if not documents:
-        return Report(path, "", skipped="empty")
+        return FileFindings(path, "", skipped="empty")
     kinds = [_kind(document) for document in documents]
     if not any(kinds):
-        return Report(path, "", skipped=_unknown(documents[0]))
+        return FileFindings(path, "", skipped=_unknown(documents[0]))
     missing: list[str] = []
     for number, (document, kind) in enumerate(zip(documents, kinds, strict=True), 1):
         if not kind:
@@ -92,7 +92,7 @@ def _yaml(path: Path, text: str) -> Report:
         findings = [*findings, *found]
         missing += unchecked
     named = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
-    return Report(path, named, sorted(set(findings)), unchecked=missing)
+    return FileFindings(path, named, sorted(set(findings)), unchecked=missing)
 
 
 def _kind(document: Document) -> str:

@@ -22,7 +22,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class FileFindings:
     """One file, checked or not."""
 
     file: Path

@@ -10,7 +10,7 @@ from bench.chaos.evidence import Evidence, Run, read, recorded
 from search import axes
 from search.driver import Driver
 from search.ledger import Ledger
-from search.scheduler import Rule, ladder
+from search.rule import Rule, ladder
 from spkmodel import checkpoint
 
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}

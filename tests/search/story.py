@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from search.scheduler import Rule, ends
+from search.rule import Rule
+from search.scheduler import ends
 from search.state import SearchState
 from spkmodel.config import AdamW, TrainConfig
 

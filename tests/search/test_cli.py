@@ -23,7 +23,7 @@ from search.errors import (
 )
 from search.failures import exit_code, message
 from search.ledger import Ledger
-from search.requests import Budget, Pause, Resume, Stop, who
+from search.requests import Budget, Pause, Stop, Unpause, who
 from spkmodel.condition_names import CONDITIONS
 from spkmodel.config import AAMSoftmax, TrainConfig
 
@@ -625,7 +625,7 @@ def test_steering_verbs_hand_on_who_asks_and_what(capsys, handed_on):
     assert "search night goes on" in answered(capsys, "resume", "night")
     said = answered(capsys, "budget", "night", "--trials", "48", "--hours", "1.5")
     assert said == "search night: trials 48, hours 1.5\n"
-    asked = [Pause(by=who()), Resume(by=who()), Budget(by=who(), trials=48, hours=1.5)]
+    asked = [Pause(by=who()), Unpause(by=who()), Budget(by=who(), trials=48, hours=1.5)]
     assert [call[0][1] for call in calls] == asked
     handed_on("search.steering.ask", "recorded")
     said = answered(capsys, "budget", "night", "--max-epochs", "27")

@@ -1,7 +1,7 @@
 """How many trials want to run."""
 
 from search.demand import MOST, wanted
-from search.scheduler import Rule
+from search.rule import Rule
 from search.state import SearchState
 
 

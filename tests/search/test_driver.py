@@ -14,7 +14,8 @@ from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.lock import this_process
 from search.requests import Budget, Stop
-from search.scheduler import Rule, rule_in_force
+from search.rule import Rule
+from search.scheduler import rule_in_force
 from search.state import SearchState
 from search.wishes import Wish
 from spkmodel import encoders

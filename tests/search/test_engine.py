@@ -19,7 +19,7 @@ from search.audit import recompute_rungs, wrong_decisions
 from search.errors import Interrupted
 from search.ledger import Ledger
 from search.lock import driver_alive
-from search.requests import Budget, Pause, Resume, Stop
+from search.requests import Budget, Pause, Stop, Unpause
 from search.scheduler import table
 from search.state import SearchState
 from search.steering import ask
@@ -400,7 +400,7 @@ def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
             if len(asked) == 1:
                 asked.append(ask("paused", Budget(by="anna", trials=3)))
             elif len(asked) == 2 and state.search["trials"] == 3 and quiet[-1] > quiet[0] + 2:
-                asked.append(ask("paused", Resume(by="bob")))
+                asked.append(ask("paused", Unpause(by="bob")))
 
     toy.run(folder, trials=12, poll=steer)
     state = assert_sound(folder)

@@ -7,7 +7,8 @@ from story import Story
 from teller import Teller
 
 from search.index import Index
-from search.scheduler import Scan, advancing, ends, is_open, last_ends, next_job, standing
+from search.rule import is_open
+from search.scheduler import Scan, advancing, ends, last_ends, next_job, standing
 from search.trial_record import SIZE
 
 

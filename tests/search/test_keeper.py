@@ -11,7 +11,7 @@ from search import control, watchdogs
 from search.checkpoint_files import fault, forgotten, listed
 from search.ledger import Ledger
 from search.requests import Budget
-from search.watchdogs import Room, Trouble
+from search.watchdogs import Disk, Trouble
 
 
 class KeptRig(Rig):
@@ -43,8 +43,8 @@ class KeptRig(Rig):
 
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
-    disk = {"room": Room(10**12, read_only=False)}
-    monkeypatch.setattr(watchdogs, "room", lambda _: disk["room"])
+    disk = {"now": Disk(10**12, read_only=False)}
+    monkeypatch.setattr(watchdogs, "disk", lambda _: disk["now"])
     made = KeptRig(tmp_path / "trip", trials=2)
     made.disk = disk
     yield made
@@ -198,18 +198,18 @@ def test_a_trial_whose_checkpoint_made_room_begins_again_when_its_turn_comes(rig
 
 def test_a_nearly_full_disk_holds_the_search_until_there_is_room_again(rig):
     rig.say(rig.driver.next_segment()[0].trial)
-    rig.disk["room"] = Room(1000, read_only=False)
+    rig.disk["now"] = Disk(1000, read_only=False)
     rig.later()
     assert "the disk is nearly full" in rig.state.holds["disk"]
     assert rig.driver.next_segment() == "wait"
-    rig.disk["room"] = Room(10**9, read_only=False)
+    rig.disk["now"] = Disk(10**9, read_only=False)
     rig.later()
     assert rig.state.holds == {}
     assert rig.driver.next_segment()[0].trial == "t0002"
 
 
 def test_a_read_only_storage_holds_the_search(rig):
-    rig.disk["room"] = Room(10**12, read_only=True)
+    rig.disk["now"] = Disk(10**12, read_only=True)
     rig.later()
     assert rig.state.holds == {"storage": "the storage is read-only"}
 

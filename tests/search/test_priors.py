@@ -7,7 +7,8 @@ from story import Story
 from bench import toy_search
 from search import axes, priors, sampler
 from search.priors import KEY, ORIGIN, Prior, PriorPoint
-from search.scheduler import Rule, standing
+from search.rule import Rule
+from search.scheduler import standing
 from search.state import SearchState
 
 SPACE = '''"""How fast?"""

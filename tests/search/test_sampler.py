@@ -8,7 +8,7 @@ from story import Story
 from search import axes, sampler
 from search.errors import UsageProblem
 from search.known import Known
-from search.scheduler import Rule
+from search.rule import Rule
 from spkmodel.config import TrainConfig
 
 SPACE = '''"""How fast, how hard, with what?"""

@@ -6,17 +6,16 @@ from hypothesis import strategies as st
 from story import Story
 
 from search.audit import recompute_rungs, wrong_decisions
+from search.rule import Rule, ladder
 from search.scheduler import (
     Advance,
     Done,
     NewTrial,
     Resume,
-    Rule,
     Wait,
     Wanted,
     advancing,
     ends,
-    ladder,
     last_ends,
     next_job,
     standing,

@@ -14,7 +14,7 @@ from search.control import identity
 from search.errors import NotFound, UsageProblem
 from search.ledger import Ledger
 from search.lock import driver_of, this_process
-from search.requests import Add, Budget, Pause, Resume, Stop
+from search.requests import Add, Budget, Pause, Stop, Unpause
 from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig
 
@@ -82,7 +82,7 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("request_", "nothing"),
-    [(Stop(by=BY), "to stop"), (Pause(by=BY), "to pause"), (Resume(by=BY), "to resume")],
+    [(Stop(by=BY), "to stop"), (Pause(by=BY), "to pause"), (Unpause(by=BY), "to resume")],
 )
 def test_without_a_driver_there_is_nothing_to_stop_pause_or_resume(request_, nothing):
     with pytest.raises(UsageProblem, match=f"not running: nothing {nothing}; launching it again"):
@@ -118,13 +118,13 @@ def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
     assert rig.state.holds == {"user": f"paused by {BY}"}
     assert rig.say("t0001"), "what is running goes on to its rung"
     assert rig.driver.next_segment() == "wait"
-    _sent(rig, Pause(by="bob@there", driver=ME), Resume(by="bob@there", driver=ME))
+    _sent(rig, Pause(by="bob@there", driver=ME), Unpause(by="bob@there", driver=ME))
     already = f"search 'trip' is paused by {BY} already; spksearch resume trip ends that\n"
     assert _reasons(rig.folder) == [already]
     assert rig.state.holds == {}
     trial, _ = rig.driver.next_segment()
     assert trial.trial == "t0002"
-    _sent(rig, Resume(by=BY, driver=ME))
+    _sent(rig, Unpause(by=BY, driver=ME))
     assert "not paused: nothing to resume" in _reasons(rig.folder)[-1]
 
 
@@ -143,7 +143,7 @@ def test_a_paused_search_whose_hours_are_used_or_that_is_stopped_still_ends(spks
 
 def test_what_was_asked_of_an_earlier_driver_is_refused_and_put_aside(rig):
     ghost = "elsewhere 1 0-1"
-    for request in (Stop(by=BY, driver=ghost), Pause(by=BY, driver=ghost), Resume(by=BY)):
+    for request in (Stop(by=BY, driver=ghost), Pause(by=BY, driver=ghost), Unpause(by=BY)):
         _sent(rig, request)
     assert (rig.state.search_stop, rig.state.holds) == ("", {})
     assert [reason.partition(" of")[0] for reason in _reasons(rig.folder)] == [
@@ -296,6 +296,6 @@ def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch)
         ended.set()
         driver.join()
     monkeypatch.setattr(steering, "PATIENCE_SECONDS", 0.0)
-    assert ask("trip", Resume(by=BY)) == "asked"
+    assert ask("trip", Unpause(by=BY)) == "asked"
     assert len(control.pending(rig.folder)) == 1
     assert rig.state.search["trials"] == 9

@@ -8,7 +8,7 @@ from search.driver import Driver
 from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.mirror import Mirror
-from search.scheduler import Rule
+from search.rule import Rule
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 
 SPACE = '''"""From where?"""

@@ -13,7 +13,7 @@ from ray import tune
 from search import axes, engine, hang
 from search.errors import Interrupted
 from search.ledger import Ledger
-from search.scheduler import Rule, ladder
+from search.rule import Rule, ladder
 from spkmodel.processes import announce
 from spkmodel.told import Told
 
