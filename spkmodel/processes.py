@@ -73,6 +73,8 @@ def announce(folder: Path, attempt: int, node: str) -> None:
     assert started is not None
     worker = Worker(attempt, socket.gethostname(), os.getpid(), started, node, kernel_oom_kills())
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".worker.*"):  # of one that died while it wrote this
+        left.unlink(missing_ok=True)
     beside = folder / f".worker.{os.getpid()}"
     with beside.open("w", encoding="utf-8") as file:
         json.dump(asdict(worker), file)

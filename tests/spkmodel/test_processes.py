@@ -49,3 +49,9 @@ def test_a_file_that_tells_nothing_is_nobody(tmp_path):
 def test_the_kernels_count_of_kills_is_a_number_or_unknown():
     kills = processes.kernel_oom_kills()
     assert kills is None or kills >= 0
+
+
+def test_what_a_worker_was_writing_when_it_died_goes_with_the_next_one(tmp_path):
+    (tmp_path / ".worker.123").write_text('{"attempt"')
+    processes.announce(tmp_path, 2, node="ab")
+    assert [path.name for path in tmp_path.iterdir()] == ["worker-0002.json"]
