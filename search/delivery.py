@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from search import shared_view
-from search.mirror import CURSOR, SEARCH, Mirror, MirroredRun, Point
+from search.mirror import CURSOR, HOLD, PASSING, SEARCH, Mirror, MirroredRun, Point
 from search.redact import redact
 from search.run_calls import RunCalls, Words
 
@@ -224,6 +224,9 @@ class Delivery:
             self._batch(key, points, params, [*words, *cursor.items()])
         there.points, there.params = len(wanted.points), set(wanted.params)
         there.tags |= tags | cursor
+        for name in PASSING & there.tags.keys() - wanted.tags.keys():
+            self._client.delete_tag(there.run_id, name)
+            del there.tags[name]
 
     def _batch(self, key: str, points: Sequence[Point], params: Sequence[str], tags: Words) -> None:
         wanted = self._mirror.runs[key]
@@ -273,8 +276,9 @@ def note(mirror: Mirror) -> str:
     eer, trial, epoch = mirror.best
     result = f"best dev EER {eer:.2%}, trial {trial} at epoch {epoch}" if trial else "no result yet"
     search, name = mirror.state.search, mirror.name
+    hold = mirror.runs[SEARCH].tags.get(HOLD)
     lines = [
-        f"# {name}: {result}",
+        f"# {name}: {result}" + (f"; on hold: {hold}" if hold else ""),
         f"Space `{search['space']}`, dev condition {search['dev_condition']}, "
         f"seed {search['seed']}, rungs {'/'.join(str(rung) for rung in search['rungs'])}.",
         "Rates are fractions. `state` tells stopped trials from complete ones; `rung` is the "

@@ -21,6 +21,10 @@ SEARCH = "search"
 """The key of the parent run, beside the trials' own names."""
 CURSOR = "ledger_events"
 """Tag of a run: how many of the ledger's events it has received."""
+HOLD = "hold"
+"""Tag of the parent run: why nothing new is started, while that lasts; gone afterwards."""
+PASSING = frozenset({HOLD})
+"""Tags that go when they are no longer wanted."""
 
 _SETTINGS = (
     "space",
@@ -107,6 +111,7 @@ class Mirror:
         place = self.events
         self.events += 1
         known, before = self._epochs_of(event), self._state_of(event)
+        waited = self._waits_for()
         self.state.apply(event)
         self._in_state.update({self._state_of(event): 1})
         self._in_state.subtract({before: 1})
@@ -116,6 +121,8 @@ class Mirror:
         if is_taken and not is_news:
             self._trained_again(event)
         changed = self._change(event, place, is_news=is_news)
+        if self._waits_for() != waited:
+            changed |= self._held()
         for key in changed:
             self.runs[key].tags[CURSOR] = str(self.events)
         return changed
@@ -252,6 +259,18 @@ class Mirror:
         for key in left:
             self.runs[key].status, self.runs[key].ended_ms = "FINISHED", time_ms
         return left | {SEARCH}
+
+    def _held(self) -> set[str]:
+        """Something holds the search, or no longer does."""
+        tags = self.runs[SEARCH].tags
+        tags.pop(HOLD, None)
+        if waits := self._waits_for():
+            tags[HOLD] = as_tag(waits)
+        return {SEARCH}
+
+    def _waits_for(self) -> str:
+        """What holds a search up that has not ended; empty if nothing does."""
+        return "" if self.state.finish else "; ".join(self.state.holds.values())
 
     def _judged(self, event: Event, place: int) -> set[str]:
         """A promotion or an evaluation: its numbers on the trial's run, its words as tags."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from search.mirror import CURSOR, SEARCH, Mirror, finite, run_name
+from search.delivery import note
+from search.mirror import CURSOR, HOLD, SEARCH, Mirror, finite, run_name
 
 
 @pytest.fixture
@@ -113,6 +114,31 @@ def test_an_extended_setting_is_told_by_a_tag_since_a_param_stays(search):
     assert run.params["trials"] == "24"
     assert run.tags["extended_trials"] == "48"
     assert "extended_seed" not in run.tags
+
+
+def test_the_search_says_why_it_waits_for_as_long_as_it_waits(search):
+    search.write("hold", cause="disk", reason="the disk is nearly full", by="driver")
+    search.write("hold", cause="user", reason="paused by ann", by="ann")
+    mirror = mirror_of(search)
+    assert mirror.runs[SEARCH].tags[HOLD] == "the disk is nearly full; paused by ann"
+    assert note(mirror).startswith(
+        "# mirrored: no result yet; on hold: the disk is nearly full; paused by ann\n"
+    )
+    search.write("release", cause="disk", by="driver")
+    assert mirror.add(search.events[-1]) == {SEARCH}
+    assert mirror.runs[SEARCH].tags[HOLD] == "paused by ann"
+    search.write("release", cause="user", by="ann")
+    assert mirror.add(search.events[-1]) == {SEARCH}
+    assert HOLD not in mirror.runs[SEARCH].tags
+    assert "on hold" not in note(mirror)
+
+
+def test_a_search_that_is_driven_again_or_has_ended_is_not_on_hold(search):
+    for over in (search.begin, search.finish):
+        search.write("hold", cause="cluster", reason="no machine has room", by="driver")
+        assert HOLD in mirror_of(search).runs[SEARCH].tags
+        over()
+        assert HOLD not in mirror_of(search).runs[SEARCH].tags
 
 
 def test_params_are_the_axes_as_they_were_drawn(search):

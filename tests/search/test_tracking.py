@@ -7,7 +7,7 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from search.mirror import CURSOR, SEARCH, Mirror
+from search.mirror import CURSOR, HOLD, SEARCH, Mirror
 from search.tracking import Tracker, catch_up, take_turn
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,26 @@ def test_a_searchs_whole_ledger_is_in_mlflow_with_status_and_end(
         "# whole: best dev EER 6.67%, trial t0003"
     )
     assert "mlflow.sharedViewState.spksearch-whole" in experiment.tags
+
+
+def test_why_a_search_waits_is_on_its_run_while_it_waits_also_for_a_tracker_that_begins_then(
+    client, mlflow_server, fake_search
+):
+    search = fake_search("waiting")
+    write_search(search, trials=1)
+    search.write("hold", cause="disk", reason="the disk is nearly full", by="driver")
+    tracker = Tracker(search.path, mlflow_server.uri).start()
+    assert tracker.drain(PATIENCE)
+    assert assert_mirrored(client, search)[SEARCH].data.tags[HOLD] == "the disk is nearly full"
+    search.write("release", cause="disk", by="driver")
+    assert tracker.drain(PATIENCE)
+    assert HOLD not in assert_mirrored(client, search)[SEARCH].data.tags
+    search.write("hold", cause="disk", reason="full again", by="driver")
+    assert tracker.drain(PATIENCE)
+    tracker.close()
+    search.write("release", cause="disk", by="driver")
+    assert catch_up(search.path, mlflow_server.uri, PATIENCE)
+    assert HOLD not in assert_mirrored(client, search)[SEARCH].data.tags
 
 
 def test_a_restart_makes_no_second_run_and_no_second_point(client, mlflow_server, fake_search):
