@@ -4,7 +4,6 @@ python -m bench.speech    most of an hour on two cores: the searches that the RE
 python -m bench.matrix    many minutes, resumable: every encoder with every loss trains and goes on
 python -m bench.replay    hours, resumable: what the log claims, entry against entry, with seeds
 python -m bench.chaos     half an hour and more, resumable: faults against a real local search
-python -m bench.outage    minutes: a search through a minute without its MLflow server
 python -m bench.scale     minutes: 10,000 simulated trials on 1,000 simulated slots
 python -m bench.overhead  minutes: what a trial costs our driver, and the shipped glue
 python -m bench.modelled  many minutes: how many trials the sampler has to model

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,21 +19,33 @@ def surroundings(command: str) -> dict[str, Any]:
     """What a figure is worth nothing without."""
     return {
         "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{library: version(library) for library in _LIBRARIES},
-        },
+        "date": now(),
+        "versions": {"python": platform.python_version(), **versions(_LIBRARIES)},
         "machine": {"cpus": os.cpu_count(), "processor": _processor()},
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load(),
     }
+
+
+def now() -> str:
+    """The date and time of a result."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Of what is installed."""
+    return {library: version(library) for library in libraries}
+
+
+def load() -> float:
+    """Of the last minute: how many processes wanted a processor, other work included."""
+    return round(os.getloadavg()[0], 2)
 
 
 def write(name: str, result: dict[str, Any]) -> Path:
     """One file of this name, in place of the last."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
-    result["load_after"] = round(os.getloadavg()[0], 2)
+    result["load_after"] = load()
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return path
 

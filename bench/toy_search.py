@@ -124,7 +124,7 @@ def _played(
     truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, rule: Rule
 ) -> list[float]:
     """The search, one trial at a time."""
-    tale, noise = _Tale(rule), np.random.default_rng([seed, 2])
+    tale, noise = Tale(rule), np.random.default_rng([seed, 2])
     first = priors.chosen(known, priors.FIRST, lambda one, other: distance(one[1], other[1]))
     if known:
         tale.tell("prior", **Prior("earlier", tuple(point for point, _ in known)).event())
@@ -145,8 +145,8 @@ def _played(
     return [best - truth.floor for best in np.minimum.accumulate(values)]
 
 
-class _Tale:
-    """Events of a ledger that is nowhere."""
+class Tale:
+    """A search told by events of a ledger that is nowhere."""
 
     def __init__(self, rule: Rule) -> None:
         self.state = SearchState()
@@ -154,12 +154,14 @@ class _Tale:
         self.tell("search", rungs=list(rule.rungs), eta=rule.eta)
 
     def tell(self, event: str, **fields: object) -> None:
+        """One event, a second later."""
         self._clock += timedelta(seconds=1)
         self.state.apply(
             {"event": event, "time": self._clock.isoformat(), "search": "toy", **fields}
         )
 
-    def trial(self, idea: sampler.Suggestion, wish: str = "") -> None:
+    def trial(self, idea: sampler.Suggestion, wish: str = "", to_rung: int = 1) -> None:
+        """A new trial, which sets out for a rung."""
         name = f"t{len(self.state.trials) + 1:04d}"
         self.tell(
             "trial",
@@ -171,15 +173,16 @@ class _Tale:
             distributions=idea.distributions,
             wish=wish,
         )
-        self.tell("segment", trial=name, attempt=1, from_epoch=0, to_rung=1)
+        self.tell("segment", trial=name, attempt=1, from_epoch=0, to_rung=to_rung)
 
-    def report(self, dev_eer: float) -> None:
+    def report(self, dev_eer: float, epoch: int = 1) -> None:
+        """An epoch of the newest trial."""
         name = next(reversed(self.state.trials))
         self.tell(
             "report",
             trial=name,
             attempt=1,
-            epoch=1,
+            epoch=epoch,
             metrics={"dev_eer": float(dev_eer)},
             seconds=1.0,
             checkpoint="x",

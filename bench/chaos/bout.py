@@ -1,7 +1,7 @@
 """One search under attack: launched as a user would, struck, launched again, and looked at."""
 
+import contextlib
 import json
-import math
 import os
 import secrets
 import signal
@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import small
-from bench.chaos import processes, toy
+from bench.chaos import processes, slowing, toy
 from search.ledger import Event, Ledger
+from search.state import SearchState
 
 EVENT_SECONDS = 90.0
 """How long nothing may happen before a bout is given up."""
 FINISH_SECONDS = 240.0
+PATIENCE_SECONDS = 30.0
+"""How long a blow waits for something to strike."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,8 +64,8 @@ class Bout:
     """When it began to be recovered from; 0: nothing had to be."""
     problems: list[str] = field(default_factory=list)
     """What a blow found wrong."""
-    outage: tuple[float, float] = (0.0, math.inf)
-    """When something was away, by the monotonic clock."""
+    phases: dict[str, slowing.Phase] = field(default_factory=dict)
+    """When something was away, and when it was calm."""
     before: list[bytes] = field(default_factory=list)
     """The ledger as it was at every blow."""
 
@@ -97,9 +100,13 @@ class Bout:
         """Its ledger, once it is there."""
         return self.folder / "ledger.jsonl"
 
-    def ledger_bytes(self) -> bytes:
-        """What the ledger holds; nothing, if there is none yet."""
-        return self.ledger_path.read_bytes() if self.ledger_path.exists() else b""
+    def ledger_bytes(self, offset: int = 0) -> bytes:
+        """What the ledger holds from there on; nothing, if there is none yet."""
+        if not self.ledger_path.exists():
+            return b""
+        with self.ledger_path.open("rb") as ledger:
+            ledger.seek(offset)
+            return ledger.read()
 
     def events(self) -> list[Event]:
         """All so far."""
@@ -161,14 +168,24 @@ class Bout:
     def wait_for_events(self, count: int) -> bool:
         """Until the ledger has so many; whether the search is still driven then."""
         assert self.process is not None
-        end, most = time.monotonic() + EVENT_SECONDS, 0
-        while most < count and self.process.poll() is None:
-            if (now := self.count()) > most:
-                most, end = now, time.monotonic() + EVENT_SECONDS
+        end = time.monotonic() + EVENT_SECONDS
+        seen = offset = 0
+        while seen < count and self.process.poll() is None:
+            # Only what is new: to read all of a long ledger again takes a processor for itself.
+            new = self.ledger_bytes(offset)
+            if new.count(b"\n"):
+                end = time.monotonic() + EVENT_SECONDS
+            seen, offset = seen + new.count(b"\n"), offset + new.rfind(b"\n") + 1
             if time.monotonic() > end:
                 raise TimeoutError(f"nothing new in the ledger for {EVENT_SECONDS:.0f} s")
             time.sleep(0.01)
         return self.process.poll() is None
+
+    def wait(self, seconds: float) -> None:
+        """That long, but not beyond its end."""
+        assert self.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
 
     def problem(self, words: str) -> None:
         """Say what is wrong."""
@@ -231,20 +248,12 @@ class Bout:
             redone[signature] += times - 1
         return max(redone.values(), default=0)
 
-    def epoch_gap_seconds(self, begin: float = 0.0, end: float = math.inf) -> float | None:
-        """Mean time from one beginning of an epoch to the next of the same process and trial.
-
-        Of epochs that began between two moments of the monotonic clock, which all processes share.
-        """
-        last: dict[tuple[str, int], tuple[int, float]] = {}
-        gaps = []
-        for signature, epoch, pid, moment in self._diary():
-            before = last.get((signature, pid))
-            follows = before is not None and before[0] == epoch - 1
-            if before is not None and follows and begin <= before[1] <= end:
-                gaps.append(moment - before[1])
-            last[signature, pid] = (epoch, moment)
-        return sum(gaps) / len(gaps) if gaps else None
+    def slowing(self) -> dict[str, Any] | None:
+        """By how much an outage slowed the training."""
+        if slowing.BEFORE not in self.phases:
+            return None
+        rungs = SearchState.from_events(self.events()).rungs
+        return slowing.slowing(slowing.gaps(self._diary(), rungs), self.phases)
 
     def _diary(self) -> list[list[Any]]:
         diary = self.place / "diary"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.ledger import Event, Ledger
+from search.mirror import CURSOR
 from search.state import SearchState
 from search.trial_record import OBJECTIVE
 from search.walk import Space
@@ -90,6 +91,17 @@ def runs_of(
         )
         for run in found
     ]
+
+
+def received(uri: str, search: str) -> int:
+    """How many of the ledger's events MLflow has received of a search; 0 if it knows none such."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    wanted = f"tags.kind = 'search' and tags.search = '{search}'"
+    found = client.search_runs(experiments, wanted)
+    return max((int(run.data.tags.get(CURSOR, "0")) for run in found), default=0)
 
 
 def _points(client: Any, run_id: str, metric: str) -> list[tuple[int, float]]:

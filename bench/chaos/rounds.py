@@ -9,16 +9,16 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.chaos import clock, evidence, invariants, processes, services, toy
+from bench import record as surroundings
+from bench.chaos import clock, evidence, invariants, processes, services, slowing, toy
 from bench.chaos.bout import Bout, Size
-from bench.chaos.faults import FAULTS, Fault, Surroundings, expectations
+from bench.chaos.fault import Fault, Surroundings
+from bench.chaos.faults import FAULTS, expectations
 from search import axes, mlflow_server, tracking
 
 Record = dict[str, Any]
@@ -26,7 +26,10 @@ Record = dict[str, Any]
 _PACKAGES = ("ray", "optuna", "mlflow", "torch")
 _OUTPUT_CHARACTERS = 2000
 _LONG_SECONDS = 60.0
-"""From here on an outage is met by epochs of a second: what slows them shows above the noise."""
+"""From here on it is measured what an outage slows, with epochs of a second."""
+_FIRST_EVENTS = 10
+"""After so many the workers of a timed round are at work."""
+_CATCH_UP_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ def play(arena: Arena, this: Round, seed: int, keep: bool = False) -> Record:
         "fault": fault.name,
         "round": this.number,
         "seed": seed,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": surroundings.now(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "load": surroundings.load(),
+        "versions": surroundings.versions(_PACKAGES),
     }
     if why := fault.why_not():
         return record | {"skipped": why}
@@ -119,11 +122,8 @@ def play(arena: Arena, this: Round, seed: int, keep: bool = False) -> Record:
     place = arena.folder / f"{fault.name}-{seed}-{this.number}"
     with processes.adopting():
         record |= _struck(place, fault, around, chance_of(seed, this), seed)
-        if fault.paired:
-            record |= _slowed(place, fault, around, seed, record)
     if record["recovered"] and not keep:
         shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(f"{place}-pair", ignore_errors=True)
     return record | {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -132,24 +132,13 @@ def _struck(
 ) -> Record:
     shutil.rmtree(place, ignore_errors=True)
     bout = _bout(place, fault, around, seed)
-    if fault.paired:
+    if fault.timed:
         bout.size = _long_enough(bout.size, around.outage_seconds)
     watch = processes.Watch(around.processes)
-    events = int(chance.integers(1, 4 * bout.size.trials))
-    wait = float(chance.uniform(0, 0.3))
-    record: Record = {"at_event": events}
+    record: Record = {}
     with _disk(bout, fault):
         try:
-            bout.launch()
-            if bout.wait_for_events(events):
-                time.sleep(wait)
-                bout.strike()
-                fault.blow(bout, around, chance)
-            else:
-                bout.problem(f"the search ended with {bout.finish()} before {events} events")
-            code = bout.finish()
-            if code:
-                bout.problem(f"the search ended with {code}")
+            record["at_event"] = _fought(bout, fault, around, chance)
             left = watch.left()
             record |= _judged(bout, fault, around, left)
         except Exception:  # noqa: BLE001  # a round that breaks is a round that failed
@@ -162,6 +151,45 @@ def _struck(
     return record | {"notes": bout.notes, "launches": bout.launches}
 
 
+def _fought(bout: Bout, fault: Fault, around: Surroundings, chance: np.random.Generator) -> int:
+    """Launch, strike, and wait for the end; the number of events that the blow waited for."""
+    is_timed = fault.timed and around.outage_seconds >= _LONG_SECONDS
+    events = int(chance.integers(1, 4 * bout.size.trials))
+    if is_timed:
+        events = min(events, _FIRST_EVENTS)
+    bout.launch()
+    if bout.wait_for_events(events):
+        time.sleep(float(chance.uniform(0, 0.3)))
+        if is_timed:
+            _calm(bout, around, slowing.BEFORE)
+        bout.strike()
+        fault.blow(bout, around, chance)
+        if is_timed:
+            _catch_up(bout, around)
+            _calm(bout, around, slowing.AFTER)
+    else:
+        bout.problem(f"the search ended with {bout.finish()} before {events} events")
+    if code := bout.finish():
+        bout.problem(f"the search ended with {code}")
+    return events
+
+
+def _calm(bout: Bout, around: Surroundings, phase: str) -> None:
+    began = time.monotonic()
+    bout.wait(slowing.calm_seconds(around.outage_seconds))
+    bout.phases[phase] = (began, time.monotonic())
+
+
+def _catch_up(bout: Bout, around: Surroundings) -> None:
+    """Wait until MLflow has all that the ledger had when it was there again."""
+    began, wanted = bout.phases[slowing.AWAY][1], bout.count()
+    end = time.monotonic() + _CATCH_UP_SECONDS
+    while evidence.received(around.server.uri, bout.name) < wanted and time.monotonic() < end:
+        bout.wait(1.0)
+    bout.phases[slowing.CATCHING_UP] = (began, time.monotonic())
+    bout.notes["caught_up_seconds"] = round(time.monotonic() - began, 1)
+
+
 def _bout(place: Path, fault: Fault, around: Surroundings, seed: int) -> Bout:
     uri = around.proxy.uri if fault.through == "proxy" else around.server.uri
     extra = {clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
@@ -170,10 +198,13 @@ def _bout(place: Path, fault: Fault, around: Surroundings, seed: int) -> Bout:
 
 def _long_enough(size: Size, outage_seconds: float) -> Size:
     """So that an outage is over before the search is; each trial has three epochs or so."""
+    seconds = 1.5 * outage_seconds
     if outage_seconds >= _LONG_SECONDS:
         size = replace(size, epoch_seconds=1.0)
+        # Its beginning, what is watched before and after, and the catching up in between.
+        seconds = 30 + 2 * slowing.calm_seconds(outage_seconds) + 1.3 * outage_seconds
     calm = 3 * size.trials * size.epoch_seconds / 2
-    return replace(size, trials=int(size.trials * max(1.0, 1.5 * outage_seconds / calm)))
+    return replace(size, trials=int(size.trials * max(1.0, seconds / calm)))
 
 
 @contextmanager
@@ -205,7 +236,7 @@ def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> 
         "epochs_redone": None if bout.real else bout.epochs_redone(),
         "points_lost": lost,
         "points_doubled": doubled + other,
-        "epoch_gap_seconds": bout.epoch_gap_seconds(*bout.outage),
+        "slowing": bout.slowing(),
     }
 
 
@@ -233,26 +264,6 @@ def _judge(bout: Bout) -> evidence.Judge:
         return evaluate_encoder(encoder, Store.open(Path(settings["dev_store"])), pairs).eer
 
     return of_network
-
-
-def _slowed(place: Path, fault: Fault, around: Surroundings, seed: int, record: Record) -> Record:
-    """The same search without the fault: how much longer from epoch to epoch is it with it?"""
-    beside = place.with_name(f"{place.name}-pair")
-    shutil.rmtree(beside, ignore_errors=True)
-    pair = _bout(beside, fault, around, seed)
-    pair.size = _long_enough(pair.size, min(around.outage_seconds, _LONG_SECONDS))
-    watch = processes.Watch(around.processes)
-    try:
-        pair.launch()
-        pair.finish()
-        calm = pair.epoch_gap_seconds()
-    finally:
-        pair.end()
-        watch.left(5)
-    struck = record.get("epoch_gap_seconds")
-    if not calm or not struck:
-        return {}
-    return {"calm_gap_seconds": calm, "slowed": round(struck / calm - 1, 5)}
 
 
 # --- results ---------------------------------------------------------------------------------

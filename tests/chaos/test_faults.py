@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.chaos import evidence, faults, invariants, processes, toy
+from bench.chaos import evidence, invariants, process_blows, processes, storage_blows, toy
 from bench.chaos.bout import Bout, Size
 from search import axes, tracking
 
@@ -13,12 +13,13 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 def test_a_search_survives_a_dead_trial_a_driver_that_dies_in_a_word_and_a_second_launch(tmp_path):
     """Of the blows each is followed by enough events that it was recovered from."""
     chance = np.random.default_rng(1)
+    blows = (process_blows.kill_trial, storage_blows.tear_line, process_blows.launch_twice)
     bout = Bout(tmp_path / "struck", f"sqlite:///{tmp_path / 'mlflow.db'}", Size(trials=9))
     with processes.adopting():
         watch = processes.Watch()
         try:
             bout.launch()
-            for blow in (faults.kill_trial, faults.tear_line, faults.launch_twice):
+            for blow in blows:
                 assert bout.wait_for_events(bout.count() + 7), bout.output
                 bout.strike()
                 blow(bout, None, chance)

@@ -96,7 +96,10 @@ def record(fault, number, **changes):
 
 def test_the_page_says_what_the_results_say_and_nothing_else(tmp_path):
     lines = [record("driver_kill", number) for number in range(3)]
-    lines += [record("mlflow_slow", 0, slowed=0.0042, notes={"outage_seconds": 600.0})]
+    slowing = {"mean": 0.0042, "low": -0.001, "high": 0.0104, "median": 0.003,
+               "epoch_seconds": 1.05, "catching_up": 0.02,
+               "epochs": {"before": 100, "away": 300, "after": 90}}  # fmt: skip
+    lines += [record("mlflow_slow", 0, slowing=slowing, notes={"outage_seconds": 600.0})]
     lines += [record("trial_kill", 0, notes={"struck": False})]
     lines += [record("clock", 0, recovered=False, violations=["budget_is_kept: t0009 is beyond"])]
     lines += [{"fault": "disk_full", "round": 0, "skipped": "wants root"}]
@@ -105,10 +108,12 @@ def test_the_page_says_what_the_results_say_and_nothing_else(tmp_path):
     text = "".join(json.dumps(each) + "\n" for each in lines)
     (tmp_path / "chaos-1.jsonl").write_text(text)
     found = page.page(tmp_path)
+    assert "| SIGKILL of the driver at a random moment | 3 | 3 | 3.0 / 5.0 | 2 | 0 / 0 |" in found
+    assert "for 600 s | 1 | 1 | 1.0 / 1.0 | 0 | 0 / 0 |" in found
     assert (
-        "| SIGKILL of the driver at a random moment | 3 | 3 | 3.0 / 5.0 | 2 | 0 / 0 |  |" in found
+        "for 600 s | 1.5 | 190, 300 | 1.050 | **+0.42%** (-0.10% to +1.04%) | +0.30% | +2.00% |"
+        in found
     )
-    assert "for 600 s | 1 | 1 | 1.0 / 1.0 | 0 | 0 / 0 | +0.42% |" in found
     assert "| wall clock moved by an hour | 1 | 0 |" in found
     assert "- clock 0, seed 1: budget_is_kept: t0009 is beyond" in found
     assert "Not played: disk_full: wants root." in found

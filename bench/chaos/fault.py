@@ -1,0 +1,52 @@
+"""What a fault is: how it strikes a running search, what it wants, what it may expect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.chaos import services
+from bench.chaos.bout import Bout, Size
+from search.mlflow_server import Server
+
+
+@dataclass
+class Surroundings:
+    """What a bout runs among, shared by the rounds."""
+
+    server: Server
+    proxy: services.Proxy
+    postgres: services.Postgres | None = None
+    outage_seconds: float = 8.0
+
+    def processes(self) -> set[int]:
+        """Those of the servers, which a blow may have started anew."""
+        return {self.server.pid} | ({self.postgres.pid} if self.postgres else set())
+
+
+Blow = Callable[[Bout, Surroundings, np.random.Generator], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault by its name."""
+
+    name: str
+    says: str
+    """For the page."""
+    blow: Blow
+    size: Size = field(default_factory=Size)
+    troubled: bool = False
+    real: bool = False
+    wants: tuple[Callable[[], str], ...] = ()
+    """Each says why the fault cannot be had here, or nothing."""
+    timed: bool = False
+    """Whether to see what it slows: then the search is long enough to be compared with itself."""
+    through: str = "server"
+    """What MLflow is reached through: `server`, `proxy` or `postgres`."""
+    small_disk_mb: int = 0
+    """The search's storage is a file system of this size; 0: it is not."""
+
+    def why_not(self) -> str:
+        """Why it cannot be had here; empty if it can."""
+        return next((why for want in self.wants if (why := want())), "")
