@@ -50,7 +50,9 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault("trial_kill", "SIGKILL of a trial's process", process_blows.kill_trial),
         Fault("trial_hang", "SIGSTOP of a trial's process", process_blows.hang_trial),
-        Fault("sigterm", "SIGTERM to the driver", process_blows.signal_driver(signal.SIGTERM), _SLOW),
+        Fault(
+            "sigterm", "SIGTERM to the driver", process_blows.signal_driver(signal.SIGTERM), _SLOW
+        ),
         Fault("sigint", "Ctrl-C", process_blows.signal_driver(signal.SIGINT), _SLOW),
         Fault("two_launches", "two launches of one name", process_blows.launch_twice),
         Fault(

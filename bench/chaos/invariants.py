@@ -253,6 +253,7 @@ def nothing_is_left(evidence: Evidence) -> list[str]:
     """No process and no temporary file outlives the search."""
     wrong = [f"still runs: {process}" for process in evidence.processes]
     left = [*evidence.folder.glob(".*"), *evidence.folder.glob("driver.json*")]
+    left += evidence.folder.glob("turn-*")
     left += [*evidence.folder.glob("trials/*/.*"), *evidence.folder.rglob("*.tmp")]
     left += evidence.folder.glob("trials/*/leave-*")
     known = {each.checkpoint for t in evidence.state.trials.values() for each in t.recorded()}
