@@ -7,36 +7,27 @@ result before Tune acts on it. No state lives in Tune: its snapshots are never r
 import logging
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from search import diagnosis, hang, leftovers, tune_errors
-from search.departure import GRACE_SECONDS, Departure
+from search.departure import GRACE_SECONDS
 from search.driver import Driver, SegmentSettings
-from search.errors import Interrupted, StorageAway
 from search.ledger import Ledger
+from search.loop import Loop, signals
 from search.rule import Rule
 from search.sampler import Kind
 from search.state import SearchState
 from search.walk import Space
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_STORAGE_SECONDS = 0.25
-"""Between two tries to write to a storage that refuses."""
 
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -103,9 +94,9 @@ def run(
     """
     prepare_environment()
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
-    loop = _Loop(driver, slots, poll, storage, patience, grace_seconds, say)
+    loop = Loop(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
-        _signals(loop),
+        signals(loop),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
         _tune_folder(storage) as folder,
@@ -143,212 +134,10 @@ def run(
         loop.leave()
 
 
-class _Loop:
-    """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
-
-    def __init__(
-        self,
-        driver: Driver,
-        slots: Callable[[], int],
-        poll: Callable[[], None] | None,
-        folder: Path,
-        patience: hang.Patience,
-        grace_seconds: float,
-        say: Callable[[str], None],
-    ) -> None:
-        self.driver = driver
-        self.slots = slots
-        self.poll = poll
-        self.attempts: dict[str, tuple[str, int]] = {}
-        """By Tune's trial id."""
-        self.trials: dict[str, Any] = {}
-        """Tune's own, of these attempts."""
-        self.folder = folder
-        self.patience = patience
-        self.grace_seconds = grace_seconds
-        self.say = say
-        self.departure: Departure | None = None
-        self.silence = hang.Silence()
-        self.problem: Exception | None = None
-        self.signal = 0
-
-    def guarded(self, action: Callable[[], T], otherwise: T) -> T:
-        """Do it; a problem ends the search in order, and is raised after Tune has let go."""
-        if self.problem is not None:
-            return otherwise
-        try:
-            return action()
-        except Exception as problem:  # noqa: BLE001  # raised again by `leave`
-            self.problem = problem
-            return otherwise
-
-    @property
-    def leaving(self) -> bool:
-        """Whether to end without waiting for anything."""
-        asked_now = self.driver.state.search_stop == "now"
-        return self.problem is not None or bool(self.signal) or asked_now
-
-    def wait_for_storage(self, error: OSError) -> None:
-        """Until a word can be written nothing goes on, and nothing is lost; but a signal leaves.
-
-        Raises:
-            StorageAway: after a signal.
-        """
-        if self.signal:
-            raise StorageAway(f"the storage cannot be written ({error.strerror})") from error
-        time.sleep(_STORAGE_SECONDS)
-
-    @contextmanager
-    def told_as_interruption(self) -> Iterator[None]:
-        """What a signal gave up waiting for is no failure."""
-        try:
-            yield
-        except StorageAway as away:
-            raise Interrupted(
-                f"{self._why()}, while {away}; what the ledger has is sound, and the same launch "
-                "goes on from there once it can be written",
-                self.signal,
-            ) from away
-
-    @contextmanager
-    def told_by_its_cause(self) -> Iterator[None]:
-        """What Tune says when it fails after something of ours did is not what went wrong."""
-        try:
-            yield
-        except Exception as error:
-            if self.problem is not None:
-                raise self.problem from error
-            raise
-
-    def leave(self) -> None:
-        """Close the books after Tune has ended.
-
-        Raises:
-            Interrupted: by a signal.
-            RuntimeError: Tune has ended for no reason of ours.
-        """
-        if self.departure is not None:
-            self.departure.close()
-        if self.problem is not None:
-            raise self.problem
-        if self.signal:
-            self.driver.interrupt(self._why())
-            raise Interrupted(
-                f"{self._why()}; {self._saved()} saved, and the same launch goes on from there",
-                self.signal,
-            )
-        if not self.driver.why_done and not self.leaving:
-            raise RuntimeError(
-                "Ray Tune ended the search, and nobody had asked it to; what the ledger has is "
-                "sound, and the same launch goes on from there"
-            )
-        self.driver.finish()
-
-    def step(self) -> None:
-        """Look around, and stop at once what is to stop at once."""
-        self.driver.poll()
-        if self.poll is not None:
-            self.poll()
-        self._end_what_hangs()
-        if self.slots() > 0:
-            self.driver.release("cluster", by="driver")
-        else:
-            why = "no machine of the cluster has room for a trial"
-            self.driver.hold("cluster", why, by="driver")
-        if self.driver.stop_now:
-            self._kill(self.driver.stop_now)
-            self.driver.stop_now.clear()
-
-    def over(self, tune_id: str, died_of: Callable[[str, int], diagnosis.Diagnosis] | None) -> None:
-        """Tune is done with an attempt; it may say so twice.
-
-        Args:
-            tune_id: Tune's trial.
-            died_of: asked what an attempt, by trial and number, died of; None if it did not die.
-        """
-        self.trials.pop(tune_id, None)
-        ended = self.attempts.pop(tune_id, None)
-        if ended is None:
-            return
-        found = None if died_of is None else died_of(*ended)
-        if found is None:
-            self.driver.segment_over(*ended)
-        else:
-            self.driver.segment_over(*ended, found.reason, found.kind)
-
-    def _end_what_hangs(self) -> None:
-        at_work = [tune_id for tune_id in self.attempts if self._actor(tune_id) is not None]
-        trials = self.driver.state.trials
-        for tune_id, seconds in self.silence.look(at_work).items():
-            name, attempt = self.attempts[tune_id]
-            trial = trials[name]
-            if seconds < self.patience.floor_seconds or (trial.live, trial.attempt) != (
-                True,
-                attempt,
-            ):
-                continue
-            if seconds >= hang.limit(trial, trials.values(), self.patience):
-                reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
-                self.driver.segment_over(name, attempt, reason, "hang")
-                self._kill({name})
-
-    def _actor(self, tune_id: str) -> Any:
-        trial = self.trials.get(tune_id)
-        return None if trial is None else trial.temporary_state.ray_actor
-
-    def depart(self) -> bool:
-        """Whether to end now; whoever is under way is told to leave before, and waited for."""
-        if not self.leaving:
-            return False
-        if self.problem is None and self.guarded(self._is_awaiting, False):
-            return False
-        self.guarded(lambda: self.driver.interrupt(self._why()), None)
-        self._kill({name for name, _ in self.attempts.values()})
-        return True
-
-    def _is_awaiting(self) -> bool:
-        at_work = [each for key, each in self.attempts.items() if self._actor(key) is not None]
-        if self.departure is None:
-            self.driver.leave(self._why())
-            self.departure = Departure(self.folder, at_work, self.grace_seconds)
-            if self.departure.awaits(at_work):
-                self.say(
-                    f"{self._why()}: trials under way ({len(at_work)}) write down where they are, "
-                    f"which may take up to {self.grace_seconds:g} s; a second signal leaves at once"
-                )
-        if self.departure.is_cut_due:
-            self.driver.interrupt(self._why())
-        return self.departure.awaits(at_work)  # one that died meanwhile is not at work
-
-    def _kill(self, names: set[str]) -> None:
-        """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
-        for tune_id, (name, attempt) in self.attempts.items():
-            actor = self._actor(tune_id)
-            if name in names and actor is not None:
-                ray.kill(actor)
-                # A process that is stopped would not hear of it.
-                leftovers.end_worker(self.folder, name, attempt)
-
-    def _saved(self) -> str:
-        lost = len(self.departure.silent) if self.departure is not None else 0
-        return f"all but the epochs under way of {lost} trials is" if lost else "everything is"
-
-    def _why(self) -> str:
-        if self.signal:
-            return f"interrupted by {signal.Signals(self.signal).name}"
-        return "stopped in the middle of an epoch"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (object, ())
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Loop":
-        return self
-
-
 class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
     """Hands out segments; an attempt that ended short of its rung comes back from the rule."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         super().__init__(metric="epoch", mode="max")
         self._loop = loop
 
@@ -390,7 +179,7 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
 class _Recorder(FIFOScheduler):  # type: ignore[misc]
     """Sees every result before Tune acts on it; a searcher would miss the last of a segment."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         super().__init__()
         self._loop = loop
 
@@ -410,7 +199,7 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
 class _Watch(tune.Callback):  # type: ignore[misc]
     """Looks around at every step, and hears of crashes with their reason."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -430,7 +219,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 class _Stopper(tune.Stopper):  # type: ignore[misc]
     """Ends all at once when there is reason to leave."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -443,27 +232,6 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
 
 def _folder_name(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-@contextmanager
-def _signals(loop: _Loop) -> Iterator[None]:
-    """The first SIGINT or SIGTERM leaves in order, the second at once: the ledger has it all."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        if loop.signal:
-            os._exit(128 + number)
-        loop.signal = number
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
