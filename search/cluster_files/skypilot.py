@@ -4,6 +4,7 @@ SkyPilot's own schema is behind an import of most of its dependencies; what is f
 names and types of its task and resources (skypilot-org/skypilot, sky/utils/schemas.py).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from search.cluster_files import by_schema, security, tools
@@ -120,7 +121,19 @@ def check(document: Document) -> tuple[list[Finding], list[str]]:
         if isinstance(listed, dict):
             findings += security.environment_problems(document, (place,), listed)
     findings += security.text_problems(document)
+    findings += _of_ports(document)
     return sorted(set(findings)), missing
+
+
+def _of_ports(document: Document) -> Iterator[Finding]:
+    """What SkyPilot opens in the cloud's firewall, in whichever of the alternatives."""
+    for place, value in document.mappings():
+        ports = value.get("ports")
+        if place[:1] == ("resources",) and ports:
+            named = ", ".join(map(str, ports if isinstance(ports, list) else [ports]))
+            yield document.finding(
+                (*place, "ports"), f"opens {named} to the world; leave it out, and use a tunnel"
+            )
 
 
 def _shell(document: Document, name: str, script: str) -> list[Finding]:

@@ -192,6 +192,8 @@ def test_the_beginning_of_one_option_of_sbatch_is_that_option(changed):
         ("compose.yaml", "mlflow@postgres", "mlflow:hunter2@postgres", "password stands in a URI"),
         ("compose.yaml", "postgresql+psycopg2", "postgresql", "psycopg 3"),
         ("skypilot.yaml", "  RAY_AUTH_MODE: token\n", "", "without token authentication"),
+        ("skypilot.yaml", "  use_spot", "  ports: 8265\n  use_spot", "opens 8265 to the world"),
+        ("skypilot.yaml", "  use_spot", "  ports: [8265, 80]\n  use_spot", "opens 8265, 80 to the"),
         ("skypilot.yaml", "  SPACE: t", "  HF_TOKEN: hf_abc\n  SPACE: t", "HF_TOKEN stands here"),
         ("slurm.sh", "RAY_AUTH_MODE=token ", "", "without token authentication"),
         ("slurm.sh", "export RAY_USAGE", "export RAY_AUTH_TOKEN=abc RAY_USAGE", "in clear"),
@@ -317,6 +319,12 @@ def test_nothing_to_check_is_an_error(tmp_path):
         check([tmp_path])
     with pytest.raises(UsageProblem, match="no file or folder"):
         check([tmp_path / "gone"])
+
+
+def test_a_file_that_is_not_there_ends_with_2_though_another_is_good(tmp_path, capsys):
+    gone = tmp_path / "gone.yaml"
+    assert cli.run(["cluster", "check", str(CLUSTER / "aws.yaml"), str(gone)]) == 2
+    assert f"no file or folder {gone}" in capsys.readouterr().err
 
 
 def test_the_command_says_ok_and_ends_with_0(capsys):
