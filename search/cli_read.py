@@ -73,7 +73,7 @@ def _row(name: str) -> dict[str, Any] | None:
     from search.documents import of_snapshot
     from search.errors import SpksearchError
     from search.reading import state_of, status_of
-    from search.tables import snapshot, unix
+    from search.snapshot import snapshot, unix
 
     try:
         state = state_of(name)
@@ -95,7 +95,8 @@ STATUS = help_text(
 def status(name: Search, json_wanted: Json = False) -> None:
     """State, rungs, best so far, speed, what to do next."""
     from search.reading import state_of, status_of
-    from search.tables import snapshot, snapshot_table
+    from search.snapshot import snapshot
+    from search.tables import snapshot_table
 
     state = state_of(name)
     now = snapshot(state, status=status_of(name, state))

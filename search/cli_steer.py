@@ -113,8 +113,8 @@ def budget(
     """Change the budgets of a search."""
     from search.reading import state_of
     from search.requests import Budget, who
+    from search.snapshot import command_again
     from search.steering import ask
-    from search.tables import command_again
 
     if disk_gb is not None and not 0 < disk_gb < float("inf"):
         raise UsageProblem(f"--disk-gb must be positive, got {disk_gb}")
@@ -175,8 +175,8 @@ def add(
     """Have a config tried next."""
     from search import additions
     from search.reading import state_of
+    from search.snapshot import command_again
     from search.steering import ask
-    from search.tables import command_again
     from spaces.logged.scale import scale_of
 
     state = state_of(name)

@@ -56,6 +56,7 @@ def wait(
 ) -> None:
     """Wait until a search has ended."""
     from search import watching
-    from search.tables import snapshot, snapshot_line
+    from search.snapshot import snapshot
+    from search.tables import snapshot_line
 
     console.answer(snapshot_line(snapshot(watching.wait(name, timeout))))

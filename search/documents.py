@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search.snapshot import Snapshot, trial_state
 from search.state import SearchState
-from search.tables import Snapshot, trial_state
 from search.trial_record import Report, TrialRecord
 
 Document = dict[str, Any]

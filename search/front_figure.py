@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.tables import eer_of
+from search.snapshot import eer_of
 from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:

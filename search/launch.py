@@ -3,33 +3,30 @@
 import logging
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, gpu_memory, leftovers, preparation, signals, tables, warm_start
+from search import axes, gpu_memory, leftovers, preparation, signals, snapshot, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.demand import wanted
 from search.departure import grace_of_environment
 from search.entrance import is_local
 from search.errors import (
     EnvironmentProblem,
-    GateNotMet,
     Interrupted,
-    NoUsableTrial,
-    SpksearchError,
     Told,
 )
 from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
+from search.outcome import LaunchOutcome, outcome_of
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
 from search.rule import Rule
-from search.scheduler import Done, next_job, rule_in_force, too_many_failed
+from search.scheduler import Done, next_job, rule_in_force
 from search.settings import (
     DEFAULT_CPUS,
     LaunchRequest,
@@ -41,12 +38,9 @@ from search.settings import (
 from search.slots import needs_of, unsaid_gpus
 from search.state import FORMAT, SearchState
 from search.trial_record import TrialRecord
-from search.trial_tables import front_table, sorted_trials, trial_table
 from search.wishes import Wish
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from search.live import Display
     from search.mlflow_server import Server
     from search.tracking import Tracker
@@ -54,21 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 30.0
-_SHOWN = 10
 _RECORDED_VERSIONS = ("spksearch", "torch", "torchaudio", "ray", "optuna", "mlflow", "numpy")
-
-
-@dataclass(frozen=True)
-class LaunchOutcome:
-    """How a launch ended."""
-
-    name: str
-    state: str
-    """`finished`, `stopped`, or `planned` after a dry run."""
-    lines: list["RenderableType"]
-    """The summary, for people."""
-    problem: SpksearchError | None = None
-    """What is wrong for all that, to be raised once the summary is shown."""
 
 
 def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
@@ -111,7 +91,7 @@ def _launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         for line in preparation.stages_beyond(branches, settings.max_epochs):
             display.say(line)
         state = pursue(name, request, space, settings, before, display, known=known)
-    return _outcome(name, state)
+    return outcome_of(name, state)
 
 
 @contextmanager
@@ -170,7 +150,7 @@ def pursue(
             # The last word of a beginning: while it is missing, a launch begins once more.
             ledger.append("prior", **known.prior.event())
         if anything_left(ledger):
-            again = tables.command_again(ledger.state().search)
+            again = snapshot.command_again(ledger.state().search)
             try:
                 with signals.raised():
                     state = ledger.state()
@@ -277,9 +257,11 @@ def _drive(
         )
         started, sessions = time.time(), len(state.sessions)
 
-        def source() -> tables.Snapshot:
+        def source() -> snapshot.Snapshot:
             status = "starting" if len(state.sessions) == sessions else None
-            now = tables.snapshot(state, _words(tracker), tracker.address(), started, status=status)
+            now = snapshot.snapshot(
+                state, _words(tracker), tracker.address(), started, status=status
+            )
             if ledger.trouble is None:
                 return now
             # A hold that cannot be written down.
@@ -379,52 +361,3 @@ def _words(tracker: "Tracker") -> str:
 
 
 # --- afterwards ------------------------------------------------------------------------------
-
-
-def _outcome(name: str, state: SearchState) -> LaunchOutcome:
-    """The summary of a search that no longer runs.
-
-    Raises:
-        NoUsableTrial: if it ended and no trial has a usable report.
-    """
-    now = tables.snapshot(state)
-    if now.best is None and state.finish is not None:
-        failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
-        again = tables.command_again(state.search)
-        raise NoUsableTrial(
-            f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
-            "dev EER"
-            + (f" ({failures})" if failures else "")
-            + f"; `spksearch trials {name}` lists them"
-            + (f", and what was stopped goes on with\n  {again}" if state.search_stop else "")
-        )
-    return LaunchOutcome(name, now.state, summary(state, now), _lost_too_many(name, state))
-
-
-def _lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
-    """The problem of a search that ended because more trials failed than may."""
-    most = Rule.of(state.search).max_failed
-    if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):
-        return None
-    failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
-    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in failures.items())
-    return GateNotMet(
-        f"search {name} ended because more than {most} of its trials failed ({kinds}); "
-        f"`spksearch trials {name}` says why, and launching it again with a larger --max-failed "
-        "goes on"
-    )
-
-
-def summary(state: SearchState, now: tables.Snapshot) -> list["RenderableType"]:
-    """What a search came to: counts, the best, a table of the best ten, the next commands."""
-    best = sorted_trials(state, "dev_eer")[:_SHOWN]
-    lines: list[RenderableType] = [
-        f"{now.name} {now.state} after {tables.duration(now.elapsed_seconds)}: "
-        f"{tables.counts_text(now)}, {now.epochs} epochs",
-        trial_table(state, best, now.state),
-    ]
-    if now.best is not None:
-        lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
-    if len(Rule.of(state.search).objectives) > 1:
-        lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
-    return [*lines, "next:", *(f"  {command}" for command in now.commands)]

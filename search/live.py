@@ -21,7 +21,8 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from search import console
-from search.tables import Snapshot, duration, news, snapshot_line, snapshot_table
+from search.snapshot import Snapshot
+from search.tables import duration, news, snapshot_line, snapshot_table
 from spkmodel.progress import Progress, silent
 
 Source = Callable[[], Snapshot]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from search.errors import NotFinished, NotFound, UsageProblem
 from search.reading import state_of, trial_of
+from search.snapshot import ENDED, eer_of
 from search.state import SearchState
-from search.tables import ENDED, eer_of, interval, percent
+from search.tables import interval, percent
 from search.trial_record import TrialRecord
 from spaces import logged
 from spaces.logged import Entry, Notebook

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from search import axes, corpus_place, prior_sources, tables
+from search import axes, corpus_place, prior_sources, snapshot
 from search.errors import UsageProblem
 from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
@@ -134,7 +134,7 @@ def plan(
         surroundings=before.surroundings if before else "",
         store_sha256=before.store_sha256 if before else "",
     )
-    expected = tables.expected_epochs(
+    expected = snapshot.expected_epochs(
         settings.rungs, settings.eta, settings.trials, settings.finalists
     )
     resumed = f"goes on with {search_folder(name)}" if before else "new"

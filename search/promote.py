@@ -18,7 +18,7 @@ from search.live import Display, Silent
 from search.redact import redact
 from search.registry import Registered
 from search.result_folder import read_report
-from search.tables import command_again
+from search.snapshot import command_again
 
 if TYPE_CHECKING:
     from search.model_source import Choice

@@ -11,17 +11,9 @@ from search import pareto
 from search.documents import differences, flat
 from search.errors import UsageProblem
 from search.retention import best_kept
+from search.snapshot import best_of, trial_state
 from search.state import SearchState
-from search.tables import (
-    axes_text,
-    best_of,
-    best_text,
-    duration,
-    interval,
-    percent,
-    trial_state,
-    value,
-)
+from search.tables import axes_text, best_text, duration, interval, percent, value
 from search.trial_record import SIZE, Report, TrialRecord
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)

@@ -17,8 +17,8 @@ from search.home import existing_ledger, home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.lock import driver_alive
 from search.reading import trial_of
+from search.snapshot import ENDED, command_again
 from search.state import SearchState
-from search.tables import ENDED, command_again
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 2.0

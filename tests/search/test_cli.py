@@ -522,7 +522,7 @@ def handed_on(monkeypatch):
 def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
     capsys, handed_on, tmp_path
 ):
-    from search.launch import LaunchOutcome
+    from search.outcome import LaunchOutcome
     from search.settings import LaunchRequest
 
     calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"]))
@@ -543,7 +543,7 @@ def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
 def test_a_launch_with_a_problem_answers_first_and_exits_with_the_problems_code(
     capsys, handed_on, tmp_path
 ):
-    from search.launch import LaunchOutcome
+    from search.outcome import LaunchOutcome
 
     problem = GateNotMet("more than 2 of its trials failed")
     handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"], problem))
@@ -555,7 +555,7 @@ def test_a_launch_with_a_problem_answers_first_and_exits_with_the_problems_code(
 
 
 def test_a_search_that_is_there_goes_on_without_naming_its_corpus(capsys, handed_on, night):
-    from search.launch import LaunchOutcome
+    from search.outcome import LaunchOutcome
 
     assert night.is_file()
     calls = handed_on("search.launch.launch", LaunchOutcome("night", "finished", []))
@@ -582,7 +582,7 @@ def test_evaluate_is_clean_unless_told_otherwise(capsys, handed_on):
 
 
 def test_a_search_can_be_judged_in_every_condition(capsys, handed_on):
-    from search.launch import LaunchOutcome
+    from search.outcome import LaunchOutcome
 
     calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", []))
     for condition in CONDITIONS:

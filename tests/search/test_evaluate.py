@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import cli, evaluate, looks, model_source, tables
+from search import cli, evaluate, looks, model_source, snapshot
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.result_folder import filled
 from spkmodel import metrics, validate
@@ -159,7 +159,7 @@ def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
 def test_what_is_promoted_is_what_the_tables_call_best(tiny):
     state = tiny.ledger.state()
     choice = model_source.choose(state, tiny.home / "night")
-    best = tables.best_of(state)
+    best = snapshot.best_of(state)
     assert (choice.trial.trial, choice.report.epoch) == (best.trial, best.epoch)
     every = [r.objective for t in state.trials.values() for r in t.reports.values()]
     assert choice.report.objective == min(every)

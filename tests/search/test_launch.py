@@ -18,6 +18,7 @@ from search.errors import NoUsableTrial, UsageProblem
 from search.home import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
+from search.outcome import outcome_of
 from search.settings import LaunchRequest
 from search.wishes import Wish
 
@@ -186,7 +187,7 @@ def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_
     ledger = Ledger.open(search.path)
     search.write("finish", reason="more than 0 trials failed", totals={})
     assert not launch.anything_left(ledger)
-    outcome = launch._outcome("night", ledger.state())
+    outcome = outcome_of("night", ledger.state())
     assert "best: " in str(outcome.lines)
     assert failures.exit_code(outcome.problem) == 5
     assert "more than 0 of its trials failed (1 diverged)" in str(outcome.problem)

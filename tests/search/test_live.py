@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from search.live import Lines, Silent, Terminal, _Latest, for_stderr
+from search.snapshot import Snapshot, snapshot
 from search.state import SearchState
-from search.tables import Snapshot, snapshot
 
 SHORT = 0.01
 

@@ -27,7 +27,7 @@ from search.ledger import Ledger
 from search.lock import this_process
 from search.reading import state_of, status_of
 from search.settings import LaunchRequest
-from search.tables import snapshot
+from search.snapshot import snapshot
 from search.watching import driver_log, trial_log, wait
 from spkmodel.processes import process_start
 

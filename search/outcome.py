@@ -1,0 +1,80 @@
+"""How a launch ended: the summary of a search that no longer runs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from search import tables
+from search.errors import GateNotMet, NoUsableTrial, SpksearchError
+from search.rule import Rule
+from search.scheduler import too_many_failed
+from search.snapshot import Snapshot, command_again, snapshot
+from search.state import SearchState
+from search.trial_tables import front_table, sorted_trials, trial_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class LaunchOutcome:
+    """How a launch ended."""
+
+    name: str
+    state: str
+    """`finished`, `stopped`, or `planned` after a dry run."""
+    lines: list["RenderableType"]
+    """The summary, for people."""
+    problem: SpksearchError | None = None
+    """What is wrong for all that, to be raised once the summary is shown."""
+
+
+def outcome_of(name: str, state: SearchState) -> LaunchOutcome:
+    """The summary of a search that no longer runs.
+
+    Raises:
+        NoUsableTrial: if it ended and no trial has a usable report.
+    """
+    now = snapshot(state)
+    if now.best is None and state.finish is not None:
+        failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
+        again = command_again(state.search)
+        raise NoUsableTrial(
+            f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
+            "dev EER"
+            + (f" ({failures})" if failures else "")
+            + f"; `spksearch trials {name}` lists them"
+            + (f", and what was stopped goes on with\n  {again}" if state.search_stop else "")
+        )
+    return LaunchOutcome(name, now.state, summary(state, now), _lost_too_many(name, state))
+
+
+def _lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
+    """The problem of a search that ended because more trials failed than may."""
+    most = Rule.of(state.search).max_failed
+    if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):
+        return None
+    failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in failures.items())
+    return GateNotMet(
+        f"search {name} ended because more than {most} of its trials failed ({kinds}); "
+        f"`spksearch trials {name}` says why, and launching it again with a larger --max-failed "
+        "goes on"
+    )
+
+
+def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
+    """What a search came to: counts, the best, a table of the best ten, the next commands."""
+    best = sorted_trials(state, "dev_eer")[:_SHOWN]
+    lines: list[RenderableType] = [
+        f"{now.name} {now.state} after {tables.duration(now.elapsed_seconds)}: "
+        f"{tables.counts_text(now)}, {now.epochs} epochs",
+        trial_table(state, best, now.state),
+    ]
+    if now.best is not None:
+        lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
+    if len(Rule.of(state.search).objectives) > 1:
+        lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
+    return [*lines, "next:", *(f"  {command}" for command in now.commands)]

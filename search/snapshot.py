@@ -1,0 +1,243 @@
+"""A search at one moment, in numbers: what a live view, a status or a program is shown."""
+
+import math
+import shlex
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from search import gpu_memory
+from search.retention import limit_bytes
+from search.state import SearchState
+from search.trial_record import Report, TrialRecord
+
+ENDED = ("complete", "stopped", "failed", "killed")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best report of a search."""
+
+    trial: str
+    epoch: int
+    dev_eer: float
+    low: float | None
+    high: float | None
+    axes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial at work."""
+
+    trial: str
+    epoch: int
+    target: int
+    dev_eer: float | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A search at one moment: all that a live view or a status shows."""
+
+    name: str
+    space: str
+    state: str
+    reason: str
+    elapsed_seconds: float
+    counts: Mapping[str, int]
+    started_trials: int
+    budget_trials: int | None
+    waiting: int
+    """Trials that are wished for and have not begun."""
+    rungs: tuple[tuple[int, int], ...]
+    """Each rung's epoch, and how many trials have reached it."""
+    best: Best | None
+    running: tuple[Running, ...]
+    failures: tuple[tuple[str, str], ...]
+    """Failed trials and why."""
+    crashes: int
+    """Attempts that died; each was, or is, tried again up to a limit."""
+    epochs: int
+    epochs_per_minute: float | None
+    eta_seconds: float | None
+    holds: Mapping[str, str] = field(default_factory=dict)
+    """By cause, why a running search starts nothing new."""
+    warning: str = ""
+    """What somebody should look at although the search goes on."""
+    checkpoint_bytes: int = 0
+    """Disk that checkpoints use, as far as the ledger knows their sizes."""
+    checkpoint_limit_bytes: int | None = None
+    """What `--disk-gb` allows them."""
+    tracker: str = ""
+    address: str = ""
+    commands: tuple[str, ...] = field(default=())
+
+
+def snapshot(
+    state: SearchState,
+    tracker_health: str = "",
+    address: str = "",
+    started: float | None = None,
+    now: float | None = None,
+    status: str | None = None,
+) -> Snapshot:
+    """What `state` amounts to now.
+
+    Args:
+        state: the search, read from its ledger.
+        tracker_health: a few words on the tracking server.
+        address: where the search can be browsed.
+        started: Unix time since when the speed is measured; by default the last driver's start.
+        now: Unix time, by default the clock's.
+        status: starting, running, interrupted or finished; by default what the ledger alone can
+            tell.
+    """
+    now = time.time() if now is None else now
+    status = status or ("finished" if state.finish else "running")
+    trials = list(state.trials.values())
+    started = _last_start(state) if started is None else started
+    speed = _epochs_per_minute(trials, started, now) if status == "running" else None
+    done = sum(len(trial.reports) for trial in trials)
+    spent = state.spent_hours(datetime.fromtimestamp(now, UTC) if status == "running" else None)
+    name = state.search["search"]
+    return Snapshot(
+        name=name,
+        space=state.search["space"],
+        state=status,
+        reason=_reason(state, status),
+        elapsed_seconds=spent * 3600,
+        counts=dict(Counter(trial_state(trial, status) for trial in trials)),
+        started_trials=len(trials),
+        budget_trials=_planned(state),
+        waiting=len(state.queue),
+        rungs=tuple((rung, sum(rung in t.reports for t in trials)) for rung in state.rungs),
+        best=best_of(state),
+        running=tuple(_running(t) for t in trials if t.live and status == "running"),
+        failures=tuple((t.trial, t.reason) for t in trials if t.state == "failed"),
+        crashes=sum(trial.crashes for trial in trials),
+        epochs=done,
+        epochs_per_minute=speed,
+        eta_seconds=_eta(state, done, speed, spent * 3600),
+        holds=state.holds if status == "running" else {},
+        warning=gpu_memory.warning(state),
+        checkpoint_bytes=state.checkpoint_bytes,
+        checkpoint_limit_bytes=limit_bytes(state),
+        tracker=tracker_health,
+        address=address,
+        commands=_commands(state, status),
+    )
+
+
+def _reason(state: SearchState, status: str) -> str:
+    """Why it ended, or is about to."""
+    if status == "finished":
+        return str(state.finish["reason"]) if state.finish else ""
+    return "asked to stop" if status == "running" and state.search_stop else ""
+
+
+def trial_state(trial: TrialRecord, status: str) -> str:
+    """A trial's state; one that a dead driver left running is interrupted."""
+    return "interrupted" if trial.live and status != "running" else trial.state
+
+
+def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
+    """What a person is likely to type next, after a `search` event."""
+    name = search["search"]
+    browse = (f"spksearch trials {name}", f"spksearch ui {name}")
+    match status:
+        case "starting" | "running":
+            return (*browse, f"spksearch stop {name}")
+        case "interrupted":
+            return (*browse, command_again(search))
+        case _:
+            return (*browse, f"spksearch promote {name}")
+
+
+def _commands(state: SearchState, status: str) -> tuple[str, ...]:
+    resume = (f"spksearch resume {state.search['search']}",)
+    is_paused = status == "running" and "user" in state.holds
+    then = (*(resume if is_paused else ()), *next_commands(state.search, status))
+    # Who stopped it may want to go on with it.
+    return (
+        (*then, command_again(state.search)) if status == "finished" and state.search_stop else then
+    )
+
+
+def command_again(search: Mapping[str, Any]) -> str:
+    """The command that goes on with a search."""
+    name, space = search["search"], search["space"]
+    if search.get("replay") is not None:
+        return f"{search['replay']['command']} --name {name}"
+    place = shlex.quote(search.get("space_file") or space)
+    return f"spksearch launch {place}" + ("" if name == space else f" --name {name}")
+
+
+def best_of(state: SearchState) -> Best | None:
+    """The best epoch of the best trial."""
+    trial = next(iter(state.ranked()), None)
+    report = trial.best() if trial is not None else None
+    if trial is None or report is None:
+        return None
+    return Best(trial.trial, report.epoch, *eer_of(report), axes=trial.axes)
+
+
+def eer_of(report: Report) -> tuple[float, float | None, float | None]:
+    """Dev EER and its interval, as fractions."""
+    metrics = report.metrics
+    return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
+
+
+def expected_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
+    """Epochs a search of so many trials trains if a share of 1/eta advances from each rung."""
+    epochs, below, here = 0, 0, trials
+    for rung in rungs:
+        if rung == rungs[-1]:
+            here = max(here, min(finalists, trials))
+        epochs += here * (rung - below)
+        below, here = rung, math.ceil(here / eta)
+    return epochs
+
+
+def unix(text: str) -> float:
+    """Seconds since 1970 of the ledger's time."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> float | None:
+    new = sum(unix(r.time) >= since for trial in trials for r in trial.reports.values())
+    return new / (now - since) * 60 if new and now > since else None
+
+
+def _planned(state: SearchState) -> int | None:
+    """How many trials there are to be; what is wished for is tried whatever the budget is."""
+    trials: int | None = state.search["trials"]
+    return None if trials is None else max(trials, len(state.trials) + len(state.queue))
+
+
+def _eta(state: SearchState, done: int, speed: float | None, spent: float) -> float | None:
+    search, planned = state.search, _planned(state)
+    if speed is None or planned is None:
+        return None
+    finalists = search.get("finalists", 1)
+    left = expected_epochs(search["rungs"], search["eta"], planned, finalists) - done
+    seconds = max(0.0, left / speed * 60)
+    hours = search["hours"]
+    return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
+
+
+def _last_start(state: SearchState) -> float:
+    return state.sessions[-1].began.timestamp() if state.sessions else unix(state.search["time"])
+
+
+def _running(trial: TrialRecord) -> Running:
+    last = trial.last
+    return Running(
+        trial=trial.trial,
+        epoch=trial.epoch,
+        target=trial.target,
+        dev_eer=last.metrics.get("dev_eer") if last else None,
+    )
