@@ -17,7 +17,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, hang, leftovers, tune_errors
+from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_registry
 from search.departure import GRACE_SECONDS
 from search.driver import Driver, SegmentSettings
 from search.ledger import Ledger
@@ -29,12 +29,17 @@ from search.walk import Space
 
 log = logging.getLogger(__name__)
 
+_WORKER_SECONDS = 30.0
+"""How long a segment waits for the worker that starts for it; then it takes the next free one."""
+
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune's own snapshots are never read, so they may be rare.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # What a result must have, `Driver.report` sees to.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
     # Segments handed out that wait for their actor. Left alone it is one, and actors start one
@@ -99,6 +104,7 @@ def run(
         signals(loop),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
+        tune_registry.asked_once(),
         _tune_folder(storage) as folder,
         loop.told_as_interruption(),
     ):
@@ -124,7 +130,7 @@ def run(
                 storage_path=str(folder.parent),
                 verbose=0,
                 stop=_Stopper(loop),
-                callbacks=[_Watch(loop)],
+                callbacks=[_Watch(loop), tune_memory.NoProgress()],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
@@ -160,6 +166,7 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
             return Searcher.FINISHED
         trial, config = segment
         self._loop.attempts[trial_id] = (trial.trial, trial.attempt)
+        self._loop.handed_out[trial_id] = time.monotonic()
         return config
 
     def on_trial_complete(
@@ -186,6 +193,21 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
         self._loop.trials[trial.trial_id] = trial
+        self._loop.controller = tune_controller._tune_controller
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Whose turn it is before all others: who waits for a worker too long.
+
+        Tune's own answer is whoever waits longest. That one would be given every worker that is
+        free again, while the one that starts for it is ended; where segments are shorter than the
+        start of a worker, no second one would ever come to work.
+        """
+        overdue = time.monotonic() - _WORKER_SECONDS
+        for trial in tune_controller.get_trials():
+            since = self._loop.handed_out.get(trial.trial_id, overdue)
+            if trial.status == "PENDING" and since < overdue:
+                return trial
+        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         del tune_controller
@@ -205,6 +227,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         del iteration, trials, info
         self._loop.guarded(self._loop.step, None)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        del iteration, trials, info
+        controller = self._loop.controller
+        if controller is not None:
+            self._loop.guarded(lambda: tune_memory.forget_ended(controller), None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info

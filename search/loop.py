@@ -46,6 +46,10 @@ class Loop:
         """By Tune's trial id."""
         self.trials: dict[str, Any] = {}
         """Tune's own, of these attempts."""
+        self.handed_out: dict[str, float] = {}
+        """When, by the monotonic clock."""
+        self.controller: Any = None
+        """Tune's, once it has a trial."""
         self.folder = folder
         self.patience = patience
         self.grace_seconds = grace_seconds
@@ -150,6 +154,7 @@ class Loop:
             died_of: asked what an attempt, by trial and number, died of; None if it did not die.
         """
         self.trials.pop(tune_id, None)
+        self.handed_out.pop(tune_id, None)
         ended = self.attempts.pop(tune_id, None)
         if ended is None:
             return

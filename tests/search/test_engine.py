@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import toy
@@ -382,6 +383,27 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
         phase = 1 if reports < 4 else 2
         most[phase] = max(most[phase], sum(trial.live for trial in state.trials.values()))
     assert most == {1: 1, 2: 2}
+
+
+def test_segments_shorter_than_the_start_of_a_worker_leave_no_slot_without_one(tmp_path):
+    folder = tmp_path / "short"
+    toy.run(folder, trials=16)
+    workers = {path.read_text() for path in folder.glob("trials/*/pid")}
+    assert len(workers) == 2
+
+
+def test_a_segment_that_waits_long_for_a_worker_is_the_next_to_get_one():
+    def tune_trial(name, status):
+        return SimpleNamespace(trial_id=name, status=status)
+
+    trials = [tune_trial("a", "RUNNING"), tune_trial("b", "PENDING"), tune_trial("c", "PENDING")]
+    now = time.monotonic()
+    loop = SimpleNamespace(handed_out={"a": 0.0, "b": now, "c": now})
+    recorder = engine._Recorder(loop)
+    controller = SimpleNamespace(get_trials=lambda: trials)
+    assert recorder.choose_trial_to_run(controller) is None
+    loop.handed_out["c"] = now - 31
+    assert recorder.choose_trial_to_run(controller) is trials[2]
 
 
 def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
