@@ -196,8 +196,8 @@ def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, l
 
     toy.run(folder, trials=2, max_epochs=1)
     after = assert_sound(folder)
-    again = next(e for e in events_of(folder) if e["event"] == "segment" and e["attempt"] == 2)
-    assert (again["trial"], again["from_step"]) == ("t0002", left.partial.steps)
+    events = [e for e in events_of(folder) if e["event"] == "segment" and e["trial"] == "t0002"]
+    assert [e["from_step"] for e in events] == [0, left.partial.steps]
     assert after.trials["t0002"].state == "complete"
     assert after.trials["t0002"].reports[1].seconds == pytest.approx(0.05 + left.partial.seconds)
     assert after.trials["t0002"].partial is None
