@@ -4,7 +4,7 @@ import signal
 
 import numpy as np
 
-from bench.chaos import mlflow_blows, process_blows, services, storage_blows, toy
+from bench.chaos import mlflow_blows, process_blows, services, steering_blows, storage_blows, toy
 from bench.chaos.bout import Bout, Size
 from bench.chaos.fault import Blow, Fault, Surroundings
 from search.state import SearchState
@@ -104,6 +104,12 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             "failures", "NaN loss, out of memory, collapse", no_blow, Size(trials=12), troubled=True
+        ),
+        Fault(
+            "steered",
+            "paused, extended, added to, a trial stopped; the driver killed between",
+            steering_blows.steer,
+            size=Size(trials=10, epoch_seconds=0.3),
         ),
         Fault("mixed", "two or three of them in one search", mixed, through="proxy"),
     )
