@@ -23,10 +23,11 @@ import numpy as np
 
 from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
-from search import mlflow_server, sampler, tables
+from search import mlflow_server, sampler
 from search.known import Known
 from search.ledger import Ledger
 from search.scheduler import next_job
+from search.snapshot import snapshot
 from search.tracking import Tracker
 
 SEED = 1
@@ -39,9 +40,11 @@ _PARTS = (
     ("what the sampler is told", "search/known.py"),
     ("what the sampler is told", "search/tell.py"),
     ("the rule and its index", "search/index.py"),
+    ("the rule and its index", "search/rule.py"),
     ("the rule and its index", "search/scheduler.py"),
     ("the ledger", "search/ledger.py"),
     ("the state", "search/state.py"),
+    ("the state", "search/trial_record.py"),
     ("the driver", "search/"),
     (_SIMULATION, "bench/"),
 )
@@ -190,7 +193,7 @@ def _of_ledger(search: Simulation) -> dict[str, Any]:
     kept = sampler.suggest(toy_search.SPACE, state, rule, SEED, "tpe", search.driver.known)
     same_job = next_job(again, rule) == next_job(state, rule, 0.0, search.driver.index.look(rule))
     looked = time.perf_counter()
-    tables.snapshot(state)
+    snapshot(state)
     return {
         "bytes": path.stat().st_size,
         "bytes_a_trial": round(path.stat().st_size / len(state.trials)),
