@@ -75,9 +75,15 @@ class Meter:
         return (object, ())  # Tune pickles what it is given into a file that nobody reads
 
     def _slope(self, trials: int) -> float:
-        """Of the memory over the last half of the trials."""
-        late = [(count, held) for count, held in self._held if trials / 2 <= count]
-        if len({count for count, _ in late}) < 2:
+        """Of the memory over the last half of the trials.
+
+        What is loaded when there are no more trials, for Tune's table of results, belongs to none.
+        """
+        first: dict[int, int] = {}
+        for count, held in self._held:
+            first.setdefault(count, held)
+        late = [(count, held) for count, held in first.items() if trials / 2 <= count]
+        if len(late) < 2:
             return 0.0
         counts, held = np.array(late, dtype=float).T
         return 1000 * float(np.polyfit(counts, held, 1)[0]) / 1e6

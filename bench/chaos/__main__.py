@@ -64,9 +64,11 @@ def _say(record: rounds.Record) -> None:
         print(f"{name}: skipped: {record['skipped']}", flush=True)
         return
     words = [f"{record['seconds']:.0f} s", f"at event {record['at_event']}"]
-    for key in ("seconds_to_resume", "epochs_redone", "points_lost", "points_doubled", "slowed"):
+    for key in ("seconds_to_resume", "epochs_redone", "points_lost", "points_doubled"):
         if record.get(key) is not None:
             words.append(f"{key} {record[key]}")
+    if slowed := record.get("slowing"):
+        words.append("slowed {mean:+.2%} ({low:+.2%} to {high:+.2%})".format(**slowed))
     verdict = "recovered" if record["recovered"] else "BROKEN"
     print(f"{name}: {verdict}; {', '.join(words)} {record['notes'] or ''}", flush=True)
     for violation in record["violations"]:

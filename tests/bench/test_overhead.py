@@ -55,6 +55,12 @@ def test_what_tracking_takes_after_the_search_is_counted_and_its_wait_is_not():
     assert found["processor_ms_a_report"] >= 50
 
 
+def test_what_is_loaded_after_the_last_trial_is_no_part_of_what_a_trial_takes():
+    meter = drivers.Meter(lambda: 1)
+    meter._held = [(count, 1_000_000 * count) for count in range(101)] + [(100, 10**9)] * 20
+    assert meter._slope(100) == pytest.approx(1000)
+
+
 @pytest.mark.timeout(120)
 def test_both_train_the_same(tmp_path):
     from bench.trivial import METRICS, Trivial
