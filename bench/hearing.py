@@ -5,16 +5,17 @@ python -m bench.hearing
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
 from spkmodel.augment import Augmenter, speed
-from spkmodel.condition_names import CONDITIONS
+from spkmodel.condition_names import CONDITIONS, Condition
 from spkmodel.conditions import hear
 from spkmodel.config import Augment, Babble, DataPP, LogMel, SpecAugment
 from spkmodel.spec_augment import FrameMasks
-from spkmodel.surroundings import open_surroundings
+from spkmodel.surroundings import Surroundings, open_surroundings
 
 BATCH, SECONDS, REPEATS = 64, 1.5, 9
 UTTERANCES, UTTERANCE_SECONDS = 20, 4.0
@@ -43,11 +44,11 @@ def main() -> None:
     around = open_surroundings(None, None, "train")
     for name, config in STEPS.items():
         augmenter = Augmenter(config, around)
-        _tell(name, BATCH, lambda step=augmenter: step(crops, generator, speakers))
+        _tell(name, BATCH, partial(augmenter, crops, generator, speakers))
     for rate in (0.9, 1.1):
         length = speed.samples_read(samples, rate) + 2 * speed.samples_around(rate)
         read = 0.1 * torch.randn(BATCH, length, generator=generator)
-        _tell(f"speed {rate}", BATCH, lambda r=rate, s=read: speed.at_rate(s, r, samples))
+        _tell(f"speed {rate}", BATCH, partial(speed.at_rate, read, rate, samples))
     frames = torch.randn(BATCH, LogMel().mels, 151, generator=generator)
     masks = FrameMasks(SpecAugment(probability=1))
     with torch.random.fork_rng():
@@ -60,8 +61,13 @@ def main() -> None:
         _tell(
             f"condition {condition}",
             UTTERANCES,
-            lambda c=condition: [hear(c, u, str(k), dev) for k, u in enumerate(utterances)],
+            partial(_heard, condition, utterances, dev),
         )
+
+
+def _heard(condition: Condition, utterances: np.ndarray, dev: Surroundings) -> None:
+    for number, utterance in enumerate(utterances):
+        hear(condition, utterance, str(number), dev)
 
 
 def _tell(name: str, count: int, work: Callable[[], object]) -> None:

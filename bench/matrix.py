@@ -79,7 +79,7 @@ class _Gradients:
         self._weights = dict(training.weights())
         self._seen: dict[str, bool] = {}
         for name, weight in self._weights.items():
-            weight.register_post_accumulate_grad_hook(self._note(name))
+            weight.register_post_accumulate_grad_hook(self._note(name))  # type: ignore[no-untyped-call]
 
     def _note(self, name: str) -> Any:
         def note(weight: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ those of the log's are derived from its entries; the field's are WeSpeaker's.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -141,7 +142,7 @@ def altered(config: c.LogNet, **fields: object) -> c.LogNet:
 def _classifier(
     entry: str,
     config: c.LogNet,
-    changes: dict[str, object],
+    changes: Mapping[str, object],
     total: int,
     speakers: int = 256,
     encoder_weights: int | None = None,

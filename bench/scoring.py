@@ -8,6 +8,7 @@ the cleaned list, 5,994 training speakers as the cohort.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ def _measure(dim: int) -> None:
     )  # fmt: skip
     print(f"{'':44}{rate / slow:10.1f} x the loop")
     for name, back_end in back_ends.items():
-        _report(name, some, lambda p, each=back_end: each.score(embeddings, p))
+        _report(name, some, partial(back_end.score, embeddings))
 
 
 def _drawn(

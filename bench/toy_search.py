@@ -26,7 +26,7 @@ _EMPTY = SearchState()
 
 def _space(trial: Any) -> TrainConfig:
     """Six axes, one of them asked for with one of two losses only."""
-    loss = Softmax()
+    loss: Softmax | AAMSoftmax = Softmax()
     if trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam":
         loss = AAMSoftmax(margin_rad=trial.suggest_float("margin_rad", 0.0, 0.5))
     return TrainConfig(

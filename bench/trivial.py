@@ -27,7 +27,7 @@ def _chance(axes: dict[str, Any]) -> float:
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
-class Trivial(tune.Trainable):
+class Trivial(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
     """Its config is a segment of ours, or axes as Tune hands them out."""
 
     def setup(self, config: dict[str, Any]) -> None:

@@ -264,7 +264,8 @@ def nothing_is_left(evidence: Evidence) -> list[str]:
 
 def budget_is_kept(evidence: Evidence) -> list[str]:
     """Not more trials, epochs or hours than were allowed when they began."""
-    state, wrong = SearchState(), []
+    state = SearchState()
+    wrong: list[str] = []
     for event in evidence.events:
         if event["event"] in ("trial", "segment"):
             wrong += _beyond_budget(state, event)

@@ -153,14 +153,14 @@ def judge(folder: Path, sha256: str) -> float:
     return dev_eer(checkpoint.read(folder, sha256).tensors["weights"])
 
 
-class ToyTrainable(trainable.SegmentTrainable):  # type: ignore[misc]  # Ray comes without types
+class ToyTrainable(trainable.SegmentTrainable):
     """The trainable itself; a round's worker that unpickles it installs it."""
 
 
 def install() -> None:
     """Let the trainable of this process train toys."""
-    trainable.Training = Training  # type: ignore[misc, assignment]
-    trainable.evaluate_encoder = evaluate  # type: ignore[assignment]
+    trainable.Training = Training  # type: ignore[attr-defined, assignment]
+    trainable.evaluate_encoder = evaluate  # type: ignore[attr-defined, assignment]
     trainable.SegmentTrainable = ToyTrainable  # type: ignore[misc]
 
 
