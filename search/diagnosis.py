@@ -6,6 +6,7 @@ causes of a worker's death names the kernel's OOM killer whatever happened, and 
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from search import watchdogs
 from search.trial_record import Cut
@@ -26,7 +27,6 @@ _OUT_OF_MEMORY = re.compile(
     r"|DefaultCPUAllocator: can't allocate memory|\[Errno 12\] Cannot allocate memory",
     re.MULTILINE,
 )
-_STORAGE = re.compile(r"\[Errno \d+\]|\(os error \d+\)")
 _KILLED = "connection error code 2"
 """What Ray says of a worker that was gone from one moment to the next."""
 
@@ -41,11 +41,13 @@ class Diagnosis:
     reason: str
 
 
-def of(words: str, oom_killer_was_at_work: bool = False) -> Diagnosis:
+def of(words: str, folder: Path, oom_killer_was_at_work: bool = False) -> Diagnosis:
     """What the words of an error mean.
 
     Args:
         words: the error as text, its traceback included.
+        folder: the search's. A storage in the way there is no fault of the trial; a full or
+            failing disk elsewhere, a machine's own or a corpus's, is a crash.
         oom_killer_was_at_work: whether the kernel of its host ended a process for want of memory
             while the attempt ran; then a worker that was killed was most likely that one.
     """
@@ -55,8 +57,10 @@ def of(words: str, oom_killer_was_at_work: bool = False) -> Diagnosis:
         return Diagnosis("out_of_memory", _last_words(words, _OUT_OF_MEMORY))
     if any(sign in words for sign in _LOST_NODE):
         return Diagnosis("lost_node", "its node died or cannot be reached")
-    if watchdogs.error_number(words):
-        return Diagnosis("storage", _last_words(words, _STORAGE))
+    lines = [line for line in words.splitlines() if f"{folder}/" in line]
+    storage = "\n".join(line for line in lines if watchdogs.error_number(line))
+    if storage:
+        return Diagnosis("storage", _last_words(storage))
     if _KILLED in words:
         if oom_killer_was_at_work:
             return Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")

@@ -239,7 +239,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
         def died_of(name: str, attempt: int) -> diagnosis.Diagnosis:
             oom = leftovers.ran_out_of_memory(self._loop.folder, name, attempt)
-            return diagnosis.of(tune_errors.words_of(trial), oom)
+            return diagnosis.of(tune_errors.words_of(trial), self._loop.folder, oom)
 
         self._loop.guarded(lambda: self._loop.over(trial.trial_id, died_of), None)
 

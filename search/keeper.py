@@ -30,6 +30,8 @@ _PASS_SECONDS = 5.0
 _PASS_SHARE = 0.01
 """Of the driver's time that retention may take."""
 _DRAIN_SECONDS = 20.0
+_BLIND_SECONDS = 600.0
+"""How long nothing is removed because the ledger of another search cannot be seen."""
 _LONGEST_SECONDS = 60.0
 """Between two tries to write a checkpoint to a storage that looks well and refuses."""
 
@@ -75,6 +77,7 @@ class Keeper:
         self._seen = -1
         self._refusals = 0
         self._not_before = -1e9
+        self._saw_all = clock()
 
     def begin(self) -> None:
         """Sweep what is nobody's, and find out which checkpoints are damaged.
@@ -85,6 +88,7 @@ class Keeper:
         """
         rule = Rule.of(self._state.search)
         try:
+            watchdogs.sweep(self._folder)
             self._remover.remove(sorted(forgotten(self._folder, self._state, listed(self._folder))))
             for trial in self._state.trials.values():
                 if is_interrupted(trial, rule):
@@ -169,9 +173,14 @@ class Keeper:
     def tidy(self, *, last: bool = False) -> None:
         """Remove what need not be kept; at the last time, nothing is to be held up any more."""
         began = time.perf_counter()
-        self._neighbours.look()
+        sees_all, now = self._neighbours.look(), self._clock()
+        if sees_all:
+            self._saw_all = now
         plan = self._plan(tight="disk" in self._state.holds)
-        for removal in plan.removals:
+        # What another search starts from could be among it; but a file that is broken for good must
+        # not fill the disk.
+        removals = plan.removals if sees_all or now - self._saw_all > _BLIND_SECONDS else ()
+        for removal in removals:
             self._record(
                 "removed",
                 trial=removal.trial,
@@ -181,7 +190,7 @@ class Keeper:
             self._remover.remove(removal.checkpoints)
         if not last:
             self._bound(plan)
-        self._seen, self._tidied = self._state.version, self._clock()
+        self._seen, self._tidied = self._state.version if sees_all else -1, now
         took = time.perf_counter() - began
         self._pause = max(_PASS_SECONDS, took / _PASS_SHARE)
 

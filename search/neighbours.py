@@ -7,12 +7,14 @@ nowhere else, so a search that removes checkpoints looks there.
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search.home import LEDGER
+from search.watchdogs import TROUBLES
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +46,42 @@ class Neighbours:
         """
         self._folder = folder
         self._readings: dict[Path, _Reading] = {}
+        self._complaints: dict[Path, int | None] = {}
 
-    def look(self) -> None:
-        """Read on. A ledger that cannot be read, or is none, is as it was when last it could."""
-        for path in self._folder.parent.glob(f"*/{LEDGER}"):
-            if path.parent != self._folder:
-                try:
-                    self._read(path)
-                except OSError as error:
-                    log.warning("%s cannot be read: %s", path, error.strerror)
-        self._readings = {path: r for path, r in self._readings.items() if path.exists()}
+    def look(self) -> bool:
+        """Read on; whether the storage showed all there is.
+
+        What cannot be read is as it was when last it could: a ledger that is somebody else's, one
+        that is no file, and all of them while the storage is away.
+        """
+        try:
+            away, gone = self._read_all(list(self._folder.parent.iterdir()))
+            # Where nothing is mounted the home looks empty; our own ledger is in it otherwise.
+            (self._folder / LEDGER).stat()
+        except OSError as error:
+            self._complain(self._folder.parent, error)
+            return False
+        self._readings = {path: r for path, r in self._readings.items() if path not in gone}
+        return not away
+
+    def _read_all(self, places: list[Path]) -> tuple[bool, set[Path]]:
+        """Whether a storage was in the way of a ledger, and those that are there no more."""
+        away, gone = False, {path for path in self._readings if path.parent not in places}
+        for path in (place / LEDGER for place in places if place != self._folder):
+            try:
+                self._read(path)
+            except (FileNotFoundError, NotADirectoryError):
+                gone.add(path)
+            except OSError as error:
+                away |= error.errno in TROUBLES
+                self._complain(path, error)
+        return away, gone
+
+    def _complain(self, path: Path, error: OSError) -> None:
+        """Once; it is looked at every few seconds."""
+        if self._complaints.get(path) != error.errno:
+            log.warning("%s cannot be read: %s", path, error.strerror)
+        self._complaints[path] = error.errno
 
     @property
     def hashes(self) -> frozenset[str]:
@@ -69,7 +97,7 @@ class Neighbours:
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as file:
-            inode = path.stat().st_ino
+            inode = os.fstat(file.fileno()).st_ino
             reading = self._readings.get(path)
             if reading is None or reading.inode != inode:
                 reading = self._readings[path] = _Reading(inode)

@@ -93,11 +93,12 @@ def plan(
     for step in steps[1 if tight else 0 :]:
         kept = _kept(state, step, pinned, wanted)
         size = sum(_bytes(r) for reports in kept.values() for r in reports.values())
+        size += sum(_bytes(r) for t in state.trials.values() for r in _kept_besides(t, pinned))
         if limit is None or size + coming <= limit:
             break
     if limit is not None and size + coming > limit:
         size -= _give_up(state, kept, size + coming - limit, pinned, wanted)
-    return Plan(tuple(_removals(state, kept)), size, coming, limit)
+    return Plan(tuple(_removals(state, kept, pinned)), size, coming, limit)
 
 
 def best_kept(trial: TrialRecord) -> Report | None:
@@ -138,6 +139,11 @@ def _kept(
         if trial.partial is not None and newest:
             kept[name][trial.partial.epoch] = trial.partial
     return kept
+
+
+def _kept_besides(trial: TrialRecord, pinned: frozenset[str]) -> list[Report]:
+    """Of epochs that are trained again, after damage to an earlier one, what others start from."""
+    return [r for r in trial.superseded if r.sha256 in pinned and trial.has_checkpoint(r)]
 
 
 def _pinned(state: SearchState) -> frozenset[str]:
@@ -194,10 +200,11 @@ def _worth(trial: TrialRecord, rule: Rule) -> tuple[bool, int, float]:
 
 
 def _removals(
-    state: SearchState, kept: dict[str, dict[int, Report | Partial]]
+    state: SearchState, kept: dict[str, dict[int, Report | Partial]], pinned: frozenset[str]
 ) -> Iterator[Removal]:
     for name, trial in state.trials.items():
         stays = {report.checkpoint for report in kept[name].values()} | trial.removed
+        stays |= {report.checkpoint for report in _kept_besides(trial, pinned)}
         gone = {report.checkpoint: _bytes(report) for report in trial.recorded()}
         gone = {place: size for place, size in gone.items() if place not in stays}
         if gone:

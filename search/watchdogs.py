@@ -22,6 +22,8 @@ TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.
 _NUMBER = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
 """In the words of Python and of Rust, which safetensors speaks."""
 
+_PROBE = ".probe-"
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -79,7 +81,7 @@ def trouble(now: Disk, needed_bytes: int) -> Trouble | None:
 
 def probe(folder: Path, count: int) -> Trouble | None:
     """Write as much as a checkpoint takes and take it back: quotas and failing disks show so."""
-    path = folder / f".probe-{os.getpid()}"
+    path = folder / f"{_PROBE}{os.getpid()}"
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -92,6 +94,12 @@ def probe(folder: Path, count: int) -> Trouble | None:
     except OSError as error:
         return of_error(error.errno or errno.EIO, str(folder))
     return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what drivers left that were killed in `probe`."""
+    for left in folder.glob(f"{_PROBE}*"):
+        left.unlink(missing_ok=True)
 
 
 def size(count: int) -> str:

@@ -1,11 +1,13 @@
 """What a training saves, how it is verified, how it is read: safetensors and JSON, no pickle."""
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +102,8 @@ def _bytes_of(path: Path) -> bytes:
     size = path.stat().st_size
     if size > _LARGEST_BYTES:
         raise CheckpointError(f"{path}: {size} bytes are more than the {_LARGEST_BYTES} allowed")
-    return path.read_bytes()
+    with _named(path):
+        return path.read_bytes()
 
 
 def _hash(weights: bytes, state: bytes) -> str:
@@ -113,7 +116,7 @@ def _hash(weights: bytes, state: bytes) -> str:
 
 
 def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with _named(path), path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -122,6 +125,18 @@ def _write_durably(path: Path, content: bytes) -> None:
 def _fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with _named(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What goes wrong with an open file does not say which; whose trouble it is, the path tells."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

@@ -90,9 +90,10 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         """One epoch.
 
         A training that diverged or collapsed says so in `failure`; one whose own checkpoint is not
-        what was recorded, in `damaged`; and a storage that is in the way, in `storage_errno`. One
-        that was told to leave does so after a step: `epoch` is then the one under way, `left_steps`
-        of `left_of` steps are done, and the checkpoint is of there.
+        what was recorded, in `damaged`; and a storage in the way of its own folder, in
+        `storage_errno`: of trouble elsewhere it dies. One that was told to leave does so after a
+        step: `epoch` is then the one under way, `left_steps` of `left_of` steps are done, and the
+        checkpoint is of there.
         """
         try:
             return self._epoch()
@@ -105,9 +106,18 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             return self._result(self._next_epoch(), damaged=str(error))
         except Exception as error:
             self._say(traceback.format_exc())
-            if isinstance(error, OSError) and error.errno in checkpoint.STORAGE_ERRORS:
-                return self._result(self._next_epoch(), storage_errno=error.errno)
+            if number := self._own_storage_errno(error):
+                return self._result(self._next_epoch(), storage_errno=number)
             raise
+
+    def _own_storage_errno(self, error: Exception) -> int:
+        """Of trouble where all write; 0 if it is none, or a corpus's or this machine's own."""
+        match error:
+            case OSError(errno=int(number), filename=str() | Path() as name):
+                is_own = Path(name).is_relative_to(self._segment.folder)
+                return number if is_own and number in checkpoint.STORAGE_ERRORS else 0
+            case _:
+                return 0
 
     def _epoch(self) -> dict[str, Any]:
         started = time.monotonic()

@@ -1,10 +1,13 @@
 """The words below are Ray 2.60's, Python's and torch's own, as real deaths left them, shortened."""
 
+from pathlib import Path
+
 import pytest
 
 from search import diagnosis
 from search.diagnosis import Diagnosis
 
+FOLDER = Path("/home/of/searches/first")
 ACTOR = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 7241\n"
     "\tip: 127.0.0.1\n"
@@ -77,6 +80,31 @@ CASES = {
         "preempted",
         "preempted",
     ),
+    "the search's storage is full": (
+        TRACEBACK + f"OSError: [Errno 28] No space left on device: '{FOLDER}/trials/t0001/x'\n",
+        "storage",
+        "No space left on device",
+    ),
+    "another storage is full": (
+        TRACEBACK + "OSError: [Errno 28] No space left on device: '/tmp/x'\n",
+        "crash",
+        "No space left on device: '/tmp/x'",
+    ),
+    "a storage that is not named": (
+        TRACEBACK + "OSError: [Errno 5] Input/output error\n",
+        "crash",
+        "Input/output error",
+    ),
+    "a search with a longer name": (
+        TRACEBACK + f"OSError: [Errno 5] Input/output error: '{FOLDER}-2/trials/t0001/x'\n",
+        "crash",
+        "Input/output error",
+    ),
+    "a file that is not there": (
+        TRACEBACK + f"FileNotFoundError: [Errno 2] No such file or directory: '{FOLDER}/x'\n",
+        "crash",
+        "No such file",
+    ),
     "nothing": ("", "crash", "the worker died"),
 }
 
@@ -84,13 +112,14 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_death_is_called_what_it_was(case):
     words, kind, shown = CASES[case]
-    found = diagnosis.of(words)
+    found = diagnosis.of(words, FOLDER)
     assert found.kind == kind
     assert shown in found.reason
     assert len(found.reason) <= 500
 
 
 def test_a_process_killed_while_the_oom_killer_was_at_work_ran_out_of_memory():
-    told = diagnosis.of(ACTOR + KILLED, oom_killer_was_at_work=True)
+    told = diagnosis.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
     assert told == Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")
-    assert diagnosis.of(TRACEBACK + "ValueError: x\n", oom_killer_was_at_work=True).kind == "crash"
+    words = TRACEBACK + "ValueError: x\n"
+    assert diagnosis.of(words, FOLDER, oom_killer_was_at_work=True).kind == "crash"

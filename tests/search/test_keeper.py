@@ -10,6 +10,7 @@ from test_driver import Rig
 from search import control, watchdogs
 from search.checkpoint_files import fault, forgotten, listed
 from search.ledger import Ledger
+from search.neighbours import Neighbours
 from search.requests import Budget
 from search.watchdogs import Disk, Trouble
 
@@ -300,6 +301,32 @@ def test_what_a_trial_of_another_search_starts_from_outlives_its_own_trial(rig):
     rig.driver.finish()
     rig.there()
     assert [place.is_dir() for place in kept] == [False, True, True]
+
+
+def test_nothing_is_removed_while_it_is_not_known_what_other_searches_start_from(rig, monkeypatch):
+    name = rig.driver.next_segment()[0].trial
+    rig.say(name, dev_eer=0.4)
+    rig.say(rig.driver.next_segment()[0].trial, dev_eer=0.5)
+    rig.driver.next_segment()
+    rig.train(name, 2, 3, attempt=2)
+    first = rig.place(name, 1)
+    monkeypatch.setattr(Neighbours, "look", lambda _: False)
+    rig.later()
+    rig.driver.finish()
+    assert rig.events("removed") == []
+    rig.later(500)
+    assert rig.events("removed") == []
+    rig.later(600)
+    (event,) = rig.events("removed")
+    assert event["checkpoints"] == [str(first.relative_to(rig.folder))]
+    assert name == event["trial"]
+
+
+def test_what_a_driver_left_that_was_killed_while_it_tried_the_storage_goes(rig):
+    left = rig.folder / ".probe-1234"
+    left.write_bytes(b"0" * 100)
+    rig.driver.begin()
+    assert not left.exists()
 
 
 def test_a_probe_writes_for_real_and_leaves_nothing(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Whose weights the other searches of a home start from, read from their ledgers."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -91,3 +93,34 @@ def test_a_ledger_that_is_damaged_or_cannot_be_read_hurts_nobody_else(mine):
     _write(mine, "damaged", '"warm_start": {\n', "[]\n", '["warm_start": {]\n', line)
     (mine.parent / "strange" / "ledger.jsonl").mkdir(parents=True)
     assert _looked(Neighbours(mine))[0] == {"a" * 64}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_while_the_storage_is_away_what_was_read_stands(mine, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    near = Neighbours(mine)
+    _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
+    assert near.look()
+    for name in ("listdir", "stat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, refuse)
+            assert not near.look()
+        assert near.hashes == {"a" * 64}
+    assert near.look()
+
+
+def test_a_home_that_is_not_mounted_is_not_one_without_searches(mine):
+    near = Neighbours(mine)
+    _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
+    assert near.look()
+    home = mine.parent.rename(mine.parent.with_name("elsewhere"))
+    assert not near.look()
+    mine.parent.mkdir()
+    assert not near.look()
+    assert near.hashes == {"a" * 64}
+    mine.parent.rmdir()
+    home.rename(mine.parent)
+    assert near.look()
+    assert near.hashes == {"a" * 64}

@@ -123,6 +123,21 @@ def test_damaged_checkpoints_and_those_trained_again_go():
     assert old[2] not in str(retention.plan(tale.state).removals)
 
 
+def test_what_another_search_starts_from_is_kept_also_where_its_epoch_is_trained_again():
+    tale = Story()
+    name = trained(tale, [0.4, 0.3, 0.2])
+    third = tale.state.trials[name].reports[3]
+    tale.crash(name)
+    tale.damage(name, 2, from_epoch=1)
+    assert third in tale.state.trials[name].superseded
+    found = retention.plan(tale.state, pinned=frozenset({third.sha256}))
+    (removal,) = found.removals
+    assert third.checkpoint not in removal.checkpoints
+    assert len(removal.checkpoints) == 1
+    kept = retention.plan(tale.state).kept_bytes
+    assert found.kept_bytes == kept + third.bytes
+
+
 def test_with_two_objectives_the_whole_front_is_kept():
     tale = Story()
     tale.record("search", keep_checkpoints=1, objectives=["dev_eer", "encoder_parameters"])

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
@@ -38,7 +40,7 @@ def test_any_error_of_rays_is_the_death_of_one_actor_and_says_which(error, kind)
     manager = Manager()
     with every_death_is_heard():
         manager._actor_task_failed(tracked_actor_task=manager, exception=error)
-    assert {diagnosis.of(str(heard)).kind for heard in manager.heard} == {kind}
+    assert {diagnosis.of(str(heard), Path("/x")).kind for heard in manager.heard} == {kind}
     assert all(isinstance(heard, RayActorError) for heard in manager.heard)
 
 

@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,3 +66,17 @@ def test_a_pickle_is_never_loaded(tmp_path):
     (folder / checkpoint.STATE).write_text(json.dumps({"epoch": 1}))
     with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint of ours"):
         checkpoint.read(folder)
+
+
+def test_what_the_storage_refuses_is_told_with_its_place(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sha256, _ = _written(tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match=f"{tmp_path}/.*tensors"):
+            _written(tmp_path / "b")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(OSError, match=f"{tmp_path}/a/tensors"):
+        checkpoint.read(tmp_path / "a", sha256)

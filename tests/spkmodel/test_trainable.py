@@ -168,6 +168,21 @@ def test_a_storage_that_takes_no_checkpoint_is_told_and_leaves_nothing_behind(
     assert actor.step()["epoch"] == 1
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("place", ["/tmp/of/the/node", None])
+def test_trouble_of_what_is_not_the_trainings_own_folder_is_told_as_an_error_of_its_own(
+    segment, monkeypatch, place, number
+):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), place)
+
+    monkeypatch.setattr(Training, "run_epoch", refuse)
+    actor = SegmentTrainable(segment_config(segment))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        actor.step()
+    assert os.strerror(number) in actor._log_path.read_text()
+
+
 def _told(segment):
     told.tell_to_leave(Path(segment.folder), segment.attempt)
     time.sleep(0.2)
