@@ -42,9 +42,9 @@ WAIT = console.help_text(
     "Wait until a search has ended.",
     "spksearch wait triplet && spksearch promote triplet",
     "spksearch wait triplet --timeout 3600",
-    more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 7: "
-    "not ended at the timeout. 3: nobody drives it, and it has not ended. Where a launch in the "
-    "background failed: that one's exit code.",
+    more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 5: "
+    "more trials failed than --max-failed allows. 7: not ended at the timeout. 3: nobody drives it, "
+    "and it has not ended. Where a launch in the background failed: that one's exit code.",
 )
 
 
@@ -55,8 +55,11 @@ def wait(
     ] = None,
 ) -> None:
     """Wait until a search has ended."""
-    from search import watching
+    from search import outcome, watching
     from search.snapshot import snapshot
     from search.tables import snapshot_line
 
-    console.answer(snapshot_line(snapshot(watching.wait(name, timeout))))
+    state = watching.wait(name, timeout)
+    console.answer(snapshot_line(snapshot(state)))
+    if (problem := outcome.lost_too_many(name, state)) is not None:
+        raise problem

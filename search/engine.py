@@ -17,11 +17,11 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_registry
+from search import diagnosis, hang, leftovers, signals, tune_errors, tune_memory, tune_registry
 from search.departure import GRACE_SECONDS
 from search.driver import Driver, SegmentSettings
 from search.ledger import Ledger
-from search.loop import Loop, signals
+from search.loop import Loop
 from search.rule import Rule
 from search.sampler import Kind
 from search.state import SearchState
@@ -101,7 +101,7 @@ def run(
     driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
     loop = Loop(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
-        signals(loop),
+        signals.heeded(loop.heed),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
         tune_registry.asked_once(),

@@ -5,12 +5,10 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import ray
@@ -221,6 +219,12 @@ class Loop:
         lost = len(self.departure.silent) if self.departure is not None else 0
         return f"all but the epochs under way of {lost} trials is" if lost else "everything is"
 
+    def heed(self, number: int) -> None:
+        """The first signal leaves in order, the second at once: the ledger has it all."""
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+
     def _why(self) -> str:
         if self.signal:
             return f"interrupted by {signal.Signals(self.signal).name}"
@@ -231,24 +235,3 @@ class Loop:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Loop":
         return self
-
-
-@contextmanager
-def signals(loop: Loop) -> Iterator[None]:
-    """The first SIGINT or SIGTERM leaves in order, the second at once: the ledger has it all."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        if loop.signal:
-            os._exit(128 + number)
-        loop.signal = number
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

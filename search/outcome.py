@@ -37,21 +37,30 @@ def outcome_of(name: str, state: SearchState) -> LaunchOutcome:
     Raises:
         NoUsableTrial: if it ended and no trial has a usable report.
     """
+    none_usable = no_usable_trial(name, state)
+    if none_usable is not None:
+        raise none_usable
     now = snapshot(state)
-    if now.best is None and state.finish is not None:
-        failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
-        again = command_again(state.search)
-        raise NoUsableTrial(
-            f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
-            "dev EER"
-            + (f" ({failures})" if failures else "")
-            + f"; `spksearch trials {name}` lists them"
-            + (f", and what was stopped goes on with\n  {again}" if state.search_stop else "")
-        )
-    return LaunchOutcome(name, now.state, summary(state, now), _lost_too_many(name, state))
+    return LaunchOutcome(name, now.state, summary(state, now), lost_too_many(name, state))
 
 
-def _lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
+def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
+    """The problem of a search that ended and has no best trial."""
+    now = snapshot(state)
+    if now.best is not None or state.finish is None:
+        return None
+    failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
+    again = command_again(state.search)
+    return NoUsableTrial(
+        f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
+        "dev EER"
+        + (f" ({failures})" if failures else "")
+        + f"; `spksearch trials {name}` lists them"
+        + (f", and what was stopped goes on with\n  {again}" if state.search_stop else "")
+    )
+
+
+def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
     """The problem of a search that ended because more trials failed than may."""
     most = Rule.of(state.search).max_failed
     if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):

@@ -1,11 +1,12 @@
-"""A signal to end that comes while nothing is training: before the first segment, after the last.
+"""Signals to end: SIGINT and SIGTERM, and what is done when one comes.
 
-While segments run `search.engine` heeds signals itself, and saves first.
+While segments run the search's loop saves first (`search.loop`). Before the first segment and after
+the last there is nothing to save.
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,12 +16,12 @@ _BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def raised() -> Iterator[None]:
-    """While the context lasts SIGTERM is raised where it comes, as Ctrl-C is: both as `Told`."""
+def heeded(heed: Callable[[int], None]) -> Iterator[None]:
+    """While the context lasts, have `heed` told the number of a signal; in the main thread only."""
 
     def tell(number: int, frame: FrameType | None) -> None:
         del frame
-        raise Told(number)
+        heed(number)
 
     if not _may_be_set():
         yield
@@ -31,6 +32,17 @@ def raised() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """While the context lasts SIGTERM is raised where it comes, as Ctrl-C is: both as `Told`."""
+
+    def tell(number: int) -> None:
+        raise Told(number)
+
+    with heeded(tell):
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Looking on while a search runs elsewhere: its logs, and its end."""
 
+import codecs
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,12 @@ from search.errors import (
     EnvironmentProblem,
     NotFinished,
     NotFound,
-    NoUsableTrial,
     SpksearchError,
 )
 from search.home import existing_ledger, home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.lock import driver_alive
+from search.outcome import no_usable_trial
 from search.reading import trial_of
 from search.snapshot import ENDED, command_again
 from search.state import SearchState
@@ -83,11 +84,9 @@ def wait(
 
 
 def _judged(name: str, state: SearchState) -> SearchState:
-    if not state.ranked():
-        raise NoUsableTrial(
-            f"search {name!r} ended ({state.finish and state.finish['reason']}) and no trial has a "
-            f"dev EER; `spksearch trials {name}` lists them"
-        )
+    none_usable = no_usable_trial(name, state)
+    if none_usable is not None:
+        raise none_usable
     return state
 
 
@@ -170,6 +169,7 @@ def _has_ended(launched: Detached) -> Callable[[], bool]:
 def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:
     """A file's text, and what is appended to it until `is_over`; without that, what is there."""
     offset = 0
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         over = is_over is None or is_over()
         if path.is_file():
@@ -177,8 +177,8 @@ def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:
                 file.seek(offset)
                 new = file.read()
             offset += len(new)
-            if new:
-                yield new.decode("utf-8", errors="replace")
+            if text := decoder.decode(new):
+                yield text
         if over:
             return
         time.sleep(_LOOK_SECONDS)

@@ -85,7 +85,7 @@ def test_waiting_for_a_search_without_a_usable_trial_says_so(spksearch_home):
     tale = Story()
     tale.record("finish", reason="all trials tried", totals={})
     _written(spksearch_home, tale)
-    with pytest.raises(NoUsableTrial, match="no trial has a dev EER"):
+    with pytest.raises(NoUsableTrial, match=r"none of its 0 trials has a dev EER"):
         wait("trip", 5)
 
 
@@ -222,6 +222,37 @@ def test_a_log_is_followed_until_its_trial_ends(spksearch_home, tale):
         end = {"state": "stopped", "reason": "", "by": "rule", "kind": "", "rung": 1}
         ledger.append("end", trial="t0001", **end)
         assert list(pieces) == []
+
+
+def test_a_letter_of_several_bytes_that_is_written_in_two_halves_is_read_as_one(
+    spksearch_home, tale
+):
+    folder = _written(spksearch_home, tale)
+    log = folder / "trials" / "t0001" / "log.txt"
+    log.parent.mkdir(parents=True)
+    whole = "épreuve".encode()
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        log.write_bytes(b"1 " + whole[:1])
+        pieces = trial_log("trip", "t0001", follow=True)
+        heard = next(pieces)
+        with log.open("ab") as file:
+            file.write(whole[1:])
+        end = {"state": "stopped", "reason": "", "by": "rule", "kind": "", "rung": 1}
+        ledger.append("end", trial="t0001", **end)
+        assert heard + "".join(pieces) == "1 épreuve"
+
+
+@pytest.mark.usefixtures("spksearch_home")
+def test_waiting_for_a_search_that_lost_too_many_trials_exits_like_its_launch(
+    spksearch_home, tale, capsys
+):
+    tale.record("search", max_failed=0)
+    tale.record("finish", reason="more than 0 trials failed", totals={})
+    _written(spksearch_home, tale)
+    assert cli.run(["wait", "trip"]) == 5
+    told = capsys.readouterr()
+    assert "best t0001" in told.out
+    assert "larger --max-failed" in told.err
 
 
 def test_what_a_launch_says_is_there_only_of_one_in_the_background(spksearch_home, tale):
