@@ -23,6 +23,7 @@ from search import (
     console,
     failures,
     launch_end,
+    signals,
 )
 
 EXIT_CODES = """\
@@ -116,9 +117,11 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line; the exit code."""
     launched = launch_end.taken()
-    code, words = _carry_out(arguments)
-    if launched is not None:
-        launch_end.write(*launched, code, words)
+    if launched is None:
+        return _carry_out(arguments)[0]
+    with signals.heeded(lambda number: launch_end.at_signal(*launched, number)):
+        code, words = _carry_out(arguments)
+    launch_end.write(*launched, code, words)
     return code
 
 

@@ -43,8 +43,8 @@ WAIT = console.help_text(
     "spksearch wait triplet && spksearch promote triplet",
     "spksearch wait triplet --timeout 3600",
     more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 5: "
-    "more trials failed than --max-failed allows. 7: not ended at the timeout. 3: nobody drives it, "
-    "and it has not ended. Where a launch in the background failed: that one's exit code.",
+    "more trials failed than --max-failed allows. 7: not ended at the timeout. 3: nobody drives "
+    "it, and it has not ended. Where a launch in the background failed: that one's exit code.",
 )
 
 

@@ -238,7 +238,7 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
         if code is not None:
             if code:
                 said = log_path.read_bytes()[begin:].decode(errors="replace").splitlines()
-                tail = LaunchEnd(token, code, "\n".join(said[-_TAIL_LINES:]))
+                tail = launch_end.of_process(token, code, "\n".join(said[-_TAIL_LINES:]))
                 ended = launch_end.read(search_folder(name), token) or tail
                 raise ended.problem(f"the launch of search {name!r}")
             return
@@ -255,6 +255,8 @@ def end_early(name: str) -> Detached | None:
         return None
     if not launched.is_running():
         return None
+    # Its own words, if it comes to them, take the place of these.
+    launch_end.write(name, launched.token, 128 + signal.SIGTERM, "ended by spksearch stop")
     if launched.kind == "job":
         from search import ray_jobs
 

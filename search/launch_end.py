@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from search.errors import (
     EnvironmentProblem,
@@ -18,6 +19,7 @@ from search.errors import (
     NotFound,
     NoUsableTrial,
     SpksearchError,
+    Told,
     UsageProblem,
 )
 from search.home import search_folder
@@ -55,6 +57,19 @@ class LaunchEnd:
         return kind(text)
 
 
+def of_process(token: str, returned: int, words: str) -> LaunchEnd:
+    """The end of a process that could not say so itself.
+
+    Args:
+        token: the launch's.
+        returned: as `subprocess` tells: negative where a signal ended it.
+        words: the last of its log.
+    """
+    if returned >= 0:
+        return LaunchEnd(token, returned, words)
+    return LaunchEnd(token, _SIGNALLED - returned, words or f"killed by signal {-returned}")
+
+
 def environment(name: str, token: str) -> dict[str, str]:
     """What a launch in the background finds in its environment."""
     return {_VARIABLE: f"{name} {token}"}
@@ -75,6 +90,12 @@ def write(name: str, token: str, code: int, words: str) -> None:
         beside = folder / f"{_FILE}.{os.getpid()}"
         beside.write_text(json.dumps(asdict(end)), encoding="utf-8")
         beside.replace(folder / _FILE)
+
+
+def at_signal(name: str, token: str, number: int) -> NoReturn:
+    """End at a signal that comes before there is anything to save."""
+    write(name, token, _SIGNALLED + number, str(Told(number)))
+    os._exit(_SIGNALLED + number)
 
 
 def read(folder: Path, token: str) -> LaunchEnd | None:

@@ -109,6 +109,12 @@ def is_open(trial: TrialRecord) -> bool:
     return trial.state in ("running", "paused")
 
 
+def awaits_end(trial: TrialRecord) -> bool:
+    """Whether an end may come about for it: it has none, or a budget's and is not wanted."""
+    is_laid_down = trial.state == "stopped" and trial.ended_by == "budget"
+    return is_open(trial) or (is_laid_down and trial.stop_asked)
+
+
 def may_go_on(trial: TrialRecord) -> bool:
     """Whether it is at rest, now or until the search is extended."""
     return (
@@ -159,7 +165,7 @@ def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
 
 def own_end(trial: TrialRecord, rule: Rule) -> End | None:
     """The end of a trial that no other has a say in."""
-    if not is_open(trial) or trial.live:
+    if not awaits_end(trial) or trial.live:
         return None
     if trial.stop_asked:
         return End(trial.trial, "killed", "stopped by hand", "user")

@@ -22,6 +22,7 @@ from search.rule import (
     End,
     Rule,
     aim,
+    awaits_end,
     holds_place,
     is_heading_to,
     is_interrupted,
@@ -186,7 +187,7 @@ def next_job(
 def ends(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[End]:
     """The ends that have come about since the last event and are not recorded yet."""
     trials = trials or Scan(state, rule)
-    due = [trial for trial in trials.to_judge() if is_open(trial) and not trial.live]
+    due = [trial for trial in trials.to_judge() if awaits_end(trial) and not trial.live]
     found = [own_end(trial, rule) or _on_arrival(state, trial, rule, trials) for trial in due]
     return [end for end in found if end is not None]
 

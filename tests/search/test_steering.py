@@ -79,6 +79,18 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
         ask("trip", Stop(by=BY, trial=trial))
 
 
+def test_a_trial_that_only_a_budget_ended_can_be_stopped_for_good(folder):
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        end = {"state": "stopped", "reason": "asked to stop", "by": "budget", "kind": "", "rung": 1}
+        ledger.append("end", trial="t0001", **end)
+        ledger.append("finish", reason="asked to stop", totals={})
+    assert ask("trip", Stop(by=BY, trial="t0001")) == "recorded"
+    record = _state(folder).trials["t0001"]
+    assert (record.state, record.ended_by) == ("killed", "user")
+    with pytest.raises(UsageProblem, match="has ended already"):
+        ask("trip", Stop(by=BY, trial="t0001"))
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("request_", "nothing"),

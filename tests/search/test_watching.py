@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -327,6 +330,33 @@ def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksear
 
 
 @pytest.mark.usefixtures("spksearch_home")
+def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
+    sleeper = subprocess.Popen(["sleep", "60"])
+    started = process_start(sleeper.pid)
+    detached.write("trip", _here(pid=sleeper.pid, started=started, token="abc"))
+    assert detached.end_early("trip").pid == sleeper.pid
+    assert sleeper.wait(5) == -signal.SIGTERM
+    assert detached.end_early("trip") is None
+    with pytest.raises(Interrupted, match="exit code 143: ended by spksearch stop") as told:
+        wait("trip", 5)
+    assert failures.exit_code(told.value) == 143
+    with pytest.raises(Interrupted, match="143: killed by signal 15"):
+        raise launch_end.of_process("abc", sleeper.returncode, "").problem("it")
+
+
+def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libraries(
+    spksearch_home,
+):
+    program = (
+        "import os, signal, search.cli as c; c._carry_out = lambda _: os.kill(os.getpid(), 15)"
+    )
+    environment = {**os.environ, **launch_end.environment("trip", "abc")}
+    line = [sys.executable, "-c", f"{program}; c.run([])"]
+    assert subprocess.run(line, env=environment, check=False).returncode == 143
+    end = launch_end.read(spksearch_home / "trip", "abc")
+    assert (end.code, end.words) == (143, "interrupted by SIGTERM")
+
+
 def test_of_two_launches_in_the_background_at_once_the_second_sees_the_first(tmp_path, monkeypatch):
     def start(name, _, by):
         time.sleep(0.1)
