@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -46,6 +47,19 @@ SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 """From (trial, attempt, to_rung) to what the trainable is given."""
 
 
+_PUT_OFF = 5
+"""Times that a wish is tried again whose weights the storage refuses: a minute or two."""
+
+
+class _NotNow(Exception):
+    """A storage is in the way of a trial that has not begun."""
+
+    def __init__(self, number: int, where: str) -> None:
+        super().__init__(where)
+        self.number = number
+        self.where = where
+
+
 class Driver:
     """Holds the one writable ledger and the state that it adds up to."""
 
@@ -75,6 +89,8 @@ class Driver:
         self._clock = clock
         self._began = clock()
         self._why_leaving = ""
+        self._put_off: Counter[str] = Counter()
+        """By key of a wish: how often a storage was in the way of its weights."""
         self.index = Index(state)
         self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
         self.known = Known(state, self.index)
@@ -135,7 +151,11 @@ class Driver:
                 case Done(reason):
                     self.why_done = reason
                     return "done"
-            name = self._trial_of(job)
+            try:
+                name = self._trial_of(job)
+            except _NotNow as away:
+                self._keeper.refused(away.number, away.where)
+                continue
             if name is not None:
                 break
         trial = self.state.trials[name]
@@ -370,14 +390,27 @@ class Driver:
         except UsageProblem as problem:
             self._withdraw(wish.key, str(problem))
             return None
+        except _NotNow as away:
+            self._put_off[wish.key] += 1
+            if self._put_off[wish.key] <= _PUT_OFF:
+                raise
+            self._withdraw(wish.key, f"{away.where}: {os.strerror(away.number)}")
+            return None
 
     def _begin(self, config: TrainConfig, origin: str, **fields: Any) -> str:
         """Write down a new trial; its name.
 
         Raises:
             UsageProblem: if the weights that it starts from are not there, or do not fit.
+            _NotNow: if a storage is in the way of them.
         """
-        warm = warm_start.resolve(config)
+        try:
+            warm = warm_start.resolve(config)
+        except OSError as error:
+            if error.errno not in watchdogs.TROUBLES:
+                raise
+            where = f"weights to start from cannot be read, {error.filename}"
+            raise _NotNow(error.errno, where) from error
         name = f"t{len(self.state.trials) + 1:04d}"
         self._record(
             "trial",

@@ -1,6 +1,8 @@
 """The driver's decisions and words, without Ray."""
 
+import errno
 import math
+import os
 import pickle
 from datetime import datetime, timedelta
 
@@ -243,6 +245,50 @@ def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch
         rig.state.apply(rig.ledger.append("queued", **wish.event()))
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, len(rig.state.withdrawn)) == ("t0001", 1100)
+
+
+def unreadable(monkeypatch, times):
+    tries = []
+
+    def resolve(config):
+        if config.warm_start is not None and len(tries) < times:
+            tries.append(config)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "/other/search")
+
+    monkeypatch.setattr("search.warm_start.resolve", resolve)
+    return tries
+
+
+def wish_for_warm_weights(rig):
+    warm = TrainConfig(warm_start=WarmStart(weights="other/t0001")).model_dump(mode="json")
+    rig.state.apply(rig.ledger.append("queued", **Wish("added/1", warm, "added").event()))
+
+
+def test_weights_that_the_storage_does_not_give_now_are_asked_for_again_and_end_nothing(
+    rig, monkeypatch
+):
+    unreadable(monkeypatch, 1)
+    wish_for_warm_weights(rig)
+    assert rig.driver.next_segment() == "wait"
+    assert "/other/search: input/output error" in rig.state.holds["storage"]
+    assert rig.state.exhausted is None
+    rig.clock += 10
+    rig.driver.poll()
+    trial, _ = rig.driver.next_segment()
+    assert (trial.wish, rig.state.withdrawn) == ("added/1", {})
+
+
+def test_a_wish_whose_weights_the_storage_never_gives_is_withdrawn_and_the_others_go_on(
+    rig, monkeypatch
+):
+    tries = unreadable(monkeypatch, 1000)
+    wish_for_warm_weights(rig)
+    while rig.driver.next_segment() == "wait":
+        rig.clock += 60
+        rig.driver.poll()
+    assert len(tries) == 6
+    assert "Input/output error" in rig.state.withdrawn["added/1"]
+    assert rig.state.trials["t0001"].wish == ""
 
 
 def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
