@@ -4,13 +4,18 @@ A pid alone is no name: it is given to another process later. With the time at w
 started it, and the boot of that kernel, it is one for good.
 """
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
+import uuid
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+
+_WRITING_SECONDS = 600.0
+"""Who has not finished a few hundred bytes by then is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,7 @@ def announce(folder: Path, attempt: int, node: str) -> None:
     assert started is not None
     worker = Worker(attempt, socket.gethostname(), os.getpid(), started, node, kernel_oom_kills())
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".worker.*"):  # of one that died while it wrote this
-        left.unlink(missing_ok=True)
-    beside = folder / f".worker.{os.getpid()}"
+    beside = folder / f".worker.{uuid.uuid4().hex[:8]}"  # pids of two machines may be the same
     with beside.open("w", encoding="utf-8") as file:
         json.dump(asdict(worker), file)
         file.flush()
@@ -84,6 +87,20 @@ def announce(folder: Path, attempt: int, node: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+    _sweep(folder, _place(folder, attempt).stat().st_mtime)
+
+
+def _sweep(folder: Path, now: float) -> None:
+    """Remove what workers left that died over it; one that is writing now needs its file.
+
+    Args:
+        folder: the training's own.
+        now: by the clock of the storage, which several machines share.
+    """
+    for left in folder.glob(".worker.*"):
+        with contextlib.suppress(FileNotFoundError):  # several may be at it
+            if left.stat().st_mtime < now - _WRITING_SECONDS:
+                left.unlink()
 
 
 def worker_of(folder: Path, attempt: int) -> Worker | None:

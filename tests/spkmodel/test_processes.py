@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 from spkmodel import processes
 
@@ -51,7 +52,26 @@ def test_the_kernels_count_of_kills_is_a_number_or_unknown():
     assert kills is None or kills >= 0
 
 
-def test_what_a_worker_was_writing_when_it_died_goes_with_the_next_one(tmp_path):
-    (tmp_path / ".worker.123").write_text('{"attempt"')
+def test_what_a_worker_was_writing_when_it_died_goes_with_a_later_one(tmp_path):
+    left = tmp_path / ".worker.123"
+    left.write_text('{"attempt"')
+    long_ago = time.time() - 3600
+    os.utime(left, (long_ago, long_ago))
     processes.announce(tmp_path, 2, node="ab")
     assert [path.name for path in tmp_path.iterdir()] == ["worker-0002.json"]
+
+
+def test_a_worker_that_announces_itself_leaves_another_that_does_so_too_alone(
+    tmp_path, monkeypatch
+):
+    fsync, others = os.fsync, []
+
+    def announce_another(descriptor):
+        fsync(descriptor)
+        if not others:
+            others.append(1)
+            processes.announce(tmp_path, 3, node="cd")
+
+    monkeypatch.setattr(os, "fsync", announce_another)
+    processes.announce(tmp_path, 2, node="ab")
+    assert [each.node for each in processes.workers_of(tmp_path)] == ["ab", "cd"]
