@@ -22,7 +22,7 @@ from typing import Literal
 
 from search import launch_end
 from search.errors import EnvironmentProblem, UsageProblem
-from search.home import home, search_folder
+from search.home import home, ledger_path, search_folder
 from search.launch_end import LaunchEnd
 from search.lock import driven_by, driver_alive
 from search.settings import LaunchRequest
@@ -249,11 +249,25 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
 
 
 def end_early(name: str) -> Detached | None:
-    """End a launch that drives nothing yet, and so hears no request; None if there is none."""
+    """End a launch that drives nothing yet, and so hears no request; None if there is none.
+
+    Raises:
+        EnvironmentProblem: it is on another machine, or on a cluster that does not answer.
+    """
     launched = of(name)
     if launched is None or driver_alive(search_folder(name)) is not None:
         return None
-    if not launched.is_running():
+    runs = launched.is_running()
+    if runs is None and not ledger_path(name).is_file():
+        raise EnvironmentProblem(
+            f"{launched.words} prepares search {name!r}, and cannot be ended from here: "
+            + (
+                f"spksearch stop {name} on that machine does"
+                if launched.kind == "process"
+                else "its cluster does not answer"
+            )
+        )
+    if not runs:
         return None
     # Its own words, if it comes to them, take the place of these.
     launch_end.write(name, launched.token, 128 + signal.SIGTERM, "ended by spksearch stop")

@@ -344,6 +344,14 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
         raise launch_end.of_process("abc", sleeper.returncode, "").problem("it")
 
 
+def test_a_launch_that_prepares_on_another_machine_is_ended_there(spksearch_home, tale):
+    detached.write("trip", _here(host="elsewhere", token="abc"))
+    with pytest.raises(EnvironmentProblem, match=r"on elsewhere prepares .* on that machine does"):
+        detached.end_early("trip")
+    _written(spksearch_home, tale)
+    assert detached.end_early("trip") is None, "what drives, or does not, is asked by its ledger"
+
+
 def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libraries(
     spksearch_home,
 ):
