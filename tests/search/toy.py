@@ -1,5 +1,6 @@
 """A search whose epochs take a moment and whose result is a formula; also a program of its own."""
 
+import contextlib
 import json
 import math
 import os
@@ -38,7 +39,8 @@ class Toy(tune.Trainable):
 
     def reset_config(self, new_config):
         self.segment = new_config["segment"]
-        announce(Path(self.segment["folder"]), self.segment["attempt"], "")
+        with contextlib.suppress(OSError):
+            announce(Path(self.segment["folder"]), self.segment["attempt"], "")
         self.epoch = self.naps = 0
         if self.segment["resume"]:
             saved = (Path(self.segment["resume"]) / "state.json").read_text()
@@ -46,6 +48,14 @@ class Toy(tune.Trainable):
         return True
 
     def step(self):
+        try:
+            return self._epoch()
+        except OSError as error:
+            # What a training writes names its place (`spkmodel.checkpoint`); all of this is there.
+            error.filename = error.filename or self.segment["folder"]
+            raise
+
+    def _epoch(self):
         segment = self.segment
         place = Path(segment["folder"]) / f"e{self.epoch + 1:04d}-{segment['attempt']}"
         place.mkdir(parents=True)
