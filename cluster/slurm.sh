@@ -57,6 +57,8 @@ case $(stat -c %a "$token") in
 esac
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$token
 export RAY_USAGE_STATS_ENABLED=0
+# Of the three minutes before the limit trainings may take two to write down where they are.
+export SPKSEARCH_GRACE_SECONDS=${SPKSEARCH_GRACE_SECONDS:-120}
 # Python starts slowly from shared storage; 30 seconds, the default, are too few.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 # A worker that is told to end first asks the head to drain it, for 30 seconds, even a head that has
