@@ -49,8 +49,13 @@ def test_what_has_ended_is_forgotten_everywhere_but_for_the_last_and_what_an_act
 
 def test_tune_finds_a_trial_when_no_actor_has_run_for_long(monkeypatch):
     """It takes the first of its list, to warn of resources that are not there."""
-    monkeypatch.setenv("TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S", "0")
     told = []
+    # Not by the environment: Tune remembers what it read there for an earlier search.
+    monkeypatch.setattr(
+        insufficient_resources_manager,
+        "_get_insufficient_resources_warning_threshold",
+        lambda: 0.0,
+    )
     monkeypatch.setattr(
         insufficient_resources_manager,
         "_get_insufficient_resources_warning_msg",
