@@ -7,13 +7,12 @@ import logging
 import math
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from search import sampler, warm_start, watchdogs, weights
-from search.errors import UsageProblem
+from search import sampler, watchdogs
+from search.beginnings import Beginnings, NotNow
 from search.index import Index
 from search.keeper import Keeper
 from search.known import Known
@@ -38,26 +37,11 @@ from search.state import FORMAT, SearchState
 from search.steering import Steering
 from search.trial_record import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.walk import Space
-from search.wishes import Wish
-from spkmodel.config import TrainConfig, WarmStart
 
 log = logging.getLogger(__name__)
 
 SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 """From (trial, attempt, to_rung) to what the trainable is given."""
-
-
-_PUT_OFF = 5
-"""Times that a wish is tried again whose weights the storage refuses: a minute or two."""
-
-
-class _NotNow(Exception):
-    """A storage is in the way of a trial that has not begun."""
-
-    def __init__(self, number: int, where: str) -> None:
-        super().__init__(where)
-        self.number = number
-        self.where = where
 
 
 class Driver:
@@ -80,20 +64,16 @@ class Driver:
         self.stop_now: set[str] = set()
         """Trials to be stopped in the middle of their epoch."""
         self._ledger = ledger
-        self._space = space
         self._rule = rule
         self._settings = settings
-        self._seed = seed
-        self._kind = kind
         self._steering = Steering(ledger.path.parent, state, space, self._record)
         self._clock = clock
         self._began = clock()
         self._why_leaving = ""
-        self._put_off: Counter[str] = Counter()
-        """By key of a wish: how often a storage was in the way of its weights."""
         self.index = Index(state)
         self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
         self.known = Known(state, self.index)
+        self._beginnings = Beginnings(state, space, seed, kind, self.known, self._record)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -153,7 +133,7 @@ class Driver:
                     return "done"
             try:
                 name = self._trial_of(job)
-            except _NotNow as away:
+            except NotNow as away:
                 self._keeper.refused(away.number, away.where)
                 continue
             if name is not None:
@@ -173,13 +153,13 @@ class Driver:
         """The trial that a job is for; None if it came to nothing, and the state to something."""
         match job:
             case NewTrial():
-                name = self._new_trial()
+                name = self._beginnings.of_sampler(self._rule)
                 if name is None:
                     self._record("exhausted", trials=len(self.state.trials))
                     self._rule = rule_in_force(self.state)
                 return name
             case Wanted(wish):
-                return self._wanted_trial(wish)
+                return self._beginnings.of_wish(wish)
             case Resume(name) | Advance(name):
                 return name if self._keeper.may_start(self.state.trials[name]) else None
             case _:
@@ -205,18 +185,8 @@ class Driver:
             kind: Failure = "collapsed" if failure.startswith("collapsed") else "diverged"
             self._record_ends([End(trial.trial, "failed", failure, "failure", kind)])
             return True
-        self._record(
-            "report",
-            trial=trial.trial,
-            attempt=trial.attempt,
-            epoch=result["epoch"],
-            metrics=metrics,
-            seconds=_seconds(trial, result),
-            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
-            sha256=result["sha256"],
-            bytes=result.get("bytes"),
-            gpu_share=result.get("gpu_share", 0.0),
-        )
+        gpu_share = result.get("gpu_share", 0.0)
+        self._record_checkpoint("report", trial, result, metrics=metrics, gpu_share=gpu_share)
         self._keeper.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
             self._cut(trial, self._why_leaving or "stopped between two epochs")
@@ -234,18 +204,8 @@ class Driver:
         if not is_last or result["epoch"] != trial.epoch + 1:
             log.warning("refused a late part of %s, attempt %d", trial.trial, result["attempt"])
             return True
-        self._record(
-            "partial",
-            trial=trial.trial,
-            attempt=trial.attempt,
-            epoch=result["epoch"],
-            steps=result["left_steps"],
-            of=result["left_of"],
-            seconds=_seconds(trial, result),
-            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
-            sha256=result["sha256"],
-            bytes=result["bytes"],
-        )
+        steps, of = result["left_steps"], result["left_of"]
+        self._record_checkpoint("partial", trial, result, steps=steps, of=of)
         self._keeper.accepted()
         if trial.live and (result["end"] or self._why_leaving):
             self._cut(trial, self._why_leaving or "stopped in the middle of an epoch")
@@ -326,6 +286,23 @@ class Driver:
     def _record(self, event: str, **fields: Any) -> None:
         self.state.apply(self._ledger.append(event, **fields, uptime=self._uptime()))
 
+    def _record_checkpoint(
+        self, event: str, trial: TrialRecord, result: Mapping[str, Any], **more: Any
+    ) -> None:
+        """Of an epoch, or of a part of one, that has taken what earlier attempts left it at."""
+        before = 0.0 if trial.partial is None else trial.partial.seconds
+        self._record(
+            event,
+            trial=trial.trial,
+            attempt=trial.attempt,
+            epoch=result["epoch"],
+            seconds=before + result["seconds"],
+            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
+            sha256=result["sha256"],
+            bytes=result.get("bytes"),
+            **more,
+        )
+
     def _record_ends(self, due: list[End]) -> None:
         for end in due:
             self._record("end", **end.event(self.state.trials[end.trial]))
@@ -333,11 +310,7 @@ class Driver:
     def _settle(self) -> None:
         self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))
         for key, reason in vain(self.state):
-            self._withdraw(key, reason)
-
-    def _withdraw(self, key: str, reason: str) -> None:
-        log.warning("%s is not tried: %s", key, reason)
-        self._record("withdrawn", key=key, reason=reason)
+            self._beginnings.withdraw(key, reason)
 
     def _cut(self, trial: TrialRecord, reason: str, kind: Cut = "stopped") -> None:
         self._record("crash", **cut_short(trial, reason, kind))
@@ -362,88 +335,11 @@ class Driver:
         is_told = bool(self.state.search_stop or self._why_leaving)
         return is_told or (hours is not None and self._spent() >= hours)
 
-    def _new_trial(self) -> str | None:
-        idea = sampler.suggest(
-            self._space, self.state, self._rule, self._seed, self._kind, self.known
-        )
-        if idea is None:
-            return None
-        return self._begin(
-            idea.config, origin=idea.origin, axes=idea.axes, distributions=idea.distributions
-        )
-
-    def _wanted_trial(self, wish: Wish) -> str | None:
-        """The trial of a wish; None if its weights cannot be had, which withdraws it."""
-        config = TrainConfig.model_validate(wish.config)
-        if wish.weights_of:
-            source = f"{self._ledger.search}/{self.state.begun[wish.weights_of]}"
-            config = config.model_copy(update={"warm_start": WarmStart(weights=source)})
-        try:
-            return self._begin(
-                config,
-                origin=wish.origin,
-                axes=wish.axes,
-                distributions=wish.distributions,
-                wish=wish.key,
-                log_entry=wish.log_entry or None,
-            )
-        except UsageProblem as problem:
-            self._withdraw(wish.key, str(problem))
-            return None
-        except _NotNow as away:
-            self._put_off[wish.key] += 1
-            if self._put_off[wish.key] <= _PUT_OFF:
-                raise
-            self._withdraw(wish.key, f"{away.where}: {os.strerror(away.number)}")
-            return None
-
-    def _begin(self, config: TrainConfig, origin: str, **fields: Any) -> str:
-        """Write down a new trial; its name.
-
-        Raises:
-            UsageProblem: if the weights that it starts from are not there, or do not fit.
-            _NotNow: if a storage is in the way of them.
-        """
-        try:
-            warm = warm_start.resolve(config)
-        except OSError as error:
-            if error.errno not in watchdogs.TROUBLES:
-                raise
-            where = f"weights to start from cannot be read, {error.filename}"
-            raise _NotNow(error.errno, where) from error
-        name = f"t{len(self.state.trials) + 1:04d}"
-        self._record(
-            "trial",
-            trial=name,
-            config=config.model_dump(mode="json"),
-            signature=config.signature,
-            origin=origin,
-            encoder_parameters=_size(config),
-            warm_start=None if warm is None else warm.event(),
-            **fields,
-        )
-        return name
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (object, ())  # Tune pickles what it is given into a file that nobody reads
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Driver":
         return self
-
-
-def _size(config: TrainConfig) -> int | None:
-    """Weights of the encoder; None if it cannot be built, which its trial will say."""
-    try:
-        return weights.of_encoder(config)
-    except (ValueError, RuntimeError) as error:
-        log.warning("the encoder of %s cannot be built: %s", config.signature, error)
-        return None
-
-
-def _seconds(trial: TrialRecord, result: Mapping[str, Any]) -> float:
-    """What an epoch has taken, with what earlier attempts at it had when they left it."""
-    before = 0.0 if trial.partial is None else trial.partial.seconds
-    return float(before + result["seconds"])
 
 
 def _not_finite(metrics: Mapping[str, Any], epoch: int) -> str:
