@@ -73,17 +73,25 @@ def announce(folder: Path, attempt: int, node: str) -> None:
         folder: the training's own.
         attempt: its number.
         node: Ray's name of this machine.
+
+    Raises:
+        OSError: the storage is in the way; nothing half-written stays.
     """
     started = process_start(os.getpid())
     assert started is not None
     worker = Worker(attempt, socket.gethostname(), os.getpid(), started, node, kernel_oom_kills())
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".worker.{uuid.uuid4().hex[:8]}"  # pids of two machines may be the same
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(asdict(worker), file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(_place(folder, attempt))
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(asdict(worker), file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(_place(folder, attempt))
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)

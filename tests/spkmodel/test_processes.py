@@ -1,9 +1,12 @@
+import errno
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+
+import pytest
 
 from spkmodel import processes
 
@@ -59,6 +62,16 @@ def test_what_a_worker_was_writing_when_it_died_goes_with_a_later_one(tmp_path):
     os.utime(left, (long_ago, long_ago))
     processes.announce(tmp_path, 2, node="ab")
     assert [path.name for path in tmp_path.iterdir()] == ["worker-0002.json"]
+
+
+def test_where_the_storage_is_full_nothing_half_written_stays(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        processes.announce(tmp_path, 2, node="ab")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_announces_itself_leaves_another_that_does_so_too_alone(
