@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from spkmodel.augment import Augmenter, speed
-from spkmodel.condition_names import CONDITIONS, Condition
-from spkmodel.conditions import hear
+from spkmodel.augment.conditions import hear
+from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
+from spkmodel.augment.spec_augment import FrameMasks
 from spkmodel.config import Augment, Babble, DataPP, LogMel, SpecAugment
-from spkmodel.spec_augment import FrameMasks
-from spkmodel.surroundings import Surroundings, open_surroundings
+from spkmodel.core.condition_names import CONDITIONS, Condition
 
 BATCH, SECONDS, REPEATS = 64, 1.5, 9
 UTTERANCES, UTTERANCE_SECONDS = 20, 4.0

@@ -25,12 +25,13 @@ from typing import Any
 import torch
 
 from bench import small
-from spkmodel import checkpoint, corpus
+from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
 from spkmodel.config import TrainConfig
-from spkmodel.store import Store, pack
-from spkmodel.surroundings import Surroundings, open_surroundings
-from spkmodel.train import Training
-from spkmodel.under_way import Left
+from spkmodel.core import checkpoint
+from spkmodel.data import corpus
+from spkmodel.data.store import Store, pack
+from spkmodel.training.epoch_state import Left
+from spkmodel.training.trainer import Training
 
 _SHORTEST_SAMPLES = 3200
 

@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from bench import parity_table as table
-from spkmodel import features
 from spkmodel.config import LogMel
+from spkmodel.nn import features
 
 
 def main() -> None:

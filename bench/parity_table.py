@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from spkmodel import config as c
-from spkmodel import encoders, losses
+from spkmodel import losses
+from spkmodel.nn import encoders
 
 VOX2_SPEAKERS = 5_994
 

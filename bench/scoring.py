@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from spkmodel import scoring
-from spkmodel.back_end import BackEnd
-from spkmodel.lists import Pair
+from spkmodel.data.lists import Pair
+from spkmodel.verification import scoring
+from spkmodel.verification.back_end import BackEnd
 
 UTTERANCES, COHORT, TOP, CROPS = 4708, 5994, 300, 10
 MANY, SOME, FEW = 1_000_000, 37_611, 2000

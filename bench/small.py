@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from spkmodel import config as c
-from spkmodel.lists import Pair, TrainEntry, write_pairs, write_train_list
+from spkmodel.data.lists import Pair, TrainEntry, write_pairs, write_train_list
 
 CROP_SECONDS = 0.5
 _SPEAKERS, _UTTERANCES = 4, 4

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import torch
 
 from spkmodel import config as c
-from spkmodel import encoders
 from spkmodel.augment import Augmenter
-from spkmodel.surroundings import open_surroundings
+from spkmodel.augment.noise_and_rooms import open_surroundings
+from spkmodel.nn import encoders
 
 SECONDS = 1.5
 BATCH, REPEATS = 64, 5

@@ -20,7 +20,7 @@ from spaces.logged.scale import Scale, paced, scaled
 from spkmodel.config import TrainConfig, WarmStart
 
 if TYPE_CHECKING:
-    from spkmodel.store import Store
+    from spkmodel.data.store import Store
 
 _LONGEST_ORIGIN = 300
 
@@ -148,7 +148,7 @@ def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
 
 def _store(state: SearchState) -> "Store | None":
     """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
-    from spkmodel.store import Store, StoreError
+    from spkmodel.data.store import Store, StoreError
 
     recorded = corpus_place.store_folder(state.search)
     for folder in (recorded, home() / "corpora" / recorded.name):
@@ -160,7 +160,7 @@ def _store(state: SearchState) -> "Store | None":
 
 
 def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
-    from spkmodel.batches import batches_in_epoch
+    from spkmodel.training.batches import batches_in_epoch
 
     counts = _utterances_of(store)
     try:
@@ -182,7 +182,7 @@ def _utterances_of(store: "Store") -> list[int]:
 
 def _steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
     """Of a whole training."""
-    from spkmodel.batches import batches_in_epoch
+    from spkmodel.training.batches import batches_in_epoch
 
     if store is None:
         raise UsageProblem(

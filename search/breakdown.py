@@ -13,12 +13,13 @@ import numpy as np
 from search.drawing import percent
 from search.errors import UsageProblem
 from search.pair_list import PairList
-from spkmodel import metadata, slices
-from spkmodel.metadata import DURATION, SPEAKERS, UTTERANCES, Column
+from spkmodel.data import metadata
+from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
+from spkmodel.verification import subsets as slices
 
 if TYPE_CHECKING:
-    from spkmodel.slices import Scored, Slice
-    from spkmodel.store import Store
+    from spkmodel.data.store import Store
+    from spkmodel.verification.subsets import Scored, Slice
 
 
 @dataclass(frozen=True)

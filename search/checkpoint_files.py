@@ -25,7 +25,7 @@ _FILES = frozenset({"tensors.safetensors", "state.json"})
 def fault(folder: Path, report: Report | Partial) -> str:
     """What is wrong with a checkpoint, as far as names and sizes tell; empty: nothing.
 
-    Its hash is verified where it is read (`spkmodel.checkpoint`).
+    Its hash is verified where it is read (`spkmodel.core.checkpoint`).
 
     Args:
         folder: the search's.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from search.fetch.catalogue import PublicCorpus
     from search.fetch.folder import Fetched
-    from spkmodel.corpus import CorpusReport
+    from spkmodel.data.corpus import CorpusReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -125,7 +125,7 @@ def pack(
     from search import corpus_place
     from search.home import home
     from search.live import for_stderr
-    from spkmodel import corpus, store
+    from spkmodel.data import corpus, store
 
     there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
     with for_stderr().task("packing", "utterances") as progress:
@@ -162,7 +162,7 @@ def split(
     ] = 6000,
 ) -> None:
     """Write the lists; lists that are there are never overwritten."""
-    from spkmodel import corpus
+    from spkmodel.data import corpus
 
     there = corpus.split(folder, seed, dev_speakers, test_speakers, pairs)
     speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}

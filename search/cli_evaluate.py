@@ -8,7 +8,7 @@ import typer
 from search import console
 from search.cli_options import Json, Noise, Rooms
 from search.documents import document
-from spkmodel.condition_names import Condition
+from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
     from search.voxceleb_trainer.architecture import Reading

@@ -84,7 +84,7 @@ def _parted(given: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def _speakers(corpus: Path) -> int:
-    from spkmodel.corpus import open_corpus
+    from spkmodel.data.corpus import open_corpus
 
     return len({entry.speaker for entry in open_corpus(corpus).train})
 

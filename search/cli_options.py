@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spkmodel.condition_names import Condition
+from spkmodel.core.condition_names import Condition
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Concurrent = Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials at once.")]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from search.errors import UsageProblem
 from search.home import home
 from search.redact import redact
-from spkmodel.progress import Progress, silent
+from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from spkmodel.corpus import Corpus, CorpusReport
-    from spkmodel.store import Store
+    from spkmodel.data.corpus import Corpus, CorpusReport
+    from spkmodel.data.store import Store
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def parsed(place: str) -> Path | str:
     Raises:
         UsageProblem: for a URI with a secret in it, which would be recorded.
     """
-    from spkmodel.store_cache import is_uri
+    from spkmodel.data.store_cache import is_uri
 
     if not is_uri(place):
         return Path(place)
@@ -59,8 +59,8 @@ def published(uri: str, progress: Progress = silent) -> Published:
     Raises:
         StoreError: if there is none, or it is damaged.
     """
-    from spkmodel import store_cache
-    from spkmodel.store import Store, StoreError
+    from spkmodel.data import store_cache
+    from spkmodel.data.store import Store, StoreError
 
     there = store_cache.manifest(uri)
     folder = home() / "corpora" / there.contents[:16]
@@ -79,7 +79,7 @@ def opened(
     place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
 ) -> "Corpus":
     """The corpus of a folder; of a URI, what its lists say, its audio being packed already."""
-    from spkmodel.corpus import open_corpus
+    from spkmodel.data.corpus import open_corpus
 
     if isinstance(place, Path):
         return open_corpus(place, seed=seed, allow_overlap=allow_overlap)
@@ -89,10 +89,10 @@ def opened(
 def _of_store(uri: str, folder: Path) -> "Corpus":
     import tempfile
 
-    from spkmodel import store_cache
-    from spkmodel.corpus import TEST_LIST, Corpus
-    from spkmodel.lists import TrainEntry, read_pairs
-    from spkmodel.store import Store
+    from spkmodel.data import store_cache
+    from spkmodel.data.corpus import TEST_LIST, Corpus
+    from spkmodel.data.lists import TrainEntry, read_pairs
+    from spkmodel.data.store import Store
 
     store = Store.open(folder)
     with tempfile.TemporaryDirectory() as scratch:
@@ -119,8 +119,8 @@ def lists_of(place: Path | str) -> Iterator[Path]:
     import shutil
     import tempfile
 
-    from spkmodel import store_cache
-    from spkmodel.corpus import DEV_LIST, TRAIN_LIST
+    from spkmodel.data import store_cache
+    from spkmodel.data.corpus import DEV_LIST, TRAIN_LIST
 
     store = published(place).folder
     with tempfile.TemporaryDirectory() as scratch:
@@ -142,8 +142,8 @@ def check(
     Raises:
         StoreError: what lies at the URI is damaged.
     """
-    from spkmodel import corpus, store_cache
-    from spkmodel.store import Store
+    from spkmodel.data import corpus, store_cache
+    from spkmodel.data.store import Store
 
     there = opened(place, seed, allow_overlap)
     if isinstance(place, Path):
@@ -155,7 +155,7 @@ def check(
 
 def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
     """Of the training utterances, or of the first that lasts `enough`."""
-    from spkmodel.store import Store
+    from spkmodel.data.store import Store
 
     if isinstance(place, Path):
         return corpus.longest_seconds(enough=enough)
@@ -164,7 +164,7 @@ def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float
 
 def store_folder(search: dict[str, Any]) -> Path:
     """Where this machine has the store that a `search` event names, or would have it."""
-    from spkmodel.store_cache import is_uri
+    from spkmodel.data.store_cache import is_uri
 
     recorded = str(search["store"])
     if is_uri(recorded):
@@ -177,10 +177,10 @@ def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = sil
     import shutil
     import tempfile
 
-    from spkmodel import store_cache
-    from spkmodel.corpus import TEST_LIST
-    from spkmodel.lists import write_pairs
-    from spkmodel.metadata import SPEAKERS, UTTERANCES
+    from spkmodel.data import store_cache
+    from spkmodel.data.corpus import TEST_LIST
+    from spkmodel.data.lists import write_pairs
+    from spkmodel.data.metadata import SPEAKERS, UTTERANCES
 
     with tempfile.TemporaryDirectory() as scratch:
         for table in (SPEAKERS, UTTERANCES):

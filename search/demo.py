@@ -29,7 +29,7 @@ def run_demo(folder: Path, display: "Display") -> list["RenderableType"]:
         SpksearchError: whatever a step refuses.
     """
     from search import promote
-    from spkmodel import demo_corpus
+    from spkmodel.data import demo_corpus
 
     with _home(folder):
         with display.task("speaking the built-in corpus", "utterances") as progress:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search.checkpoint_files import TRIALS
 from search.errors import UsageProblem
-from spkmodel import told
+from spkmodel.worker import stop_flag
 
 GRACE = "SPKSEARCH_GRACE_SECONDS"
 """The environment's: how long a supervisor lets a launch live after its first signal."""
@@ -104,7 +104,7 @@ class Departure:
     def _tell(self) -> None:
         for trial, attempt in sorted(self.attempts):
             try:
-                told.tell_to_leave(self._folder / TRIALS / trial, attempt)
+                stop_flag.tell_to_leave(self._folder / TRIALS / trial, attempt)
             except OSError:
                 return  # who cannot be told could not write a checkpoint either
 
@@ -112,4 +112,4 @@ class Departure:
         if self._grace_seconds > 0:
             self._telling.join()
         for trial, attempt in sorted(self.attempts):
-            told.forget(self._folder / TRIALS / trial, attempt)
+            stop_flag.forget(self._folder / TRIALS / trial, attempt)

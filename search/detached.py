@@ -26,7 +26,7 @@ from search.home import home, ledger_path, search_folder
 from search.launch_end import LaunchEnd
 from search.lock import driven_by, driver_alive
 from search.settings import LaunchRequest
-from spkmodel.processes import process_start
+from spkmodel.worker.processes import process_start
 
 LOG = "launch.log"
 """What a launch in the background says."""
@@ -46,7 +46,7 @@ class Detached:
     host: str = ""
     pid: int = 0
     started: str = ""
-    """Of a process: when it began, as `spkmodel.processes.process_start` counts."""
+    """Of a process: when it began, as `spkmodel.worker.processes.process_start` counts."""
     address: str = ""
     """Of a job: where its cluster takes jobs."""
     submission_id: str = ""

@@ -81,7 +81,7 @@ def run(
         state: what the ledger adds up to; kept up to date while the search runs.
         space: asked for new trials.
         rule: decides.
-        trainable: a `tune.Trainable` of segments, as in `spkmodel.trainable`.
+        trainable: a `tune.Trainable` of segments, as in `spkmodel.worker.trainable`.
         segment_settings: what a segment's actor is given.
         resources: what one trial takes, as Tune counts (`cpu`, `gpu`).
         slots: how many trials may be under way now; asked at every step, so it must be quick.

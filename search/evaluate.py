@@ -24,8 +24,8 @@ from search.settings import surroundings_folder
 if TYPE_CHECKING:
     from search.model_source import Model
     from search.voxceleb_trainer.architecture import Reading
-    from spkmodel.conditions import Condition
-    from spkmodel.store import Store
+    from spkmodel.augment.conditions import Condition
+    from spkmodel.data.store import Store
 
 
 SCHEMA = "spksearch.evaluation/2"
@@ -67,7 +67,7 @@ def evaluate(
         model: see `model_source.ACCEPTED`.
         corpus: its folder, packed on first use; or a URI where `corpus pack --to` has put it.
         pairs: looked for from here, then in the corpus.
-        condition: how the utterances sound; see `spkmodel.conditions`.
+        condition: how the utterances sound; see `spkmodel.augment.conditions`.
         out: a new folder; by default one below the home folder, named by what is evaluated.
         protocol: how utterances are heard and pairs scored.
         extras: what is told besides the figures of the pairs.
@@ -163,7 +163,7 @@ def _require_lists(uri: str, beside: Path, pairs: Path, protocol: Protocol, extr
 
 
 def _store_of(corpus: Path | str, display: Display, pairs: Path) -> "Store":
-    from spkmodel.store import Store
+    from spkmodel.data.store import Store
 
     if isinstance(corpus, Path):
         return packed(corpus, display, also=pairs)
@@ -180,8 +180,8 @@ def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = No
         seed: of its dev speakers' choice.
         also: a list of pairs whose utterances lie in the folder and may be on none of its lists.
     """
-    from spkmodel import lists, store
-    from spkmodel.corpus import open_corpus, with_pairs
+    from spkmodel.data import lists, store
+    from spkmodel.data.corpus import open_corpus, with_pairs
 
     opened = open_corpus(corpus, seed)
     if also is not None:
@@ -243,7 +243,7 @@ def _write(
     extras: Extras,
     told: Told,
 ) -> None:
-    from spkmodel import score_files
+    from spkmodel.verification import score_files
 
     form, pairs = extras.score_format, listed.pairs
     with filled(folder) as beside:

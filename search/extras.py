@@ -20,10 +20,10 @@ from search.pair_list import PairList
 from search.verifier import REPLICATES, Verifier
 
 if TYPE_CHECKING:
-    from spkmodel.conditions import Condition
-    from spkmodel.score_files import Form, ScoreFile
-    from spkmodel.slices import Scored
-    from spkmodel.store import Store
+    from spkmodel.augment.conditions import Condition
+    from spkmodel.data.store import Store
+    from spkmodel.verification.score_files import Form, ScoreFile
+    from spkmodel.verification.subsets import Scored
 
 PRIOR = 0.5
 
@@ -115,7 +115,7 @@ def _require_apart(calibration: PairList, listed: PairList, store: "Store") -> N
 
 
 def _scores_of(path: Path) -> "ScoreFile":
-    from spkmodel import score_files
+    from spkmodel.verification import score_files
 
     if not path.is_file():
         raise UsageProblem(f"--against: no file of scores {path}")
@@ -162,7 +162,7 @@ def tell(
 
 
 def _scored(listed: PairList, judged: Judgement, store: "Store") -> "Scored":
-    from spkmodel.slices import Scored
+    from spkmodel.verification.subsets import Scored
 
     return Scored(
         judged.scores,
@@ -183,7 +183,7 @@ def _calibrated(
     surroundings: tuple[Path | None, Path | None],
     display: Display,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    from spkmodel import calibration
+    from spkmodel.verification import calibration
 
     heard = sounding(store, taught_on, condition, *surroundings, display)
     verdict = verifier.judge(heard, taught_on, f"embedding for calibration, {condition}", display)
@@ -207,7 +207,7 @@ def _calibrated(
 
 
 def _compared(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[str, Any]:
-    from spkmodel import metrics
+    from spkmodel.verification import metrics
 
     scores = other.scores_of(listed.pairs)
     difference = metrics.paired_bootstrap(

@@ -79,7 +79,7 @@ def draw_histogram(path: Path, curves: Sequence[Curve], title: str, subtitle: st
 
 def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Miss and false-alarm rates at every threshold, both ends included."""
-    from spkmodel import metrics
+    from spkmodel.verification import metrics
 
     curve = metrics.det_curve(scores, targets)
     return np.asarray(curve.miss), np.asarray(curve.false_alarm)

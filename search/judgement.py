@@ -16,13 +16,13 @@ from search.errors import UsageProblem
 from search.live import Display
 from search.pair_list import PairList, counts
 from search.verifier import REPLICATES, Verifier
-from spkmodel.condition_names import SOMEWHERE
+from spkmodel.core.condition_names import SOMEWHERE
 
 if TYPE_CHECKING:
-    from spkmodel.conditions import Condition
-    from spkmodel.floors import Floor
-    from spkmodel.store import Store
-    from spkmodel.validate import Verdict
+    from spkmodel.augment.conditions import Condition
+    from spkmodel.data.store import Store
+    from spkmodel.verification.baselines import Floor
+    from spkmodel.verification.embed_and_score import Verdict
 
 DEFINITIONS = (
     "Rates are fractions. eer: linear interpolation on the ROC, ties merged; eer_clova: nearest "
@@ -71,7 +71,7 @@ def judge(
     display: Display,
 ) -> Judgement:
     """Embed the utterances as they sound in `condition`, score the pairs, compute the floors."""
-    from spkmodel import floors
+    from spkmodel.verification import baselines as floors
 
     began = time.monotonic()
     heard = sounding(store, pairs, condition, noise, rooms, display)
@@ -102,7 +102,7 @@ def sounding(
     Raises:
         UsageProblem: if the pairs mix splits, so that no split's surroundings are theirs.
     """
-    from spkmodel import conditions
+    from spkmodel.augment import conditions
 
     if condition == "clean":
         return store
@@ -140,7 +140,7 @@ def lines_of(numbers: Mapping[str, Any]) -> list[str]:
 
 def figures_of(verdict: "Verdict") -> dict[str, Any]:
     """The error rates and the threshold, under their names in a report."""
-    from spkmodel import calibration, metrics
+    from spkmodel.verification import calibration, metrics
 
     scores, targets = verdict.scores, verdict.targets
     return {
@@ -157,7 +157,7 @@ def figures_of(verdict: "Verdict") -> dict[str, Any]:
 
 
 def _floor(floor: "Floor", targets: np.ndarray) -> dict[str, Any]:
-    from spkmodel import metrics
+    from spkmodel.verification import metrics
 
     scores = np.asarray(floor.scores)
     return {
@@ -171,6 +171,6 @@ def _floor(floor: "Floor", targets: np.ndarray) -> dict[str, Any]:
 
 
 def _fingerprint(noise: Path | None, rooms: Path | None) -> str:
-    from spkmodel.surroundings import fingerprint
+    from spkmodel.augment.noise_and_rooms import fingerprint
 
     return fingerprint(noise, rooms)

@@ -234,7 +234,7 @@ def _drive(
     ):
         # Imported here because Ray reads its environment, the token's place in it, on import.
         from search import engine
-        from spkmodel.trainable import SegmentTrainable
+        from spkmodel.worker.trainable import SegmentTrainable
 
         if resources.local:
             leftovers.note_head(search_folder(ledger.search))
@@ -289,7 +289,7 @@ def _segment_settings(
     ledger: Ledger, settings: Settings
 ) -> Callable[[TrialRecord, int, int], dict[str, Any]]:
     """What the engine hands to an actor for (trial, attempt, to_rung)."""
-    from spkmodel.trainable import Segment, segment_config
+    from spkmodel.worker.trainable import Segment, segment_config
 
     folder = search_folder(ledger.search)
     threads = max(1, int(settings.cpus_per_trial))

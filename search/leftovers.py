@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from spkmodel.processes import (
+from spkmodel.worker.processes import (
     Worker,
     boot_id,
     kernel_oom_kills,

@@ -23,7 +23,7 @@ from rich.text import Text
 from search import console
 from search.snapshot import Snapshot
 from search.tables import duration, news, snapshot_line, snapshot_table
-from spkmodel.progress import Progress, silent
+from spkmodel.core.progress import Progress, silent
 
 Source = Callable[[], Snapshot]
 

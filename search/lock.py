@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from search.errors import EnvironmentProblem
-from spkmodel.processes import boot_id, process_start
+from spkmodel.worker.processes import boot_id, process_start
 
 log = logging.getLogger(__name__)
 

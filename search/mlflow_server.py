@@ -20,7 +20,7 @@ from search import server_guard
 from search.errors import EnvironmentProblem
 from search.home import home
 from search.redact import redact
-from spkmodel.processes import process_start
+from spkmodel.worker.processes import process_start
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0

@@ -57,7 +57,7 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """What a report says of it."""
-        from spkmodel import encoders
+        from spkmodel.nn import encoders
 
         return {
             "source": self.source,
@@ -180,9 +180,9 @@ def read_choice(search: str, choice: Choice, device: str) -> Model:
 
 def read_checkpoint(folder: Path, device: str, sha256: str | None = None) -> Model:
     """The encoder of a checkpoint folder."""
-    from spkmodel import validate
+    from spkmodel.verification import embed_and_score
 
-    encoder, config = validate.load_encoder(folder, sha256, device)
+    encoder, config = embed_and_score.load_encoder(folder, sha256, device)
     return Model(encoder, config, str(folder), hashlib.sha256(weights_of(encoder)).hexdigest())
 
 
@@ -197,8 +197,8 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors_of
 
-    from spkmodel import encoders
     from spkmodel.config import TrainConfig
+    from spkmodel.nn import encoders
 
     raw = _bytes_of(folder / WEIGHTS, _LARGEST_WEIGHTS)
     found = hashlib.sha256(raw).hexdigest()

@@ -113,7 +113,7 @@ def free_bytes(folder: str) -> int | None:
 
 
 def cache() -> str:
-    """Where a corpus at a URI is kept there; as `spkmodel.store_cache.cache` has it."""
+    """Where a corpus at a URI is kept there; as `spkmodel.data.store_cache.cache` has it."""
     named = os.environ.get("SPKSEARCH_CACHE")
     return named or str(Path(tempfile.gettempdir()) / f"spksearch-{os.getuid()}")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from search.errors import UsageProblem
-from spkmodel.lists import ListError, Pair, read_pairs
+from spkmodel.data.lists import ListError, Pair, read_pairs
 
 if TYPE_CHECKING:
-    from spkmodel.store import Store
-    from spkmodel.surroundings import Split
+    from spkmodel.augment.noise_and_rooms import Split
+    from spkmodel.data.store import Store
 
 _SPLITS: "tuple[Split, ...]" = ("test", "dev", "train")
 

@@ -19,14 +19,14 @@ from search.settings import (
 
 if TYPE_CHECKING:
     from search.live import Display
-    from spkmodel.corpus import Corpus
+    from spkmodel.data.corpus import Corpus
 
 
 def checked_corpus(
     request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
 ) -> "Corpus":
     """The corpus, with every branch of the space checked against it."""
-    from spkmodel.batches import batches_in_epoch
+    from spkmodel.training.batches import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
     corpus = corpus_place.opened(request.corpus, seed, request.allow_overlap)
@@ -61,7 +61,8 @@ def prepared(
     warm_start_sha256: str = "",
 ) -> Settings:
     """Pack what is not packed yet, and decide everything."""
-    from spkmodel import conditions, store, surroundings
+    from spkmodel.augment import conditions, noise_and_rooms
+    from spkmodel.data import store
 
     noise, rooms = surroundings_folders(request, before)
     condition = dev_condition(request, before)
@@ -83,7 +84,7 @@ def prepared(
         store=at_uri.uri if at_uri else packed.folder,
         store_sha256=at_uri.sha256 if at_uri else "",
         dev_store=at_uri.uri if at_uri and dev is packed else dev.folder,
-        surroundings=surroundings.fingerprint(noise, rooms),
+        surroundings=noise_and_rooms.fingerprint(noise, rooms),
         warm_start_sha256=warm_start_sha256,
     )
 

@@ -121,7 +121,7 @@ def summary(report: PromotionReport) -> list[str]:
 
 def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display) -> "Choice":
     """The best checkpoint that is what the ledger says; one that is not is recorded as damaged."""
-    from spkmodel import checkpoint
+    from spkmodel.core import checkpoint
 
     while True:
         choice = model_source.choose(ledger.state(), search_folder(name), trial)

@@ -24,8 +24,8 @@ from search.result_folder import filled, write_json
 
 if TYPE_CHECKING:
     from search.model_source import Choice, Model
-    from spkmodel.conditions import Condition
-    from spkmodel.store import Store
+    from spkmodel.augment.conditions import Condition
+    from spkmodel.data.store import Store
 
 SCHEMA = "spksearch.promotion/1"
 CONDITIONS: "tuple[Condition, ...]" = ("clean", "mismatched")
@@ -84,7 +84,7 @@ def _write(
     epochs: epoch_figure.Epochs,
     trained: str,
 ) -> None:
-    from spkmodel import score_files
+    from spkmodel.verification import score_files
 
     config = model.config.model_dump(mode="json")
     with filled(folder) as beside:
@@ -126,7 +126,7 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     Raises:
         UsageProblem: if the corpus is no longer what it was then.
     """
-    from spkmodel.store import Store
+    from spkmodel.data.store import Store
 
     folder = corpus_place.store_folder(search)
     if folder.is_dir():
@@ -146,8 +146,8 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
 
 def _dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Store":
     """The dev utterances as the trials heard them; made again if they were removed."""
-    from spkmodel import conditions
-    from spkmodel.store import Store
+    from spkmodel.augment import conditions
+    from spkmodel.data.store import Store
 
     folder, condition = Path(search["dev_store"]), search["dev_condition"]
     if search["dev_store"] == search["store"]:
@@ -182,12 +182,12 @@ def _verified_dev(
     Raises:
         SpksearchError: if they are not.
     """
-    from spkmodel import validate
+    from spkmodel.verification import embed_and_score
 
     heard = _dev_store(search, store, display)
     pairs = pair_list("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
-        verdict = validate.evaluate_encoder(
+        verdict = embed_and_score.evaluate_encoder(
             model.encoder, heard, pairs.pairs, device,
             verifier.REPLICATES, progress,
         )  # fmt: skip
@@ -212,7 +212,7 @@ def _verified_dev(
 
 def _trained_on(checkpoint_folder: Path) -> str:
     """The kind of device: `cpu`, `cuda`."""
-    from spkmodel import checkpoint
+    from spkmodel.core import checkpoint
 
     return str(checkpoint.read(checkpoint_folder).state["device"])
 
@@ -268,7 +268,7 @@ def _test(
     sha256: str,
     threshold: float,
 ) -> dict[str, Any] | None:
-    from spkmodel import metrics
+    from spkmodel.verification import metrics
 
     if tested is None:
         return None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from search.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from spkmodel.crops import Crops
-    from spkmodel.score_norm import Selection
+    from spkmodel.data.crops import Crops
+    from spkmodel.verification.score_norm import Selection
 
 Backend = Literal["cosine", "crop_distance"]
 Norm = Literal["none", "as_norm1", "as_norm2"]
@@ -63,7 +63,7 @@ class Protocol:
         Raises:
             ValueError: for a number or length of crops out of range.
         """
-        from spkmodel.crops import Crops
+        from spkmodel.data.crops import Crops
 
         return Crops(self.crops, self.seconds) if self.crops else None
 

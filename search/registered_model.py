@@ -21,8 +21,8 @@ class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
         """Build the network that the config describes and give it the weights."""
         from safetensors.torch import load_file
 
-        from spkmodel import encoders
         from spkmodel.config import TrainConfig
+        from spkmodel.nn import encoders
 
         config = json.loads(Path(context.artifacts["config"]).read_text(encoding="utf-8"))
         self._encoder = encoders.build(TrainConfig.model_validate(config).encoder)
@@ -36,7 +36,7 @@ class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
         params: dict[str, object] | None = None,  # noqa: ARG002 (MLflow's signature)
     ) -> np.ndarray:
         """Not length-normalised; compare two by their cosine."""
-        from spkmodel.validate import whole_steps
+        from spkmodel.verification.embed_and_score import whole_steps
 
         waveforms = torch.as_tensor(np.asarray(model_input, dtype=np.float32))
         # As in validation, so that the published figures hold for what this returns.

@@ -30,7 +30,7 @@ from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
     from search.live import Display
-    from spkmodel.corpus import Corpus
+    from spkmodel.data.corpus import Corpus
 
 SPACE = "replay"
 """What stands where other searches name their space."""
@@ -227,7 +227,7 @@ def _never(trial: Any) -> TrainConfig:
 
 def steps_per_epoch(config: TrainConfig, corpus: "Corpus") -> int:
     """Steps of the optimiser in an epoch on this corpus."""
-    from spkmodel import batches
+    from spkmodel.training import batches
 
     labels: dict[str, int] = {}
     for entry in corpus.train:

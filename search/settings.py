@@ -12,7 +12,7 @@ from search.redact import redact
 from search.retention import DEFAULT_KEEP
 from search.rule import ladder
 from search.trial_record import OBJECTIVE, SIZE
-from spkmodel.condition_names import Condition
+from spkmodel.core.condition_names import Condition
 
 ETA = 3
 DEFAULT_TRIALS = 24

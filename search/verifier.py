@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from spkmodel.back_end import BackEnd
-    from spkmodel.crops import Crops
-    from spkmodel.store import Store
-    from spkmodel.validate import Verdict
+    from spkmodel.data.crops import Crops
+    from spkmodel.data.store import Store
+    from spkmodel.verification.back_end import BackEnd
+    from spkmodel.verification.embed_and_score import Verdict
 
 REPLICATES = 2000
 """Bootstrap replicates of a published interval."""
@@ -55,17 +55,17 @@ class Verifier:
 
     def judge(self, heard: "Store", pairs: PairList, what: str, display: Display) -> "Verdict":
         """Embed the utterances of pairs as `heard` has them, score, compute the error rates."""
-        from spkmodel import validate
+        from spkmodel.verification import embed_and_score
 
         embeddings = embed(self, heard, pairs.utterances, what, display)
-        return validate.judge(
+        return embed_and_score.judge(
             embeddings, pairs.pairs, heard.speaker, REPLICATES, score=self.back_end.score
         )
 
 
 def plain(encoder: "torch.nn.Module", device: str) -> Verifier:
     """By the default protocol."""
-    from spkmodel.back_end import BackEnd
+    from spkmodel.verification.back_end import BackEnd
 
     return Verifier(encoder, device, None, BackEnd(), DEFAULT.text())
 
@@ -74,10 +74,10 @@ def embed(
     verifier: Verifier, heard: "Store", utterances: Sequence[str], what: str, display: Display
 ) -> "Mapping[str, Tensor]":
     """The embeddings of utterances, or of their crops."""
-    from spkmodel import validate
+    from spkmodel.verification import embed_and_score
 
     with display.task(what, "utterances") as progress:
-        return validate.embed(
+        return embed_and_score.embed(
             verifier.encoder, heard, utterances, verifier.device, progress, verifier.crops
         )
 
@@ -131,7 +131,7 @@ def _training(store: "Store", flag: str) -> list[str]:
 
 def _listed(path: Path, corpus: Path, store: "Store") -> list[str]:
     """The utterances of a cohort's list: `<path>` or `<speaker> <path>` a line."""
-    from spkmodel.lists import ListError, numbered_lines
+    from spkmodel.data.lists import ListError, numbered_lines
 
     found = path if path.is_file() else corpus / path
     if not found.is_file():
@@ -171,7 +171,7 @@ def _require_strangers(name: str, speakers: set[str], listed: PairList, store: "
 
 
 def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[PairList]) -> None:
-    from spkmodel.audio import SAMPLE_RATE
+    from spkmodel.data.audio import SAMPLE_RATE
 
     crops = protocol.heard()
     assert crops is not None
@@ -194,7 +194,7 @@ def taught(
     display: Display,
 ) -> Verifier:
     """Embed what there is to learn from, as recorded, and learn it."""
-    from spkmodel import back_end as learn
+    from spkmodel.verification import back_end as learn
 
     crops = protocol.heard()
     untaught = Verifier(encoder, device, crops, learn.BackEnd(protocol.backend), protocol.text())

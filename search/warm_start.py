@@ -63,7 +63,7 @@ def resolve(config: "TrainConfig") -> WarmWeights | None:
             f"{config.warm_start.weights} is {found[:16]}...: other weights than were meant; leave "
             "it empty to take these, or name the folder of the checkpoint that has it"
         )
-    from spkmodel import warm_start
+    from spkmodel.training import warm_start
 
     try:
         warm_start.check(config, its)
@@ -103,8 +103,8 @@ def _place(weights: str) -> tuple[Path, str | None]:
 @lru_cache(maxsize=16)
 def _read(folder: Path, recorded: str | None) -> tuple[str, "TrainConfig"]:
     """Hash and config."""
-    from spkmodel import checkpoint
     from spkmodel.config import TrainConfig
+    from spkmodel.core import checkpoint
 
     saved = checkpoint.read(folder, recorded)
     return saved.sha256, TrainConfig.model_validate(saved.state["config"])

@@ -28,7 +28,7 @@ def of_encoder(config: TrainConfig) -> int:
 
 @lru_cache(maxsize=256)
 def _of_encoder(config: Encoder) -> int:
-    from spkmodel import encoders
+    from spkmodel.nn import encoders
 
     return encoders.parameter_count(config)
 
@@ -37,7 +37,8 @@ def count(config: TrainConfig, speakers: int) -> Weights:
     """The weights of a config trained on so many speakers; takes neither memory nor chance."""
     import torch
 
-    from spkmodel import encoders, losses
+    from spkmodel import losses
+    from spkmodel.nn import encoders
 
     with torch.device("meta"):
         loss = losses.build(

@@ -19,7 +19,7 @@ from search.partials import Partial
 from search.rule import Rule
 from search.state import SearchState
 from search.trial_record import OBJECTIVE, TrialRecord
-from spkmodel import checkpoint
+from spkmodel.core import checkpoint
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

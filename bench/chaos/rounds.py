@@ -255,8 +255,8 @@ def _judge(bout: Bout) -> evidence.Judge:
 
     def of_network(folder: Path, sha256: str) -> float:
         from search.state import SearchState
-        from spkmodel.store import Store
-        from spkmodel.validate import evaluate_encoder, load_encoder
+        from spkmodel.data.store import Store
+        from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
 
         settings = SearchState.from_events(bout.events()).search
         encoder, _ = load_encoder(folder, sha256)

@@ -9,7 +9,7 @@ from bench.chaos.bout import PATIENCE_SECONDS, Bout
 from bench.chaos.fault import Surroundings
 from search.state import SearchState
 from search.trial_record import Report
-from spkmodel import checkpoint
+from spkmodel.core import checkpoint
 
 
 def flip_byte(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:

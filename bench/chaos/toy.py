@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from spkmodel import checkpoint, trainable
 from spkmodel.config import TrainConfig
-from spkmodel.divergence import Diverged
-from spkmodel.progress import Progress
-from spkmodel.scoring import Collapsed
-from spkmodel.under_way import EpochResult, Leave, Left
-from spkmodel.validate import Verdict
+from spkmodel.core import checkpoint
+from spkmodel.core.progress import Progress
+from spkmodel.training.epoch_state import EpochResult, Leave, Left
+from spkmodel.training.nan_guard import Diverged
+from spkmodel.verification.embed_and_score import Verdict
+from spkmodel.verification.scoring import Collapsed
+from spkmodel.worker import trainable
 
 EPOCH_SECONDS = "SPKSEARCH_TOY_EPOCH_SECONDS"
 DIARY = "SPKSEARCH_TOY_DIARY"
@@ -78,7 +79,7 @@ def stepped(weights: torch.Tensor, rate: float) -> torch.Tensor:
 
 
 class Training:
-    """The surface of `spkmodel.train.Training` that the trainable uses."""
+    """The surface of `spkmodel.training.trainer.Training` that the trainable uses."""
 
     def __init__(
         self, config: TrainConfig, store: Any, surroundings: Any, device: str, warm: Any

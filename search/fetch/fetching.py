@@ -17,8 +17,8 @@ from search.fetch.catalogue import Archive, Lists, PublicCorpus
 from search.fetch.folder import Fetched
 from search.fetch.gather import Gathered, gather
 from search.live import Display, Silent
-from spkmodel.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
-from spkmodel.lists import Pair
+from spkmodel.data.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
+from spkmodel.data.lists import Pair
 
 UNFINISHED = ".fetch"
 ARCHIVES = "archives"

@@ -14,9 +14,9 @@ from search.errors import EnvironmentProblem, UsageProblem
 from search.fetch.catalogue import PublicCorpus
 from search.fetch.gather import Gathered
 from search.fetch.layouts import Layout, Split
-from spkmodel import corpus as corpora
-from spkmodel import splits
-from spkmodel.lists import Pair, TrainEntry, read_pairs, write_pairs, write_train_list
+from spkmodel.data import corpus as corpora
+from spkmodel.data import splits
+from spkmodel.data.lists import Pair, TrainEntry, read_pairs, write_pairs, write_train_list
 
 MARK = "source.json"
 """Written last: a folder that has it is whole."""

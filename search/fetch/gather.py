@@ -12,9 +12,9 @@ import soundfile
 from search.errors import UsageProblem
 from search.fetch.layouts import Layout, Place
 from search.fetch.unpack import Member
-from spkmodel import audio
-from spkmodel.lists import utterance_problem
-from spkmodel.progress import Progress, silent
+from spkmodel.core.progress import Progress, silent
+from spkmodel.data import audio
+from spkmodel.data.lists import utterance_problem
 
 _BLOCK = 64
 """Utterances unpacked at a time, and then converted side by side."""

@@ -19,7 +19,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from search.errors import EnvironmentProblem, UsageProblem
-from spkmodel.progress import Progress, silent
+from spkmodel.core.progress import Progress, silent
 
 log = logging.getLogger(__name__)
 

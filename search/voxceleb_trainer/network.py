@@ -10,8 +10,8 @@ from search.errors import UsageProblem
 from search.voxceleb_trainer import architecture, names, weights_file
 from search.voxceleb_trainer.architecture import KNOWN, Reading
 from search.voxceleb_trainer.weights_file import WeightsFile
-from spkmodel import encoders
 from spkmodel.config import Encoder, RawNet3
+from spkmodel.nn import encoders
 
 _INT16 = 32768.0
 _FILTERS_AGREE = 1e-4

@@ -12,9 +12,9 @@ from spkmodel.augment.channel import (
     room_spectra,
 )
 from spkmodel.augment.data_pp import pre_process
+from spkmodel.augment.noise_and_rooms import Surroundings
 from spkmodel.augment.sounds import at_snr, babble, draw_talkers, excerpt, gain
 from spkmodel.config import Augment, Babble
-from spkmodel.surroundings import Surroundings
 
 
 class Augmenter:

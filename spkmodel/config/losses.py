@@ -162,7 +162,7 @@ class Triplet(Part):
     mining: Literal["batch_all", "batch_hard", "batch_semi_hard", "random_semi_hard", "rank"] = (
         "batch_all"
     )
-    """As `spkmodel.mining.mine` says. rank and random_semi_hard are voxceleb_trainer's."""
+    """As `spkmodel.losses.mining.mine` says. rank and random_semi_hard are voxceleb_trainer's."""
     distance: Literal["euclidean", "squared", "cosine"] = "euclidean"
     normalise: bool = True
     """Whether embeddings are brought to unit length first; the log's, up to entry 121, are not."""

@@ -18,11 +18,11 @@ from spkmodel.losses.margin_softmax import (
     SubCentreAAMSoftmaxLoss,
 )
 from spkmodel.losses.margins import Margin, margin_after, set_epochs
+from spkmodel.losses.mining import Rank, Strategy
 from spkmodel.losses.output import LossOutput
 from spkmodel.losses.prototypical import AngularPrototypicalLoss, GE2ELoss, PrototypicalLoss
 from spkmodel.losses.softmax import SoftmaxLoss, dense_head
 from spkmodel.losses.triplet import TripletLoss
-from spkmodel.mining import Rank, Strategy
 
 __all__ = ["LossOutput", "build", "margin_after", "set_epochs"]
 

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spkmodel.losses.margins import Margin
+from spkmodel.losses.mining import Rank, Strategy, mine
 from spkmodel.losses.output import LossOutput
 from spkmodel.losses.precision import full_precision
-from spkmodel.mining import Rank, Strategy, mine
 
 Distance: TypeAlias = Literal["euclidean", "squared", "cosine"]
 Form: TypeAlias = Literal["hinge", "softplus", "positives_only"]

@@ -11,7 +11,7 @@ from search import axes
 from search.driver import Driver
 from search.ledger import Ledger
 from search.rule import Rule, ladder
-from spkmodel import checkpoint
+from spkmodel.core import checkpoint
 
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 

@@ -13,7 +13,8 @@ from search import audit
 from search.ledger import Ledger
 from search.scheduler import table
 from search.state import SearchState
-from spkmodel import checkpoint, demo_corpus
+from spkmodel.core import checkpoint
+from spkmodel.data import demo_corpus
 
 SPACE = '''"""How wide a network, and how fast should it learn? Epochs of about {seconds}."""
 

@@ -24,8 +24,8 @@ from search.errors import (
 from search.failures import exit_code, message
 from search.ledger import Ledger
 from search.requests import Budget, Pause, Stop, Unpause, who
-from spkmodel.condition_names import CONDITIONS
 from spkmodel.config import AAMSoftmax, TrainConfig
+from spkmodel.core.condition_names import CONDITIONS
 
 VERBS = (
     *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),

@@ -9,7 +9,7 @@ from tiny_search import make_corpus
 
 from search import cli, corpus_place
 from search.errors import UsageProblem
-from spkmodel.corpus import open_corpus
+from spkmodel.data.corpus import open_corpus
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     from search import axes, preparation
     from search.live import Silent
     from search.settings import LaunchRequest
-    from spkmodel import store_cache
+    from spkmodel.data import store_cache
 
     space = axes.load(_space(tmp_path))
     made = []

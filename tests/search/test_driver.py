@@ -20,8 +20,8 @@ from search.rule import Rule
 from search.scheduler import rule_in_force
 from search.state import SearchState
 from search.wishes import Wish
-from spkmodel import encoders
 from spkmodel.config import TrainConfig, WarmStart
+from spkmodel.nn import encoders
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig

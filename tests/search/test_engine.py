@@ -24,7 +24,7 @@ from search.requests import Budget, Pause, Stop, Unpause
 from search.scheduler import table
 from search.state import SearchState
 from search.steering import ask
-from spkmodel.processes import process_start, worker_of
+from spkmodel.worker.processes import process_start, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
 

@@ -10,9 +10,9 @@ import tiny_search
 from search import cli, evaluate, looks, model_source, snapshot
 from search.errors import NotFound, SpksearchError, UsageProblem
 from search.result_folder import filled
-from spkmodel import metrics, validate
-from spkmodel.lists import ListError
-from spkmodel.store import Store
+from spkmodel.data.lists import ListError
+from spkmodel.data.store import Store
+from spkmodel.verification import embed_and_score, metrics
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_trial_is_judged_on_a_list_of_the_corpus(tiny, corpus, store, tmp_path
     report = evaluate.evaluate("night/t0003", corpus, Path("valid_trials.txt"), out=tmp_path / "o")
     document = report.document
     encoder = tiny_search.random_encoder(4)
-    verdict = validate.evaluate_encoder(encoder, store, store.dev_pairs, replicates=20)
+    verdict = embed_and_score.evaluate_encoder(encoder, store, store.dev_pairs, replicates=20)
     assert document["eer"] == verdict.eer
     assert document["eer_low"] <= document["eer"] <= document["eer_high"]
     assert document["eer_rocch"] <= document["eer"] <= document["eer_clova"]

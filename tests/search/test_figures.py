@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search import drawing, figures
-from spkmodel import metrics
+from spkmodel.verification import metrics
 
 
 def curve(rng, name="clean", pairs=400, distance=3.0, floors=()):

@@ -6,7 +6,7 @@ import torch
 from search import snapshot, tables
 from search.gpu_memory import most, warning
 from search.state import SearchState
-from spkmodel import trainable
+from spkmodel.worker import trainable
 
 
 @pytest.fixture

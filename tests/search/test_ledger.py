@@ -14,7 +14,7 @@ import pytest
 from search.errors import EnvironmentProblem
 from search.ledger import Ledger, LedgerDamaged
 from search.lock import driver_of
-from spkmodel.processes import boot_id
+from spkmodel.worker.processes import boot_id
 
 
 @pytest.fixture

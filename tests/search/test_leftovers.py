@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search import leftovers
-from spkmodel.processes import announce, process_start
+from spkmodel.worker.processes import announce, process_start
 
 
 @pytest.fixture

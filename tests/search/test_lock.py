@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from search import lock
 from search.errors import EnvironmentProblem
 from search.lock import DriverInfo, Lock, driver_alive, driver_of, this_process
-from spkmodel.processes import boot_id
+from spkmodel.worker.processes import boot_id
 
 LEASE = 0.4
 

@@ -14,7 +14,7 @@ import pytest
 from search import server_guard
 from search.errors import EnvironmentProblem
 from search.mlflow_server import find_running, start
-from spkmodel.processes import process_start
+from spkmodel.worker.processes import process_start
 
 SLEEPER = "import os, time, sys; print(os.getpid(), flush=True); time.sleep(60)"
 

@@ -15,7 +15,7 @@ from search import node_probe, nodes
 from search.errors import EnvironmentProblem
 from search.room import checked
 from search.slots import Needs, Node
-from spkmodel import store_cache
+from spkmodel.data import store_cache
 
 
 def looked(name="10.0.0.2", **facts):

@@ -15,8 +15,8 @@ from search import evaluate, model_source, promote, promotion, registry
 from search.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger import Ledger
 from search.live import Silent
-from spkmodel import validate
-from spkmodel.store import Store
+from spkmodel.data.store import Store
+from spkmodel.verification import embed_and_score
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -89,7 +89,7 @@ def test_a_promoted_folder_has_every_file_and_nothing_is_half_written(promoted):
 
 
 def test_scores_give_the_published_eer_again(promoted):
-    from spkmodel import metrics
+    from spkmodel.verification import metrics
 
     rows = [line.split() for line in (promoted.folder / "scores.txt").read_text().splitlines()]
     scores = np.array([float(row[3]) for row in rows])
@@ -150,7 +150,7 @@ def test_a_registered_model_loads_without_pickle_and_embeds_as_in_validation(
     batch = np.stack([waveform, waveform[::-1]])
     embeddings = loaded.predict(batch)
     encoder = tiny_search.random_encoder(4)
-    expected = validate.embed(encoder, store, [utterance])[utterance].numpy()
+    expected = embed_and_score.embed(encoder, store, [utterance])[utterance].numpy()
     assert embeddings.shape == (2, 16)
     assert np.abs(embeddings[0] - expected).max() < 1e-5
 

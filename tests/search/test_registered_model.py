@@ -9,8 +9,8 @@ import tiny_search
 import torch
 
 from search import model_source, registry
-from spkmodel import validate
-from spkmodel.store import Store, write_store
+from spkmodel.data.store import Store, write_store
+from spkmodel.verification import embed_and_score
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_waveforms_in_embeddings_out_as_in_validation(encoder, loaded, tmp_path)
     waveforms = [rng.integers(-9000, 9000, length, dtype=np.int16) for length in lengths]
     utterances = [(n, "a", "dev", w) for n, w in zip(names, waveforms, strict=True)]
     store = write_store(tmp_path / "store", utterances, {"sha256": "0" * 64})
-    expected = validate.embed(encoder, Store.open(store.folder), names)
+    expected = embed_and_score.embed(encoder, Store.open(store.folder), names)
     for name, waveform in zip(names, waveforms, strict=True):
         batch = np.stack([waveform, waveform]).astype(np.float32) / 32768
         embeddings = loaded.predict(batch)

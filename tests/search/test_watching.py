@@ -32,7 +32,7 @@ from search.reading import state_of, status_of
 from search.settings import LaunchRequest
 from search.snapshot import snapshot
 from search.watching import driver_log, trial_log, wait
-from spkmodel.processes import process_start
+from spkmodel.worker.processes import process_start
 
 
 @pytest.fixture(autouse=True)

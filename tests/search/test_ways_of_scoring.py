@@ -13,11 +13,11 @@ from search.errors import UsageProblem
 from search.extras import Extras
 from search.ledger import Ledger
 from search.protocol import DEFAULT, Protocol
-from spkmodel import calibration, metrics, score_files, scoring, validate
-from spkmodel.back_end import BackEnd, mean_of, speaker_cohort, utterance_cohort
-from spkmodel.crops import Crops
-from spkmodel.lists import ListError, read_pairs
-from spkmodel.store import Store
+from spkmodel.data.crops import Crops
+from spkmodel.data.lists import ListError, read_pairs
+from spkmodel.data.store import Store
+from spkmodel.verification import calibration, embed_and_score, metrics, score_files, scoring
+from spkmodel.verification.back_end import BackEnd, mean_of, speaker_cohort, utterance_cohort
 
 DEV, TEST = Path("valid_trials.txt"), Path("test_trials.txt")
 
@@ -32,7 +32,7 @@ def home(tmp_path_factory):
         # Floors, intervals and pictures are tested elsewhere, and take most of the time.
         patch.setattr(verifier, "REPLICATES", 20)
         patch.setattr("search.extras.REPLICATES", 20)
-        patch.setattr("spkmodel.floors.compute", lambda *_, **__: [])
+        patch.setattr("spkmodel.verification.baselines.compute", lambda *_, **__: [])
         patch.setattr("search.judgement.write_pictures", lambda *_: None)
         yield folder
 
@@ -73,13 +73,13 @@ def scores_in(report, name="scores.txt"):
 
 
 def embedded(store, names, crops=None):
-    return validate.embed(tiny_search.random_encoder(4), store, names, crops=crops)
+    return embed_and_score.embed(tiny_search.random_encoder(4), store, names, crops=crops)
 
 
 @pytest.mark.parametrize("backend", ["cosine", "crop_distance"])
 def test_crops_are_scored_by_either_backend(judged, store, backend):
     report = judged(Protocol(crops=3, crop_seconds=0.4, backend=backend))
-    names = validate.utterances_of(store.dev_pairs)
+    names = embed_and_score.utterances_of(store.dev_pairs)
     crops = embedded(store, names, Crops(3, 0.4))
     expected = scoring.score_pairs(crops, store.dev_pairs, backend)
     assert scores_in(report) == pytest.approx(expected, abs=1e-6)
@@ -100,7 +100,7 @@ def test_scores_are_normalised_by_the_speakers_of_the_training_list(judged, stor
     cohort = speaker_cohort(training, store.speaker, mean)
     selection = "own" if norm == "as_norm1" else "cross"
     back_end = BackEnd(mean=mean, cohort=cohort, top=4, selection=selection)
-    dev = embedded(store, validate.utterances_of(store.dev_pairs))
+    dev = embedded(store, embed_and_score.utterances_of(store.dev_pairs))
     assert scores_in(report) == pytest.approx(back_end.score(dev, store.dev_pairs), abs=1e-5)
     cohort_facts = report.document["learnt"]["cohort"]
     assert (cohort_facts["members"], cohort_facts["top"], cohort_facts["ddof"]) == (6, 4, 0)
@@ -114,7 +114,7 @@ def test_a_cohort_may_be_a_list_of_utterances(judged, store, tmp_path):
     (tmp_path / "strangers.txt").write_text("\n".join(listed) + "\n")
     report = judged(Protocol(norm="as_norm1", cohort=tmp_path / "strangers.txt"))
     cohort = utterance_cohort(embedded(store, listed))
-    dev = embedded(store, validate.utterances_of(store.dev_pairs))
+    dev = embedded(store, embed_and_score.utterances_of(store.dev_pairs))
     expected = BackEnd(cohort=cohort, top=10).score(dev, store.dev_pairs)
     assert scores_in(report) == pytest.approx(expected, abs=1e-5)
     again = judged(Protocol(norm="as_norm1", cohort=Path("train_list.txt")), out="p")

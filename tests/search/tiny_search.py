@@ -9,13 +9,15 @@ import soundfile
 import torch
 
 from search.ledger import Ledger
-from spkmodel import checkpoint, encoders, validate
-from spkmodel.conditions import conditioned_store
+from spkmodel.augment.conditions import conditioned_store
+from spkmodel.augment.noise_and_rooms import fingerprint
 from spkmodel.config import TDNN, LogMel, TrainConfig
-from spkmodel.corpus import open_corpus
-from spkmodel.lists import Pair, TrainEntry, write_pairs, write_train_list
-from spkmodel.store import Store, pack
-from spkmodel.surroundings import fingerprint
+from spkmodel.core import checkpoint
+from spkmodel.data.corpus import open_corpus
+from spkmodel.data.lists import Pair, TrainEntry, write_pairs, write_train_list
+from spkmodel.data.store import Store, pack
+from spkmodel.nn import encoders
+from spkmodel.verification import embed_and_score
 
 CONFIG = TrainConfig(
     encoder=TDNN(
@@ -149,7 +151,7 @@ def _trial(
         encoder = random_encoder(seed)
         eer = pretend
         if eer is None:
-            eer = validate.evaluate_encoder(encoder, dev, dev.dev_pairs, replicates=20).eer
+            eer = embed_and_score.evaluate_encoder(encoder, dev, dev.dev_pairs, replicates=20).eer
         folder = tiny.checkpoint(trial, epoch)
         ledger.append(
             "report",

@@ -15,8 +15,8 @@ from search import axes, engine, hang
 from search.errors import Interrupted
 from search.ledger import Ledger
 from search.rule import Rule, ladder
-from spkmodel.processes import announce
-from spkmodel.told import Told
+from spkmodel.worker.processes import announce
+from spkmodel.worker.stop_flag import Told
 
 SPACE = '''"""How fast should it learn?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -51,7 +51,8 @@ class Toy(tune.Trainable):
         try:
             return self._epoch()
         except OSError as error:
-            # What a training writes names its place (`spkmodel.checkpoint`); all of this is there.
+            # What a training writes names its place (`spkmodel.core.checkpoint`); all of this is
+            # there.
             error.filename = error.filename or self.segment["folder"]
             raise
 

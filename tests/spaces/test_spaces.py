@@ -48,6 +48,6 @@ def test_a_space_imports_only_configs_and_the_trials_type(space):
 
 
 def test_an_encoder_can_be_built_for_every_space(branches):
-    from spkmodel import encoders
+    from spkmodel.nn import encoders
 
     assert encoders.parameter_count(branches[0].config.encoder) > 10_000

@@ -13,7 +13,7 @@ def buzz_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def buzz_store(buzz_corpus: Path, tmp_path_factory: pytest.TempPathFactory):
-    from spkmodel import corpus, store
+    from spkmodel.data import corpus, store
 
     packed = store.pack(corpus.open_corpus(buzz_corpus), tmp_path_factory.mktemp("home"))
     return store.Store.open(packed)

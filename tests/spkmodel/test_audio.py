@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.audio import AudioError, read, read_resampled
+from spkmodel.data.audio import AudioError, read, read_resampled
 
 RATE = 16_000
 

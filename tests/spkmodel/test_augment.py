@@ -6,8 +6,8 @@ import torch
 
 from spkmodel import augment
 from spkmodel.augment import Augmenter
+from spkmodel.augment.noise_and_rooms import Surroundings
 from spkmodel.config import Augment, Babble, DataPP
-from spkmodel.surroundings import Surroundings
 
 EVERYTHING = Augment(
     gain_db=6,

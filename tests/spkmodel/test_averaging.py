@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from spkmodel.averaging import WeightAverage, decay_after
 from spkmodel.config import EMA
+from spkmodel.training.averaging import WeightAverage, decay_after
 
 
 def _network():

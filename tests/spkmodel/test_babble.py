@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from spkmodel.augment import Augmenter, at_snr, babble
+from spkmodel.augment.noise_and_rooms import Surroundings
 from spkmodel.augment.sounds import draw_talkers
 from spkmodel.config import Augment, Babble
-from spkmodel.surroundings import Surroundings
 
 NOWHERE = Surroundings((), (), ())
 SPEAKERS = torch.arange(6).repeat_interleave(2)

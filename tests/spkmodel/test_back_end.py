@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spkmodel.back_end import BackEnd, mean_of, speaker_cohort, utterance_cohort
-from spkmodel.lists import Pair
-from spkmodel.scoring import Collapsed, score_pairs
+from spkmodel.data.lists import Pair
+from spkmodel.verification.back_end import BackEnd, mean_of, speaker_cohort, utterance_cohort
+from spkmodel.verification.scoring import Collapsed, score_pairs
 
 TOP = 3
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spkmodel.batches import Batch, batches_of_epoch, crops, epoch
 from spkmodel.config import Batches
-from spkmodel.store import write_store
+from spkmodel.data.store import write_store
+from spkmodel.training.batches import Batch, batches_of_epoch, crops, epoch
 
 
 def planned(counts, speakers, utterances, seed=0, number=1):

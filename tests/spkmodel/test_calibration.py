@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spkmodel import metrics
-from spkmodel.calibration import Calibration, act_dcf, bayes_threshold, cllr, fit, min_cllr
+from spkmodel.verification import metrics
+from spkmodel.verification.calibration import (
+    Calibration,
+    act_dcf,
+    bayes_threshold,
+    cllr,
+    fit,
+    min_cllr,
+)
 
 
 def gaussian(distance=2.0, pairs=4000, seed=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spkmodel import checkpoint
+from spkmodel.core import checkpoint
 
 
 def _written(folder):

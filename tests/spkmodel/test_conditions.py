@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spkmodel import conditions
-from spkmodel.conditions import CONDITIONS, codec, conditioned_store, hear, stores, telephone
-from spkmodel.conditions.recipes import DIRECT_SAMPLES, distant
-from spkmodel.lists import Pair
-from spkmodel.store import Store, write_store
-from spkmodel.surroundings import Surroundings
+from spkmodel.augment import conditions
+from spkmodel.augment.conditions import (
+    CONDITIONS,
+    codec,
+    conditioned_store,
+    hear,
+    stores,
+    telephone,
+)
+from spkmodel.augment.conditions.recipes import DIRECT_SAMPLES, distant
+from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.data.lists import Pair
+from spkmodel.data.store import Store, write_store
 
 
 def waveform_of(name: str, samples: int = 8000) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.corpus import check, open_corpus, split, with_pairs
-from spkmodel.lists import CorpusError, ListError, Pair, read_pairs, read_train_list
+from spkmodel.data.corpus import check, open_corpus, split, with_pairs
+from spkmodel.data.lists import CorpusError, ListError, Pair, read_pairs, read_train_list
 
 
 def utterance(folder, path, samples=1600, rate=16_000, value=1000):

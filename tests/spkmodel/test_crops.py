@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spkmodel.crops import Crops, cut, starts
+from spkmodel.data.crops import Crops, cut, starts
 
 
 def as_the_lab_does(audio, frames, count):

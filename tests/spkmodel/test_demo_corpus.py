@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel import demo_corpus
-from spkmodel.corpus import open_corpus
-from spkmodel.demo_corpus import DemoCorpusError, make
-from spkmodel.lists import read_pairs, read_train_list
+from spkmodel.data import demo_corpus
+from spkmodel.data.corpus import open_corpus
+from spkmodel.data.demo_corpus import DemoCorpusError, make
+from spkmodel.data.lists import read_pairs, read_train_list
 
 pytest.importorskip("espeakng_loader", reason="the extra [demo] is not installed")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import trainer_networks
 
-from spkmodel import encoders
 from spkmodel.config import TDNN, MultiHead
+from spkmodel.nn import encoders
 
 SMALL = {
     **trainer_networks.SMALL,

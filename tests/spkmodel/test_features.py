@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bench.parity_table import tones
-from spkmodel import features
 from spkmodel.config import LinearMel, LogMel, RawWaveform
+from spkmodel.nn import features
 
 NORMALISATIONS = ("fixed", "level", "mean", "instance")
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from field_networks import SMALL
 
-from spkmodel import encoders
 from spkmodel.config import ECAPATDNN, CAMPlusPlus, LogMel, ResNet34, XVector
-from spkmodel.encoders import cam_plus_plus, ecapa_tdnn
+from spkmodel.nn import encoders
+from spkmodel.nn.encoders import cam_plus_plus, ecapa_tdnn
 
 
 def waveforms(samples: int = 8_000) -> torch.Tensor:

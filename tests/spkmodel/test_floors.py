@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from spkmodel import floors
-from spkmodel.lists import Pair
-from spkmodel.store import Store, write_store
+from spkmodel.data.lists import Pair
+from spkmodel.data.store import Store, write_store
+from spkmodel.verification import baselines
 
 
 def voice(pitch_hz: float, seed: int, samples: int = 8000) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_the_numbers_of_an_utterance_are_those_of_the_recipe():
             for row in kept
         ]
     )
-    numbers = floors.mel_statistics(waveform)
+    numbers = baselines.mel_statistics(waveform)
     assert numbers.shape == (58,)
     np.testing.assert_allclose(numbers[:29], expected.mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(numbers[29:], expected.std(axis=0), atol=1e-3)
@@ -71,14 +71,14 @@ def test_the_numbers_of_an_utterance_are_those_of_the_recipe():
 
 @pytest.mark.parametrize("samples", [1, 399, 400, 401])
 def test_silence_and_very_short_utterances_give_finite_numbers(samples):
-    assert np.isfinite(floors.mel_statistics(np.zeros(samples, np.int16))).all()
+    assert np.isfinite(baselines.mel_statistics(np.zeros(samples, np.int16))).all()
 
 
 def test_lda_finds_the_directions_that_scikit_learn_finds():
     chance = np.random.default_rng(0)
     speakers = np.repeat(np.arange(5), 30)
     numbers = chance.standard_normal((150, 7)) * 2 + 3 * chance.standard_normal((5, 7))[speakers]
-    ours = floors.lda_directions(numbers, speakers)
+    ours = baselines.lda_directions(numbers, speakers)
     assert ours.shape == (7, 4)
     theirs = LinearDiscriminantAnalysis(solver="svd").fit(numbers, speakers).scalings_
     one, other = (np.linalg.qr(directions)[0] for directions in (ours, theirs))
@@ -87,13 +87,13 @@ def test_lda_finds_the_directions_that_scikit_learn_finds():
 
 def test_lda_bears_more_dimensions_than_utterances():
     numbers = np.random.default_rng(0).standard_normal((6, 58))
-    directions = floors.lda_directions(numbers, np.array(["a", "a", "b", "b", "c", "c"]))
+    directions = baselines.lda_directions(numbers, np.array(["a", "a", "b", "b", "c", "c"]))
     assert directions.shape == (58, 2)
     assert np.isfinite(directions).all()
 
 
 def test_both_floors_are_computed_from_a_training_list(store, pairs):
-    found = floors.compute(store, store, pairs, replicates=20)
+    found = baselines.compute(store, store, pairs, replicates=20)
     assert [floor.name for floor in found] == [
         "mel statistics, cosine",
         "mel statistics, LDA, cosine",
@@ -107,14 +107,14 @@ def test_both_floors_are_computed_from_a_training_list(store, pairs):
 def test_without_a_training_list_there_is_the_cosine_alone_and_its_name_says_so(
     store, pairs, tmp_path
 ):
-    (floor,) = floors.compute(None, store, pairs, replicates=2)
+    (floor,) = baselines.compute(None, store, pairs, replicates=2)
     assert floor.name == "mel statistics, cosine (standardised on these utterances)"
     untrained = write_store(
         tmp_path / "bare",
         [(path, "x", "test", store.waveform(path)) for path in store.of_split("test")],
         {"sha256": "1" * 64},
     )
-    (same,) = floors.compute(untrained, store, pairs, replicates=2)
+    (same,) = baselines.compute(untrained, store, pairs, replicates=2)
     assert same.eer == floor.eer
 
 
@@ -127,12 +127,12 @@ def test_in_a_condition_the_floors_are_trained_in_it(store, pairs, monkeypatch):
         heard.append(utterance)
         return waveform
 
-    monkeypatch.setattr(floors, "hear", hear)
-    floors.compute(store, store, pairs, "mismatched", replicates=2)
+    monkeypatch.setattr(baselines, "hear", hear)
+    baselines.compute(store, store, pairs, "mismatched", replicates=2)
     assert heard == store.of_split("train")
 
 
 def test_progress_counts_training_and_tested_utterances_once(store, pairs):
     calls: list[tuple[int, int]] = []
-    floors.compute(store, store, pairs, replicates=2, progress=lambda *call: calls.append(call))
+    baselines.compute(store, store, pairs, replicates=2, progress=lambda *call: calls.append(call))
     assert calls == [(done, 40) for done in range(1, 41)]

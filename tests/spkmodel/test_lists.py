@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spkmodel.lists import (
+from spkmodel.data.lists import (
     ListError,
     Pair,
     TrainEntry,

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bench.parity_table import MODEL1, altered
-from spkmodel import encoders
 from spkmodel.config import LogNet
-from spkmodel.encoders import log_net
+from spkmodel.nn import encoders
+from spkmodel.nn.encoders import log_net
 
 
 def waveforms(batch: int = 4, samples: int = 8_000) -> torch.Tensor:

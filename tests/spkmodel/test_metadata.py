@@ -2,8 +2,8 @@
 
 import pytest
 
-from spkmodel.lists import ListError
-from spkmodel.metadata import duration, read_columns
+from spkmodel.data.lists import ListError
+from spkmodel.data.metadata import duration, read_columns
 
 
 def write(folder, speakers=None, utterances=None):

@@ -11,8 +11,8 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
-from spkmodel import metrics
-from spkmodel.metrics import Interval
+from spkmodel.verification import metrics
+from spkmodel.verification.metrics import Interval
 
 # targets, non-targets, then by hand: EER linear, by the clova rule, of the hull; minDCF at 0.01
 CASES = {

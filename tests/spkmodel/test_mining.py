@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spkmodel.mining import Rank, mine
+from spkmodel.losses.mining import Rank, mine
 
 STRATEGIES = ("batch_all", "batch_hard", "batch_semi_hard")
 

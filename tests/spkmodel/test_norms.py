@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spkmodel.config import BatchRenorm, LogNet
-from spkmodel.encoders import norms
+from spkmodel.nn.encoders import norms
 
 FIXED = {"hold_batches": 0, "r_batches": 0, "d_batches": 0}
 EPSILON = 1e-5

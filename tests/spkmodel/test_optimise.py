@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from spkmodel.config import SGD, Adam, AdamW, NAdam
-from spkmodel.optimise import Stepper
+from spkmodel.training.optimise import Stepper
 
 
 def _stepper(config, clip=None):

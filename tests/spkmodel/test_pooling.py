@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from spkmodel import pooling
 from spkmodel.config import TDNN, MultiHead
+from spkmodel.nn import pooling
 
 NAMES = ("mean", "max", "statistics", "sap", "asp", "channel_sap", "channel_asp", "context_asp")
 POOLINGS = (*NAMES, MultiHead(heads=3), MultiHead(heads=2, deviation=True))

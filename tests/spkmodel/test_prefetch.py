@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from spkmodel.prefetch import Prefetcher
+from spkmodel.data.prefetch import Prefetcher
 
 
 def prefetching():

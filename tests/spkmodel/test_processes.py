@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from spkmodel import processes
+from spkmodel.worker import processes
 
 
 def test_a_process_is_told_apart_from_one_that_is_gone():

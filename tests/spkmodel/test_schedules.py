@@ -12,7 +12,7 @@ from spkmodel.config import (
     OneCycle,
     StepDecay,
 )
-from spkmodel.schedules import learning_rate
+from spkmodel.training.schedules import learning_rate
 
 _STEPS_PER_EPOCH = 100
 

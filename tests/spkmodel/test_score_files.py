@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spkmodel import score_files
-from spkmodel.lists import ListError, Pair
+from spkmodel.data.lists import ListError, Pair
+from spkmodel.verification import score_files
 
 PAIRS = [Pair(True, "a/1.wav", "a/2.wav"), Pair(False, "a/1.wav", "b/1.wav")]
 SCORES = np.array([2 / 3, -1e-7])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spkmodel.score_norm import as_norm
+from spkmodel.verification.score_norm import as_norm
 
 # Two utterances against a cohort of four. Nearest to e: members 0 and 1; nearest to t: 2 and 3.
 COHORT = np.array([[0.6, 0.4, 0.1, 0.3], [0.0, 0.2, 0.5, 0.9]])
@@ -53,7 +53,7 @@ def test_any_list_of_pairs_agrees_with_the_definition(selection, top, monkeypatc
         by_definition(score, cohort[e], cohort[t], top, selection)
         for score, (e, t) in zip(scores, sides, strict=True)
     ]
-    monkeypatch.setattr("spkmodel.score_norm._CHUNK", 8)
+    monkeypatch.setattr("spkmodel.verification.score_norm._CHUNK", 8)
     assert as_norm(scores, sides, against(cohort), top, selection) == pytest.approx(expected)
 
 

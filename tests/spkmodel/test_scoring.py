@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from spkmodel import scoring
-from spkmodel.lists import Pair
-from spkmodel.scoring import Collapsed, require_usable, score_pairs
+from spkmodel.data.lists import Pair
+from spkmodel.verification import scoring
+from spkmodel.verification.scoring import Collapsed, require_usable, score_pairs
 
 
 def drawn(*shape, seed=0):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spkmodel import metrics, slices
-from spkmodel.slices import Scored, Slice, by_bin, by_group, measure, worst_speakers
+from spkmodel.verification import metrics, subsets
+from spkmodel.verification.subsets import Scored, Slice, by_bin, by_group, measure, worst_speakers
 
 
 def names(found):
@@ -47,7 +47,7 @@ def test_one_group_alone_has_no_comparison_of_same_and_different():
 
 
 def test_groups_that_are_bins_keep_their_names_and_order():
-    bins = slices.bin_names("age", [9.0, 30.0])
+    bins = subsets.bin_names("age", [9.0, 30.0])
     assert bins == ["age<9", "9<=age<30", "age>=30"]
     sides = [[bins[0], bins[2], bins[1]], [bins[0], bins[2], bins[1]]]
     assert names(by_group("age", *sides, bins))[:3] == bins
@@ -66,7 +66,7 @@ def test_bins_go_by_the_lower_of_both_sides_and_an_edge_belongs_above():
 def test_quantiles_part_the_pairs_evenly():
     random = np.random.default_rng(0)
     one, other = random.gamma(2, 2, size=(2, 3000))
-    edges = slices.lower_quantiles(one, other)
+    edges = subsets.lower_quantiles(one, other)
     assert len(edges) == 2
     sizes = [each.chosen.sum() for each in by_bin("duration", one, other, edges)]
     assert sum(sizes) == 3000
@@ -78,8 +78,8 @@ def test_quantiles_part_the_pairs_evenly():
     [([2.0] * 9, []), ([1.0, 2.0], [1.33, 1.67]), ([], []), ([1, 1, 1, 9.0], [])],
 )
 def test_quantiles_that_would_part_nothing_are_left_out(numbers, edges):
-    assert slices.quantiles(np.array(numbers, dtype=float)) == edges
-    assert len(slices.bin_names("x", edges)) == len(edges) + 1
+    assert subsets.quantiles(np.array(numbers, dtype=float)) == edges
+    assert len(subsets.bin_names("x", edges)) == len(edges) + 1
 
 
 def test_a_slice_has_the_figures_of_its_pairs_alone():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from spkmodel import features
+from spkmodel.augment.spec_augment import FrameMasks, draw_spans
 from spkmodel.config import LogMel, SpecAugment
-from spkmodel.spec_augment import FrameMasks, draw_spans
+from spkmodel.nn import features
 
 ALWAYS = SpecAugment(probability=1, frequency_masks=1, time_masks=2)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel import audio
-from spkmodel.corpus import open_corpus
-from spkmodel.store import Store, StoreError, pack, write_store
+from spkmodel.data import audio
+from spkmodel.data.corpus import open_corpus
+from spkmodel.data.store import Store, StoreError, pack, write_store
 
 SPEAKERS = [f"s{n}" for n in range(6)]
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from pyarrow import fs
 
-from spkmodel import store_cache
-from spkmodel.store import Store, StoreError, write_store
+from spkmodel.data import store_cache
+from spkmodel.data.store import Store, StoreError, write_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,7 +238,7 @@ def test_a_file_system_without_paths_serves_as_well(store, monkeypatch):
 
 def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(buzz_store, tmp_path):
     from spkmodel.config import TDNN, Batches, TrainConfig
-    from spkmodel.trainable import Segment, SegmentTrainable, segment_config
+    from spkmodel.worker.trainable import Segment, SegmentTrainable, segment_config
 
     config = TrainConfig(
         encoder=TDNN(channels=16, dilations=(2,), embedding_dim=16),

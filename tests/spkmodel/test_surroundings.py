@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel import surroundings
-from spkmodel.surroundings import SPLITS, SurroundingsError, open_surroundings
+from spkmodel.augment import noise_and_rooms
+from spkmodel.augment.noise_and_rooms import SPLITS, SurroundingsError, open_surroundings
 
 
 def write_sounds(folder: Path, count: int, rate: int = 16000, channels: int = 1) -> Path:
@@ -127,13 +127,15 @@ def reverberation_seconds(room: np.ndarray) -> float:
 
 def test_the_fingerprint_follows_names_and_contents(tmp_path):
     one, two = write_sounds(tmp_path / "one", 3), write_sounds(tmp_path / "two", 3)
-    before = surroundings.fingerprint(one, None)
-    assert before == surroundings.fingerprint(two, None)
-    assert before != surroundings.fingerprint(None, one)
-    assert before != surroundings.fingerprint(one, two) != surroundings.fingerprint(None, None)
+    before = noise_and_rooms.fingerprint(one, None)
+    assert before == noise_and_rooms.fingerprint(two, None)
+    assert before != noise_and_rooms.fingerprint(None, one)
+    assert (
+        before != noise_and_rooms.fingerprint(one, two) != noise_and_rooms.fingerprint(None, None)
+    )
     (two / "sound00.wav").rename(two / "other.wav")
-    assert surroundings.fingerprint(two, None) != before
+    assert noise_and_rooms.fingerprint(two, None) != before
     soundfile.write(one / "sound01.wav", np.full(10, 0.1), 16000)
-    assert surroundings.fingerprint(one, None) != before
+    assert noise_and_rooms.fingerprint(one, None) != before
     assert len(before) == 16
     assert int(before, 16) >= 0

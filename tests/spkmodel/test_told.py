@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from spkmodel import told
-from spkmodel.told import Told
+from spkmodel.worker import stop_flag
+from spkmodel.worker.stop_flag import Told
 
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch):
-    monkeypatch.setattr(told, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stop_flag, "LOOK_SECONDS", 0.01)
 
 
 def _comes(word, seconds=5.0):
@@ -22,16 +22,16 @@ def _comes(word, seconds=5.0):
 
 def test_the_word_comes_to_the_attempt_that_is_meant_and_to_no_other(tmp_path):
     with Told(tmp_path / "one", 1) as first, Told(tmp_path / "one", 2) as second:
-        told.tell_to_leave(tmp_path / "one", 2)
+        stop_flag.tell_to_leave(tmp_path / "one", 2)
         assert _comes(second)
         assert not first()
-    told.forget(tmp_path / "one", 2)
+    stop_flag.forget(tmp_path / "one", 2)
     assert list((tmp_path / "one").iterdir()) == []
-    told.forget(tmp_path / "one", 2)
+    stop_flag.forget(tmp_path / "one", 2)
 
 
 def test_a_word_that_was_there_before_is_heard(tmp_path):
-    told.tell_to_leave(tmp_path, 3)
+    stop_flag.tell_to_leave(tmp_path, 3)
     with Told(tmp_path, 3) as word:
         assert _comes(word)
 
@@ -50,7 +50,7 @@ def test_a_storage_in_trouble_is_looked_at_again_and_holds_nobody_up(tmp_path, m
         assert answers.wait(10)
         return listed(self)
 
-    told.tell_to_leave(tmp_path, 1)
+    stop_flag.tell_to_leave(tmp_path, 1)
     monkeypatch.setattr(Path, "iterdir", iterdir)
     began = time.monotonic()
     with Told(tmp_path, 1) as word:
@@ -66,6 +66,6 @@ def test_nobody_looks_once_it_is_over(tmp_path):
     with Told(tmp_path, 1) as word:
         pass
     time.sleep(0.05)
-    told.tell_to_leave(tmp_path, 1)
+    stop_flag.tell_to_leave(tmp_path, 1)
     time.sleep(0.05)
     assert not word()

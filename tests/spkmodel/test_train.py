@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spkmodel import checkpoint
+from spkmodel.augment.noise_and_rooms import open_surroundings
 from spkmodel.config import (
     EMA,
     SGD,
@@ -27,10 +27,10 @@ from spkmodel.config import (
     TrainConfig,
     Triplet,
 )
-from spkmodel.divergence import Diverged, Watch
-from spkmodel.surroundings import open_surroundings
-from spkmodel.train import Training
-from spkmodel.validate import evaluate_encoder, load_encoder
+from spkmodel.core import checkpoint
+from spkmodel.training.nan_guard import Diverged, Watch
+from spkmodel.training.trainer import Training
+from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
 
 
 def _config(**changes):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from trainer_networks import RAW, RESNET, SMALL, V2
 
-from spkmodel import encoders
 from spkmodel.config import (
     LinearMel,
     LogMel,
@@ -17,9 +16,10 @@ from spkmodel.config import (
     ResNetSE34V2,
     VGGVox,
 )
-from spkmodel.encoders import vgg_vox
-from spkmodel.encoders.raw_net3 import FeatureMapScaling
-from spkmodel.encoders.sinc import SincFilters
+from spkmodel.nn import encoders
+from spkmodel.nn.encoders import vgg_vox
+from spkmodel.nn.encoders.raw_net3 import FeatureMapScaling
+from spkmodel.nn.encoders.sinc import SincFilters
 
 WIDTHS = {"channels": (8, 8, 16, 24), "blocks": (1, 1, 1, 1), "embedding_dim": 6}
 V2_MELS = LogMel(mels=24, normalisation="instance", pre_emphasis=0.97)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spkmodel import checkpoint
+from spkmodel.augment.noise_and_rooms import open_surroundings
 from spkmodel.config import (
     EMA,
     SGD,
@@ -34,11 +34,11 @@ from spkmodel.config import (
     WarmStart,
 )
 from spkmodel.config.losses import Weighted
-from spkmodel.divergence import Diverged
-from spkmodel.surroundings import open_surroundings
-from spkmodel.train import Training
-from spkmodel.under_way import Left
-from spkmodel.validate import load_encoder
+from spkmodel.core import checkpoint
+from spkmodel.training.epoch_state import Left
+from spkmodel.training.nan_guard import Diverged
+from spkmodel.training.trainer import Training
+from spkmodel.verification.embed_and_score import load_encoder
 
 EPOCHS = 2
 
@@ -173,7 +173,9 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
     straight = Training(_config(), buzz_store, surroundings)
     training = Training(_config(), buzz_store, surroundings)
     clock = itertools.count(0.0, 10.0)
-    monkeypatch.setattr("spkmodel.train.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        "spkmodel.training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
     with pytest.raises(Left, match=r"epoch 1 was left after 2 of \d+ steps") as left:
         training.run_epoch(leave=After(2))
     assert (left.value.epoch, left.value.steps) == (1, 2)

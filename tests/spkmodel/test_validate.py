@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from spkmodel import metrics, validate
-from spkmodel.crops import Crops, cut
-from spkmodel.lists import Pair
-from spkmodel.scoring import score_pairs
-from spkmodel.store import write_store
+from spkmodel.data.crops import Crops, cut
+from spkmodel.data.lists import Pair
+from spkmodel.data.store import write_store
+from spkmodel.verification import embed_and_score, metrics
+from spkmodel.verification.scoring import score_pairs
 
 LENGTHS = {"a/0": 40_000, "a/1": 16_000, "b/0": 9_000, "b/1": 33_333, "b/2": 16_000}
 
@@ -38,7 +38,7 @@ class Ears(nn.Module):
 
 def test_crops_are_embedded_each_for_itself_and_in_batches_of_many_utterances(store):
     ears, crops = Ears(), Crops(3, 1.0)
-    embeddings = validate.embed(ears, store, list(LENGTHS), crops=crops)
+    embeddings = embed_and_score.embed(ears, store, list(LENGTHS), crops=crops)
     assert list(embeddings) == list(LENGTHS)
     for name, found in embeddings.items():
         waveforms = torch.from_numpy(cut(store.waveform(name), crops) / np.float32(32768)).float()
@@ -49,32 +49,32 @@ def test_crops_are_embedded_each_for_itself_and_in_batches_of_many_utterances(st
 
 def test_a_batch_of_crops_is_no_longer_than_one_of_utterances(store):
     ears = Ears()
-    validate.embed(ears, store, list(LENGTHS), crops=Crops(10, 2.0))
+    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops(10, 2.0))
     assert [rows for rows, _ in ears.heard] == [20, 20, 10]
     ears = Ears()
-    validate.embed(ears, store, list(LENGTHS), crops=Crops(100, 1.0))
+    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops(100, 1.0))
     assert [rows for rows, _ in ears.heard] == [47, 47, 6] * len(LENGTHS)  # of one utterance
 
 
 def test_without_crops_equal_lengths_go_together(store):
     ears = Ears()
-    embeddings = validate.embed(ears, store, list(LENGTHS))
+    embeddings = embed_and_score.embed(ears, store, list(LENGTHS))
     assert sorted(ears.heard) == [(1, 8000), (1, 33_600 - 1600), (1, 40_000), (2, 16_000)]
     assert {tuple(each.shape) for each in embeddings.values()} == {(3,)}
 
 
 def test_one_crop_has_the_distance_of_its_cosine(store):
-    embeddings = validate.embed(Ears(), store, list(LENGTHS), crops=Crops(1, 1.0))
+    embeddings = embed_and_score.embed(Ears(), store, list(LENGTHS), crops=Crops(1, 1.0))
     pairs = [Pair(True, "a/0", "a/1"), Pair(False, "a/0", "b/1"), Pair(False, "b/0", "a/1")]
     distances = score_pairs(embeddings, pairs, "crop_distance")
     assert distances == pytest.approx(-np.sqrt(2 - 2 * score_pairs(embeddings, pairs)))
 
 
 def test_a_verdict_is_of_the_scores_that_it_was_told_to_use(store):
-    embeddings = validate.embed(Ears(), store, list(LENGTHS))
+    embeddings = embed_and_score.embed(Ears(), store, list(LENGTHS))
     pairs = [Pair(a[0] == b[0], a, b) for a in LENGTHS for b in LENGTHS if a < b]
-    plain = validate.judge(embeddings, pairs, lambda name: name[0])
-    turned = validate.judge(
+    plain = embed_and_score.judge(embeddings, pairs, lambda name: name[0])
+    turned = embed_and_score.judge(
         embeddings, pairs, lambda name: name[0], score=lambda *given: -score_pairs(*given)
     )
     assert np.array_equal(turned.scores, -plain.scores)

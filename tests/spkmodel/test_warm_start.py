@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spkmodel import checkpoint, encoders, warm_start
+from spkmodel.augment.noise_and_rooms import Surroundings
 from spkmodel.config import (
     EMA,
     TDNN,
@@ -17,8 +17,10 @@ from spkmodel.config import (
     Triplet,
     WarmStart,
 )
-from spkmodel.surroundings import Surroundings
-from spkmodel.train import Training
+from spkmodel.core import checkpoint
+from spkmodel.nn import encoders
+from spkmodel.training import warm_start
+from spkmodel.training.trainer import Training
 
 SURROUNDINGS = Surroundings((), (), ())
 

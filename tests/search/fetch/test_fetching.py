@@ -18,8 +18,8 @@ from search.fetch import catalogue, fetching
 from search.fetch.catalogue import Archive, Lists
 from search.fetch.transfer import Remote
 from search.live import Silent
-from spkmodel.corpus import check, open_corpus
-from spkmodel.lists import read_pairs
+from spkmodel.data.corpus import check, open_corpus
+from spkmodel.data.lists import read_pairs
 
 
 def sound(seed, rate=16_000, channels=1, kind="WAV", seconds=0.3):

@@ -17,8 +17,8 @@ from search.cli import run
 from search.errors import UsageProblem
 from search.voxceleb_trainer import names, network
 from search.voxceleb_trainer.architecture import Reading
-from spkmodel import encoders
 from spkmodel.config import LinearMel, LogMel
+from spkmodel.nn import encoders
 
 CASES = {
     "resnet_l_sap": (trainer.resnet_l, {}, Reading()),

@@ -1,0 +1,20 @@
+"""Conditions that the same pairs are judged in: as recorded, or each utterance otherwise.
+
+A corpus with one recording session a speaker lets a network tell channels apart instead of
+voices; the mismatched condition takes that away. The others ask one question each: a telephone
+line, a second of speech, a distant microphone, a lossy codec, a low level, an overdriven one.
+"""
+
+from spkmodel.augment.conditions.recipes import apply, hear
+from spkmodel.augment.conditions.stores import conditioned_store, surroundings_of
+from spkmodel.core.condition_names import CONDITIONS, SOMEWHERE, Condition
+
+__all__ = [
+    "CONDITIONS",
+    "SOMEWHERE",
+    "Condition",
+    "apply",
+    "conditioned_store",
+    "hear",
+    "surroundings_of",
+]

@@ -1,0 +1,85 @@
+"""A split's utterances in a condition, made once and mapped by whoever comes later."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from spkmodel.augment.conditions import codec
+from spkmodel.augment.conditions.recipes import hear
+from spkmodel.augment.noise_and_rooms import Split, Surroundings, fingerprint, open_surroundings
+from spkmodel.core.condition_names import SOMEWHERE, Condition
+from spkmodel.core.progress import Progress, silent
+from spkmodel.data.store import Store, StoreError, Utterance, write_store
+
+_VERSION = 1
+"""Raised when the same utterance would come out otherwise; conditioned stores are made anew."""
+
+
+def conditioned_store(
+    store: Store,
+    split: Literal["dev", "test"],
+    condition: Condition,
+    noise: Path | None,
+    rooms: Path | None,
+    progress: Progress = silent,
+) -> Store:
+    """The utterances of one split in a condition, under the ids they have in `store`.
+
+    Clean: `store` itself. Otherwise a store in its folder, made once, hearing the ambiences and
+    rooms of its own split alone; whoever comes later maps the same file.
+
+    Raises:
+        SurroundingsError: if the ambiences or rooms cannot be used.
+    """
+    if condition == "clean":
+        return store
+    mark = _mark(condition, noise, rooms)
+    text = f"{_VERSION} {store.sha256} {condition} {split} {mark}"
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    folder = store.folder / f"{condition}-{split}-{mark[:8]}"
+    try:
+        made = Store.open(folder)
+        if made.sha256 == sha256:
+            return made
+    except StoreError:
+        pass  # not there yet, or damaged: it is made anew
+    utterances = store.of_split(split)
+    if not utterances:
+        raise ValueError(f"{store.folder}: has no {split} utterances to put into a condition")
+    around = surroundings_of(condition, noise, rooms, split)
+
+    def heard() -> Iterator[Utterance]:
+        for done, path in enumerate(utterances, 1):
+            waveform = hear(condition, store.waveform(path), path, around)
+            yield path, store.speaker(path), split, waveform
+            progress(done, len(utterances))
+
+    return write_store(
+        folder,
+        heard(),
+        {
+            "sha256": sha256,
+            "condition": condition,
+            "surroundings": mark if condition in SOMEWHERE else "",
+            "of": store.sha256,
+        },
+        dev_pairs=store.dev_pairs if split == "dev" else (),
+    )
+
+
+def surroundings_of(
+    condition: Condition, noise: Path | None, rooms: Path | None, split: Split
+) -> Surroundings:
+    """What a split's utterances hear in a condition: nothing, unless it takes place somewhere."""
+    if condition in SOMEWHERE:
+        return open_surroundings(noise, rooms, split)
+    return Surroundings((), (), ())
+
+
+def _mark(condition: Condition, noise: Path | None, rooms: Path | None) -> str:
+    """Sixteen hex digits of what else decides the samples: surroundings, or a codec's library."""
+    if condition in SOMEWHERE:
+        return fingerprint(noise, rooms)
+    text = codec.library() if condition == "codec" else ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

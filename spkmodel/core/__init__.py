@@ -1,0 +1,1 @@
+"""What the other packages share: checkpoint files, progress reports, names of conditions."""

@@ -1,0 +1,1 @@
+"""Networks from waveform to embedding: features, pooling, encoders."""

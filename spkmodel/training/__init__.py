@@ -1,0 +1,1 @@
+"""One training: batches, optimiser, schedules, stages, averages, epochs, the NaN guard."""

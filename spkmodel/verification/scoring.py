@@ -1,0 +1,192 @@
+"""From embeddings to the scores of pairs; higher is more alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from spkmodel.data.lists import Pair
+
+Backend: TypeAlias = Literal["cosine", "crop_distance"]
+Sides: TypeAlias = Int[Tensor, "pairs 2"]
+# Pairs scored at once: what they take of the embeddings stays in the processor's cache.
+_CHUNK = 256
+_CROPPED_CHUNK = 32
+
+# Of a list as long and as dense as this, all cosines of enrolments and tests are computed and the
+# listed ones kept: a matrix product is that much faster. Elsewhere a score has nothing to do with
+# what else is listed, down to its last bit.
+_LONG = 200_000
+_DENSE = 1 / 32
+_ROWS = 512
+
+# Directions closer together than this (root mean square deviation from their mean, between unit
+# vectors) are the rounding of float32 rather than a network that tells anything apart; a network
+# that was never trained stays above 0.001.
+_COLLAPSED_BELOW = 1e-4
+
+
+class Collapsed(ValueError):
+    """Embeddings that say nothing: not finite, of length 0, or all in one direction."""
+
+
+def score_pairs(
+    embeddings: Mapping[str, Tensor], pairs: Sequence[Pair], backend: Backend = "cosine"
+) -> Float[np.ndarray, " pairs"]:
+    """Scores in the order of the pairs, float64.
+
+    Args:
+        embeddings: of every utterance of the pairs: (dim,), or (crops, dim) for one a crop.
+        pairs: what to score; their `target` is not looked at.
+        backend: cosine: of the utterances' embeddings, each the mean of its crops, taken before
+            any is brought to unit length. crop_distance: minus the mean Euclidean distance of all
+            pairs of crops, at unit length, in [-2, 0]; it is how voxceleb_trainer scores.
+
+    Raises:
+        ValueError: an utterance without an embedding, or embeddings of different shapes.
+        Collapsed: an embedding that is not finite or has length 0.
+    """
+    names, sides = index(embeddings, pairs)
+    if not names:
+        return np.zeros(0)
+    match backend:
+        case "cosine":
+            return cosines(unit(names, means(embeddings, names)), sides).numpy()
+        case "crop_distance":
+            crops = _stack(names, [_crops_of(name, embeddings[name]) for name in names])
+            return _crop_distance(unit(names, crops), sides).numpy()
+        case other:
+            raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
+
+
+def require_usable(embeddings: Mapping[str, Tensor]) -> None:
+    """Refuse embeddings whose scores would be noise, however the EER comes out.
+
+    A network that is merely bad passes: only directions equal up to rounding are refused.
+
+    Raises:
+        Collapsed: saying which utterance, or how near to each other all directions are.
+    """
+    names = list(embeddings)
+    if len(names) < 2:
+        raise ValueError(f"need embeddings of at least 2 utterances, got {len(names)}")
+    units = unit(names, means(embeddings, names))
+    spread = float((units - units.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+    if spread < _COLLAPSED_BELOW:
+        raise Collapsed(
+            f"all {len(names)} embeddings point in one direction (root mean square deviation "
+            f"{spread:.1e}, at least {_COLLAPSED_BELOW:.0e} is needed to tell speakers apart)"
+        )
+
+
+def index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
+    """The utterances of the pairs, each once, and each pair as two places among them."""
+    flat = list(chain.from_iterable((pair.enrolment, pair.test) for pair in pairs))
+    places = {name: place for place, name in enumerate(dict.fromkeys(flat))}
+    missing = [name for name in places if name not in embeddings]
+    if missing:
+        raise ValueError(
+            f"no embedding of utterance {missing[0]!r} ({len(missing)} of the {len(places)} "
+            "utterances of the pairs have none)"
+        )
+    sides = np.fromiter(map(places.__getitem__, flat), dtype=np.int64, count=len(flat))
+    return list(places), torch.from_numpy(sides).reshape(-1, 2)
+
+
+def means(
+    embeddings: Mapping[str, Tensor], names: Sequence[str]
+) -> Float[Tensor, "utterances dim"]:
+    """The mean over its crops of each utterance, float64."""
+    found = [embeddings[name] for name in names]
+    if len({embedding.shape for embedding in found}) == 1 and found[0].ndim == 1:
+        return _stack(names, found)
+    return _stack(names, [_crops_of(n, embeddings[n]).double().mean(dim=0) for n in names])
+
+
+def cosines(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
+    """Of embeddings at unit length."""
+    if len(sides) >= _LONG:
+        enrolments, rows = _distinct(sides[:, 0])
+        tests, columns = _distinct(sides[:, 1])
+        if len(sides) >= _DENSE * len(enrolments) * len(tests):
+            return _from_all_cosines(units[enrolments], units[tests], rows, columns)
+    return torch.cat([(units[a] * units[b]).sum(dim=1) for a, b in _chunks(sides, _CHUNK)])
+
+
+def _distinct(places: Int[Tensor, " pairs"]) -> tuple[Tensor, Tensor]:
+    distinct, inverse = np.unique(places.numpy(), return_inverse=True)
+    return torch.from_numpy(distinct), torch.from_numpy(inverse)
+
+
+def _from_all_cosines(
+    enrolments: Float[Tensor, "enrolments dim"],
+    tests: Float[Tensor, "tests dim"],
+    rows: Int[Tensor, " pairs"],
+    columns: Int[Tensor, " pairs"],
+) -> Float[Tensor, " pairs"]:
+    order = rows.argsort()
+    ends = torch.searchsorted(rows[order], torch.arange(0, len(enrolments) + _ROWS, _ROWS))
+    scores = torch.empty(len(rows), dtype=enrolments.dtype)
+    for block, (start, end) in enumerate(pairwise(ends.tolist())):
+        mine, first = order[start:end], block * _ROWS
+        every = enrolments[first : first + _ROWS] @ tests.T
+        scores[mine] = every[rows[mine] - first, columns[mine]]
+    return scores
+
+
+def _crop_distance(
+    units: Float[Tensor, "utterances crops dim"], sides: Sides
+) -> Float[Tensor, " pairs"]:
+    scores = []
+    for enrolment, test in _chunks(sides, _CROPPED_CHUNK):
+        cosines = units[enrolment] @ units[test].transpose(1, 2)  # (chunk, crops, crops)
+        scores.append(-(2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=(1, 2)))
+    return torch.cat(scores)
+
+
+def _chunks(sides: Sides, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(sides), size):
+        chunk = sides[start : start + size]
+        yield chunk[:, 0], chunk[:, 1]
+
+
+def _crops_of(name: str, embedding: Tensor) -> Tensor:
+    if embedding.ndim not in (1, 2):
+        raise ValueError(
+            f"an embedding has shape (dim,) or (crops, dim), but that of utterance {name!r} has "
+            f"shape {tuple(embedding.shape)}"
+        )
+    return embedding if embedding.ndim == 2 else embedding[None]
+
+
+def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
+    for name, embedding in zip(names, embeddings, strict=True):
+        if embedding.shape != embeddings[0].shape:
+            raise ValueError(
+                f"embeddings must have one shape, got {tuple(embedding.shape)} for utterance "
+                f"{name!r} and {tuple(embeddings[0].shape)} for {names[0]!r}"
+            )
+    return torch.stack(list(embeddings)).detach().cpu().double()
+
+
+def unit(names: Sequence[str], embeddings: Tensor) -> Tensor:
+    """At unit length, if every one of them has a direction."""
+    flat = embeddings.reshape(len(names), -1)
+    _refuse(names, ~flat.isfinite().all(dim=1), "not finite")
+    no_length = embeddings.square().sum(dim=-1).reshape(len(names), -1) == 0
+    _refuse(names, no_length.any(dim=1), "all zero")
+    return F.normalize(embeddings, dim=-1, eps=0.0)
+
+
+def _refuse(names: Sequence[str], bad: Tensor, what: str) -> None:
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise Collapsed(
+            f"the embedding of utterance {names[first]!r} is {what} "
+            f"({int(bad.sum())} of {len(names)} are)"
+        )

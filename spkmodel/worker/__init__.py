@@ -1,0 +1,1 @@
+"""One training as a Ray Tune trainable, and the processes around it."""

@@ -1,0 +1,305 @@
+"""The bridge to Ray: one segment of a training, from a checkpoint to a rung, epoch by epoch.
+
+An actor is reused for the next segment; what is heavy (the packed corpus, the surroundings) stays
+open between segments.
+"""
+
+import contextlib
+import logging
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
+from spkmodel.config import TrainConfig
+from spkmodel.core import checkpoint
+from spkmodel.data import store_cache
+from spkmodel.data.store import Store
+from spkmodel.training.epoch_state import EpochResult, Left
+from spkmodel.training.nan_guard import Diverged
+from spkmodel.training.trainer import Training
+from spkmodel.verification.embed_and_score import Verdict, evaluate_encoder
+from spkmodel.verification.scoring import Collapsed
+from spkmodel.worker import processes
+from spkmodel.worker.stop_flag import Told
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one actor is asked to train; plain values only, for they travel between processes."""
+
+    trial: str
+    attempt: int
+    config: dict[str, Any]
+    to_epoch: int
+    resume: str
+    """Folder of the checkpoint to go on from; empty: from the start."""
+    resume_sha256: str
+    warm_start: str
+    """Folder of the checkpoint whose weights the training starts from; empty: from chance. Where
+    `resume` goes on, it is not read again."""
+    warm_start_sha256: str
+    folder: str
+    """The training's own folder; checkpoints and the log file go there."""
+    store: str
+    dev_store: str
+    noise: str
+    rooms: str
+    """Folders of ambiences and room responses; empty: the built-in ones."""
+    threads: int
+    device: str
+    """`auto`, `cpu`, `cuda`, ..."""
+    store_sha256: str = ""
+    """Of the manifest of `store` where that is a URI; each node then fetches a copy of its own."""
+
+
+class _Damaged(Exception):
+    """The checkpoint that a training should go on from is missing or damaged."""
+
+
+class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
+    """Trains one segment; each step is an epoch, judged on the dev pairs and checkpointed."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._stores: dict[str, Store] = {}
+        self._surroundings: dict[tuple[str, str], Surroundings] = {}
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next segment; the actor and what it has opened are kept."""
+        self._segment = Segment(**new_config["segment"])
+        self._training: Training | None = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(0)
+        folder = Path(self._segment.folder)
+        self._log_path = folder / "log.txt"
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+        with contextlib.suppress(OSError):  # where the storage is full, the epoch says so
+            processes.announce(folder, self._segment.attempt, node)
+        torch.set_num_threads(self._segment.threads)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch.
+
+        A training that diverged or collapsed says so in `failure`; one whose own checkpoint is not
+        what was recorded, in `damaged`; and a storage in the way of its own folder, in
+        `storage_errno`: of trouble elsewhere it dies. One that was told to leave does so after a
+        step: `epoch` is then the one under way, `left_steps` of `left_of` steps are done, and the
+        checkpoint is of there.
+        """
+        try:
+            return self._epoch()
+        except (Diverged, Collapsed) as error:
+            kind = "diverged" if isinstance(error, Diverged) else "collapsed"
+            self._say(f"{kind}: {error}")
+            return self._result(self._next_epoch(), failure=f"{kind}: {error}")
+        except _Damaged as error:
+            self._say(f"cannot go on: {error}")
+            return self._result(self._next_epoch(), damaged=str(error))
+        except Exception as error:
+            self._say(traceback.format_exc())
+            if number := self._own_storage_errno(error):
+                return self._result(self._next_epoch(), storage_errno=number)
+            raise
+
+    def _own_storage_errno(self, error: Exception) -> int:
+        """Of trouble where all write; 0 if it is none, or a corpus's or this machine's own."""
+        match error:
+            case OSError(errno=int(number), filename=str() | Path() as name):
+                is_own = Path(name).is_relative_to(self._segment.folder)
+                return number if is_own and number in checkpoint.STORAGE_ERRORS else 0
+            case _:
+                return 0
+
+    def _epoch(self) -> dict[str, Any]:
+        started = time.monotonic()
+        training = self._prepared()
+        with Told(Path(self._segment.folder), self._segment.attempt) as told:
+            try:
+                epoch = training.run_epoch(leave=told)
+                verdict = self._judged(training, told)
+            except Left as left:
+                return self._left(training, left, started)
+        place, sha256 = self._saved(training, f"epoch{training.epoch:04d}")
+        seconds = time.monotonic() - started
+        self._say(
+            f"epoch {training.epoch}: dev_eer={verdict.eer:.4f} "
+            f"train_loss={epoch.train_loss:.4f} in {seconds:.1f} s"
+        )
+        metrics = _metrics(epoch, verdict)
+        return self._result(
+            training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
+        )
+
+    def _left(self, training: Training, left: Left, started: float) -> dict[str, Any]:
+        """The end of a segment that was told to leave, in the middle of an epoch."""
+        place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-step{left.steps}")
+        self._say(f"{left}, as it was told")
+        result = self._result(
+            left.epoch, seconds=time.monotonic() - started, place=place, sha256=sha256
+        )
+        return result | {"left_steps": left.steps, "left_of": left.of, "end": True}
+
+    def _result(
+        self,
+        epoch: int,
+        metrics: dict[str, float] | None = None,
+        seconds: float = 0.0,
+        place: str = "",
+        sha256: str = "",
+        failure: str = "",
+        damaged: str = "",
+        storage_errno: int = 0,
+    ) -> dict[str, Any]:
+        return {
+            "trial": self._segment.trial,
+            "attempt": self._segment.attempt,
+            "epoch": epoch,
+            "metrics": metrics or {},
+            "seconds": seconds,
+            "checkpoint": place,
+            "sha256": sha256,
+            "bytes": checkpoint.size(Path(place)) if place else 0,
+            "gpu_share": _gpu_share(),
+            # Not `done`: Tune would then pass the result to neither scheduler nor searcher.
+            "end": not place or epoch >= self._segment.to_epoch,
+            "failure": failure,
+            "damaged": damaged,
+            "storage_errno": storage_errno,
+            "left_steps": 0,
+            "left_of": 0,
+        }
+
+    def _prepared(self) -> Training:
+        if self._training is None:
+            segment = self._segment
+            warm = None
+            if segment.warm_start and not segment.resume:
+                warm = checkpoint.read(Path(segment.warm_start), segment.warm_start_sha256)
+            training = Training(
+                TrainConfig.model_validate(segment.config),
+                self._store(segment.store),
+                self._surroundings_of(segment.noise, segment.rooms),
+                _device(segment.device),
+                warm,
+            )
+            if segment.resume:
+                training.load(_own_checkpoint(segment))
+            elif warm is not None:
+                self._say(f"starts from {segment.warm_start}: {training.start}")
+            self._training = training
+        return self._training
+
+    def _next_epoch(self) -> int:
+        return 1 if self._training is None else self._training.epoch + 1
+
+    def _judged(self, training: Training, told: Told) -> Verdict:
+        """What the network is worth on the dev pairs.
+
+        Raises:
+            Left: told so meanwhile; the judgement is left to whoever goes on.
+        """
+
+        def leave(done: int, of: int) -> None:
+            if told() and done < of:
+                raise training.reopen()
+
+        dev = self._store(self._segment.dev_store)
+        pairs = self._store(self._segment.store).dev_pairs
+        return evaluate_encoder(
+            training.judged, dev, pairs, _device(self._segment.device), progress=leave
+        )
+
+    def _saved(self, training: Training, name: str) -> tuple[str, str]:
+        """Checkpoint into a folder of this attempt: a forgotten earlier one cannot touch it."""
+        place = Path(self._segment.folder) / f"{name}-attempt{self._segment.attempt}"
+        tensors, state = training.state()
+        return str(place), checkpoint.write(place, tensors, state)
+
+    def _store(self, place: str) -> Store:
+        """The store at a path; of a URI, this node's copy, fetched by the first who needs it."""
+        if place not in self._stores:
+            folder = Path(place)
+            if store_cache.is_uri(place):
+                folder = store_cache.fetched(place, self._segment.store_sha256)
+            self._stores[place] = Store.open(folder)
+        return self._stores[place]
+
+    def _surroundings_of(self, noise: str, rooms: str) -> Surroundings:
+        key = (noise, rooms)
+        if key not in self._surroundings:
+            self._surroundings[key] = open_surroundings(
+                Path(noise) if noise else None, Path(rooms) if rooms else None, split="train"
+            )
+        return self._surroundings[key]
+
+    def _say(self, line: str) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        # No training ends for want of a log line; a checkpoint tells of a storage in the way.
+        with contextlib.suppress(OSError):
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            with self._log_path.open("a", encoding="utf-8") as file:
+                file.write(f"{stamp} attempt {self._segment.attempt}: {line.rstrip()}\n")
+
+
+def _own_checkpoint(segment: Segment) -> checkpoint.Checkpoint:
+    """Where the training was, verified.
+
+    Raises:
+        _Damaged: it is not what was recorded.
+    """
+    try:
+        return checkpoint.read(Path(segment.resume), segment.resume_sha256)
+    except checkpoint.CheckpointError as error:
+        raise _Damaged(str(error)) from error
+
+
+def segment_config(segment: Segment) -> dict[str, Any]:
+    """The dictionary that Tune hands to the trainable."""
+    return {"segment": asdict(segment)}
+
+
+def _gpu_share() -> float:
+    """The most of its GPU's memory that this process has held, as a fraction; 0 without one.
+
+    What the allocator holds counts, used or not: nobody else can have it. The context of CUDA, some
+    hundred megabytes, comes on top.
+    """
+    if not torch.cuda.is_available():
+        return 0.0
+    total = torch.cuda.get_device_properties(0).total_memory
+    return round(torch.cuda.max_memory_reserved(0) / total, 4)
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
+    metrics = {
+        "dev_eer": verdict.eer,
+        "dev_eer_low": verdict.low,
+        "dev_eer_high": verdict.high,
+        "dev_min_dcf_p01": verdict.min_dcf_p01,
+        "train_loss": epoch.train_loss,
+        "learning_rate": epoch.learning_rate,
+        "utterances_per_second": epoch.utterances_per_second,
+    }
+    return metrics | {_metric_name(part): value for part, value in epoch.parts.items()}
+
+
+def _metric_name(part: str) -> str:
+    """A loss's own figure among the metrics: `accuracy` there is not that of a verifier."""
+    return f"train_{part}" if part.endswith(("accuracy", "loss")) else part
