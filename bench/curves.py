@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
-from search.home import existing_ledger
+from search.core.paths import existing_ledger
 from search.ledger import Ledger
 from search.state import SearchState
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from search import replay as replays
 from search import replay_pages as pages
-from search.home import ledger_path
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.live import Lines, Source
 from search.settings import LaunchRequest

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from search.home import ledger_path, search_folder
+from search.core.paths import ledger_path, search_folder
 from search.ledger import Ledger
 
 TRIALS, MAX_EPOCHS, FINAL_EPOCHS, FINALISTS = 24, 9, 27, 3

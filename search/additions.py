@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import corpus_place
-from search.config_problem import words
-from search.errors import UsageProblem
-from search.home import home
+from search.core.errors import UsageProblem
+from search.core.paths import home
+from search.core.validation_messages import words
 from search.notebooks import opened
 from search.reading import trial_of
 from search.requests import Add, who

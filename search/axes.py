@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Literal
 
 import spaces
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.walk import MOST_BRANCHES, Choice, Range, Space, build, check_seed, fewest, walk
 from spkmodel.config import TrainConfig
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search import sampler, warm_start, watchdogs, weights
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.known import Known
 from search.rule import Rule
 from search.state import SearchState

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.core.errors import UsageProblem
 from search.drawing import percent
-from search.errors import UsageProblem
 from search.pair_list import PairList
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column

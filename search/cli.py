@@ -23,8 +23,8 @@ from search import (
     console,
     failures,
     launch_end,
-    signals,
 )
+from search.core import signals
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;

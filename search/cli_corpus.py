@@ -9,7 +9,7 @@ import typer
 from search import console
 from search.cli_options import Json
 from search.console import help_text
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -123,7 +123,7 @@ def pack(
 ) -> None:
     """Write the store below SPKSEARCH_HOME."""
     from search import corpus_place
-    from search.home import home
+    from search.core.paths import home
     from search.live import for_stderr
     from spkmodel.data import corpus, store
 

@@ -53,7 +53,7 @@ def import_voxceleb_trainer(
     json_wanted: Json = False,
 ) -> None:
     """Take over a training of voxceleb_trainer."""
-    from search.errors import UsageProblem
+    from search.core.errors import UsageProblem
     from search.voxceleb_trainer import commands, importing
     from search.voxceleb_trainer.options import parse
 
@@ -90,7 +90,7 @@ def _speakers(corpus: Path) -> int:
 
 
 def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
-    from search.errors import UsageProblem
+    from search.core.errors import UsageProblem
     from search.voxceleb_trainer import space_file
 
     if path.suffix != ".py":

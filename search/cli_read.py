@@ -55,8 +55,8 @@ LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch
 
 def list_searches(json_wanted: Json = False) -> None:
     """All searches, by name."""
+    from search.core.paths import home, searches
     from search.documents import document
-    from search.home import home, searches
     from search.trial_tables import search_table
 
     rows = [row for name in searches() if (row := _row(name)) is not None]
@@ -70,8 +70,8 @@ def list_searches(json_wanted: Json = False) -> None:
 
 def _row(name: str) -> dict[str, Any] | None:
     """A search in the list; None, and a word to stderr, if it cannot be read."""
+    from search.core.errors import SpksearchError
     from search.documents import of_snapshot
-    from search.errors import SpksearchError
     from search.reading import state_of, status_of
     from search.snapshot import snapshot, unix
 
@@ -157,7 +157,7 @@ def trials(
 
 def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
     """The Pareto front of a search."""
-    from search.errors import UsageProblem
+    from search.core.errors import UsageProblem
     from search.reading import state_of, status_of
     from search.trial_tables import front_of, front_table
 

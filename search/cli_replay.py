@@ -20,7 +20,7 @@ from search.cli_options import (
     Rooms,
     TrackingUri,
 )
-from search.errors import NoUsableTrial
+from search.core.errors import NoUsableTrial
 
 if TYPE_CHECKING:
     from search.claims import Judged

@@ -22,9 +22,9 @@ from search.cli_options import (
     Rooms,
     TrackingUri,
 )
+from search.core.errors import UsageProblem
 from search.corpus_place import parsed
 from search.documents import document
-from search.errors import UsageProblem
 
 if TYPE_CHECKING:
     from search.settings import LaunchRequest
@@ -45,8 +45,8 @@ def demo(
     ] = None,
 ) -> None:
     """Launch, promote and evaluate on voices made here."""
+    from search.core.paths import home
     from search.demo import run_demo
-    from search.home import home
     from search.live import for_stderr
 
     console.answer(*run_demo(folder or home(), for_stderr()))
@@ -202,7 +202,7 @@ def _detach(request: "LaunchRequest") -> None:
 
 def _corpus_before(name: str) -> Path | str:
     """The corpus that the search of this name was launched on."""
-    from search.home import ledger_path
+    from search.core.paths import ledger_path
     from search.reading import state_of
 
     if not ledger_path(name).is_file():

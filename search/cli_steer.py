@@ -7,7 +7,7 @@ import typer
 
 from search import console
 from search.cli_options import Concurrent, DiskGb, KeepCheckpoints
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from search import nodes
 from search.connect import cluster, prepare_environment
+from search.core.errors import EnvironmentProblem
+from search.core.paths import home
+from search.core.redact import without_user
 from search.doctor import Check, Level, guard_check
 from search.entrance import check, look
-from search.errors import EnvironmentProblem
-from search.home import home
-from search.redact import without_user
 
 _GIB = 2**30
 _CLOCK_NOTE_SECONDS = 1.0

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import entrance, signals
-from search.errors import EnvironmentProblem
-from search.home import home
+from search import entrance
+from search.core import signals
+from search.core.errors import EnvironmentProblem
+from search.core.paths import home
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import requests
-from search.lock import DriverInfo, driver_alive
+from search.core.lock import DriverInfo, driver_alive
 from search.requests import Request
 
 _MOST_BYTES = 1 << 20

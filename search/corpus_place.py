@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.errors import UsageProblem
-from search.home import home
-from search.redact import redact
+from search.core.errors import UsageProblem
+from search.core.paths import home
+from search.core.redact import redact
 from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:

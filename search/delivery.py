@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from search import shared_view
+from search.core.redact import redact
 from search.mirror import CURSOR, HOLD, PASSING, SEARCH, Mirror, MirroredRun, Point
-from search.redact import redact
 from search.run_calls import RunCalls, Words
 
 if TYPE_CHECKING:

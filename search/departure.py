@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from search.checkpoint_files import TRIALS
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from spkmodel.worker import stop_flag
 
 GRACE = "SPKSEARCH_GRACE_SECONDS"

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from search import launch_end
-from search.errors import EnvironmentProblem, UsageProblem
-from search.home import home, ledger_path, search_folder
+from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.lock import driven_by, driver_alive
+from search.core.paths import home, ledger_path, search_folder
 from search.launch_end import LaunchEnd
-from search.lock import driven_by, driver_alive
 from search.settings import LaunchRequest
 from spkmodel.worker.processes import process_start
 

@@ -13,12 +13,12 @@ from typing import Any, Literal, assert_never
 
 from search import sampler, watchdogs
 from search.beginnings import Beginnings, NotNow
+from search.core.lock import this_process
 from search.index import Index
 from search.keeper import Keeper
 from search.known import Known
 from search.ledger import Ledger
 from search.leftovers import Leftover
-from search.lock import this_process
 from search.rule import End, Rule, is_open
 from search.scheduler import (
     Advance,

@@ -17,7 +17,8 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, hang, leftovers, signals, tune_errors, tune_memory, tune_registry
+from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_registry
+from search.core import signals
 from search.departure import GRACE_SECONDS
 from search.driver import Driver, SegmentSettings
 from search.ledger import Ledger

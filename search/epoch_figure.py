@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.core.errors import NotFinished, UsageProblem
 from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
-from search.errors import NotFinished, UsageProblem
 from search.state import SearchState
 from search.trial_record import TrialRecord
 

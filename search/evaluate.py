@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from search import corpus_place, judgement, looks, model_source, pair_list, verifier
 from search import extras as extras_of_pairs
-from search.errors import UsageProblem
+from search.core.atomic_folder import filled, read_report, write_json
+from search.core.errors import UsageProblem
+from search.core.paths import home
 from search.extras import Extras, Told
-from search.home import home
 from search.judgement import Judgement
 from search.live import Display, Silent
 from search.pair_list import PairList
 from search.protocol import DEFAULT, Protocol
-from search.result_folder import filled, read_report, write_json
 from search.settings import surroundings_folder
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search import breakdown, pair_list
+from search.core.errors import UsageProblem
 from search.drawing import percent
-from search.errors import UsageProblem
 from search.judgement import Judgement, sounding
 from search.live import Display
 from search.pair_list import PairList

@@ -4,8 +4,8 @@ import signal
 import traceback
 from pathlib import Path
 
-from search.errors import Interrupted, SpksearchError, Told
-from search.home import home
+from search.core.errors import Interrupted, SpksearchError, Told
+from search.core.paths import home
 
 OURS = 1
 USAGE = 2
@@ -68,7 +68,7 @@ def _pydantic_message(error: BaseException) -> str | None:
 
     if not isinstance(error, ValidationError):
         return None
-    from search.config_problem import words
+    from search.core.validation_messages import words
 
     return words(error)
 

@@ -5,6 +5,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
+from search.core.errors import EnvironmentProblem
 from search.entrance import (
     ANSWER_SECONDS,
     TOKEN_HELP,
@@ -13,7 +14,6 @@ from search.entrance import (
     own_token,
     set_mode,
 )
-from search.errors import EnvironmentProblem
 
 
 def check_jobs(address: str, *, insecure: bool = False) -> None:

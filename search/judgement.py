@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search import drawing, figures
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.live import Display
 from search.pair_list import PairList, counts
 from search.verifier import REPLICATES, Verifier

@@ -10,17 +10,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, gpu_memory, leftovers, preparation, signals, snapshot, warm_start
+from search import axes, gpu_memory, leftovers, preparation, snapshot, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
+from search.core import signals
+from search.core.errors import EnvironmentProblem, Interrupted, Told
+from search.core.paths import home, ledger_path, search_folder
 from search.demand import wanted
 from search.departure import grace_of_environment
 from search.entrance import is_local
-from search.errors import (
-    EnvironmentProblem,
-    Interrupted,
-    Told,
-)
-from search.home import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.outcome import LaunchOutcome, outcome_of
 from search.prior_sources import WarmStart

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from search.errors import (
+from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
     Interrupted,
@@ -22,7 +22,7 @@ from search.errors import (
     Told,
     UsageProblem,
 )
-from search.home import search_folder
+from search.core.paths import search_folder
 
 _VARIABLE = "SPKSEARCH_LAUNCH"
 """Tells a process that it is such a launch: the search's name and the launch's token."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from search.errors import EnvironmentProblem, SpksearchError
-from search.lock import Lock
+from search.core.errors import EnvironmentProblem, SpksearchError
+from search.core.lock import Lock
 from search.state import SearchState
 from search.trial_record import TrialRecord
 

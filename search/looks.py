@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.errors import NotFinished
-from search.home import ledger_path
+from search.core.errors import NotFinished
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.pair_list import PairList
 from search.protocol import DEFAULT, Protocol
@@ -90,8 +90,8 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
     Raises:
         NotFinished: if it runs.
     """
-    from search.errors import EnvironmentProblem
-    from search.lock import driver_alive
+    from search.core.errors import EnvironmentProblem
+    from search.core.lock import driver_alive
 
     try:
         ledger = Ledger.open(path, write=True, drives=False)

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import ray
 
 from search import diagnosis, hang, leftovers
+from search.core.errors import Interrupted, StorageAway
 from search.departure import Departure
 from search.driver import Driver
-from search.errors import Interrupted, StorageAway
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import server_guard
-from search.errors import EnvironmentProblem
-from search.home import home
-from search.redact import redact
+from search.core.errors import EnvironmentProblem
+from search.core.paths import home
+from search.core.redact import redact
 from spkmodel.worker.processes import process_start
 
 HOST = "127.0.0.1"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import registry
-from search.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
-from search.home import existing_ledger, search_folder, searches
+from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.core.paths import existing_ledger, search_folder, searches
 from search.ledger import Ledger
 from search.state import SearchState
 from search.trial_record import Report, TrialRecord

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.home import LEDGER
+from search.core.paths import LEDGER
 from search.watchdogs import TROUBLES
 
 log = logging.getLogger(__name__)

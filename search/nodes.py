@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search import node_probe
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.slots import Node
 
 PACKAGES = ("spksearch", "ray", "torch", "torchaudio", "numpy")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.errors import NotFinished, NotFound, UsageProblem
+from search.core.errors import NotFinished, NotFound, UsageProblem
 from search.reading import state_of, trial_of
 from search.snapshot import ENDED, eer_of
 from search.state import SearchState

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search import tables
-from search.errors import GateNotMet, NoUsableTrial, SpksearchError
+from search.core.errors import GateNotMet, NoUsableTrial, SpksearchError
 from search.rule import Rule
 from search.scheduler import too_many_failed
 from search.snapshot import Snapshot, command_again, snapshot

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from spkmodel.data.lists import ListError, Pair, read_pairs
 
 if TYPE_CHECKING:

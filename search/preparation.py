@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from search import axes, corpus_place, prior_sources, snapshot
-from search.errors import UsageProblem
-from search.home import home, ledger_path, search_folder
+from search.core.errors import UsageProblem
+from search.core.paths import home, ledger_path, search_folder
 from search.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.settings import (

@@ -14,8 +14,8 @@ from typing import Any
 
 from search import axes as spaces_there
 from search import points, sampler
-from search.errors import UsageProblem
-from search.home import existing_ledger
+from search.core.errors import UsageProblem
+from search.core.paths import existing_ledger
 from search.points import Place
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of

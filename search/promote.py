@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import judgement, keeper, looks, model_source, pair_list, promotion, registry, tracking
+from search.core.atomic_folder import read_report
+from search.core.errors import UsageProblem
+from search.core.paths import existing_ledger, search_folder
+from search.core.redact import redact
 from search.drawing import percent
-from search.errors import UsageProblem
-from search.home import existing_ledger, search_folder
 from search.ledger import Ledger
 from search.live import Display, Silent
-from search.redact import redact
 from search.registry import Registered
-from search.result_folder import read_report
 from search.snapshot import command_again
 
 if TYPE_CHECKING:

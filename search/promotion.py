@@ -14,13 +14,13 @@ from search import (
     model_source,
     verifier,
 )
-from search.errors import SpksearchError, UsageProblem
+from search.core.atomic_folder import filled, write_json
+from search.core.errors import SpksearchError, UsageProblem
 from search.judgement import Judgement
 from search.ledger import Ledger
 from search.live import Display
 from search.pair_list import PairList, pair_list
 from search.protocol import DEFAULT
-from search.result_folder import filled, write_json
 
 if TYPE_CHECKING:
     from search.model_source import Choice, Model

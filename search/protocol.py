@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from spkmodel.data.crops import Crops

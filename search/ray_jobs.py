@@ -23,10 +23,10 @@ from typing import Any
 
 from search import connect, corpus_place, entrance, job_entrance, launch_end
 from search.axes import OWN_SPACES
+from search.core.errors import EnvironmentProblem
+from search.core.paths import home
+from search.core.redact import redact
 from search.detached import Detached, arguments
-from search.errors import EnvironmentProblem
-from search.home import home
-from search.redact import redact
 from search.settings import LaunchRequest
 
 _PACKAGES = ("search", "spaces", "spkmodel")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from search import detached
 from search.control import identity
-from search.errors import EnvironmentProblem, NotFinished, NotFound
-from search.home import existing_ledger, ledger_path
+from search.core.errors import EnvironmentProblem, NotFinished, NotFound
+from search.core.lock import driver_alive
+from search.core.paths import existing_ledger, ledger_path
 from search.ledger import Ledger
-from search.lock import driver_alive
 from search.state import SearchState
 from search.trial_record import TrialRecord
 

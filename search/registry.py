@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import mlflow_server
-from search.errors import EnvironmentProblem, NotFound, UsageProblem
-from search.redact import HIDDEN, redact
+from search.core.errors import EnvironmentProblem, NotFound, UsageProblem
+from search.core.redact import HIDDEN, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from search import launch, preparation
 from search.axes import Branch, Space
 from search.claims import Judged, judge
-from search.errors import UsageProblem
-from search.home import ledger_path
+from search.core.errors import UsageProblem
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.notebooks import opened
 from search.settings import LaunchRequest, Settings

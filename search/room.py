@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search import nodes
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.slots import Needs, Node, total, why_none
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from search import priors, tell
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.known import Known
 from search.rule import Rule
 from search.state import SearchState

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.core.errors import UsageProblem
+from search.core.redact import redact
 from search.corpus_place import absolute
-from search.errors import UsageProblem
 from search.priors import default_count
-from search.redact import redact
 from search.retention import DEFAULT_KEEP
 from search.rule import ladder
 from search.trial_record import OBJECTIVE, SIZE

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from search.redact import without_user
+from search.core.redact import without_user
 
 Axes = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from search import priors
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.partials import Partial
 from search.priors import Prior
 from search.trial_record import Report, TrialRecord, cut_of, failure_of

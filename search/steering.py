@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from search import control, points, sampler
 from search.control import identity
-from search.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
-from search.home import existing_ledger
+from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
+from search.core.lock import DriverInfo, driver_alive, this_process
+from search.core.paths import existing_ledger
 from search.ledger import Ledger
-from search.lock import DriverInfo, driver_alive, this_process
 from search.requests import Add, Budget, Pause, Request, Stop, Unpause
 from search.rule import Rule, ladder
 from search.scheduler import ends

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from search import control
 from search.control import identity
-from search.lock import driver_alive
+from search.core.lock import driver_alive
+from search.core.redact import redact
 from search.mirror import SEARCH
-from search.redact import redact
 from search.requests import Stop
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from search import shared_view
+from search.core.redact import redact
 from search.ledger import Ledger
 from search.mirror import SEARCH, Mirror
 from search.mlflow_server import READY_SECONDS, answers, find_running
-from search.redact import redact
 
 if TYPE_CHECKING:
     from search.delivery import Delivery

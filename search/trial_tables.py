@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from search import pareto
+from search.core.errors import UsageProblem
 from search.documents import differences, flat
-from search.errors import UsageProblem
 from search.retention import best_kept
 from search.snapshot import best_of, trial_state
 from search.state import SearchState

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search import mlflow_server, shared_view, tracking
-from search.errors import EnvironmentProblem
-from search.home import existing_ledger, ledger_path, searches
+from search.core.errors import EnvironmentProblem
+from search.core.paths import existing_ledger, ledger_path, searches
+from search.core.redact import HIDDEN, redact, without_user
 from search.ledger import Ledger
-from search.redact import HIDDEN, redact, without_user
 
 _LOOK_SECONDS = 1.0
 

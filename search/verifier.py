@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.live import Display
 from search.pair_list import PairList
 from search.protocol import DEFAULT, TOP, Protocol

@@ -17,8 +17,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from search import covering
-from search.config_problem import words
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
+from search.core.validation_messages import words
 from spkmodel.config import TrainConfig
 
 Choice = str | int | float | bool | None

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import model_source
-from search.errors import NotFound, NoUsableTrial, UsageProblem
-from search.home import existing_ledger, search_folder
+from search.core.errors import NotFound, NoUsableTrial, UsageProblem
+from search.core.paths import existing_ledger, search_folder
 from search.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -6,16 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search import detached
+from search.core.errors import EnvironmentProblem, NotFinished, NotFound, SpksearchError
+from search.core.lock import driver_alive
+from search.core.paths import existing_ledger, home, ledger_path, search_folder
 from search.detached import LOG, Detached
-from search.errors import (
-    EnvironmentProblem,
-    NotFinished,
-    NotFound,
-    SpksearchError,
-)
-from search.home import existing_ledger, home, ledger_path, search_folder
 from search.ledger import Ledger
-from search.lock import driver_alive
 from search.outcome import no_usable_trial
 from search.reading import trial_of
 from search.snapshot import ENDED, command_again

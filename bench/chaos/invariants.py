@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench.chaos.evidence import Evidence, recorded
 from search import sampler, scheduler
 from search.audit import recompute_rungs, wrong_decisions
-from search.errors import SpksearchError
+from search.core.errors import SpksearchError
 from search.index import Index
 from search.known import Known
 from search.ledger import Event

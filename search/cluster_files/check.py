@@ -16,7 +16,7 @@ from search.cluster_files import (
 )
 from search.cluster_files.findings import FileFindings, Finding
 from search.cluster_files.yaml_source import Document
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 _YAML = (".yaml", ".yml")
 _OF_SKYPILOT = {"run", "setup", "resources", "num_nodes"}

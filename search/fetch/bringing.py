@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from search.errors import EnvironmentProblem, SpksearchError, UsageProblem
+from search.core.errors import EnvironmentProblem, SpksearchError, UsageProblem
 from search.fetch import transfer
 from search.fetch.catalogue import Archive, PublicCorpus
 from search.fetch.transfer import Forbidden, Remote

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.fetch import layouts
 from search.fetch.layouts import Layout
 from search.fetch.transfer import Remote

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentProblem, UsageProblem
 from search.fetch import folder as folders
 from search.fetch import transfer
 from search.fetch.bringing import Bringer

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from search.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentProblem, UsageProblem
 from search.fetch.catalogue import PublicCorpus
 from search.fetch.gather import Gathered
 from search.fetch.layouts import Layout, Split

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.fetch.layouts import Layout, Place
 from search.fetch.unpack import Member
 from spkmodel.core.progress import Progress, silent

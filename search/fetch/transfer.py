@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from search.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentProblem, UsageProblem
 from spkmodel.core.progress import Progress, silent
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

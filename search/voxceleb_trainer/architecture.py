@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from spkmodel.config import (
     Encoder,
     LinearMel,

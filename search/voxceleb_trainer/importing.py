@@ -7,8 +7,8 @@ from typing import Literal, cast
 
 from pydantic import ValidationError
 
-from search.config_problem import words
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
+from search.core.validation_messages import words
 from search.voxceleb_trainer.losses import LOSSES, utterances
 from search.voxceleb_trainer.options import Options
 from search.voxceleb_trainer.remarks import Remark

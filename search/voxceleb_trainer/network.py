@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.voxceleb_trainer import architecture, names, weights_file
 from search.voxceleb_trainer.architecture import KNOWN, Reading
 from search.voxceleb_trainer.weights_file import WeightsFile

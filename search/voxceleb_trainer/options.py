@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 
 import yaml
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.voxceleb_trainer.remarks import Remark
 
 Edition = Literal["2020", "2021", "2026"]

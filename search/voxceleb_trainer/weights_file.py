@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 LARGEST_BYTES = 8 << 30
 _PREFIX = "__S__."

@@ -37,7 +37,7 @@ def main(home):
 
 
 def grow_and_shrink(cluster, home):
-    from search.errors import EnvironmentProblem
+    from search.core.errors import EnvironmentProblem
     from search.room import Room, checked, followed
     from search.slots import Needs
 

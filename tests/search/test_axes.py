@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from search import axes
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 NESTED = '''"""Which loss, and how hard should it push?
 

@@ -11,7 +11,7 @@ import example_search as example
 import pytest
 
 from search.cli import run
-from search.errors import (
+from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
     Interrupted,
@@ -236,7 +236,7 @@ def test_an_error_that_ends_a_verb_becomes_its_exit_code(capsys, monkeypatch):
     def broken(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/read-only")
 
-    monkeypatch.setattr("search.home.searches", broken)
+    monkeypatch.setattr("search.core.paths.searches", broken)
     code, said = failed(capsys, "list")
     assert code == 3
     assert "/read-only: Permission denied" in said
@@ -247,7 +247,7 @@ def test_ctrl_c_exits_130(capsys, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.home.searches", interrupted)
+    monkeypatch.setattr("search.core.paths.searches", interrupted)
     code, said = failed(capsys, "list")
     assert code == 130
     assert "interrupted" in said

@@ -8,7 +8,7 @@ import pytest
 from tiny_search import make_corpus
 
 from search import cli, corpus_place
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from spkmodel.data.corpus import open_corpus
 
 

@@ -4,8 +4,8 @@ import time
 import pytest
 
 from search import departure
+from search.core.errors import UsageProblem
 from search.departure import GRACE, Departure, grace_of_environment
-from search.errors import UsageProblem
 
 ONE, TWO = ("t0001", 1), ("t0002", 3)
 

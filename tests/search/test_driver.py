@@ -10,11 +10,11 @@ import pytest
 
 from search import axes, control
 from search.audit import wrong_decisions
+from search.core.errors import UsageProblem
+from search.core.lock import this_process
 from search.demand import wanted
 from search.driver import Driver
-from search.errors import UsageProblem
 from search.ledger import Ledger
-from search.lock import this_process
 from search.requests import Budget, Stop
 from search.rule import Rule
 from search.scheduler import rule_in_force

@@ -17,9 +17,9 @@ import toy
 
 from search import control, engine, hang
 from search.audit import recompute_rungs, wrong_decisions
-from search.errors import Interrupted
+from search.core.errors import Interrupted
+from search.core.lock import driver_alive
 from search.ledger import Ledger
-from search.lock import driver_alive
 from search.requests import Budget, Pause, Stop, Unpause
 from search.scheduler import table
 from search.state import SearchState

@@ -8,8 +8,8 @@ import pytest
 from played_head import OURS
 
 from search import connect, entrance
-from search.errors import EnvironmentProblem, UsageProblem
-from search.home import search_folder
+from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.paths import search_folder
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -7,7 +7,7 @@ import pytest
 from story import Story
 
 from search import epoch_figure
-from search.errors import NotFinished, UsageProblem
+from search.core.errors import NotFinished, UsageProblem
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from test_driver import Rig
 
 from search.cli import run
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.launch import settings_of
 from search.ledger import Ledger
 from search.state import FORMAT

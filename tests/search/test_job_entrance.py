@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from search import entrance
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.job_entrance import check_jobs
 
 

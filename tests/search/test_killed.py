@@ -9,8 +9,8 @@ from test_driver import Rig
 from search import control, launch, requests, steering
 from search.audit import recompute_rungs, wrong_decisions
 from search.control import identity
+from search.core.lock import driver_alive, this_process
 from search.ledger import Ledger
-from search.lock import driver_alive, this_process
 from search.requests import Add, Budget, Pause, Stop
 from search.scheduler import table
 from search.state import SearchState

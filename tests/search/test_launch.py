@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from search import audit, evaluate, failures, launch, promote, scheduler
-from search.errors import NoUsableTrial, UsageProblem
-from search.home import ledger_path
+from search.core.errors import NoUsableTrial, UsageProblem
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
 from search.outcome import outcome_of

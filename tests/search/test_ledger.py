@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
+from search.core.lock import driver_of
 from search.ledger import Ledger, LedgerDamaged
-from search.lock import driver_of
 from spkmodel.worker.processes import boot_id
 
 
@@ -280,7 +280,7 @@ def test_an_owner_whose_pid_was_given_to_another_process_is_dead(path):
 
 
 def test_a_driver_that_lost_its_lease_to_another_host_may_not_append(path, monkeypatch):
-    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Ledger.open(path, write=True) as ledger:
         ledger.append("note", number=1)
         _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() + 60)

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search import lock
-from search.errors import EnvironmentProblem
-from search.lock import DriverInfo, Lock, driver_alive, driver_of, this_process
+from search.core import lock
+from search.core.errors import EnvironmentProblem
+from search.core.lock import DriverInfo, Lock, driver_alive, driver_of, this_process
 from spkmodel.worker.processes import boot_id
 
 LEASE = 0.4
@@ -25,8 +25,8 @@ LEASE = 0.4
 
 @pytest.fixture(autouse=True)
 def _short_lease(monkeypatch):
-    monkeypatch.setattr("search.lock.LEASE_SECONDS", LEASE)
-    monkeypatch.setattr("search.lock._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", LEASE)
+    monkeypatch.setattr("search.core.lock._LOOK_SECONDS", 0.02)
 
 
 def _leave(folder, lease_until, host="elsewhere", started="0-1", **beat):
@@ -79,7 +79,7 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_is_not_robbed(tmp_pa
 
 
 def test_a_driver_of_another_host_that_leaves_in_order_is_followed_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.lock.LEASE_SECONDS", 60)
+    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", 60)
     _leave(tmp_path, time.time() + 60)
     timer = threading.Timer(0.2, (tmp_path / "driver.json").unlink)
     timer.start()
@@ -104,7 +104,7 @@ def test_a_clock_that_is_set_while_it_waits_neither_shortens_nor_lengthens_the_w
 
 
 def test_the_beat_of_a_driver_rises_with_every_renewal(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Lock.acquire(tmp_path) as lock:
         first = driver_of(tmp_path).beat
         lock.renew()
@@ -116,7 +116,7 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_as_it_is_looked_at_k
 ):
     """Of a claim that has not said yet whose it is nothing is known but that it is there."""
     (tmp_path / "turn-000001.json").touch()
-    monkeypatch.setattr("search.lock.LEASE_SECONDS", 60)
+    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", 60)
     threading.Timer(0.1, _leave, (tmp_path, 0.0)).start()
     with pytest.raises(EnvironmentProblem, match="driven by process 1 on elsewhere"):
         Lock.acquire(tmp_path)
@@ -172,7 +172,7 @@ def test_who_only_writes_something_down_is_no_driver_and_is_not_robbed_either(tm
 
 
 def test_one_that_was_robbed_takes_nothing_from_its_robbers_heirs(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     robbed = Lock.acquire(tmp_path)
     _leave(tmp_path, 0.0)
     (tmp_path / "turn-000001.json").write_text((tmp_path / "driver.json").read_text())
@@ -184,7 +184,7 @@ def test_one_that_was_robbed_takes_nothing_from_its_robbers_heirs(tmp_path, monk
 
 
 def test_a_later_turn_ends_an_earlier_one_though_the_beat_is_not_written_yet(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Lock.acquire(tmp_path) as held:
         (tmp_path / "turn-000002.json").touch()
         with pytest.raises(EnvironmentProblem, match="another process, just starting"):
@@ -270,8 +270,8 @@ def machines(monkeypatch, step_by_step):
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     is_here = property(lambda self: self.host == threading.current_thread().name)
     monkeypatch.setattr(DriverInfo, "is_of_this_host", is_here)
-    monkeypatch.setattr("search.lock.LEASE_SECONDS", LEASE / 4)
-    monkeypatch.setattr("search.lock._RENEW_SECONDS", 0)
+    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", LEASE / 4)
+    monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
 
 
 def _race(folder, order):

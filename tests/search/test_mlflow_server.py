@@ -12,7 +12,7 @@ import time
 import pytest
 
 from search import server_guard
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.mlflow_server import find_running, start
 from spkmodel.worker.processes import process_start
 

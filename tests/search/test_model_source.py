@@ -4,7 +4,7 @@ import pytest
 from story import Story
 
 from search import model_source
-from search.errors import NoUsableTrial
+from search.core.errors import NoUsableTrial
 
 
 def test_a_checkpoint_that_is_about_to_be_removed_is_not_chosen(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from search import node_probe, nodes
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from search.room import checked
 from search.slots import Needs, Node
 from spkmodel.data import store_cache

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from search import axes, launch, preparation, prior_sources
-from search.errors import NotFound, UsageProblem
-from search.home import ledger_path
+from search.core.errors import NotFound, UsageProblem
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest, decide

@@ -12,7 +12,7 @@ import pytest
 import tiny_search
 
 from search import evaluate, model_source, promote, promotion, registry
-from search.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger import Ledger
 from search.live import Silent
 from spkmodel.data.store import Store

@@ -17,8 +17,8 @@ from test_launch import SPACE
 
 from search import detached, ray_jobs
 from search.axes import load
+from search.core.errors import EnvironmentProblem
 from search.detached import Detached
-from search.errors import EnvironmentProblem
 from search.settings import LaunchRequest
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.redact import redact, without_user
+from search.core.redact import redact, without_user
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_registered_model_brings_the_code_and_the_versions_it_needs(saved):
 
 @pytest.mark.parametrize("uri", ["models:/a", "models:/a@b/1", "models:/a/latest", "models:/a/b/1"])
 def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
-    from search.errors import UsageProblem
+    from search.core.errors import UsageProblem
 
     with pytest.raises(UsageProblem, match="NAME@ALIAS"):
         registry.parsed(uri)
@@ -97,7 +97,7 @@ def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
 
 
 def test_a_tracking_server_that_is_away_is_a_problem_of_the_environment_without_secrets():
-    from search.errors import EnvironmentProblem
+    from search.core.errors import EnvironmentProblem
 
     with (
         pytest.raises(EnvironmentProblem, match="no answer") as caught,

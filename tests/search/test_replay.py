@@ -9,8 +9,8 @@ import pytest
 from search import audit, launch
 from search import replay as replays
 from search.cli import run
-from search.errors import UsageProblem
-from search.home import ledger_path
+from search.core.errors import UsageProblem
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from story import Story
 
 from search import axes, sampler
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.known import Known
 from search.rule import Rule
 from spkmodel.config import TrainConfig

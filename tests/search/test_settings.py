@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.settings import (
     LaunchRequest,
     decide,

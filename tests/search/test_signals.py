@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from search import axes, failures, launch, preparation, signals
-from search.errors import EnvironmentProblem, Interrupted, Told
-from search.home import ledger_path
+from search import axes, failures, launch, preparation
+from search.core import signals
+from search.core.errors import EnvironmentProblem, Interrupted, Told
+from search.core.lock import driver_alive
+from search.core.paths import ledger_path
 from search.ledger import Ledger
 from search.live import Silent
-from search.lock import driver_alive
 from search.requests import Budget
 from search.settings import LaunchRequest, decide
 from search.steering import ask

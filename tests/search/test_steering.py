@@ -11,9 +11,9 @@ from test_driver import Rig
 from search import control, steering
 from search.audit import wrong_decisions
 from search.control import identity
-from search.errors import NotFound, UsageProblem
+from search.core.errors import NotFound, UsageProblem
+from search.core.lock import driver_of, this_process
 from search.ledger import Ledger
-from search.lock import driver_of, this_process
 from search.requests import Add, Budget, Pause, Stop, Unpause
 from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig

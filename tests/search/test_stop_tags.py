@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 
 from search import control, stop_tags
 from search.control import identity
+from search.core.lock import this_process
 from search.ledger import Ledger
-from search.lock import this_process
 from search.mirror import SEARCH
 from search.stop_tags import StopTags
 from search.tracking import Tracker

@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from search import axes
+from search.core.errors import UsageProblem
 from search.documents import differences, document, flat, of_snapshot, of_whole_trial
-from search.errors import UsageProblem
 from search.snapshot import command_again, expected_epochs, snapshot
 from search.state import SearchState
 from search.tables import duration, news, percent, snapshot_line, snapshot_table

@@ -3,8 +3,8 @@
 import pytest
 
 from search import ui
-from search.errors import EnvironmentProblem, NotFound
-from search.home import ledger_path
+from search.core.errors import EnvironmentProblem, NotFound
+from search.core.paths import ledger_path
 
 
 @pytest.fixture

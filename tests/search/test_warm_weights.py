@@ -4,8 +4,8 @@ import pytest
 import tiny_search
 
 from search import axes, warm_start
+from search.core.errors import UsageProblem
 from search.driver import Driver
-from search.errors import UsageProblem
 from search.ledger import Ledger
 from search.mirror import Mirror
 from search.rule import Rule

@@ -15,8 +15,7 @@ import pytest
 from story import Story
 
 from search import cli, detached, failures, launch_end, ray_jobs, watching
-from search.detached import Detached, arguments
-from search.errors import (
+from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
     Interrupted,
@@ -26,8 +25,9 @@ from search.errors import (
     SpksearchError,
     UsageProblem,
 )
+from search.core.lock import this_process
+from search.detached import Detached, arguments
 from search.ledger import Ledger
-from search.lock import this_process
 from search.reading import state_of, status_of
 from search.settings import LaunchRequest
 from search.snapshot import snapshot

@@ -9,7 +9,7 @@ import tiny_search
 
 from search import evaluate, looks, verifier
 from search.cli import run
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.extras import Extras
 from search.ledger import Ledger
 from search.protocol import DEFAULT, Protocol

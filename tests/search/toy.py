@@ -12,7 +12,7 @@ from pathlib import Path
 from ray import tune
 
 from search import axes, engine, hang
-from search.errors import Interrupted
+from search.core.errors import Interrupted
 from search.ledger import Ledger
 from search.rule import Rule, ladder
 from spkmodel.worker.processes import announce

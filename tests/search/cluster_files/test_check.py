@@ -10,7 +10,7 @@ import pytest
 from search import cli
 from search.cluster_files import tools
 from search.cluster_files.check import check, check_file
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 
 CLUSTER = Path(__file__).parents[3] / "cluster"
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from search.cli import run
-from search.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentProblem, UsageProblem
 from search.fetch import catalogue, fetching
 from search.fetch.catalogue import Archive, Lists
 from search.fetch.transfer import Remote

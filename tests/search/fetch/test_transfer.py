@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from search.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentProblem, UsageProblem
 from search.fetch import transfer
 from search.fetch.transfer import Forbidden, Remote
 

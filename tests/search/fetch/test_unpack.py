@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.fetch import unpack
 from search.fetch.unpack import files_below, members
 

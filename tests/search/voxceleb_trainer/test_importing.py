@@ -10,7 +10,7 @@ import pytest
 
 from search import axes
 from search.cli import run
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.voxceleb_trainer import importing, space_file
 from search.voxceleb_trainer.options import parse
 from spkmodel.config import (

@@ -14,7 +14,7 @@ import trainer_state as trainer
 
 from search import model_source
 from search.cli import run
-from search.errors import UsageProblem
+from search.core.errors import UsageProblem
 from search.voxceleb_trainer import names, network
 from search.voxceleb_trainer.architecture import Reading
 from spkmodel.config import LinearMel, LogMel

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 from spkmodel.worker.processes import boot_id, process_start
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from search.errors import Told
+from search.core.errors import Told
 
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.errors import EnvironmentProblem
+from search.core.errors import EnvironmentProblem
 
 REPORT = "report.json"
 

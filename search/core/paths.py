@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from search.errors import EnvironmentProblem, NotFound, UsageProblem
-from search.redact import redact
+from search.core.errors import EnvironmentProblem, NotFound, UsageProblem
+from search.core.redact import redact
 
 LEDGER = "ledger.jsonl"
 """In the folder of every search."""
