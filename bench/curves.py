@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 from search.core.paths import existing_ledger
-from search.ledger import Ledger
-from search.state import SearchState
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from bench import toy_search, trivial
 from bench.overhead import EPOCHS, ETA, SEED
 from bench.simulation import resident
 from search import engine
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.rule import Rule, ladder
 from search.tracking import Tracker
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.toy_search import Tale
 from search import axes, sampler
+from search.ledger.state import SearchState
 from search.rule import Rule
-from search.state import SearchState
 
 SPACE = "margin_softmax"
 

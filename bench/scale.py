@@ -25,7 +25,7 @@ from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
 from search import mlflow_server, sampler
 from search.known import Known
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.scheduler import next_job
 from search.snapshot import snapshot
 from search.tracking import Tracker
@@ -42,9 +42,9 @@ _PARTS = (
     ("the rule and its index", "search/index.py"),
     ("the rule and its index", "search/rule.py"),
     ("the rule and its index", "search/scheduler.py"),
-    ("the ledger", "search/ledger.py"),
-    ("the state", "search/state.py"),
-    ("the state", "search/trial_record.py"),
+    ("the ledger", "search/ledger/ledger.py"),
+    ("the state", "search/ledger/state.py"),
+    ("the state", "search/ledger/trial.py"),
     ("the driver", "search/"),
     (_SIMULATION, "bench/"),
 )

@@ -19,10 +19,10 @@ import numpy as np
 from bench import toy_search
 from search import sampler
 from search.driver import Driver
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.rule import Rule, ladder
-from search.state import SearchState
-from search.trial_record import TrialRecord
 
 EPOCH_SECONDS = 60.0
 """Median; an epoch of the same trial takes about the same."""

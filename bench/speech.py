@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from search.core.paths import ledger_path, search_folder
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 TRIALS, MAX_EPOCHS, FINAL_EPOCHS, FINALISTS = 24, 9, 27, 3
 

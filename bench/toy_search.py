@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from search import priors, sampler, walk
+from search.ledger.state import SearchState
 from search.points import Place, distance, placed
 from search.priors import Prior, PriorPoint
 from search.rule import Rule
-from search.state import SearchState
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
 
 PRIORS = ("none", "right", "wrong")

@@ -11,10 +11,10 @@ from search import corpus_place
 from search.core.errors import UsageProblem
 from search.core.paths import home
 from search.core.validation_messages import words
+from search.ledger.state import SearchState
 from search.notebooks import opened
 from search.reading import trial_of
 from search.requests import Add, who
-from search.state import SearchState
 from spaces.logged import Entry, delta
 from spaces.logged.scale import Scale, paced, scaled
 from spkmodel.config import TrainConfig, WarmStart

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from search.ledger.state import SearchState
+from search.ledger.trial import OBJECTIVE
 from search.rule import aim, is_interrupted
 from search.scheduler import advancing, ends, rule_in_force
-from search.state import SearchState
-from search.trial_record import OBJECTIVE
 
 
 def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:

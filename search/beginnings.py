@@ -9,10 +9,10 @@ from typing import Any
 from search import sampler, warm_start, watchdogs, weights
 from search.core.errors import UsageProblem
 from search.known import Known
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
 from search.rule import Rule
-from search.state import SearchState
 from search.walk import Space
-from search.wishes import Wish
 from spkmodel.config import TrainConfig, WarmStart
 
 log = logging.getLogger(__name__)

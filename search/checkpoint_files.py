@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from search.partials import Partial
-from search.state import SearchState
-from search.trial_record import Report
+from search.ledger.partials import Partial
+from search.ledger.state import SearchState
+from search.ledger.trial import Report
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from search.trial_record import TrialRecord
+from search.ledger.trial import TrialRecord
 from spaces.logged.claims import Claim, Measure
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]

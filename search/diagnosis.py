@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import watchdogs
-from search.trial_record import Cut
+from search.ledger.trial import Cut
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
 _LOST_NODE = (

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search.ledger.state import SearchState
+from search.ledger.trial import Report, TrialRecord
 from search.snapshot import Snapshot, trial_state
-from search.state import SearchState
-from search.trial_record import Report, TrialRecord
 
 Document = dict[str, Any]
 

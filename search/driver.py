@@ -17,7 +17,9 @@ from search.core.lock import this_process
 from search.index import Index
 from search.keeper import Keeper
 from search.known import Known
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import FORMAT, SearchState
+from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.leftovers import Leftover
 from search.rule import End, Rule, is_open
 from search.scheduler import (
@@ -33,9 +35,7 @@ from search.scheduler import (
     rule_in_force,
     vain,
 )
-from search.state import FORMAT, SearchState
 from search.steering import Steering
-from search.trial_record import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.walk import Space
 
 log = logging.getLogger(__name__)

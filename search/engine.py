@@ -21,11 +21,11 @@ from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_re
 from search.core import signals
 from search.departure import GRACE_SECONDS
 from search.driver import Driver, SegmentSettings
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 from search.loop import Loop
 from search.rule import Rule
 from search.sampler import Kind
-from search.state import SearchState
 from search.walk import Space
 
 log = logging.getLogger(__name__)

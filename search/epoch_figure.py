@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.errors import NotFinished, UsageProblem
 from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
-from search.state import SearchState
-from search.trial_record import TrialRecord
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.ledger.trial import TrialRecord
 from search.snapshot import eer_of
-from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

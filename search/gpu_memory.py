@@ -4,7 +4,7 @@ A share of a GPU is a promise among trials, which nothing enforces: one that tak
 share makes its neighbours run out of memory.
 """
 
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 
 def most(state: SearchState) -> tuple[float, str]:

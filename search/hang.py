@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from search.trial_record import TrialRecord
+from search.ledger.trial import TrialRecord
 
 _ABSENCE_SECONDS = 5.0
 """Between two looks further apart than this, the driver was away."""

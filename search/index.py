@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.rule import (
     Rule,
     aim,
@@ -21,8 +23,6 @@ from search.rule import (
     rests_at,
 )
 from search.scheduler import standing
-from search.state import SearchState
-from search.trial_record import TrialRecord
 
 Result = tuple[float, str]
 """A dev EER, and whose it is; in this order the best comes first, and of equals the older."""

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from search import retention, watchdogs
 from search.checkpoint_files import Remover, fault, forgotten, listed
+from search.ledger.partials import Partial
+from search.ledger.state import SearchState
+from search.ledger.trial import Report, TrialRecord
 from search.neighbours import Neighbours
-from search.partials import Partial
 from search.rule import Rule, is_interrupted, may_go_on
-from search.state import SearchState
-from search.trial_record import Report, TrialRecord
 from search.watchdogs import Trouble
 
 log = logging.getLogger(__name__)

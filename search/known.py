@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from search import tell
 from search.index import Index
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.rule import Rule
-from search.state import SearchState
-from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

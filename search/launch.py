@@ -18,7 +18,10 @@ from search.core.paths import home, ledger_path, search_folder
 from search.demand import wanted
 from search.departure import grace_of_environment
 from search.entrance import is_local
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
+from search.ledger.state import FORMAT, SearchState
+from search.ledger.trial import TrialRecord
 from search.outcome import LaunchOutcome, outcome_of
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
@@ -33,9 +36,6 @@ from search.settings import (
     surroundings_folders,
 )
 from search.slots import needs_of, unsaid_gpus
-from search.state import FORMAT, SearchState
-from search.trial_record import TrialRecord
-from search.wishes import Wish
 
 if TYPE_CHECKING:
     from search.live import Display

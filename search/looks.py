@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.errors import NotFinished
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.pair_list import PairList
 from search.protocol import DEFAULT, Protocol
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from search.state import SearchState
-from search.trial_record import OBJECTIVE, SIZE
+from search.ledger.state import SearchState
+from search.ledger.trial import OBJECTIVE, SIZE
 
 Event = Mapping[str, Any]
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from search import registry
 from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.core.paths import existing_ledger, search_folder, searches
-from search.ledger import Ledger
-from search.state import SearchState
-from search.trial_record import Report, TrialRecord
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
+from search.ledger.trial import Report, TrialRecord
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from search import axes, corpus_place, prior_sources, snapshot
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.prior_sources import WarmStart
 from search.settings import (
     OBJECTIVES,

@@ -16,15 +16,15 @@ from search import axes as spaces_there
 from search import points, sampler
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.points import Place
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
 from search.rule import Rule
 from search.scheduler import standing
-from search.state import SearchState
-from search.trial_record import TrialRecord
 from search.walk import Space
-from search.wishes import Wish
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spkmodel.config import TrainConfig

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from search.state import SearchState
-    from search.trial_record import TrialRecord
+    from search.ledger.state import SearchState
+    from search.ledger.trial import TrialRecord
 
 Item = TypeVar("Item")
 

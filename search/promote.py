@@ -15,7 +15,7 @@ from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger, search_folder
 from search.core.redact import redact
 from search.drawing import percent
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Display, Silent
 from search.registry import Registered
 from search.snapshot import command_again

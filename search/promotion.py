@@ -17,7 +17,7 @@ from search import (
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
 from search.judgement import Judgement
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Display
 from search.pair_list import PairList, pair_list
 from search.protocol import DEFAULT

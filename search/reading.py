@@ -8,9 +8,9 @@ from search.control import identity
 from search.core.errors import EnvironmentProblem, NotFinished, NotFound
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, ledger_path
-from search.ledger import Ledger
-from search.state import SearchState
-from search.trial_record import TrialRecord
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 
 
 def state_of(name: str) -> SearchState:

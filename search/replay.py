@@ -17,12 +17,12 @@ from search.axes import Branch, Space
 from search.claims import Judged, judge
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.notebooks import opened
 from search.settings import LaunchRequest, Settings
-from search.state import SearchState
-from search.trial_record import TrialRecord
-from search.wishes import Wish
 from spaces.logged import Entry, Notebook
 from spaces.logged.claims import Claim, claims
 from spaces.logged.scale import LOG_STEPS, Scale, paced, scaled

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from search import pareto
-from search.partials import Partial
+from search.ledger.partials import Partial
+from search.ledger.state import SearchState
+from search.ledger.trial import Report, TrialRecord
 from search.rule import Rule, is_interrupted, may_go_on
-from search.state import SearchState
-from search.trial_record import Report, TrialRecord
 
 DEFAULT_KEEP = 5
 """Trials whose best epoch is kept."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from search.trial_record import OBJECTIVE, Failure, TrialRecord
+from search.ledger.trial import OBJECTIVE, Failure, TrialRecord
 
 RETRIES = 2
 """Attempts that may crash before the trial counts as failed with the next one."""

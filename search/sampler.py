@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from search import priors, tell
 from search.core.errors import UsageProblem
 from search.known import Known
+from search.ledger.state import SearchState
 from search.rule import Rule
-from search.state import SearchState
 from search.walk import Space
 from spkmodel.config import TrainConfig
 

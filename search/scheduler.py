@@ -18,6 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from search import pareto
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.rule import (
     End,
     Rule,
@@ -31,9 +34,6 @@ from search.rule import (
     own_end,
     rests_at,
 )
-from search.state import SearchState
-from search.trial_record import TrialRecord
-from search.wishes import Wish
 
 EXHAUSTED = "every config of the space has been tried"
 """Why a search ends whose sampler has no other idea."""

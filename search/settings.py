@@ -8,10 +8,10 @@ from typing import Any
 from search.core.errors import UsageProblem
 from search.core.redact import redact
 from search.corpus_place import absolute
+from search.ledger.trial import OBJECTIVE, SIZE
 from search.priors import default_count
 from search.retention import DEFAULT_KEEP
 from search.rule import ladder
-from search.trial_record import OBJECTIVE, SIZE
 from spkmodel.core.condition_names import Condition
 
 ETA = 3

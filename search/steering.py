@@ -15,14 +15,14 @@ from search.control import identity
 from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
 from search.core.lock import DriverInfo, driver_alive, this_process
 from search.core.paths import existing_ledger
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
+from search.ledger.trial import DRIVER_ENDED, cut_short
 from search.requests import Add, Budget, Pause, Request, Stop, Unpause
 from search.rule import Rule, ladder
 from search.scheduler import ends
-from search.state import SearchState
-from search.trial_record import DRIVER_ENDED, cut_short
 from search.walk import Space
-from search.wishes import Wish
 from spkmodel.config import TrainConfig
 
 log = logging.getLogger(__name__)

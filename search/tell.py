@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 from search.priors import Prior
 from search.rule import Rule
-from search.state import SearchState
-from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from search import shared_view
 from search.core.redact import redact
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.mirror import SEARCH, Mirror
 from search.mlflow_server import READY_SECONDS, answers, find_running
 

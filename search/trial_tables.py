@@ -10,11 +10,11 @@ from rich.table import Table
 from search import pareto
 from search.core.errors import UsageProblem
 from search.documents import differences, flat
+from search.ledger.state import SearchState
+from search.ledger.trial import SIZE, Report, TrialRecord
 from search.retention import best_kept
 from search.snapshot import best_of, trial_state
-from search.state import SearchState
 from search.tables import axes_text, best_text, duration, interval, percent, value
-from search.trial_record import SIZE, Report, TrialRecord
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
 _CURVE_ROWS = 24

@@ -9,7 +9,7 @@ from search import mlflow_server, shared_view, tracking
 from search.core.errors import EnvironmentProblem
 from search.core.paths import existing_ledger, ledger_path, searches
 from search.core.redact import HIDDEN, redact, without_user
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 _LOOK_SECONDS = 1.0
 

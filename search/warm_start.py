@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from search import model_source
 from search.core.errors import NotFound, NoUsableTrial, UsageProblem
 from search.core.paths import existing_ledger, search_folder
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from search.axes import Branch

@@ -10,11 +10,11 @@ from search.core.errors import EnvironmentProblem, NotFinished, NotFound, Spksea
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, home, ledger_path, search_folder
 from search.detached import LOG, Detached
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 from search.outcome import no_usable_trial
 from search.reading import trial_of
 from search.snapshot import ENDED, command_again
-from search.state import SearchState
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 2.0

@@ -16,8 +16,8 @@ from typing import Any
 
 from bench import small
 from bench.chaos import processes, slowing, toy
-from search.ledger import Event, Ledger
-from search.state import SearchState
+from search.ledger.ledger import Event, Ledger
+from search.ledger.state import SearchState
 
 EVENT_SECONDS = 90.0
 """How long nothing may happen before a bout is given up."""

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from search.ledger import Event, Ledger
+from search.ledger.ledger import Event, Ledger
+from search.ledger.state import SearchState
+from search.ledger.trial import OBJECTIVE
 from search.mirror import CURSOR
-from search.state import SearchState
-from search.trial_record import OBJECTIVE
 from search.walk import Space
 
 Judge = Callable[[Path, str], float]

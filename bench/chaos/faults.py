@@ -7,7 +7,7 @@ import numpy as np
 from bench.chaos import mlflow_blows, process_blows, services, steering_blows, storage_blows, toy
 from bench.chaos.bout import Bout, Size
 from bench.chaos.fault import Blow, Fault, Surroundings
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 
 def no_blow(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:

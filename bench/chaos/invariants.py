@@ -14,11 +14,11 @@ from search.audit import recompute_rungs, wrong_decisions
 from search.core.errors import SpksearchError
 from search.index import Index
 from search.known import Known
-from search.ledger import Event
-from search.partials import Partial
+from search.ledger.ledger import Event
+from search.ledger.partials import Partial
+from search.ledger.state import SearchState
+from search.ledger.trial import OBJECTIVE, TrialRecord
 from search.rule import Rule
-from search.state import SearchState
-from search.trial_record import OBJECTIVE, TrialRecord
 from spkmodel.core import checkpoint
 
 if TYPE_CHECKING:

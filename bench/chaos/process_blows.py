@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.chaos.bout import PATIENCE_SECONDS, Bout
 from bench.chaos.fault import Blow, Surroundings
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 FLUSH_SECONDS = 3.0
 """After a signal all that is known must be in the ledger within this."""

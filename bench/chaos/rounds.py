@@ -254,7 +254,7 @@ def _judge(bout: Bout) -> evidence.Judge:
         return toy.judge
 
     def of_network(folder: Path, sha256: str) -> float:
-        from search.state import SearchState
+        from search.ledger.state import SearchState
         from spkmodel.data.store import Store
         from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
 

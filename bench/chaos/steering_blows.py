@@ -11,8 +11,8 @@ import numpy as np
 from bench.chaos import process_blows
 from bench.chaos.bout import Bout
 from bench.chaos.fault import Surroundings
-from search.ledger import Event
-from search.state import SearchState
+from search.ledger.ledger import Event
+from search.ledger.state import SearchState
 
 _TAKEN_SECONDS = 30.0
 """How long a word that was accepted may take to stand in the ledger."""

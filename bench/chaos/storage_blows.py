@@ -7,8 +7,8 @@ import numpy as np
 
 from bench.chaos.bout import PATIENCE_SECONDS, Bout
 from bench.chaos.fault import Surroundings
-from search.state import SearchState
-from search.trial_record import Report
+from search.ledger.state import SearchState
+from search.ledger.trial import Report
 from spkmodel.core import checkpoint
 
 

@@ -8,7 +8,7 @@ import pytest
 from bench import scale, scale_page, stacks
 from bench.simulation import Simulation
 from search.audit import wrong_decisions
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from bench.chaos import invariants
 from bench.chaos.evidence import read
 from search.known import Known
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from hosts import Host
 from programs import Program, wait_for
 
 from search import audit
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 from search.scheduler import table
-from search.state import SearchState
 from spkmodel.core import checkpoint
 from spkmodel.data import demo_corpus
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from search.ledger.state import SearchState
 from search.rule import Rule
 from search.scheduler import ends
-from search.state import SearchState
 from spkmodel.config import AdamW, TrainConfig
 
 

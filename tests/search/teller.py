@@ -5,7 +5,7 @@ import math
 from hypothesis import strategies as st
 from story import Story
 
-from search.trial_record import SIZE
+from search.ledger.trial import SIZE
 
 RUNGS = ([1, 3, 9], [1, 2, 4], [2, 6], [3])
 

@@ -22,7 +22,7 @@ from search.core.errors import (
     UsageProblem,
 )
 from search.failures import exit_code, message
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.requests import Budget, Pause, Stop, Unpause, who
 from spkmodel.config import AAMSoftmax, TrainConfig
 from spkmodel.core.condition_names import CONDITIONS

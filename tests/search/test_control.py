@@ -8,7 +8,7 @@ import pytest
 
 from search import control
 from search.core.lock import driver_alive
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.requests import Budget, Pause, Stop, read, who
 
 

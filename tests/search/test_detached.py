@@ -8,7 +8,7 @@ import buzz
 import pytest
 from test_launch import SPACE
 
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(500)]
 

@@ -14,12 +14,12 @@ from search.core.errors import UsageProblem
 from search.core.lock import this_process
 from search.demand import wanted
 from search.driver import Driver
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
 from search.requests import Budget, Stop
 from search.rule import Rule
 from search.scheduler import rule_in_force
-from search.state import SearchState
-from search.wishes import Wish
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders
 
@@ -326,7 +326,7 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
         def now(cls, tz=None):
             return datetime.now(tz) + jump
 
-    monkeypatch.setattr("search.ledger.datetime", Moved)
+    monkeypatch.setattr("search.ledger.ledger.datetime", Moved)
     second, _ = rig.driver.next_segment()
     rig.clock += 60
     rig.say(second.trial, dev_eer=0.1)

@@ -19,10 +19,10 @@ from search import control, engine, hang
 from search.audit import recompute_rungs, wrong_decisions
 from search.core.errors import Interrupted
 from search.core.lock import driver_alive
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 from search.requests import Budget, Pause, Stop, Unpause
 from search.scheduler import table
-from search.state import SearchState
 from search.steering import ask
 from spkmodel.worker.processes import process_start, worker_of
 

@@ -206,7 +206,7 @@ def test_a_folder_that_is_being_written_is_not_there_if_the_writer_dies(tmp_path
 
 
 def test_looks_are_counted_up_to_the_same_look(tmp_path):
-    from search.ledger import Ledger
+    from search.ledger.ledger import Ledger
 
     with Ledger.open(tmp_path / "x" / "ledger.jsonl", write=True) as ledger:
         for model, pairs in (("a", "L"), ("b", "L"), ("b", "M"), ("c", "L")):

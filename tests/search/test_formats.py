@@ -10,8 +10,8 @@ from test_driver import Rig
 from search.cli import run
 from search.core.errors import EnvironmentProblem
 from search.launch import settings_of
-from search.ledger import Ledger
-from search.state import FORMAT
+from search.ledger.ledger import Ledger
+from search.ledger.state import FORMAT
 
 FIRST = Path(__file__).parent / "ledgers" / "format-1.jsonl"
 """As the first versions wrote it: a crash, a divergence, a night between two drivers."""

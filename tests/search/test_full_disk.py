@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from search.audit import recompute_rungs, wrong_decisions
+from search.ledger.state import SearchState
 from search.scheduler import table
-from search.state import SearchState
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 

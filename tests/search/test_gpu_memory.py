@@ -5,7 +5,7 @@ import torch
 
 from search import snapshot, tables
 from search.gpu_memory import most, warning
-from search.state import SearchState
+from search.ledger.state import SearchState
 from spkmodel.worker import trainable
 
 

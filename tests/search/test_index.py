@@ -7,9 +7,9 @@ from story import Story
 from teller import Teller
 
 from search.index import Index
+from search.ledger.trial import SIZE
 from search.rule import is_open
 from search.scheduler import Scan, advancing, ends, last_ends, next_job, standing
-from search.trial_record import SIZE
 
 
 def assert_same_answers(state, rule, index):

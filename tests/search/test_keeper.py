@@ -9,7 +9,7 @@ from test_driver import Rig
 
 from search import control, watchdogs
 from search.checkpoint_files import fault, forgotten, listed
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.neighbours import Neighbours
 from search.requests import Budget
 from search.watchdogs import Disk, Trouble

@@ -10,10 +10,10 @@ from search import control, launch, requests, steering
 from search.audit import recompute_rungs, wrong_decisions
 from search.control import identity
 from search.core.lock import driver_alive, this_process
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.state import SearchState
 from search.requests import Add, Budget, Pause, Stop
 from search.scheduler import table
-from search.state import SearchState
 from search.steering import ask
 from spkmodel.config import AdamW, TrainConfig
 

@@ -11,7 +11,7 @@ from teller import Teller
 from bench import toy_search
 from search import index, known, sampler, tell
 from search.known import Known
-from search.trial_record import SIZE
+from search.ledger.trial import SIZE
 
 SPACE = toy_search.SPACE
 

@@ -16,11 +16,11 @@ import soundfile
 from search import audit, evaluate, failures, launch, promote, scheduler
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
 from search.live import Silent
 from search.outcome import outcome_of
 from search.settings import LaunchRequest
-from search.wishes import Wish
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -13,7 +13,7 @@ import pytest
 
 from search.core.errors import EnvironmentProblem
 from search.core.lock import driver_of
-from search.ledger import Ledger, LedgerDamaged
+from search.ledger.ledger import Ledger, LedgerDamaged
 from spkmodel.worker.processes import boot_id
 
 
@@ -244,7 +244,7 @@ def test_of_many_that_open_at_once_one_drives(path):
 _HOLD = """
 import sys, time
 from pathlib import Path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 ledger = Ledger.open(Path(sys.argv[1]), write=True)
 sys.stdout.write("held\\n"); sys.stdout.flush()
 time.sleep(60)

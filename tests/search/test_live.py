@@ -7,9 +7,9 @@ import example_search as example
 import pytest
 from rich.console import Console
 
+from search.ledger.state import SearchState
 from search.live import Lines, Silent, Terminal, _Latest, for_stderr
 from search.snapshot import Snapshot, snapshot
-from search.state import SearchState
 
 SHORT = 0.01
 

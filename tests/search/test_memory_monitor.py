@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(300)]
 

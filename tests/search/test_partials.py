@@ -7,7 +7,7 @@ from test_keeper import KeptRig
 
 from search import retention
 from search.checkpoint_files import forgotten, listed
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 
 def part(tale, trial, epoch, steps, attempt=None, size=500):

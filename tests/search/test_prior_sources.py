@@ -7,7 +7,7 @@ import pytest
 from search import axes, launch, preparation, prior_sources
 from search.core.errors import NotFound, UsageProblem
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest, decide
 from spaces import logged

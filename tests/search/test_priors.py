@@ -6,10 +6,10 @@ from story import Story
 
 from bench import toy_search
 from search import axes, priors, sampler
+from search.ledger.state import SearchState
 from search.priors import KEY, ORIGIN, Prior, PriorPoint
 from search.rule import Rule
 from search.scheduler import standing
-from search.state import SearchState
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig

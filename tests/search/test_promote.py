@@ -13,7 +13,7 @@ import tiny_search
 
 from search import evaluate, model_source, promote, promotion, registry
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Silent
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
@@ -312,7 +312,7 @@ def test_a_corpus_without_test_pairs_promotes_without_figures(home, tmp_path, ml
 @pytest.mark.usefixtures("tiny")
 def test_a_search_that_still_runs_cannot_be_promoted(home):
     code = (
-        "import sys, time; from pathlib import Path; from search.ledger import Ledger\n"
+        "import sys, time; from pathlib import Path; from search.ledger.ledger import Ledger\n"
         "ledger = Ledger.open(Path(sys.argv[1]), write=True); print('held', flush=True)\n"
         "time.sleep(60)"
     )

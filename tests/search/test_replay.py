@@ -11,7 +11,7 @@ from search import replay as replays
 from search.cli import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest
 from spaces.logged import NotebookError, notebook, writing

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from story import Story
 
 from search.audit import recompute_rungs, wrong_decisions
+from search.ledger.queue import Wish
 from search.rule import Rule, ladder
 from search.scheduler import (
     Advance,
@@ -21,7 +22,6 @@ from search.scheduler import (
     standing,
     table,
 )
-from search.wishes import Wish
 
 
 def _try(tale, *values):

@@ -13,7 +13,7 @@ from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.live import Silent
 from search.requests import Budget
 from search.settings import LaunchRequest, decide

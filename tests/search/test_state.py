@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from story import Story
 
-from search.state import SearchState
+from search.ledger.state import SearchState
 
 
 def test_a_state_told_at_once_equals_one_told_event_by_event():

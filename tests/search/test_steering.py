@@ -13,7 +13,7 @@ from search.audit import wrong_decisions
 from search.control import identity
 from search.core.errors import NotFound, UsageProblem
 from search.core.lock import driver_of, this_process
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.requests import Add, Budget, Pause, Stop, Unpause
 from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig

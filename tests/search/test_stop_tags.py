@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from search import control, stop_tags
 from search.control import identity
 from search.core.lock import this_process
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.mirror import SEARCH
 from search.stop_tags import StopTags
 from search.tracking import Tracker

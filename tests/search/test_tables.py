@@ -7,11 +7,11 @@ from rich.console import Console
 from search import axes
 from search.core.errors import UsageProblem
 from search.documents import differences, document, flat, of_snapshot, of_whole_trial
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
 from search.snapshot import command_again, expected_epochs, snapshot
-from search.state import SearchState
 from search.tables import duration, news, percent, snapshot_line, snapshot_table
 from search.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
-from search.wishes import Wish
 from spkmodel.config import TrainConfig
 
 NOW = example.START + 120

@@ -6,7 +6,7 @@ import tiny_search
 from search import axes, warm_start
 from search.core.errors import UsageProblem
 from search.driver import Driver
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.mirror import Mirror
 from search.rule import Rule
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart

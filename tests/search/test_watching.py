@@ -27,7 +27,7 @@ from search.core.errors import (
 )
 from search.core.lock import this_process
 from search.detached import Detached, arguments
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.reading import state_of, status_of
 from search.settings import LaunchRequest
 from search.snapshot import snapshot

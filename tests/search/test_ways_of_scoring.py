@@ -11,7 +11,7 @@ from search import evaluate, looks, verifier
 from search.cli import run
 from search.core.errors import UsageProblem
 from search.extras import Extras
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.protocol import DEFAULT, Protocol
 from spkmodel.data.crops import Crops
 from spkmodel.data.lists import ListError, read_pairs

@@ -4,9 +4,9 @@ import pytest
 from story import Story
 
 from search.audit import wrong_decisions
+from search.ledger.queue import Wish
+from search.ledger.state import SearchState
 from search.scheduler import Advance, Done, NewTrial, Resume, Wait, Wanted, next_job, vain
-from search.state import SearchState
-from search.wishes import Wish
 from spkmodel.config import AdamW, TrainConfig
 
 

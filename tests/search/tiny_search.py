@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import torch
 
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from spkmodel.augment.conditions import conditioned_store
 from spkmodel.augment.noise_and_rooms import fingerprint
 from spkmodel.config import TDNN, LogMel, TrainConfig

@@ -13,7 +13,7 @@ from ray import tune
 
 from search import axes, engine, hang
 from search.core.errors import Interrupted
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from search.rule import Rule, ladder
 from spkmodel.worker.processes import announce
 from spkmodel.worker.stop_flag import Told

@@ -1,6 +1,6 @@
 """One trial as the ledger knows it: its epochs, its attempts, how it ended.
 
-What the events make of it is in `search.state`, what it may do next in `search.scheduler`.
+What the events make of it is in `search.ledger.state`, what it may do next in `search.scheduler`.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.partials import Partial
+from search.ledger.partials import Partial
 
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 

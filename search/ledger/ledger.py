@@ -17,8 +17,8 @@ from typing import Any
 
 from search.core.errors import EnvironmentProblem, SpksearchError
 from search.core.lock import Lock
-from search.state import SearchState
-from search.trial_record import TrialRecord
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What the events of a ledger add up to: pure, one event at a time.
 
-Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledger`).
+Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledger.ledger`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from search import priors
 from search.core.errors import EnvironmentProblem
-from search.partials import Partial
+from search.ledger.partials import Partial
+from search.ledger.queue import Wish
+from search.ledger.trial import Report, TrialRecord, cut_of, failure_of
 from search.priors import Prior
-from search.trial_record import Report, TrialRecord, cut_of, failure_of
-from search.wishes import Wish
 
 FORMAT = 2
 """Of the ledger that is written: 1 had no kinds of failures and no uptime, and did not say so."""
