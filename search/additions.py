@@ -14,7 +14,7 @@ from search.core.validation_messages import words
 from search.ledger.state import SearchState
 from search.notebooks import opened
 from search.reading import trial_of
-from search.requests import Add, who
+from search.requests.messages import Add, who
 from spaces.logged import Entry, delta
 from spaces.logged.scale import Scale, paced, scaled
 from spkmodel.config import TrainConfig, WarmStart

@@ -190,7 +190,7 @@ def launch(
 
 def _detach(request: "LaunchRequest") -> None:
     from search import detached
-    from search.requests import who
+    from search.requests.messages import who
 
     launched = detached.launch(request, who())
     name = request.name or Path(request.space).stem

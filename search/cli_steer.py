@@ -37,7 +37,7 @@ def stop(
 ) -> None:
     """Ask a running search to stop."""
     from search import detached
-    from search.requests import Stop, who
+    from search.requests.messages import Stop, who
     from search.steering import ask
 
     if trial is None and (launched := detached.end_early(name)) is not None:
@@ -63,7 +63,7 @@ PAUSE = console.help_text(
 
 def pause(name: Name) -> None:
     """Start nothing new in a running search."""
-    from search.requests import Pause, who
+    from search.requests.messages import Pause, who
     from search.steering import ask
 
     _tell(name, ask(name, Pause(by=who())), f"search {name} is paused; spksearch resume {name}")
@@ -76,7 +76,7 @@ RESUME = console.help_text(
 
 def resume(name: Name) -> None:
     """Go on with a paused search."""
-    from search.requests import Unpause, who
+    from search.requests.messages import Unpause, who
     from search.steering import ask
 
     _tell(name, ask(name, Unpause(by=who())), f"search {name} goes on")
@@ -112,7 +112,7 @@ def budget(
 ) -> None:
     """Change the budgets of a search."""
     from search.reading import state_of
-    from search.requests import Budget, who
+    from search.requests.messages import Budget, who
     from search.snapshot import command_again
     from search.steering import ask
 

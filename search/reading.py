@@ -4,13 +4,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from search import detached
-from search.control import identity
 from search.core.errors import EnvironmentProblem, NotFinished, NotFound
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, ledger_path
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.requests.mailbox import identity
 
 
 def state_of(name: str) -> SearchState:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from search import control, points, sampler
-from search.control import identity
+from search import points, sampler
 from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
 from search.core.lock import DriverInfo, driver_alive, this_process
 from search.core.paths import existing_ledger
@@ -19,7 +18,9 @@ from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import DRIVER_ENDED, cut_short
-from search.requests import Add, Budget, Pause, Request, Stop, Unpause
+from search.requests import mailbox
+from search.requests.mailbox import identity
+from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
 from search.rule import Rule, ladder
 from search.scheduler import ends
 from search.walk import Space
@@ -189,11 +190,11 @@ class Steering:
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return []
         self._looked = time.monotonic()
-        return [word for each in control.pending(self._folder) for word in self._carry_out(each)]
+        return [word for each in mailbox.pending(self._folder) for word in self._carry_out(each)]
 
     def close(self) -> None:
         """Answer what has come too late: what the next driver can do waits for it."""
-        for each in control.pending(self._folder):
+        for each in mailbox.pending(self._folder):
             with contextlib.suppress(OSError, ValueError):
                 request = each.read()
                 if isinstance(request, Pause | Unpause) or (
@@ -201,7 +202,7 @@ class Steering:
                 ):
                     each.refuse("the search had come to its end before")
 
-    def _carry_out(self, pending: control.Pending) -> list[Word]:
+    def _carry_out(self, pending: mailbox.Pending) -> list[Word]:
         if pending.name in self._state.requests:
             pending.done()  # a driver died between the event and this
             return []
@@ -253,8 +254,8 @@ def _ask_driver(
     """What a driver makes of a request; None if it has died, and nothing was done."""
     request = request.model_copy(update={"driver": identity(driver)})
     words(Ledger.open(path).state(), request, request.driver)
-    sent = control.write(path.parent, request)
-    reason = control.answer(sent, PATIENCE_SECONDS)
+    sent = mailbox.write(path.parent, request)
+    reason = mailbox.answer(sent, PATIENCE_SECONDS)
     if reason:
         raise UsageProblem(reason)
     if reason is not None:

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import control
-from search.control import identity
 from search.core.lock import driver_alive
 from search.core.redact import redact
 from search.mirror import SEARCH
-from search.requests import Stop
+from search.requests import mailbox
+from search.requests.mailbox import identity
+from search.requests.messages import Stop
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,7 +80,7 @@ class StopTags:
             words = "not obeyed: it was set before the search was launched"
         elif run_id not in self._heard:
             log.info("a tag in MLflow asks to stop %s", trial or "the search")
-            control.write(
+            mailbox.write(
                 self._folder, Stop(by=_BY, trial=trial, now=value == "now", driver=driver)
             )
             self._heard.add(run_id)

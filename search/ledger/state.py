@@ -56,7 +56,7 @@ class SearchState:
     """What was known before it began."""
     sessions: list[Session] = field(default_factory=list)
     driver: str = ""
-    """Whose the last session is, as `search.control.identity` says."""
+    """Whose the last session is, as `search.requests.mailbox.identity` says."""
     stops: list[dict[str, Any]] = field(default_factory=list)
     promotions: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)

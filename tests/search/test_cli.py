@@ -23,7 +23,7 @@ from search.core.errors import (
 )
 from search.failures import exit_code, message
 from search.ledger.ledger import Ledger
-from search.requests import Budget, Pause, Stop, Unpause, who
+from search.requests.messages import Budget, Pause, Stop, Unpause, who
 from spkmodel.config import AAMSoftmax, TrainConfig
 from spkmodel.core.condition_names import CONDITIONS
 

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from search import control
 from search.core.lock import driver_alive
 from search.ledger.ledger import Ledger
-from search.requests import Budget, Pause, Stop, read, who
+from search.requests import mailbox
+from search.requests.messages import Budget, Pause, Stop, read, who
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def test_requests_reach_the_driver_whole_and_in_order(folder):
         Pause(by="bob@there", driver="here 1 0-1"),
     ]
     for request in asked:
-        control.write(folder, request)
-    assert [each.read() for each in control.pending(folder)] == asked
+        mailbox.write(folder, request)
+    assert [each.read() for each in mailbox.pending(folder)] == asked
     assert not [path for path in (folder / "control").iterdir() if path.name.startswith(".")]
-    assert control.pending(folder / "elsewhere") == []
+    assert mailbox.pending(folder / "elsewhere") == []
     assert who().endswith(f"@{socket.gethostname()}")
 
 
@@ -61,25 +61,25 @@ def test_a_file_that_is_none_is_not_read(folder):
     (place / "2-link.json").symlink_to("/etc/hostname")
     (place / "3-large.json").write_bytes(b" " * (1 << 20) + b" {}")
     (place / "4-folder.json").mkdir()
-    for each in control.pending(folder):
+    for each in mailbox.pending(folder):
         with pytest.raises(ValueError, match=r"no plain file|larger than"):
             each.read()
         each.refuse("it is none")
-    assert control.pending(folder) == []
+    assert mailbox.pending(folder) == []
     assert len(list((place / "refused").glob("*.reason"))) == 4
 
 
 def test_who_asks_hears_what_has_become_of_it(folder):
     with Ledger.open(folder / "ledger.jsonl", write=True):
         done, refused, open_still = (
-            control.write(folder, Stop(by="anna", trial=name)) for name in ("a", "b", "c")
+            mailbox.write(folder, Stop(by="anna", trial=name)) for name in ("a", "b", "c")
         )
         threading.Timer(0.1, done.done).start()
         refused.refuse("no such trial")
-        assert control.answer(done, 5) == ""
-        assert control.answer(refused, 5) == "no such trial"
-        assert control.answer(open_still, 0) is None
-    assert control.answer(open_still, 60) is None, "nobody drives: there is no answer to wait for"
+        assert mailbox.answer(done, 5) == ""
+        assert mailbox.answer(refused, 5) == "no such trial"
+        assert mailbox.answer(open_still, 0) is None
+    assert mailbox.answer(open_still, 60) is None, "nobody drives: there is no answer to wait for"
 
 
 def test_a_driver_is_alive_while_it_holds_the_lock(folder):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from search import axes, control
+from search import axes
 from search.audit import wrong_decisions
 from search.core.errors import UsageProblem
 from search.core.lock import this_process
@@ -17,7 +17,8 @@ from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
-from search.requests import Budget, Stop
+from search.requests import mailbox
+from search.requests.messages import Budget, Stop
 from search.rule import Rule
 from search.scheduler import rule_in_force
 from spkmodel.config import TrainConfig, WarmStart
@@ -206,8 +207,8 @@ def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tm
     if ends_it == "hours":
         rig.clock += 3601
     else:
-        me = control.identity(this_process())
-        control.write(rig.folder, Stop(by="anna", driver=me))
+        me = mailbox.identity(this_process())
+        mailbox.write(rig.folder, Stop(by="anna", driver=me))
         rig.driver.poll()
     rig.say(trial.trial, epoch=2, attempt=2)
     assert rig.driver.next_segment() == "done"
@@ -220,16 +221,16 @@ def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tm
 
 def test_what_is_asked_once_there_is_nothing_left_to_do_is_for_the_next_driver(rig):
     rig.clock += 1
-    control.write(rig.folder, Stop(by="anna", driver=control.identity(this_process())))
+    mailbox.write(rig.folder, Stop(by="anna", driver=mailbox.identity(this_process())))
     rig.driver.poll()
     assert rig.driver.next_segment() == "done"
-    control.write(rig.folder, Budget(by="anna", trials=9))
+    mailbox.write(rig.folder, Budget(by="anna", trials=9))
     rig.driver._steering._looked = 0.0
     rig.driver.poll()
     rig.driver.finish()
     assert rig.state.finish["reason"] == "asked to stop"
     assert rig.state.search["trials"] == 4, "what is granted is carried out"
-    assert [each.read() for each in control.pending(rig.folder)] == [Budget(by="anna", trials=9)]
+    assert [each.read() for each in mailbox.pending(rig.folder)] == [Budget(by="anna", trials=9)]
 
 
 def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch):
@@ -345,10 +346,10 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
 
 def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
     rig.driver.next_segment()
-    control.write(rig.folder, Stop(by="anna", trial="t0001"))
-    control.write(rig.folder, Stop(by="anna", trial="t0404"))
+    mailbox.write(rig.folder, Stop(by="anna", trial="t0001"))
+    mailbox.write(rig.folder, Stop(by="anna", trial="t0404"))
     rig.driver.poll()
-    assert control.pending(rig.folder) == []
+    assert mailbox.pending(rig.folder) == []
     assert rig.state.trials["t0001"].live
     assert rig.say("t0001")
     trial = rig.state.trials["t0001"]
@@ -356,8 +357,8 @@ def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
 
 
 def test_a_stop_meant_for_the_last_driver_does_not_stop_the_next(rig, tmp_path):
-    control.write(rig.folder, Stop(by="anna", now=True, driver="here 1 0-1"))
-    control.write(rig.folder, Stop(by="anna", trial="t0001", now=True))
+    mailbox.write(rig.folder, Stop(by="anna", now=True, driver="here 1 0-1"))
+    mailbox.write(rig.folder, Stop(by="anna", trial="t0001", now=True))
     rig.driver.next_segment()
     rig.ledger.close()
     after = Rig(tmp_path / "trip")

@@ -15,13 +15,14 @@ from types import SimpleNamespace
 import pytest
 import toy
 
-from search import control, engine, hang
+from search import engine, hang
 from search.audit import recompute_rungs, wrong_decisions
 from search.core.errors import Interrupted
 from search.core.lock import driver_alive
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.requests import Budget, Pause, Stop, Unpause
+from search.requests import mailbox
+from search.requests.messages import Budget, Pause, Stop, Unpause
 from search.scheduler import table
 from search.steering import ask
 from spkmodel.worker.processes import process_start, worker_of
@@ -157,7 +158,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     assert (state.trials["t0001"].state, state.trials["t0001"].epoch) == ("killed", 0)
     assert state.finish["reason"] == "asked to stop"
     assert len(state.trials) < 12
-    assert control.pending(folder) == []
+    assert mailbox.pending(folder) == []
 
     toy.run(folder, trials=6)
     state = assert_sound(folder)

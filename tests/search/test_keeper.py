@@ -7,11 +7,12 @@ import shutil
 import pytest
 from test_driver import Rig
 
-from search import control, watchdogs
+from search import watchdogs
 from search.checkpoint_files import fault, forgotten, listed
 from search.ledger.ledger import Ledger
 from search.neighbours import Neighbours
-from search.requests import Budget
+from search.requests import mailbox
+from search.requests.messages import Budget
 from search.watchdogs import Disk, Trouble
 
 
@@ -264,8 +265,8 @@ def test_more_than_disk_gb_allows_holds_the_search_until_it_is_raised(rig):
     assert f"spksearch budget {rig.folder.name} --disk-gb" in rig.state.holds["disk"]
     rig.later()
     assert "disk" in rig.state.holds
-    control.write(rig.folder, Budget(by="me", disk_gb=1.0))
-    while control.pending(rig.folder):
+    mailbox.write(rig.folder, Budget(by="me", disk_gb=1.0))
+    while mailbox.pending(rig.folder):
         rig.later()
     rig.later()
     assert rig.state.holds == {}

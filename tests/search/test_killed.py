@@ -6,13 +6,14 @@ from collections import Counter
 import pytest
 from test_driver import Rig
 
-from search import control, launch, requests, steering
+from search import launch, steering
 from search.audit import recompute_rungs, wrong_decisions
-from search.control import identity
 from search.core.lock import driver_alive, this_process
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.requests import Add, Budget, Pause, Stop
+from search.requests import mailbox, messages
+from search.requests.mailbox import identity
+from search.requests.messages import Add, Budget, Pause, Stop
 from search.scheduler import table
 from search.steering import ask
 from spkmodel.config import AdamW, TrainConfig
@@ -136,7 +137,7 @@ def _poll(rig):
 
 def _leave_unremoved(monkeypatch):
     """The driver is killed after it has written what a request amounts to."""
-    monkeypatch.setattr(control.Pending, "done", lambda _: None)
+    monkeypatch.setattr(mailbox.Pending, "done", lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_a_request_whose_file_outlives_its_event_is_not_carried_out_again(
 ):
     rig = Rig(tmp_path / "trip")
     rig.driver.next_segment()
-    sent = control.write(rig.folder, request_)
+    sent = mailbox.write(rig.folder, request_)
     with monkeypatch.context() as killed:
         _leave_unremoved(killed)
         _poll(rig)
@@ -171,13 +172,13 @@ def test_a_request_whose_file_outlives_its_event_is_not_carried_out_again(
     _poll(after)
     assert len(list(after.ledger.events())) == said, "nor by the next driver"
     assert not (rig.folder / "control" / "refused").exists(), "nor is it called wrong"
-    assert control.pending(rig.folder) == []
+    assert mailbox.pending(rig.folder) == []
     after.ledger.close()
 
 
 def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_path, monkeypatch):
     rig = Rig(tmp_path / "trip")
-    control.write(rig.folder, Budget(by="anna", trials=48))
+    mailbox.write(rig.folder, Budget(by="anna", trials=48))
     with monkeypatch.context() as killed:
         _leave_unremoved(killed)
         _poll(rig)
@@ -203,11 +204,11 @@ def test_who_asked_a_driver_that_died_after_its_word_hears_that_it_is_done(
         rig.ledger.close()
         assert pending.path.is_file()
 
-    monkeypatch.setattr(control, "answer", die)
+    monkeypatch.setattr(mailbox, "answer", die)
     assert ask("trip", Budget(by="anna", trials=9)) == "done"
     said = [event for event in rig.ledger.events() if event.get("by") == "anna"]
     assert [event["trials"] for event in said] == [9]
-    assert control.pending(rig.folder) == []
+    assert mailbox.pending(rig.folder) == []
 
 
 def test_who_finds_a_driver_where_there_was_none_a_moment_ago_asks_it(spksearch_home, monkeypatch):
@@ -216,6 +217,6 @@ def test_who_finds_a_driver_where_there_was_none_a_moment_ago_asks_it(spksearch_
     monkeypatch.setattr(steering, "driver_alive", lambda folder: next(seen, driver_alive(folder)))
     monkeypatch.setattr(steering, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Budget(by="anna", trials=9)) == "asked"
-    (pending,) = control.pending(rig.folder)
-    assert requests.read(pending.path.read_bytes()).trials == 9
+    (pending,) = mailbox.pending(rig.folder)
+    assert messages.read(pending.path.read_bytes()).trials == 9
     rig.ledger.close()

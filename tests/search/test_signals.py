@@ -15,7 +15,7 @@ from search.core.lock import driver_alive
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.live import Silent
-from search.requests import Budget
+from search.requests.messages import Budget
 from search.settings import LaunchRequest, decide
 from search.steering import ask
 

@@ -8,13 +8,14 @@ import pytest
 from story import Story
 from test_driver import Rig
 
-from search import control, steering
+from search import steering
 from search.audit import wrong_decisions
-from search.control import identity
 from search.core.errors import NotFound, UsageProblem
 from search.core.lock import driver_of, this_process
 from search.ledger.ledger import Ledger
-from search.requests import Add, Budget, Pause, Stop, Unpause
+from search.requests import mailbox
+from search.requests.mailbox import identity
+from search.requests.messages import Add, Budget, Pause, Stop, Unpause
 from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig
 
@@ -49,10 +50,10 @@ def _state(folder):
 def _sent(rig, *requests):
     """Have the driver look at these; the last events of the ledger."""
     for request in requests:
-        control.write(rig.folder, request)
+        mailbox.write(rig.folder, request)
     rig.driver._steering._looked = 0.0
     rig.driver.poll()
-    assert control.pending(rig.folder) == []
+    assert mailbox.pending(rig.folder) == []
     assert rig.ledger.state() == rig.state
     return list(rig.ledger.events())[-len(requests) :]
 
@@ -73,7 +74,7 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
     assert ask("trip", Stop(by=BY, trial=trial)) == "recorded"
     record = _state(folder).trials[trial]
     assert (record.state, record.ended_by) == ("killed", "user")
-    assert control.pending(folder) == []
+    assert mailbox.pending(folder) == []
     assert driver_of(folder) is None
     with pytest.raises(UsageProblem, match=rf"{trial} of search 'trip' has ended already"):
         ask("trip", Stop(by=BY, trial=trial))
@@ -173,12 +174,12 @@ def test_nothing_malformed_harms_a_driver(rig):
     (place / "2.json").mkdir()
     (place / "3.json").write_text('{"kind": "add", "by": "x", "config": {}, "origin": ""}')
     wrong = {"optimizer": {"learning_rate": 1}}
-    control.write(rig.folder, Add(by=BY, config=wrong, origin="added: x"))
-    control.write(rig.folder, Stop(by=BY, trial="t0404"))
+    mailbox.write(rig.folder, Add(by=BY, config=wrong, origin="added: x"))
+    mailbox.write(rig.folder, Stop(by=BY, trial="t0404"))
     before = list(rig.ledger.events())
     rig.driver.poll()
     assert list(rig.ledger.events()) == before
-    assert control.pending(rig.folder) == []
+    assert mailbox.pending(rig.folder) == []
     reasons = _reasons(rig.folder)
     assert len(reasons) == 5
     assert any("did you mean optimiser" in each or "optimizer" in each for each in reasons)
@@ -187,9 +188,9 @@ def test_nothing_malformed_harms_a_driver(rig):
 def test_a_request_that_cannot_be_put_aside_is_no_harm_either(rig):
     (rig.folder / "control").mkdir()
     (rig.folder / "control" / "refused").write_text("in the way")
-    control.write(rig.folder, Stop(by=BY, trial="t0404"))
+    mailbox.write(rig.folder, Stop(by=BY, trial="t0404"))
     rig.driver.poll()
-    assert len(control.pending(rig.folder)) == 1
+    assert len(mailbox.pending(rig.folder)) == 1
 
 
 def test_a_raised_budget_of_trials_is_followed_at_once(rig):
@@ -277,11 +278,11 @@ def test_a_config_waits_for_its_turn_once(rig):
 def test_what_comes_too_late_is_answered_and_what_the_next_driver_can_do_waits(rig):
     rig.driver.next_segment()
     rig.say("t0001")
-    control.write(rig.folder, Pause(by=BY, driver=ME))
-    control.write(rig.folder, Budget(by=BY, trials=9))
+    mailbox.write(rig.folder, Pause(by=BY, driver=ME))
+    mailbox.write(rig.folder, Budget(by=BY, trials=9))
     rig.driver.finish()
     assert _reasons(rig.folder) == ["the search had come to its end before\n"]
-    assert [each.read() for each in control.pending(rig.folder)] == [Budget(by=BY, trials=9)]
+    assert [each.read() for each in mailbox.pending(rig.folder)] == [Budget(by=BY, trials=9)]
 
 
 # --- asked from elsewhere --------------------------------------------------------------------
@@ -309,5 +310,5 @@ def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch)
         driver.join()
     monkeypatch.setattr(steering, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Unpause(by=BY)) == "asked"
-    assert len(control.pending(rig.folder)) == 1
+    assert len(mailbox.pending(rig.folder)) == 1
     assert rig.state.search["trials"] == 9

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from search import control, stop_tags
-from search.control import identity
+from search import stop_tags
 from search.core.lock import this_process
 from search.ledger.ledger import Ledger
 from search.mirror import SEARCH
+from search.requests import mailbox
+from search.requests.mailbox import identity
 from search.stop_tags import StopTags
 from search.tracking import Tracker
 
@@ -57,7 +58,7 @@ def looked(folder, monkeypatch):
 
     def look():
         tags.look("7", RUNS)
-        return [(each.read().trial, each.read().now) for each in control.pending(folder)]
+        return [(each.read().trial, each.read().now) for each in mailbox.pending(folder)]
 
     look()
     return server, look
@@ -71,7 +72,7 @@ def test_a_tag_on_a_run_is_a_request_and_is_obeyed_once(looked, folder):
     assert look() == [("t0001", False), ("t0002", True)]
     assert "stop" not in server.tags["r1"]
     assert "passed on" in server.tags["r1"]["stop_taken"]
-    request = control.pending(folder)[0].read()
+    request = mailbox.pending(folder)[0].read()
     assert (request.by, request.driver) == ("the MLflow page", identity(this_process()))
     server.tags["r0"]["stop"] = "1"
     assert look()[-1] == (None, False)
@@ -109,7 +110,7 @@ def test_a_tag_that_stopped_an_earlier_launch_does_not_stop_the_next(folder, mon
     server = Server()
     server.tags["r0"]["stop"] = server.tags["r1"]["stop"] = "yes"
     StopTags(server, folder).look("7", RUNS)
-    assert [each.read().trial for each in control.pending(folder)] == ["t0001"]
+    assert [each.read().trial for each in mailbox.pending(folder)] == ["t0001"]
     assert "before the search was launched" in server.tags["r0"]["stop_taken"]
 
 
@@ -138,9 +139,9 @@ def test_a_trial_is_stopped_from_a_real_server(mlflow_server, fake_search, monke
             (run,) = client.search_runs([place], "tags.trial = 't0001'")
             client.set_tag(run.info.run_id, "stop", "yes")
             end = time.monotonic() + 20
-            while not control.pending(search.path.parent) and time.monotonic() < end:
+            while not mailbox.pending(search.path.parent) and time.monotonic() < end:
                 time.sleep(0.05)
-            (request,) = control.pending(search.path.parent)
+            (request,) = mailbox.pending(search.path.parent)
             assert request.read().trial == "t0001"
             while "stop" in client.get_run(run.info.run_id).data.tags and time.monotonic() < end:
                 time.sleep(0.05)

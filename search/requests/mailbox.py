@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import requests
 from search.core.lock import DriverInfo, driver_alive
-from search.requests import Request
+from search.requests import messages
+from search.requests.messages import Request
 
 _MOST_BYTES = 1 << 20
 _GLANCE_SECONDS = 0.5
@@ -41,7 +41,7 @@ class Pending:
             raise ValueError("no plain file")
         if self.path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"larger than {_MOST_BYTES} bytes")
-        return requests.read(self.path.read_bytes())
+        return messages.read(self.path.read_bytes())
 
     def done(self) -> None:
         """It has been carried out."""

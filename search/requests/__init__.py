@@ -1,0 +1,1 @@
+"""What another terminal asks of a running search: messages, and the mailbox they lie in."""
