@@ -8,17 +8,18 @@ import time
 import numpy as np
 
 from bench.toy_search import Tale
-from search import axes, sampler
+from search import sampler
 from search.ledger.state import SearchState
 from search.rule import Rule
+from search.space import loader
 
 SPACE = "margin_softmax"
 
 
 def main() -> None:
-    space = axes.load(SPACE)
+    space = loader.load(SPACE)
     rule = Rule(rungs=(1, 3, 9), trials=2000)
-    print(f"space {SPACE}, {len(axes.describe(space))} axes; median of 5 suggestions")
+    print(f"space {SPACE}, {len(loader.describe(space))} axes; median of 5 suggestions")
     for trials in (10, 100, 300, 1000):
         state = _search(space, rule, trials)
         seconds = []
@@ -29,7 +30,7 @@ def main() -> None:
         print(f"{trials:5d} trials: {np.median(seconds):.3f} s")
 
 
-def _search(space: axes.Space, rule: Rule, trials: int) -> SearchState:
+def _search(space: loader.Space, rule: Rule, trials: int) -> SearchState:
     """Trials drawn at random; the EER depends on the learning rate, a third of a rung advances."""
     tale, chance, empty = Tale(rule), np.random.default_rng(0), SearchState()
     for number in range(trials):

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from search import priors, sampler, walk
+from search import priors, sampler
 from search.ledger.state import SearchState
-from search.points import Place, distance, placed
 from search.priors import Prior, PriorPoint
 from search.rule import Rule
+from search.space import branches
+from search.space.locate import Place, distance, placed
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
 
 PRIORS = ("none", "right", "wrong")
@@ -42,7 +43,7 @@ def _space(trial: Any) -> TrainConfig:
     )
 
 
-SPACE = walk.Space("toy", _space, "Toy?", Path(__file__), "0" * 64)
+SPACE = branches.Space("toy", _space, "Toy?", Path(__file__), "0" * 64)
 
 _RANGES = {
     "learning_rate": (-4.0, -1.0, 1.0),

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from search import sampler, warm_start, watchdogs, weights
+from search import sampler, warm_start, watchdogs
 from search.core.errors import UsageProblem
 from search.known import Known
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.rule import Rule
-from search.walk import Space
+from search.space import model_size
+from search.space.branches import Space
 from spkmodel.config import TrainConfig, WarmStart
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Beginnings:
 def _size(config: TrainConfig) -> int | None:
     """Weights of the encoder; None if it cannot be built, which its trial will say."""
     try:
-        return weights.of_encoder(config)
+        return model_size.of_encoder(config)
     except (ValueError, RuntimeError) as error:
         log.warning("the encoder of %s cannot be built: %s", config.signature, error)
         return None

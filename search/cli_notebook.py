@@ -60,7 +60,7 @@ def show(
 
     notebook = opened(file)
     if entry is not None:
-        from search.weights import count
+        from search.space.model_size import count
 
         found = notebook.entry(entry)
         weights = count(found.config, found.protocol.speakers)
@@ -137,7 +137,7 @@ def add(
     from search import notebook_pages as pages
     from search.documents import document
     from search.notebooks import add_trial, opened
-    from search.weights import count
+    from search.space.model_size import count
 
     entry = add_trial(
         file,

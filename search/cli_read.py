@@ -25,10 +25,10 @@ def describe(
     json_wanted: Json = False,
 ) -> None:
     """The axis table of a space."""
-    from search import axes
+    from search.space import loader
 
-    loaded = axes.load(space)
-    described = axes.describe(loaded)
+    loaded = loader.load(space)
+    described = loader.describe(loaded)
     if json_wanted:
         from search.documents import document
 
@@ -43,10 +43,10 @@ def describe(
             )
         )
         return
-    from search.axis_table import axis_table
+    from search.space.axis_table import axis_table
 
     console.answer(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
-    extent = axes.extent_text(loaded, len(axes.branches(loaded)))
+    extent = loader.extent_text(loaded, len(loader.branches(loaded)))
     console.answer(f"{len(described)} axes; {extent}")
 
 

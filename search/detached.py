@@ -121,12 +121,12 @@ def launch(request: LaunchRequest, by: str) -> Detached:
         EnvironmentProblem: somebody drives the search, or the cluster takes no jobs.
         SpksearchError: it ended at once.
     """
-    from search import axes
+    from search.space import loader
 
     if request.dry_run:
         raise UsageProblem("--dry-run starts nothing: leave out --detach")
-    space = axes.load(request.space)
-    axes.branches(space)
+    space = loader.load(request.space)
+    loader.branches(space)
     name = request.name or space.name
     request = dataclasses.replace(request, name=name)
     address = request.address or os.environ.get("RAY_ADDRESS")

@@ -289,12 +289,12 @@ def check_browser() -> Check:
 
 def check_spaces() -> list[Check]:
     """Whether every space loads and each of its branches builds a config."""
-    from search import axes
+    from search.space import loader
 
     checks = []
-    for name in axes.available():
+    for name in loader.available():
         try:
-            count = len(axes.describe(axes.load(name)))
+            count = len(loader.describe(loader.load(name)))
         except Exception as error:  # noqa: BLE001 (a space is a user's code and raises what it likes)
             todo = f"correct it: spksearch describe {name}"
             checks.append(Check(f"space {name}", "problem", f"{error}", todo))

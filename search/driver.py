@@ -35,8 +35,8 @@ from search.scheduler import (
     rule_in_force,
     vain,
 )
+from search.space.branches import Space
 from search.steering import Steering
-from search.walk import Space
 
 log = logging.getLogger(__name__)
 

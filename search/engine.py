@@ -26,7 +26,7 @@ from search.ledger.state import SearchState
 from search.loop import Loop
 from search.rule import Rule
 from search.sampler import Kind
-from search.walk import Space
+from search.space.branches import Space
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import axes, gpu_memory, leftovers, preparation, snapshot, warm_start
+from search import gpu_memory, leftovers, preparation, snapshot, warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
@@ -36,6 +36,7 @@ from search.settings import (
     surroundings_folders,
 )
 from search.slots import needs_of, unsaid_gpus
+from search.space import loader
 
 if TYPE_CHECKING:
     from search.live import Display
@@ -69,8 +70,8 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
 
 
 def _launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
-    space = axes.load(request.space)
-    branches = axes.branches(space)
+    space = loader.load(request.space)
+    branches = loader.branches(space)
     name = request.name or space.name
     before = settings_of(name)
     known = preparation.known_before(name, space, request, before)
@@ -107,7 +108,7 @@ def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterato
 def pursue(
     name: str,
     request: LaunchRequest,
-    space: axes.Space,
+    space: loader.Space,
     settings: Settings,
     before: Settings | None,
     display: "Display",
@@ -188,7 +189,7 @@ def _record(
     settings: Settings,
     before: Settings | None,
     replay: Mapping[str, Any] | None,
-    space: axes.Space,
+    space: loader.Space,
 ) -> None:
     """Write down a new search, or an extended one."""
     if before is not None and settings == before and ledger.state().search.get("replay") == replay:
@@ -196,7 +197,7 @@ def _record(
     if before is not None:
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
-    of = {"space_file": axes.own_file(space)} if replay is None else {"replay": replay}
+    of = {"space_file": loader.own_file(space)} if replay is None else {"replay": replay}
     ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
 
 
@@ -218,7 +219,7 @@ def _versions() -> dict[str, str]:
 def _drive(
     ledger: Ledger,
     state: SearchState,
-    space: axes.Space,
+    space: loader.Space,
     settings: Settings,
     request: LaunchRequest,
     display: "Display",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from search import axes, corpus_place, prior_sources, snapshot
+from search import corpus_place, prior_sources, snapshot
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
 from search.ledger.ledger import Ledger
@@ -16,6 +16,7 @@ from search.settings import (
     surroundings_folders,
     warm_start_trials,
 )
+from search.space import loader
 
 if TYPE_CHECKING:
     from search.live import Display
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def checked_corpus(
-    request: LaunchRequest, branches: list[axes.Branch], before: Settings | None
+    request: LaunchRequest, branches: list[loader.Branch], before: Settings | None
 ) -> "Corpus":
     """The corpus, with every branch of the space checked against it."""
     from spkmodel.training.batches import batches_in_epoch
@@ -55,7 +56,7 @@ def checked_corpus(
 def prepared(
     request: LaunchRequest,
     before: Settings | None,
-    space: axes.Space,
+    space: loader.Space,
     corpus: "Corpus",
     display: "Display",
     warm_start_sha256: str = "",
@@ -90,7 +91,7 @@ def prepared(
 
 
 def known_before(
-    name: str, space: axes.Space, request: LaunchRequest, before: Settings | None
+    name: str, space: loader.Space, request: LaunchRequest, before: Settings | None
 ) -> WarmStart | None:
     """What a search begins with; None for nothing, and for one that has begun with it already.
 
@@ -116,11 +117,11 @@ def known_before(
 
 def plan(
     name: str,
-    space: axes.Space,
+    space: loader.Space,
     request: LaunchRequest,
     before: Settings | None,
     corpus: "Corpus",
-    branches: list[axes.Branch],
+    branches: list[loader.Branch],
     known: WarmStart | None = None,
 ) -> list[str]:
     """What a launch would do, for people."""
@@ -141,8 +142,8 @@ def plan(
     resumed = f"goes on with {search_folder(name)}" if before else "new"
     return [
         f"search {name} ({resumed}): {space.question}",
-        f"space {space.name}: {len(axes.describe(space))} axes, "
-        f"{axes.extent_text(space, len(branches))}",
+        f"space {space.name}: {len(loader.describe(space))} axes, "
+        f"{loader.extent_text(space, len(branches))}",
         f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
         f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
         f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
@@ -155,7 +156,7 @@ def plan(
     ]
 
 
-def stages_beyond(branches: list[axes.Branch], max_epochs: int) -> list[str]:
+def stages_beyond(branches: list[loader.Branch], max_epochs: int) -> list[str]:
     """What to say of large-margin stages that begin after the last epoch there will be.
 
     It is no error: the search may be extended.

@@ -12,19 +12,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from search import axes as spaces_there
-from search import points, sampler
+from search import sampler
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.points import Place
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
 from search.rule import Rule
 from search.scheduler import standing
-from search.walk import Space
+from search.space import loader as spaces_there
+from search.space import locate
+from search.space.branches import Space
+from search.space.locate import Place
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spkmodel.config import TrainConfig
@@ -117,7 +118,7 @@ def take(
 
 
 def _apart(one: Candidate, other: Candidate) -> float:
-    return points.distance(one.place, other.place)
+    return locate.distance(one.place, other.place)
 
 
 def _point(candidate: Candidate, space: Space) -> PriorPoint:
@@ -197,7 +198,7 @@ def _located(notebook: Notebook, space: Space) -> dict[str, Place]:
     places: dict[str, Place] = {}
     for entry in notebook.entries:
         basis = places.get(entry.based_on or "")
-        places[entry.number] = points.located(space, entry.config, basis.axes if basis else None)
+        places[entry.number] = locate.located(space, entry.config, basis.axes if basis else None)
     return places
 
 
@@ -210,7 +211,7 @@ def _nothing_of_the_log(
     others = [
         name
         for name in spaces_there.available()
-        if name != space.name and not points.located(spaces_there.load(name), config).misfits
+        if name != space.name and not locate.located(spaces_there.load(name), config).misfits
     ]
     fitting = f"launch {' or '.join(others)}, which has it, or " if others else ""
     return (
@@ -253,9 +254,9 @@ def _candidate(source: str, space: Space, trial: TrialRecord, good: bool) -> Can
     name = f"{source}/{trial.trial}"
     if not trial.distributions:  # of no space, such as a replayed entry
         config: dict[str, Any] = {**trial.config, "warm_start": None}
-        place = points.located(space, TrainConfig.model_validate(config))
+        place = locate.located(space, TrainConfig.model_validate(config))
         return Candidate(name, place, trial.log_entry, good)
-    return Candidate(name, points.placed(space, trial.axes), trial.log_entry, good)
+    return Candidate(name, locate.placed(space, trial.axes), trial.log_entry, good)
 
 
 def _nothing_of(source: str, space: Space, left_out: Sequence[tuple[str, str]]) -> str:

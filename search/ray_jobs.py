@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from search import connect, corpus_place, entrance, job_entrance, launch_end
-from search.axes import OWN_SPACES
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import redact
 from search.detached import Detached, arguments
 from search.settings import LaunchRequest
+from search.space.loader import OWN_SPACES
 
 _PACKAGES = ("search", "spaces", "spkmodel")
 _MOST_BYTES = 32 << 20

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from search import launch, preparation
-from search.axes import Branch, Space
 from search.claims import Judged, judge
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
@@ -23,6 +22,7 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.notebooks import opened
 from search.settings import LaunchRequest, Settings
+from search.space.loader import Branch, Space
 from spaces.logged import Entry, Notebook
 from spaces.logged.claims import Claim, claims
 from spaces.logged.scale import LOG_STEPS, Scale, paced, scaled

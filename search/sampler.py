@@ -15,7 +15,7 @@ from search.core.errors import UsageProblem
 from search.known import Known
 from search.ledger.state import SearchState
 from search.rule import Rule
-from search.walk import Space
+from search.space.branches import Space
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from search import points, sampler
+from search import sampler
 from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
 from search.core.lock import DriverInfo, driver_alive, this_process
 from search.core.paths import existing_ledger
@@ -23,7 +23,8 @@ from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
 from search.rule import Rule, ladder
 from search.scheduler import ends
-from search.walk import Space
+from search.space import locate
+from search.space.branches import Space
 from spkmodel.config import TrainConfig
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def _placed(
     If it does not lie there, what the request says.
     """
     plain = config.model_copy(update={"warm_start": None})
-    place = points.located(space, plain, request.near)
+    place = locate.located(space, plain, request.near)
     if config.warm_start is not None or place.misfits:
         return request.axes, {}
     made = sampler.completed(space, place.axes, config.seed)

@@ -17,7 +17,7 @@ from search.core.paths import existing_ledger, search_folder
 from search.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
-    from search.axes import Branch
+    from search.space.loader import Branch
     from spkmodel.config import TrainConfig
 
 

@@ -11,7 +11,7 @@ from search.ledger.ledger import Event, Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE
 from search.mirror import CURSOR
-from search.walk import Space
+from search.space.branches import Space
 
 Judge = Callable[[Path, str], float]
 """From a checkpoint's folder and its recorded hash to the dev EER that it has."""

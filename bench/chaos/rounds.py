@@ -19,7 +19,8 @@ from bench.chaos import clock, evidence, invariants, processes, services, slowin
 from bench.chaos.bout import Bout, Size
 from bench.chaos.fault import Fault, Surroundings
 from bench.chaos.faults import FAULTS, expectations
-from search import axes, mlflow_server, tracking
+from search import mlflow_server, tracking
+from search.space import loader
 
 Record = dict[str, Any]
 
@@ -220,7 +221,7 @@ def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> 
     """Everything that can be known of a search that has ended."""
     uri = around.server.uri
     late = not tracking.catch_up(bout.ledger_path, uri)
-    found = evidence.read(bout.folder, uri, _judge(bout), axes.load(str(bout.space)), left)
+    found = evidence.read(bout.folder, uri, _judge(bout), loader.load(str(bout.space)), left)
     wrong = bout.problems + invariants.violations(found) + expectations(bout, fault)
     for before in bout.before:
         wrong += invariants.lost_words(before, bout.ledger_path)

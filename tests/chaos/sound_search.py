@@ -7,10 +7,10 @@ import torch
 
 from bench.chaos import toy
 from bench.chaos.evidence import Evidence, Run, read, recorded
-from search import axes
 from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.rule import Rule, ladder
+from search.space import loader
 from spkmodel.core import checkpoint
 
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
@@ -20,7 +20,7 @@ def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
     """Driven to its end, its runs in MLflow made up from its ledger."""
     source = home / "chaos_space.py"
     source.write_text(toy.space())
-    space = axes.load(str(source))
+    space = loader.load(str(source))
     folder = home / "sound"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
         ledger.append(

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from search import axes
 from search.core.errors import UsageProblem
+from search.space import loader
 
 NESTED = '''"""Which loss, and how hard should it push?
 
@@ -47,7 +47,7 @@ def make(tmp_path):
     def from_source(source):
         path = tmp_path / "made.py"
         path.write_text(source)
-        return axes.load(str(path))
+        return loader.load(str(path))
 
     return from_source
 
@@ -64,7 +64,7 @@ def test_a_space_knows_its_name_its_question_and_its_source(make):
 
 
 def test_every_combination_of_choices_is_a_branch_and_none_is_twice(make):
-    branches = axes.branches(make(NESTED))
+    branches = loader.branches(make(NESTED))
     assert [tuple(branch.choices.values()) for branch in branches] == [
         ("softmax",),
         ("aam",),
@@ -80,7 +80,7 @@ def test_every_combination_of_choices_is_a_branch_and_none_is_twice(make):
 
 
 def test_an_axis_is_described_with_range_condition_and_the_entries_behind_it(make):
-    table = {axis.name: axis for axis in axes.describe(make(NESTED))}
+    table = {axis.name: axis for axis in loader.describe(make(NESTED))}
     assert list(table) == [
         "loss",
         "channels",
@@ -105,14 +105,14 @@ def test_an_axis_is_described_with_range_condition_and_the_entries_behind_it(mak
 
 def test_an_unknown_space_is_answered_with_the_nearest_and_all():
     with pytest.raises(UsageProblem, match=r"did you mean 'quickstart'\? there are .*triplet"):
-        axes.load("quikstart")
+        loader.load("quikstart")
     with pytest.raises(UsageProblem, match=r"no space file nowhere/x\.py"):
-        axes.load("nowhere/x.py")
+        loader.load("nowhere/x.py")
 
 
 def test_the_spaces_that_come_along_can_be_loaded_by_name():
-    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(axes.available())
-    assert axes.load("quickstart").question.endswith(".")
+    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(loader.available())
+    assert loader.load("quickstart").question.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -187,18 +187,18 @@ def test_a_file_that_is_no_space_is_refused_with_its_path(make, source, words):
 )
 def test_what_no_search_could_run_is_refused_before_it_starts(make, lines, words):
     with pytest.raises(UsageProblem, match=words):
-        axes.branches(make(_space_of(*lines)))
+        loader.branches(make(_space_of(*lines)))
 
 
 def test_an_axis_may_be_named_after_a_configs_epochs(make):
     lines = ['trial.suggest_float("warmup_epochs", 0, 1)', "return TrainConfig()"]
-    assert [axis.name for axis in axes.describe(make(_space_of(*lines)))] == ["warmup_epochs"]
+    assert [axis.name for axis in loader.describe(make(_space_of(*lines)))] == ["warmup_epochs"]
 
 
 def test_of_a_space_without_end_a_selection_is_walked_in_which_every_two_choices_meet(make):
     lines = [f'trial.suggest_categorical("x{i}", [1, 2, 3, 4])' for i in range(20)]
     space = make(_space_of(*lines, "return TrainConfig()"))
-    branches = axes.branches(space)
+    branches = loader.branches(space)
     assert len(branches) < 700
     met = {
         (one, other)
@@ -206,7 +206,7 @@ def test_of_a_space_without_end_a_selection_is_walked_in_which_every_two_choices
         for one, other in combinations(sorted(branch.choices.items()), 2)
     }
     assert len(met) == 20 * 19 // 2 * 16
-    text = axes.extent_text(space, len(branches))
+    text = loader.extent_text(space, len(branches))
     assert text.endswith("in which every two meet, build (of at least 1e+12 in all)")
 
 
@@ -220,27 +220,27 @@ def test_a_selection_meets_conditions_and_what_fails_for_two_choices_is_found(ma
     ]
     text = "\n".join(lines)
     sound = make(_space_of(*text.replace("{fault}", "pass").split("\n")))
-    conditions = {axis.name: axis.condition for axis in axes.describe(sound)}
+    conditions = {axis.name: axis.condition for axis in loader.describe(sound)}
     assert conditions["inner"] == "outer = c"
     assert not any(conditions[f"x{i}"] for i in range(12))
-    met = {(b.choices["x7"], b.choices.get("inner")) for b in axes.branches(sound)}
+    met = {(b.choices["x7"], b.choices.get("inner")) for b in loader.branches(sound)}
     assert met >= {(x, inner) for x in (1, 2, 3) for inner in (1, 2, None)}
     fault = 'assert not (inner == 2 and x7 == 3), "these two"'
     faulty = text.replace("{fault}", fault).replace(
         'trial.suggest_categorical("x7"', 'x7 = trial.suggest_categorical("x7"'
     )
     with pytest.raises(UsageProblem, match="these two"):
-        axes.branches(make(_space_of(*faulty.split("\n"))))
+        loader.branches(make(_space_of(*faulty.split("\n"))))
 
 
 def test_a_space_that_is_found_too_large_on_the_way_is_walked_in_part(make, monkeypatch):
-    monkeypatch.setattr("search.walk.MOST_BRANCHES", 10)
+    monkeypatch.setattr("search.space.branches.MOST_BRANCHES", 10)
     lines = [
         'if trial.suggest_categorical("many", [False, True]):',
         *(f'    trial.suggest_categorical("x{i}", [1, 2])' for i in range(6)),
         "return TrainConfig()",
     ]
-    branches = axes.branches(make(_space_of(*lines)))
+    branches = loader.branches(make(_space_of(*lines)))
     assert 10 < len(branches) <= 65
     assert {"many": False} in [dict(branch.choices) for branch in branches]
     assert len({tuple(branch.choices.items()) for branch in branches}) == len(branches)

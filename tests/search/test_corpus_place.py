@@ -118,16 +118,17 @@ def test_pack_to_a_path_is_a_usage_error(corpus, tmp_path, capsys):
 def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     uri, corpus, spksearch_home, tmp_path, condition
 ):
-    from search import axes, preparation
+    from search import preparation
     from search.live import Silent
     from search.settings import LaunchRequest
+    from search.space import loader
     from spkmodel.data import store_cache
 
-    space = axes.load(_space(tmp_path))
+    space = loader.load(_space(tmp_path))
     made = []
     for place in (uri, corpus):
         request = LaunchRequest(space=str(space.name), corpus=place, dev_condition=condition)
-        checked = preparation.checked_corpus(request, axes.branches(space), None)
+        checked = preparation.checked_corpus(request, loader.branches(space), None)
         made.append(preparation.prepared(request, None, space, checked, Silent()))
     at_uri, at_path = made
     assert at_uri.corpus_sha256 == at_path.corpus_sha256

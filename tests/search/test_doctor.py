@@ -211,10 +211,10 @@ def test_every_space_of_the_project_loads():
 
 
 def test_a_space_that_cannot_be_built_is_a_problem_and_hides_no_other(tmp_path, monkeypatch):
-    from search import axes
+    from search.space import loader
 
     (tmp_path / "odd.py").write_text("def space(trial): return None\n")
-    monkeypatch.setattr(axes, "available", lambda: [str(tmp_path / "odd.py"), "quickstart"])
+    monkeypatch.setattr(loader, "available", lambda: [str(tmp_path / "odd.py"), "quickstart"])
     assert levels(doctor.check_spaces()) == ["problem", "ok"]
 
 

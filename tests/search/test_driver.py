@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from search import axes
 from search.audit import wrong_decisions
 from search.core.errors import UsageProblem
 from search.core.lock import this_process
@@ -21,6 +20,7 @@ from search.requests import mailbox
 from search.requests.messages import Budget, Stop
 from search.rule import Rule
 from search.scheduler import rule_in_force
+from search.space import loader
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders
 
@@ -48,7 +48,7 @@ class Rig:
         self.driver = Driver(
             self.ledger,
             self.state,
-            axes.load(str(folder / "made.py")),
+            loader.load(str(folder / "made.py")),
             Rule.of(self.state.search),
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=0,
@@ -104,7 +104,7 @@ def test_a_trial_has_the_weights_of_its_encoder_and_one_that_cannot_be_built_has
     def fail(_):
         raise RuntimeError("no such layer")
 
-    monkeypatch.setattr("search.weights.of_encoder", fail)
+    monkeypatch.setattr("search.space.model_size.of_encoder", fail)
     rig.say(trial.trial)
     second, _ = rig.driver.next_segment()
     assert second.encoder_parameters is None

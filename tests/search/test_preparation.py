@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.axes import Branch
 from search.preparation import stages_beyond
+from search.space.loader import Branch
 from spkmodel.config import LargeMarginFineTuning, TrainConfig
 
 

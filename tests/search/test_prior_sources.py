@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from search import axes, launch, preparation, prior_sources
+from search import launch, preparation, prior_sources
 from search.core.errors import NotFound, UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.live import Silent
 from search.settings import LaunchRequest, decide
+from search.space import loader
 from spaces import logged
 from spkmodel.config import TrainConfig
 
@@ -42,7 +43,7 @@ def home(tmp_path, monkeypatch):
 def _space(folder, source, name="made"):
     path = folder / f"{name}.py"
     path.write_text(source)
-    return axes.load(str(path))
+    return loader.load(str(path))
 
 
 def _take(source, space, count=3, objectives=("dev_eer",)):
@@ -108,14 +109,14 @@ def test_entries_that_start_from_others_weights_and_repetitions_are_left_out_and
 
 def test_a_space_that_does_not_span_the_log_is_told_what_would_not_fit():
     with pytest.raises(UsageProblem) as error:
-        _take("logged", axes.load("quickstart"))
+        _take("logged", loader.load("quickstart"))
     assert "no entry of the log is a point of space 'quickstart'" in str(error.value)
     assert "encoder.kind would be tdnn, not log_net" in str(error.value)
     assert "launch logged_axes, which has it, or name an earlier search" in str(error.value)
 
 
 def test_in_the_space_that_the_log_spans_every_entry_is_a_point_of_the_prior_or_repeats_one():
-    known = _take("logged", axes.load("logged_axes"), count=4)
+    known = _take("logged", loader.load("logged_axes"), count=4)
     reasons = {why for _, why in known.left_out}
     assert all("another entry's weights" in why or "the same point" in why for why in reasons)
     assert len(known.prior.points) >= 60

@@ -5,11 +5,12 @@ import pytest
 from story import Story
 
 from bench import toy_search
-from search import axes, priors, sampler
+from search import priors, sampler
 from search.ledger.state import SearchState
 from search.priors import KEY, ORIGIN, Prior, PriorPoint
 from search.rule import Rule
 from search.scheduler import standing
+from search.space import loader
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -23,7 +24,7 @@ def space(trial):
 def space(tmp_path_factory):
     path = tmp_path_factory.mktemp("spaces") / "made.py"
     path.write_text(SPACE)
-    return axes.load(str(path))
+    return loader.load(str(path))
 
 
 def _prior(space, *rates):
@@ -124,7 +125,7 @@ def test_an_answer_that_is_not_known_is_drawn_by_chance_and_the_known_ones_stay(
         '    decay = trial.suggest_float("weight_decay", 0.0, 0.5)\n'
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate, weight_decay=decay))\n"
     )
-    space = axes.load(str(path))
+    space = loader.load(str(path))
     one, other = (sampler.completed(space, {"learning_rate": 0.01}, seed) for seed in (0, 1))
     assert one == sampler.completed(space, {"learning_rate": 0.01}, 0)
     assert one.axes["learning_rate"] == other.axes["learning_rate"] == 0.01

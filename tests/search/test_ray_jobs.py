@@ -16,10 +16,10 @@ import pytest
 from test_launch import SPACE
 
 from search import detached, ray_jobs
-from search.axes import load
 from search.core.errors import EnvironmentProblem
 from search.detached import Detached
 from search.settings import LaunchRequest
+from search.space.loader import load
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pytest
 from optuna.trial import TrialState
 from story import Story
 
-from search import axes, sampler
+from search import sampler
 from search.core.errors import UsageProblem
 from search.known import Known
 from search.rule import Rule
+from search.space import loader
 from spkmodel.config import TrainConfig
 
 SPACE = '''"""How fast, how hard, with what?"""
@@ -25,7 +26,7 @@ def space(trial):
 def _load(tmp_path, source):
     path = tmp_path / "made.py"
     path.write_text(source)
-    return axes.load(str(path))
+    return loader.load(str(path))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from search import axes, failures, launch, preparation
+from search import failures, launch, preparation
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
@@ -17,9 +17,10 @@ from search.ledger.ledger import Ledger
 from search.live import Silent
 from search.requests.messages import Budget
 from search.settings import LaunchRequest, decide
+from search.space import loader
 from search.steering import ask
 
-SPACE = axes.load("quickstart")
+SPACE = loader.load("quickstart")
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
 

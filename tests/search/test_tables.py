@@ -4,12 +4,12 @@ import example_search as example
 import pytest
 from rich.console import Console
 
-from search import axes
 from search.core.errors import UsageProblem
 from search.documents import differences, document, flat, of_snapshot, of_whole_trial
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.snapshot import command_again, expected_epochs, snapshot
+from search.space import loader
 from search.tables import duration, news, percent, snapshot_line, snapshot_table
 from search.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
 from spkmodel.config import TrainConfig
@@ -32,15 +32,15 @@ def test_the_command_that_goes_on_names_the_file_of_a_space_that_is_none_of_ours
     path = tmp_path / "my spaces" / "mine.py"
     path.parent.mkdir()
     path.write_text(example_space())
-    own = axes.own_file(axes.load(str(path)))
+    own = loader.own_file(loader.load(str(path)))
     search = {"search": "night", "space": "mine", "space_file": own}
     assert command_again(search) == f"spksearch launch '{path}' --name night"
-    assert axes.own_file(axes.load("quickstart")) == ""
+    assert loader.own_file(loader.load("quickstart")) == ""
     assert command_again(search | {"space_file": ""}) == "spksearch launch mine --name night"
     travels = tmp_path / "own_spaces" / "mine.py"
     travels.parent.mkdir()
     travels.write_text(path.read_text())
-    assert axes.own_file(axes.load(str(travels))) == "mine.py", "a job's copy goes with the job"
+    assert loader.own_file(loader.load(str(travels))) == "mine.py", "a job's copy goes with the job"
 
 
 def example_space() -> str:

@@ -3,12 +3,13 @@ import shutil
 import pytest
 import tiny_search
 
-from search import axes, warm_start
+from search import warm_start
 from search.core.errors import UsageProblem
 from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.mirror import Mirror
 from search.rule import Rule
+from search.space import loader
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 
 SPACE = '''"""From where?"""
@@ -83,7 +84,7 @@ def test_weights_that_are_not_there_are_an_error_that_says_what_is_taken(weights
 def test_a_branch_of_another_shape_is_refused_before_anything_starts(tmp_path):
     path = tmp_path / "warm.py"
     path.write_text(SPACE.replace("{dims}", "16, 32"))
-    branches = axes.branches(axes.load(str(path)))
+    branches = loader.branches(loader.load(str(path)))
     with pytest.raises(UsageProblem, match=r"embedding_dim=32.*encoder.embedding_dim is 32"):
         warm_start.check("warm", branches)
     warm_start.check("warm", branches[:1])
@@ -101,7 +102,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
         driver = Driver(
             ledger,
             state,
-            axes.load(str(path)),
+            loader.load(str(path)),
             Rule.of(state.search),
             lambda trial, *_: seen.append(warm_start.of_event(trial.warm_start)) or {},
             seed=0,

@@ -126,7 +126,8 @@ def test_a_queue_is_what_its_events_add_up_to():
 
 @pytest.mark.parametrize("kind", ["random", "tpe"])
 def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind):
-    from search import axes, sampler
+    from search import sampler
+    from search.space import loader
 
     path = tmp_path / "made.py"
     path.write_text(
@@ -138,5 +139,5 @@ def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind)
     tale = Story()
     _queue(tale, _wish("106", axes={"entry": "106"}))
     tale.train(_begin(tale, "106"), 1, 0.2)
-    space = axes.load(str(path))
+    space = loader.load(str(path))
     assert sampler.suggest(space, tale.state, tale.rule, seed=0, kind=kind) is not None

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ray import tune
 
-from search import axes, engine, hang
+from search import engine, hang
 from search.core.errors import Interrupted
 from search.ledger.ledger import Ledger
 from search.rule import Rule, ladder
+from search.space import loader
 from spkmodel.worker.processes import announce
 from spkmodel.worker.stop_flag import Told
 
@@ -154,7 +155,7 @@ def run(
         engine.run(
             ledger,
             state,
-            axes.load(str(folder / "toy_space.py")),
+            loader.load(str(folder / "toy_space.py")),
             Rule.of(state.search),
             Toy,
             settings,

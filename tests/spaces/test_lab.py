@@ -2,7 +2,7 @@
 
 import pytest
 
-from search import axes, points, weights
+from search.space import loader, locate, model_size
 from spaces import lab_report
 from spaces.logged.notebook import idle
 
@@ -18,7 +18,7 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def space():
-    return axes.load("lab")
+    return loader.load("lab")
 
 
 def test_all_runs_of_the_report_are_there():
@@ -28,9 +28,9 @@ def test_all_runs_of_the_report_are_there():
 @pytest.mark.parametrize("number", RUNS)
 def test_a_run_is_a_point_of_the_space(space, number):
     run = lab_report.runs().entry(number)
-    place = points.located(space, run.config)
+    place = locate.located(space, run.config)
     assert place.misfits == ()
-    follower = points.Follower(place.axes)
+    follower = locate.Follower(place.axes)
     assert space.function(follower) == run.config
     assert follower.misfits == {}
 
@@ -38,7 +38,7 @@ def test_a_run_is_a_point_of_the_space(space, number):
 @pytest.mark.parametrize("number", RUNS)
 def test_a_run_has_as_many_weights_as_the_trainers_network(number):
     run = lab_report.runs().entry(number)
-    counted = weights.count(run.config, run.protocol.speakers or 5994)
+    counted = model_size.count(run.config, run.protocol.speakers or 5994)
     assert (counted.encoder, counted.total) == RUNS[number]
 
 
@@ -62,12 +62,12 @@ def test_no_run_lists_a_change_that_is_none():
 
 
 def test_fewer_parameters_spans_fiftyfold_and_has_the_labs_network_inside():
-    space = axes.load("fewer_parameters")
-    small = points.Follower({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
-    large = points.Follower({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
-    lab = points.Follower({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
+    space = loader.load("fewer_parameters")
+    small = locate.Follower({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
+    large = locate.Follower({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
+    lab = locate.Follower({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
     few, many, own = (
-        weights.count(space.function(each), 10).encoder for each in (small, large, lab)
+        model_size.count(space.function(each), 10).encoder for each in (small, large, lab)
     )
     assert many > 50 * few
     assert own == RUNS["2.1"][0]

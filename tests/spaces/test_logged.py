@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search import axes, weights
+from search.space import loader, model_size
 from spaces import logged
 from spaces.logged import NotebookError, notebook, open_notebook, writing
 from spaces.logged import delta as deltas
@@ -49,7 +49,7 @@ def log():
 
 @cache
 def _counted(config_json, speakers):
-    return weights.count(TrainConfig.model_validate_json(config_json), speakers)
+    return model_size.count(TrainConfig.model_validate_json(config_json), speakers)
 
 
 def _weights(entry):
@@ -198,7 +198,7 @@ def test_reading_the_log_loads_neither_optuna_nor_torch_nor_ray():
 
 
 def test_the_log_is_no_space():
-    assert "logged" not in axes.available()
+    assert "logged" not in loader.available()
 
 
 # --- against an independent transcription ----------------------------------------------------

@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from search import axes
+from search.space import loader
 from spaces import logged
 from spkmodel.config import Combined, Softmax, Triplet
 
@@ -19,12 +19,12 @@ CHANNELS = {
 
 @pytest.fixture(scope="module")
 def space():
-    return axes.load("logged_axes")
+    return loader.load("logged_axes")
 
 
 @pytest.fixture(scope="module")
 def described(space):
-    return axes.describe(space)
+    return loader.describe(space)
 
 
 def point_of(config):

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from search import axes
+from search.space import loader
 from spkmodel.config import TrainConfig
 
 
-@pytest.fixture(scope="module", params=axes.available())
+@pytest.fixture(scope="module", params=loader.available())
 def space(request):
-    return axes.load(request.param)
+    return loader.load(request.param)
 
 
 @pytest.fixture(scope="module")
 def branches(space):
-    return axes.branches(space)
+    return loader.branches(space)
 
 
 def test_the_four_spaces_are_there():
-    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(axes.available())
+    assert {"quickstart", "triplet", "margin_softmax", "lognet"} <= set(loader.available())
 
 
 def test_every_branch_builds_a_config_that_survives_a_round_trip(branches):
@@ -35,7 +35,7 @@ def test_a_space_asks_a_question(space):
 
 
 def test_every_axis_changes_the_config(space, branches):
-    described = axes.describe(space)
+    described = loader.describe(space)
     assert len({axis.name for axis in described}) == len(described)
     signatures = {branch.config.signature for branch in branches}
     assert len(signatures) > 1

@@ -8,9 +8,9 @@ from pathlib import Path
 import buzz
 import pytest
 
-from search import axes
 from search.cli import run
 from search.core.errors import UsageProblem
+from search.space import loader
 from search.voxceleb_trainer import importing, space_file
 from search.voxceleb_trainer.options import parse
 from spkmodel.config import (
@@ -480,8 +480,8 @@ def test_the_space_file_is_the_config(tmp_path, options):
     config = taken(options).config
     path = tmp_path / "mine.py"
     path.write_text(space_file.source(config, "Is it better here?"))
-    space = axes.load(str(path))
-    (branch,) = axes.branches(space)
+    space = loader.load(str(path))
+    (branch,) = loader.branches(space)
     assert branch.config == config
     assert space.question == "Is it better here?"
 
@@ -497,7 +497,7 @@ def test_the_verb_writes_a_space_and_counts_a_corpus(tmp_path, capsys):
     assert document["commands"][0] == (
         f"spksearch launch {path} --corpus {corpus} --trials 1 --max-epochs 30"
     )
-    (branch,) = axes.branches(axes.load(str(path)))
+    (branch,) = loader.branches(loader.load(str(path)))
     assert branch.config.model_dump(mode="json") == document["config"]
     assert run([*line, "--", TRIPLETS]) == 0
     assert run([*line, "--", MODEL1]) == 2

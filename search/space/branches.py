@@ -3,7 +3,7 @@
 The stand-in answers by plan and writes down what it was asked; numeric axes are put at their low
 ends, middles or high ends. Neither Optuna nor torch is loaded. All combinations are walked where
 they are no more than `MOST_BRANCHES`; of more, a selection in which every two choices meet
-(`search.covering`).
+(`search.space.pairwise`).
 """
 
 import math
@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from search import covering
 from search.core.errors import UsageProblem
 from search.core.validation_messages import words
+from search.space import pairwise
 from spkmodel.config import TrainConfig
 
 Choice = str | int | float | bool | None
@@ -160,7 +160,7 @@ def _covering(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recor
     built: list[tuple[TrainConfig, Recorder]] = []
     seen: set[tuple[tuple[str, Choice], ...]] = set()
 
-    def run(plan: covering.Plan) -> covering.Met:
+    def run(plan: pairwise.Plan) -> pairwise.Met:
         config, recorder = build(space, plan, "middle")
         built.append((config, recorder))
         return {
@@ -168,7 +168,7 @@ def _covering(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recor
             for name in recorder.answers
         }
 
-    for plan in covering.plans(run):
+    for plan in pairwise.plans(run):
         config, recorder = built.pop()
         branch = tuple(recorder.answers.items())
         if branch not in seen:

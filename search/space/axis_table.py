@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from search.axes import Axis
+from search.space.loader import Axis
 
 
 def axis_table(axes: Sequence[Axis]) -> Table:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.documents import differences
-from search.walk import Choice, Range, Space
+from search.space.branches import Choice, Range, Space
 from spkmodel.config import TrainConfig
 
 _SWEEPS = 4

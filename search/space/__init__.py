@@ -1,0 +1,1 @@
+"""Load a search space, enumerate its branches, locate a config in it."""
