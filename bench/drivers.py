@@ -24,7 +24,7 @@ from bench.overhead import EPOCHS, ETA, SEED
 from bench.simulation import resident
 from search import engine
 from search.ledger.ledger import Ledger
-from search.rule import Rule, ladder
+from search.scheduler.policy import Rule, ladder
 from search.tracking import Tracker
 
 _DRAIN_SECONDS = 300.0

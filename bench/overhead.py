@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import record, scale_page
 from search import connect, mlflow_server
-from search.rule import ladder
+from search.scheduler.policy import ladder
 
 EPOCHS = 9
 ETA = 3

@@ -14,7 +14,7 @@ from itertools import repeat
 import numpy as np
 
 from bench import toy_search
-from search.rule import Rule
+from search.scheduler.policy import Rule
 
 TRIALS = 50
 AT = (5, 10, 15, 20, 30, 40, 50)

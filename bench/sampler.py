@@ -10,7 +10,7 @@ import numpy as np
 from bench.toy_search import Tale
 from search import sampler
 from search.ledger.state import SearchState
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space import loader
 
 SPACE = "margin_softmax"

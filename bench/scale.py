@@ -26,7 +26,7 @@ from bench.simulation import EPOCH_SECONDS, Measured, Simulation
 from search import mlflow_server, sampler
 from search.known import Known
 from search.ledger.ledger import Ledger
-from search.scheduler import next_job
+from search.scheduler.asha import next_job
 from search.snapshot import snapshot
 from search.tracking import Tracker
 
@@ -39,9 +39,9 @@ _PARTS = (
     ("configs", "/spkmodel/"),
     ("what the sampler is told", "search/known.py"),
     ("what the sampler is told", "search/tell.py"),
-    ("the rule and its index", "search/index.py"),
-    ("the rule and its index", "search/rule.py"),
-    ("the rule and its index", "search/scheduler.py"),
+    ("the rule and its index", "search/scheduler/rung_index.py"),
+    ("the rule and its index", "search/scheduler/policy.py"),
+    ("the rule and its index", "search/scheduler/asha.py"),
     ("the ledger", "search/ledger/ledger.py"),
     ("the state", "search/ledger/state.py"),
     ("the state", "search/ledger/trial.py"),

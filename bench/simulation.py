@@ -22,7 +22,7 @@ from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.rule import Rule, ladder
+from search.scheduler.policy import Rule, ladder
 
 EPOCH_SECONDS = 60.0
 """Median; an epoch of the same trial takes about the same."""

@@ -12,7 +12,7 @@ import numpy as np
 from search import priors, sampler
 from search.ledger.state import SearchState
 from search.priors import Prior, PriorPoint
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space import branches
 from search.space.locate import Place, distance, placed
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig

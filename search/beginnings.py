@@ -11,7 +11,7 @@ from search.core.errors import UsageProblem
 from search.known import Known
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space import model_size
 from search.space.branches import Space
 from spkmodel.config import TrainConfig, WarmStart

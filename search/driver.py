@@ -14,15 +14,13 @@ from typing import Any, Literal, assert_never
 from search import sampler, watchdogs
 from search.beginnings import Beginnings, NotNow
 from search.core.lock import this_process
-from search.index import Index
 from search.keeper import Keeper
 from search.known import Known
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.leftovers import Leftover
-from search.rule import End, Rule, is_open
-from search.scheduler import (
+from search.scheduler.asha import (
     Advance,
     Done,
     NewTrial,
@@ -35,6 +33,8 @@ from search.scheduler import (
     rule_in_force,
     vain,
 )
+from search.scheduler.policy import End, Rule, is_open
+from search.scheduler.rung_index import Index
 from search.space.branches import Space
 from search.steering import Steering
 

@@ -24,8 +24,8 @@ from search.driver import Driver, SegmentSettings
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.loop import Loop
-from search.rule import Rule
 from search.sampler import Kind
+from search.scheduler.policy import Rule
 from search.space.branches import Space
 
 log = logging.getLogger(__name__)

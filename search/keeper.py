@@ -17,7 +17,7 @@ from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
 from search.neighbours import Neighbours
-from search.rule import Rule, is_interrupted, may_go_on
+from search.scheduler.policy import Rule, is_interrupted, may_go_on
 from search.watchdogs import Trouble
 
 log = logging.getLogger(__name__)

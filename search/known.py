@@ -1,7 +1,7 @@
 """What the sampler goes by, kept from one suggestion to the next instead of gathered anew.
 
 A fresh one knows the same: all of it is a function of the state (`search.tell` says what Optuna is
-told of a trial, `search.index` who stands where). So a driver that starts again suggests what one
+told of a trial, `search.scheduler.rung_index` who stands where). So a driver that starts again suggests what one
 that went on would have suggested.
 """
 
@@ -9,10 +9,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from search import tell
-from search.index import Index
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.rule import Rule
+from search.scheduler.policy import Rule
+from search.scheduler.rung_index import Index
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

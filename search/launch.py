@@ -15,7 +15,6 @@ from search.connect import cluster, usable_cpus, wanted_address
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.paths import home, ledger_path, search_folder
-from search.demand import wanted
 from search.departure import grace_of_environment
 from search.entrance import is_local
 from search.ledger.ledger import Ledger
@@ -25,8 +24,9 @@ from search.ledger.trial import TrialRecord
 from search.outcome import LaunchOutcome, outcome_of
 from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
-from search.rule import Rule
-from search.scheduler import Done, next_job, rule_in_force
+from search.scheduler.asha import Done, next_job, rule_in_force
+from search.scheduler.demand import wanted
+from search.scheduler.policy import Rule
 from search.settings import (
     DEFAULT_CPUS,
     LaunchRequest,

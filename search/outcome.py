@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from search import tables
 from search.core.errors import GateNotMet, NoUsableTrial, SpksearchError
 from search.ledger.state import SearchState
-from search.rule import Rule
-from search.scheduler import too_many_failed
+from search.scheduler.asha import too_many_failed
+from search.scheduler.policy import Rule
 from search.snapshot import Snapshot, command_again, snapshot
 from search.trial_tables import front_table, sorted_trials, trial_table
 

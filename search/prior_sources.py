@@ -20,8 +20,8 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
-from search.rule import Rule
-from search.scheduler import standing
+from search.scheduler.asha import standing
+from search.scheduler.policy import Rule
 from search.space import loader as spaces_there
 from search.space import locate
 from search.space.branches import Space

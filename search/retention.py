@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from search import pareto
 from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.rule import Rule, is_interrupted, may_go_on
+from search.scheduler import pareto
+from search.scheduler.policy import Rule, is_interrupted, may_go_on
 
 DEFAULT_KEEP = 5
 """Trials whose best epoch is kept."""

@@ -14,7 +14,7 @@ from search import priors, tell
 from search.core.errors import UsageProblem
 from search.known import Known
 from search.ledger.state import SearchState
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space.branches import Space
 from spkmodel.config import TrainConfig
 

@@ -11,7 +11,7 @@ from search.corpus_place import absolute
 from search.ledger.trial import OBJECTIVE, SIZE
 from search.priors import default_count
 from search.retention import DEFAULT_KEEP
-from search.rule import ladder
+from search.scheduler.policy import ladder
 from spkmodel.core.condition_names import Condition
 
 ETA = 3

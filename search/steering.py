@@ -21,8 +21,8 @@ from search.ledger.trial import DRIVER_ENDED, cut_short
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
-from search.rule import Rule, ladder
-from search.scheduler import ends
+from search.scheduler.asha import ends
+from search.scheduler.policy import Rule, ladder
 from search.space import locate
 from search.space.branches import Space
 from spkmodel.config import TrainConfig

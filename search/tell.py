@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.priors import Prior
-from search.rule import Rule
+from search.scheduler.policy import Rule
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

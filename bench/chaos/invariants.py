@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.chaos.evidence import Evidence, recorded
-from search import sampler, scheduler
-from search.audit import recompute_rungs, wrong_decisions
+from search import sampler
 from search.core.errors import SpksearchError
-from search.index import Index
 from search.known import Known
 from search.ledger.ledger import Event
 from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE, TrialRecord
-from search.rule import Rule
+from search.scheduler import asha
+from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.policy import Rule
+from search.scheduler.rung_index import Index
 from spkmodel.core import checkpoint
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def decisions_are_the_rules(evidence: Evidence) -> list[str]:
     """Every segment and every end is what the rule, told what came before, decides; rungs too."""
     wrong = wrong_decisions(evidence.events)
     state = evidence.state
-    rungs = {rung: scheduler.table(state, rung) for rung in state.rungs}
+    rungs = {rung: asha.table(state, rung) for rung in state.rungs}
     if recompute_rungs(evidence.events) != rungs:
         wrong.append("the rungs worked out from the reports are not those of the state")
     return wrong

@@ -1,6 +1,6 @@
 """What the events of a ledger add up to: pure, one event at a time.
 
-Nothing here decides (`search.scheduler`) and nothing reads a file (`search.ledger.ledger`).
+Nothing here decides (`search.scheduler.asha`) and nothing reads a file (`search.ledger.ledger`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -7,8 +7,8 @@ import pytest
 
 from bench import scale, scale_page, stacks
 from bench.simulation import Simulation
-from search.audit import wrong_decisions
 from search.ledger.ledger import Ledger
+from search.scheduler.audit import wrong_decisions
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from bench.chaos import toy
 from bench.chaos.evidence import Evidence, Run, read, recorded
 from search.driver import Driver
 from search.ledger.ledger import Ledger
-from search.rule import Rule, ladder
+from search.scheduler.policy import Rule, ladder
 from search.space import loader
 from spkmodel.core import checkpoint
 

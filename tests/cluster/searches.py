@@ -9,10 +9,10 @@ import ray_hosts
 from hosts import Host
 from programs import Program, wait_for
 
-from search import audit
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.scheduler import table
+from search.scheduler import audit
+from search.scheduler.asha import table
 from spkmodel.core import checkpoint
 from spkmodel.data import demo_corpus
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from search.ledger.state import SearchState
-from search.rule import Rule
-from search.scheduler import ends
+from search.scheduler.asha import ends
+from search.scheduler.policy import Rule
 from spkmodel.config import AdamW, TrainConfig
 
 

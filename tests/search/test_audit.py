@@ -1,6 +1,6 @@
 from story import Story
 
-from search.audit import recompute_rungs, wrong_decisions
+from search.scheduler.audit import recompute_rungs, wrong_decisions
 
 
 def test_a_decision_that_the_rule_would_not_have_made_is_found():

@@ -1,8 +1,8 @@
 """How many trials want to run."""
 
-from search.demand import MOST, wanted
 from search.ledger.state import SearchState
-from search.rule import Rule
+from search.scheduler.demand import MOST, wanted
+from search.scheduler.policy import Rule
 
 
 def state_with(*events):

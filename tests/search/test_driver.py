@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from search.audit import wrong_decisions
 from search.core.errors import UsageProblem
 from search.core.lock import this_process
-from search.demand import wanted
 from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Stop
-from search.rule import Rule
-from search.scheduler import rule_in_force
+from search.scheduler.asha import rule_in_force
+from search.scheduler.audit import wrong_decisions
+from search.scheduler.demand import wanted
+from search.scheduler.policy import Rule
 from search.space import loader
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders

@@ -16,14 +16,14 @@ import pytest
 import toy
 
 from search import engine, hang
-from search.audit import recompute_rungs, wrong_decisions
 from search.core.errors import Interrupted
 from search.core.lock import driver_alive
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
-from search.scheduler import table
+from search.scheduler.asha import table
+from search.scheduler.audit import recompute_rungs, wrong_decisions
 from search.steering import ask
 from spkmodel.worker.processes import process_start, worker_of
 

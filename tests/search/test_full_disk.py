@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from search.audit import recompute_rungs, wrong_decisions
 from search.ledger.state import SearchState
-from search.scheduler import table
+from search.scheduler.asha import table
+from search.scheduler.audit import recompute_rungs, wrong_decisions
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from story import Story
 from teller import Teller
 
-from search.index import Index
 from search.ledger.trial import SIZE
-from search.rule import is_open
-from search.scheduler import Scan, advancing, ends, last_ends, next_job, standing
+from search.scheduler.asha import Scan, advancing, ends, last_ends, next_job, standing
+from search.scheduler.policy import is_open
+from search.scheduler.rung_index import Index
 
 
 def assert_same_answers(state, rule, index):

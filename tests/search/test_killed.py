@@ -7,14 +7,14 @@ import pytest
 from test_driver import Rig
 
 from search import launch, steering
-from search.audit import recompute_rungs, wrong_decisions
 from search.core.lock import driver_alive, this_process
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox, messages
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop
-from search.scheduler import table
+from search.scheduler.asha import table
+from search.scheduler.audit import recompute_rungs, wrong_decisions
 from search.steering import ask
 from spkmodel.config import AdamW, TrainConfig
 

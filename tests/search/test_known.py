@@ -9,9 +9,10 @@ from story import Story
 from teller import Teller
 
 from bench import toy_search
-from search import index, known, sampler, tell
+from search import known, sampler, tell
 from search.known import Known
 from search.ledger.trial import SIZE
+from search.scheduler import rung_index
 
 SPACE = toy_search.SPACE
 
@@ -122,7 +123,7 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     rung = kept.look(rule).model_rung()
     kept.told(rung)
     looked = []
-    for module, name in ((tell, "one"), (index, "_part")):
+    for module, name in ((tell, "one"), (rung_index, "_part")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
     tale.record("hold", cause="user", reason="paused", by="anna")

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import audit, evaluate, failures, launch, promote, scheduler
+from search import evaluate, failures, launch, promote
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.live import Silent
 from search.outcome import outcome_of
+from search.scheduler import asha, audit
 from search.settings import LaunchRequest
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -101,7 +102,7 @@ def test_a_launch_killed_in_mid_search_goes_on_and_nothing_is_lost_or_doubled(
     assert len(epochs) == len(set(epochs))
     assert audit.wrong_decisions(events) == []
     for rung, results in audit.recompute_rungs(events).items():
-        assert results == scheduler.table(state, rung)
+        assert results == asha.table(state, rung)
 
     client, run_of, runs = _runs(tracked.uri, name)
     assert runs == 8

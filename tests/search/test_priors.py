@@ -8,8 +8,8 @@ from bench import toy_search
 from search import priors, sampler
 from search.ledger.state import SearchState
 from search.priors import KEY, ORIGIN, Prior, PriorPoint
-from search.rule import Rule
-from search.scheduler import standing
+from search.scheduler.asha import standing
+from search.scheduler.policy import Rule
 from search.space import loader
 
 SPACE = '''"""How fast?"""

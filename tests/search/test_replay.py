@@ -6,13 +6,14 @@ from dataclasses import replace
 import buzz
 import pytest
 
-from search import audit, launch
+from search import launch
 from search import replay as replays
 from search.cli import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.live import Silent
+from search.scheduler import audit
 from search.settings import LaunchRequest
 from spaces.logged import NotebookError, notebook, writing
 from spaces.logged.claims import claims

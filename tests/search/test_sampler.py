@@ -8,7 +8,7 @@ from story import Story
 from search import sampler
 from search.core.errors import UsageProblem
 from search.known import Known
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space import loader
 from spkmodel.config import TrainConfig
 

@@ -5,10 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from story import Story
 
-from search.audit import recompute_rungs, wrong_decisions
 from search.ledger.queue import Wish
-from search.rule import Rule, ladder
-from search.scheduler import (
+from search.scheduler.asha import (
     Advance,
     Done,
     NewTrial,
@@ -22,6 +20,8 @@ from search.scheduler import (
     standing,
     table,
 )
+from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.policy import Rule, ladder
 
 
 def _try(tale, *values):

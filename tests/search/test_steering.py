@@ -9,13 +9,13 @@ from story import Story
 from test_driver import Rig
 
 from search import steering
-from search.audit import wrong_decisions
 from search.core.errors import NotFound, UsageProblem
 from search.core.lock import driver_of, this_process
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop, Unpause
+from search.scheduler.audit import wrong_decisions
 from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig
 

@@ -8,7 +8,7 @@ from search.core.errors import UsageProblem
 from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.mirror import Mirror
-from search.rule import Rule
+from search.scheduler.policy import Rule
 from search.space import loader
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 

@@ -3,10 +3,10 @@
 import pytest
 from story import Story
 
-from search.audit import wrong_decisions
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
-from search.scheduler import Advance, Done, NewTrial, Resume, Wait, Wanted, next_job, vain
+from search.scheduler.asha import Advance, Done, NewTrial, Resume, Wait, Wanted, next_job, vain
+from search.scheduler.audit import wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 
 

@@ -14,7 +14,7 @@ from ray import tune
 from search import engine, hang
 from search.core.errors import Interrupted
 from search.ledger.ledger import Ledger
-from search.rule import Rule, ladder
+from search.scheduler.policy import Rule, ladder
 from search.space import loader
 from spkmodel.worker.processes import announce
 from spkmodel.worker.stop_flag import Told

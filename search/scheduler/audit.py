@@ -5,8 +5,8 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE
-from search.rule import aim, is_interrupted
-from search.scheduler import advancing, ends, rule_in_force
+from search.scheduler.asha import advancing, ends, rule_in_force
+from search.scheduler.policy import aim, is_interrupted
 
 
 def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:

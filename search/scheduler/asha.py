@@ -5,11 +5,11 @@ Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In 
 all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
 first, then what somebody wished for, then the highest rung's, then a new one; at the very last one
 that ran out of memory, which then has the machines to itself. With a second
-objective, "best" is front by front (`search.pareto`): a small network need not be better than a
+objective, "best" is front by front (`search.scheduler.pareto`): a small network need not be better than a
 large one, only than those its size.
 
 What the rule asks about all trials at once stands in `Trials`. `Scan` answers by looking at every
-trial, each time; `search.index` keeps the same answers up to date, for searches of thousands.
+trial, each time; `search.scheduler.rung_index` keeps the same answers up to date, for searches of thousands.
 """
 
 import math
@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from search import pareto
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.rule import (
+from search.scheduler import pareto
+from search.scheduler.policy import (
     End,
     Rule,
     aim,

@@ -1,6 +1,6 @@
 """What the rule asks about all trials at once, kept up to date instead of looked up.
 
-`search.scheduler.Scan` says what the answers mean; here they cost as much as what has changed. A
+`search.scheduler.asha.Scan` says what the answers mean; here they cost as much as what has changed. A
 trial's part in them depends on nothing but its record and the rule, so after an event only the
 trial that it names is looked at again, and after a change of the rule all are.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.rule import (
+from search.scheduler.asha import standing
+from search.scheduler.policy import (
     Rule,
     aim,
     holds_place,
@@ -22,7 +23,6 @@ from search.rule import (
     own_end,
     rests_at,
 )
-from search.scheduler import standing
 
 Result = tuple[float, str]
 """A dev EER, and whose it is; in this order the best comes first, and of equals the older."""

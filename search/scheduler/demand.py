@@ -1,8 +1,8 @@
 """How many trials would be under way now if there were room for all: pure."""
 
 from search.ledger.state import SearchState
-from search.rule import Rule, is_interrupted
-from search.scheduler import advancing
+from search.scheduler.asha import advancing
+from search.scheduler.policy import Rule, is_interrupted
 
 MOST = 1000
 """More is not asked of an autoscaler at a time; its own bounds are lower as a rule."""

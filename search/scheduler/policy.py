@@ -1,6 +1,6 @@
 """What a search goes by, and what it says of one trial that no other has a say in.
 
-Which trials advance and what runs next is a matter of all of them: `search.scheduler`.
+Which trials advance and what runs next is a matter of all of them: `search.scheduler.asha`.
 """
 
 from collections import Counter
