@@ -3,7 +3,7 @@
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
 Simulated searches (`bench.simulation`) of one formula after the other, each with every bound on the
-trials that are modelled (`search.known.MODELLED`). How good a config is, is known without noise:
+trials that are modelled (`search.sampler.history.MODELLED`). How good a config is, is known without noise:
 the EER of the formula above the lowest there is, in points of percent.
 """
 
@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 from bench.simulation import Simulation
-from search import known
+from search.sampler import history
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def _row(name: str, found: np.ndarray) -> str:
 def _search(seed: int, most: int, trials: int, slots: int) -> tuple[float, float, float]:
     """Median milliseconds a suggestion in the last half, the best's regret, the median's."""
     logging.disable(logging.WARNING)
-    bounded = mock.patch.object(known, "MODELLED", most)
+    bounded = mock.patch.object(history, "MODELLED", most)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder, bounded:
         search = Simulation(Path(folder), trials, slots, 9, seed)
         search.run()

@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from bench.toy_search import Tale
-from search import sampler
 from search.ledger.state import SearchState
+from search.sampler import sampler
 from search.scheduler.policy import Rule
 from search.space import loader
 

@@ -23,9 +23,10 @@ import numpy as np
 
 from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
-from search import mlflow_server, sampler
-from search.known import Known
+from search import mlflow_server
 from search.ledger.ledger import Ledger
+from search.sampler import sampler
+from search.sampler.history import Known
 from search.scheduler.asha import next_job
 from search.snapshot import snapshot
 from search.tracking import Tracker
@@ -37,8 +38,8 @@ _PARTS = (
     ("waiting for the disk", stacks.FSYNC),
     ("Optuna's TPE", "/optuna/"),
     ("configs", "/spkmodel/"),
-    ("what the sampler is told", "search/known.py"),
-    ("what the sampler is told", "search/tell.py"),
+    ("what the sampler is told", "search/sampler/history.py"),
+    ("what the sampler is told", "search/sampler/optuna_trials.py"),
     ("the rule and its index", "search/scheduler/rung_index.py"),
     ("the rule and its index", "search/scheduler/policy.py"),
     ("the rule and its index", "search/scheduler/asha.py"),

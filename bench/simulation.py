@@ -17,11 +17,11 @@ from unittest import mock
 import numpy as np
 
 from bench import toy_search
-from search import sampler
 from search.driver import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.sampler import sampler
 from search.scheduler.policy import Rule, ladder
 
 EPOCH_SECONDS = 60.0

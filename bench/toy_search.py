@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from search import priors, sampler
 from search.ledger.state import SearchState
-from search.priors import Prior, PriorPoint
+from search.sampler import prior as priors
+from search.sampler import sampler
+from search.sampler.prior import Prior, PriorPoint
 from search.scheduler.policy import Rule
 from search.space import branches
 from search.space.locate import Place, distance, placed

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from search import sampler, warm_start, watchdogs
+from search import warm_start, watchdogs
 from search.core.errors import UsageProblem
-from search.known import Known
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
+from search.sampler import sampler
+from search.sampler.history import Known
 from search.scheduler.policy import Rule
 from search.space import model_size
 from search.space.branches import Space

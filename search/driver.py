@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from search import sampler, watchdogs
+from search import watchdogs
 from search.beginnings import Beginnings, NotNow
 from search.core.lock import this_process
 from search.keeper import Keeper
-from search.known import Known
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
 from search.leftovers import Leftover
+from search.sampler import sampler
+from search.sampler.history import Known
 from search.scheduler.asha import (
     Advance,
     Done,

@@ -24,7 +24,7 @@ from search.driver import Driver, SegmentSettings
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.loop import Loop
-from search.sampler import Kind
+from search.sampler.sampler import Kind
 from search.scheduler.policy import Rule
 from search.space.branches import Space
 

@@ -22,8 +22,8 @@ from search.ledger.queue import Wish
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import TrialRecord
 from search.outcome import LaunchOutcome, outcome_of
-from search.prior_sources import WarmStart
 from search.room import Room, checked, followed
+from search.sampler.prior_sources import WarmStart
 from search.scheduler.asha import Done, next_job, rule_in_force
 from search.scheduler.demand import wanted
 from search.scheduler.policy import Rule

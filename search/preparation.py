@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from search import corpus_place, prior_sources, snapshot
+from search import corpus_place, snapshot
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
 from search.ledger.ledger import Ledger
-from search.prior_sources import WarmStart
+from search.sampler import prior_sources
+from search.sampler.prior_sources import WarmStart
 from search.settings import (
     OBJECTIVES,
     LaunchRequest,

@@ -9,8 +9,8 @@ from search.core.errors import UsageProblem
 from search.core.redact import redact
 from search.corpus_place import absolute
 from search.ledger.trial import OBJECTIVE, SIZE
-from search.priors import default_count
 from search.retention import DEFAULT_KEEP
+from search.sampler.prior import default_count
 from search.scheduler.policy import ladder
 from spkmodel.core.condition_names import Condition
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from search import sampler
 from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
 from search.core.lock import DriverInfo, driver_alive, this_process
 from search.core.paths import existing_ledger
@@ -21,6 +20,7 @@ from search.ledger.trial import DRIVER_ENDED, cut_short
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
+from search.sampler import sampler
 from search.scheduler.asha import ends
 from search.scheduler.policy import Rule, ladder
 from search.space import locate

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.chaos.evidence import Evidence, recorded
-from search import sampler
 from search.core.errors import SpksearchError
-from search.known import Known
 from search.ledger.ledger import Event
 from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE, TrialRecord
+from search.sampler import sampler
+from search.sampler.history import Known
 from search.scheduler import asha
 from search.scheduler.audit import recompute_rungs, wrong_decisions
 from search.scheduler.policy import Rule

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from search import priors
 from search.core.errors import EnvironmentProblem
 from search.ledger.partials import Partial
 from search.ledger.queue import Wish
 from search.ledger.trial import Report, TrialRecord, cut_of, failure_of
-from search.priors import Prior
+from search.sampler import prior as priors
+from search.sampler.prior import Prior
 
 FORMAT = 2
 """Of the ledger that is written: 1 had no kinds of failures and no uptime, and did not say so."""

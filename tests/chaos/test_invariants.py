@@ -11,8 +11,8 @@ from optuna.trial import TrialState, create_trial
 
 from bench.chaos import invariants
 from bench.chaos.evidence import read
-from search.known import Known
 from search.ledger.state import SearchState
+from search.sampler.history import Known
 
 
 @pytest.fixture(scope="module")

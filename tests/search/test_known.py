@@ -9,9 +9,9 @@ from story import Story
 from teller import Teller
 
 from bench import toy_search
-from search import known, sampler, tell
-from search.known import Known
 from search.ledger.trial import SIZE
+from search.sampler import history, optuna_trials, sampler
+from search.sampler.history import Known
 from search.scheduler import rung_index
 
 SPACE = toy_search.SPACE
@@ -123,7 +123,7 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     rung = kept.look(rule).model_rung()
     kept.told(rung)
     looked = []
-    for module, name in ((tell, "one"), (rung_index, "_part")):
+    for module, name in ((optuna_trials, "one"), (rung_index, "_part")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
     tale.record("hold", cause="user", reason="paused", by="anna")
@@ -153,7 +153,7 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
 
 
 def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(monkeypatch):
-    monkeypatch.setattr(known, "MODELLED", 50)
+    monkeypatch.setattr(history, "MODELLED", 50)
     tale = _searched(120)
     kept = Known(tale.state)
     for seed in range(3):

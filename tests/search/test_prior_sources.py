@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from search import launch, preparation, prior_sources
+from search import launch, preparation
 from search.core.errors import NotFound, UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.live import Silent
+from search.sampler import prior_sources
 from search.settings import LaunchRequest, decide
 from search.space import loader
 from spaces import logged

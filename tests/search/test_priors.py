@@ -5,9 +5,10 @@ import pytest
 from story import Story
 
 from bench import toy_search
-from search import priors, sampler
 from search.ledger.state import SearchState
-from search.priors import KEY, ORIGIN, Prior, PriorPoint
+from search.sampler import prior as priors
+from search.sampler import sampler
+from search.sampler.prior import KEY, ORIGIN, Prior, PriorPoint
 from search.scheduler.asha import standing
 from search.scheduler.policy import Rule
 from search.space import loader

@@ -5,9 +5,9 @@ import pytest
 from optuna.trial import TrialState
 from story import Story
 
-from search import sampler
 from search.core.errors import UsageProblem
-from search.known import Known
+from search.sampler import sampler
+from search.sampler.history import Known
 from search.scheduler.policy import Rule
 from search.space import loader
 from spkmodel.config import TrainConfig

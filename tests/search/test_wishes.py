@@ -126,7 +126,7 @@ def test_a_queue_is_what_its_events_add_up_to():
 
 @pytest.mark.parametrize("kind", ["random", "tpe"])
 def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind):
-    from search import sampler
+    from search.sampler import sampler
     from search.space import loader
 
     path = tmp_path / "made.py"

@@ -1,6 +1,6 @@
 """What the sampler goes by, kept from one suggestion to the next instead of gathered anew.
 
-A fresh one knows the same: all of it is a function of the state (`search.tell` says what Optuna is
+A fresh one knows the same: all of it is a function of the state (`search.sampler.optuna_trials` says what Optuna is
 told of a trial, `search.scheduler.rung_index` who stands where). So a driver that starts again suggests what one
 that went on would have suggested.
 """
@@ -8,9 +8,9 @@ that went on would have suggested.
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from search import tell
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.sampler import optuna_trials
 from search.scheduler.policy import Rule
 from search.scheduler.rung_index import Index
 
@@ -37,7 +37,7 @@ class Known:
         self._index = Index(state) if index is None else index
         self._rule: Rule | None = None
         self._read = 0
-        self._yardstick: tell.Yardstick | None = None
+        self._yardstick: optuna_trials.Yardstick | None = None
         self._told: dict[str, FrozenTrial] = {}
         self._stale: dict[str, None] = {}
         self._spaces: Counter[frozenset[tuple[str, str]]] = Counter()
@@ -70,7 +70,7 @@ class Known:
 
     def told(self, rung: int) -> "list[FrozenTrial]":
         """All trials, judged at a rung, as Optuna is told of them; oldest first."""
-        yardstick = tell.yardstick(self._state, rung, self._of_rule)
+        yardstick = optuna_trials.yardstick(self._state, rung, self._of_rule)
         if yardstick != self._yardstick:
             self._yardstick = yardstick
             self._told, self._stale = {}, dict.fromkeys(self._state.trials)
@@ -82,14 +82,16 @@ class Known:
 
     def joint(self) -> "dict[str, BaseDistribution]":
         """The axes that all have of whom TPE learns, when last told."""
-        return tell.joint(space for space, count in self._spaces.items() if count)
+        return optuna_trials.joint(space for space, count in self._spaces.items() if count)
 
-    def _tell(self, trial: TrialRecord, yardstick: tell.Yardstick) -> None:
+    def _tell(self, trial: TrialRecord, yardstick: optuna_trials.Yardstick) -> None:
         before = self._told.get(trial.trial)
         number = len(self._told) + 1 if before is None else before.number
-        now = self._told[trial.trial] = tell.one(trial, yardstick, number)
+        now = self._told[trial.trial] = optuna_trials.one(trial, yardstick, number)
         space = frozenset(trial.distributions.items())
-        self._spaces[space] += tell.is_learnt_from(now) - tell.is_learnt_from(before)
+        self._spaces[space] += optuna_trials.is_learnt_from(now) - optuna_trials.is_learnt_from(
+            before
+        )
 
     def modelled(self, rung: int, most: int | None = None) -> "list[FrozenTrial]":
         """Of all that are told, those that the model is made of; oldest first.
@@ -117,7 +119,7 @@ class Known:
             for name in self._index.standing(each):
                 if len(found) == count:
                     return found
-                if not tell.is_verdict_on_config(self._state.trials[name]):
+                if not optuna_trials.is_verdict_on_config(self._state.trials[name]):
                     found.add(self._told[name].number)
         return found
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from search import sampler
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.priors import KEY, Prior, PriorPoint, chosen
 from search.reading import state_of
+from search.sampler import sampler
+from search.sampler.prior import KEY, Prior, PriorPoint, chosen
 from search.scheduler.asha import standing
 from search.scheduler.policy import Rule
 from search.space import loader as spaces_there

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.priors import Prior
+from search.sampler.prior import Prior
 from search.scheduler.policy import Rule
 
 if TYPE_CHECKING:

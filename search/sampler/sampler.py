@@ -2,7 +2,7 @@
 
 A suggestion is a function of the ledger's state and a seed. No Optuna study outlives the call, so
 nothing has to be restored and nothing can disagree with the ledger. What is gathered from the state
-for it may outlive it (`search.known`).
+for it may outlive it (`search.sampler.history`).
 """
 
 import hashlib
@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from search import priors, tell
 from search.core.errors import UsageProblem
-from search.known import Known
 from search.ledger.state import SearchState
+from search.sampler import optuna_trials
+from search.sampler import prior as priors
+from search.sampler.history import Known
 from search.scheduler.policy import Rule
 from search.space.branches import Space
 from spkmodel.config import TrainConfig
@@ -89,8 +90,8 @@ def _is_for_prior(state: SearchState, standing: Sequence[str], chance: int) -> b
 
 
 def _of_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
-    told = tell.prior(prior)
-    joint = tell.joint(point.distributions.items() for point in prior.points)
+    told = optuna_trials.prior(prior)
+    joint = optuna_trials.joint(point.distributions.items() for point in prior.points)
     return replace(_ask(space, told, _sampler("tpe", chance, joint, 1)), origin=priors.ORIGIN)
 
 
@@ -113,10 +114,10 @@ def _ask(
 ) -> Suggestion:
     import optuna
 
-    from search import study
+    from search.sampler import optuna_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    asked = study.of(told, sampler, objectives)
+    asked = optuna_study.of(told, sampler, objectives)
     if fixed:
         asked.enqueue_trial(dict(fixed))
     trial = asked.ask()
@@ -136,11 +137,11 @@ def _sampler(
 ) -> "BaseSampler":
     import optuna
 
-    from search import study
+    from search.sampler import optuna_study
 
     match kind:
         case "tpe":
-            return study.JointTPE(joint, seed, startup)
+            return optuna_study.JointTPE(joint, seed, startup)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
 

@@ -1,0 +1,1 @@
+"""What to try next: Optuna's samplers, the search's history and priors from other searches."""
