@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import corpus_place
 from search.core.errors import UsageProblem
 from search.core.paths import home
 from search.core.validation_messages import words
+from search.data import location
 from search.ledger.state import SearchState
 from search.notebooks import opened
 from search.reading import trial_of
@@ -150,7 +150,7 @@ def _store(state: SearchState) -> "Store | None":
     """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
     from spkmodel.data.store import Store, StoreError
 
-    recorded = corpus_place.store_folder(state.search)
+    recorded = location.store_folder(state.search)
     for folder in (recorded, home() / "corpora" / recorded.name):
         try:
             return Store.open(folder)

@@ -14,8 +14,8 @@ from search.core.errors import UsageProblem
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from search.fetch.catalogue import PublicCorpus
-    from search.fetch.folder import Fetched
+    from search.data.public.catalogue import PublicCorpus
+    from search.data.public.folder import Fetched
     from spkmodel.data.corpus import CorpusReport
 
 app = typer.Typer(
@@ -56,16 +56,16 @@ def check(
     json_wanted: Json = False,
 ) -> None:
     """Read lists and audio; exit 2 if anything is wrong."""
-    from search import corpus_place
+    from search.data import location
     from search.live import for_stderr
 
-    place = corpus_place.parsed(corpus)
+    place = location.parsed(corpus)
     with for_stderr().task("reading utterances", "utterances") as progress:
-        report = corpus_place.check(place, seed, allow_overlap, progress)
+        report = location.check(place, seed, allow_overlap, progress)
     if json_wanted:
         from search.documents import document
 
-        where = corpus_place.absolute(place)
+        where = location.absolute(place)
         console.data(document("corpus", folder=where, **asdict(report)))
     else:
         console.answer(report_table(report))
@@ -122,8 +122,8 @@ def pack(
     allow_overlap: _AllowOverlap = False,
 ) -> None:
     """Write the store below SPKSEARCH_HOME."""
-    from search import corpus_place
     from search.core.paths import home
+    from search.data import location
     from search.live import for_stderr
     from spkmodel.data import corpus, store
 
@@ -132,11 +132,11 @@ def pack(
         packed = store.pack(there, home(), resample=resample, progress=progress)
     console.answer(str(packed))
     if to is not None:
-        uri = corpus_place.parsed(to)
+        uri = location.parsed(to)
         if not isinstance(uri, str):
             raise UsageProblem(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
         with for_stderr().task(f"publishing at {uri}", "bytes") as progress:
-            sha256 = corpus_place.publish(there, store.Store.open(packed), uri, progress)
+            sha256 = location.publish(there, store.Store.open(packed), uri, progress)
         console.answer(f"{uri} ({sha256[:16]})")
 
 
@@ -217,7 +217,7 @@ def fetch(
     json_wanted: Json = False,
 ) -> None:
     """Bring a public corpus here; a folder that is whole already stays as it is."""
-    from search.fetch import catalogue, fetching
+    from search.data.public import catalogue, fetching
     from search.live import for_stderr
 
     if list_wanted:

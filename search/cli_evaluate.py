@@ -149,7 +149,7 @@ def evaluate(
     json_wanted: Json = False,
 ) -> None:
     """Judge a model on a list of pairs."""
-    from search.corpus_place import parsed
+    from search.data.location import parsed
     from search.evaluate import evaluate as evaluate_model
     from search.evaluate import summary
     from search.extras import Extras

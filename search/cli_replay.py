@@ -77,13 +77,13 @@ def replay(
     json_wanted: Json = False,
 ) -> None:
     """Run entries of a notebook, and test what they claim."""
-    from search import corpus_place
     from search import replay as replays
+    from search.data import location
     from search.live import for_stderr
     from search.settings import LaunchRequest
     from spaces.logged.scale import scale_of
 
-    place = corpus_place.parsed(corpus)
+    place = location.parsed(corpus)
     request = replays.ReplayRequest(
         entries=entries,
         corpus=place,

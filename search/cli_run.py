@@ -23,7 +23,7 @@ from search.cli_options import (
     TrackingUri,
 )
 from search.core.errors import UsageProblem
-from search.corpus_place import parsed
+from search.data.location import parsed
 from search.documents import document
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import corpus_place, judgement, looks, model_source, pair_list, verifier
 from search import extras as extras_of_pairs
+from search import judgement, looks, model_source, pair_list, verifier
 from search.core.atomic_folder import filled, read_report, write_json
 from search.core.errors import UsageProblem
 from search.core.paths import home
+from search.data import location
 from search.extras import Extras, Told
 from search.judgement import Judgement
 from search.live import Display, Silent
@@ -86,7 +87,7 @@ def evaluate(
     display = display or Silent()
     device = default_device()
     loaded = model_source.load(model, device, tracking_uri, reading)
-    with corpus_place.lists_of(corpus) as beside:
+    with location.lists_of(corpus) as beside:
         if isinstance(corpus, str):
             _require_lists(corpus, beside, pairs, protocol, extras)
         store = _store_of(corpus, display, pair_list.found(pairs, beside))
@@ -168,7 +169,7 @@ def _store_of(corpus: Path | str, display: Display, pairs: Path) -> "Store":
     if isinstance(corpus, Path):
         return packed(corpus, display, also=pairs)
     # What is packed cannot be added to: an utterance that it lacks is an error of the list.
-    return Store.open(corpus_place.published(corpus).folder)
+    return Store.open(location.published(corpus).folder)
 
 
 def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":

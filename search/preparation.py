@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from search import corpus_place, snapshot
+from search import snapshot
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
+from search.data import location
 from search.ledger.ledger import Ledger
 from search.sampler import prior_sources
 from search.sampler.prior_sources import WarmStart
@@ -31,13 +32,13 @@ def checked_corpus(
     from spkmodel.training.batches import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
-    corpus = corpus_place.opened(request.corpus, seed, request.allow_overlap)
+    corpus = location.opened(request.corpus, seed, request.allow_overlap)
     counts: dict[str, int] = {}
     for entry in corpus.train:
         counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
     most = sorted(counts.values(), reverse=True)
     needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
-    longest = corpus_place.longest_seconds(request.corpus, corpus, enough=needed)
+    longest = location.longest_seconds(request.corpus, corpus, enough=needed)
     for branch in branches:
         speakers = branch.config.batches.speakers
         try:
@@ -70,7 +71,7 @@ def prepared(
     condition = dev_condition(request, before)
     at_uri = None
     if isinstance(request.corpus, str):
-        at_uri = corpus_place.published(request.corpus)
+        at_uri = location.published(request.corpus)
         packed = store.Store.open(at_uri.folder)
     else:
         with display.task("packing the corpus", "utterances") as progress:

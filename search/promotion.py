@@ -4,18 +4,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import (
-    corpus_place,
-    epoch_figure,
-    evaluate,
-    judgement,
-    looks,
-    model_card,
-    model_source,
-    verifier,
-)
+from search import epoch_figure, evaluate, judgement, looks, model_card, model_source, verifier
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
+from search.data import location
 from search.judgement import Judgement
 from search.ledger.ledger import Ledger
 from search.live import Display
@@ -128,12 +120,12 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     """
     from spkmodel.data.store import Store
 
-    folder = corpus_place.store_folder(search)
+    folder = location.store_folder(search)
     if folder.is_dir():
         return Store.open(folder)
-    place = corpus_place.parsed(search["corpus"])
+    place = location.parsed(search["corpus"])
     if isinstance(place, str):
-        store = Store.open(corpus_place.published(place).folder)
+        store = Store.open(location.published(place).folder)
     else:
         store = evaluate.packed(place, display, search["seed"])
     if store.sha256 != search["corpus_sha256"]:
@@ -226,12 +218,12 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     Raises:
         UsageProblem: if the corpus is gone or is another one now.
     """
-    folder = corpus_place.parsed(search["corpus"])
+    folder = location.parsed(search["corpus"])
     if isinstance(folder, Path) and not folder.is_dir():
         raise UsageProblem(
             f"{folder}: the corpus of this search is not there; its test pairs are needed"
         )
-    corpus = corpus_place.opened(folder, search["seed"], allow_overlap=True)
+    corpus = location.opened(folder, search["seed"], allow_overlap=True)
     if not corpus.test_pairs:
         return None
     known = set(store.of_split("test"))

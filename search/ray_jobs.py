@@ -21,10 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search import connect, corpus_place, entrance, job_entrance, launch_end
+from search import connect, entrance, job_entrance, launch_end
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import redact
+from search.data import location
 from search.detached import Detached, arguments
 from search.settings import LaunchRequest
 from search.space.loader import OWN_SPACES
@@ -85,7 +86,7 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
     request = dataclasses.replace(
         request,
         space=own_space or request.space,
-        corpus=corpus_place.parsed(corpus_place.absolute(request.corpus)),
+        corpus=location.parsed(location.absolute(request.corpus)),
         noise=request.noise and request.noise.absolute(),
         rooms=request.rooms and request.rooms.absolute(),
         address=None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.core.errors import UsageProblem
 from search.core.redact import redact
-from search.corpus_place import absolute
+from search.data.location import absolute
 from search.ledger.trial import OBJECTIVE, SIZE
 from search.retention import DEFAULT_KEEP
 from search.sampler.prior import default_count

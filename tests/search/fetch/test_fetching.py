@@ -14,9 +14,9 @@ import soundfile
 
 from search.cli import run
 from search.core.errors import EnvironmentProblem, UsageProblem
-from search.fetch import catalogue, fetching
-from search.fetch.catalogue import Archive, Lists
-from search.fetch.transfer import Remote
+from search.data.public import catalogue, fetching
+from search.data.public.catalogue import Archive, Lists
+from search.data.public.transfer import Remote
 from search.live import Silent
 from spkmodel.data.corpus import check, open_corpus
 from spkmodel.data.lists import read_pairs

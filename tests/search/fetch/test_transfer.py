@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from search.core.errors import EnvironmentProblem, UsageProblem
-from search.fetch import transfer
-from search.fetch.transfer import Forbidden, Remote
+from search.data.public import transfer
+from search.data.public.transfer import Forbidden, Remote
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from search.core.errors import UsageProblem
-from search.fetch import unpack
-from search.fetch.unpack import files_below, members
+from search.data.public import unpack
+from search.data.public.unpack import files_below, members
 
 FILES = {"a/1.wav": b"one", "b/2.wav": b"two" * 1000}
 

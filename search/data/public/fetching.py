@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search.core.errors import EnvironmentProblem, UsageProblem
-from search.fetch import folder as folders
-from search.fetch import transfer
-from search.fetch.bringing import Bringer
-from search.fetch.catalogue import Archive, Lists, PublicCorpus
-from search.fetch.folder import Fetched
-from search.fetch.gather import Gathered, gather
+from search.data.public import folder as folders
+from search.data.public import transfer
+from search.data.public.bringing import Bringer
+from search.data.public.catalogue import Archive, Lists, PublicCorpus
+from search.data.public.folder import Fetched
+from search.data.public.gather import Gathered, gather
 from search.live import Display, Silent
 from spkmodel.data.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
 from spkmodel.data.lists import Pair

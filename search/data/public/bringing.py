@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from search.core.errors import EnvironmentProblem, SpksearchError, UsageProblem
-from search.fetch import transfer
-from search.fetch.catalogue import Archive, PublicCorpus
-from search.fetch.transfer import Forbidden, Remote
-from search.fetch.unpack import Member, files_below, members
+from search.data.public import transfer
+from search.data.public.catalogue import Archive, PublicCorpus
+from search.data.public.transfer import Forbidden, Remote
+from search.data.public.unpack import Member, files_below, members
 from search.live import Display
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.core.errors import UsageProblem
-from search.fetch import layouts
-from search.fetch.layouts import Layout
-from search.fetch.transfer import Remote
+from search.data.public import layouts
+from search.data.public.layouts import Layout
+from search.data.public.transfer import Remote
 
 GIGABYTE = 10**9
 

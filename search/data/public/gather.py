@@ -10,8 +10,8 @@ from pathlib import Path
 import soundfile
 
 from search.core.errors import UsageProblem
-from search.fetch.layouts import Layout, Place
-from search.fetch.unpack import Member
+from search.data.public.layouts import Layout, Place
+from search.data.public.unpack import Member
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data import audio
 from spkmodel.data.lists import utterance_problem

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from search.core.errors import EnvironmentProblem, UsageProblem
-from search.fetch.catalogue import PublicCorpus
-from search.fetch.gather import Gathered
-from search.fetch.layouts import Layout, Split
+from search.data.public.catalogue import PublicCorpus
+from search.data.public.gather import Gathered
+from search.data.public.layouts import Layout, Split
 from spkmodel.data import corpus as corpora
 from spkmodel.data import splits
 from spkmodel.data.lists import Pair, TrainEntry, read_pairs, write_pairs, write_train_list

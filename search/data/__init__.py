@@ -1,0 +1,1 @@
+"""Where a corpus lies: a folder, a URI, or a public corpus by name."""
