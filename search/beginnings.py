@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from search import warm_start, watchdogs
+from search.checkpoints import storage_health, warm_start
 from search.core.errors import UsageProblem
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
@@ -116,7 +116,7 @@ class Beginnings:
         try:
             warm = warm_start.resolve(config)
         except OSError as error:
-            if error.errno not in watchdogs.TROUBLES:
+            if error.errno not in storage_health.TROUBLES:
                 raise
             where = f"weights to start from cannot be read, {error.filename}"
             raise NotNow(error.errno, where) from error

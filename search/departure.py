@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from search.checkpoint_files import TRIALS
+from search.checkpoints.files import TRIALS
 from search.core.errors import UsageProblem
 from spkmodel.worker import stop_flag
 

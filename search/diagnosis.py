@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import watchdogs
+from search.checkpoints import storage_health
 from search.ledger.trial import Cut
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
@@ -58,7 +58,7 @@ def of(words: str, folder: Path, oom_killer_was_at_work: bool = False) -> Diagno
     if any(sign in words for sign in _LOST_NODE):
         return Diagnosis("lost_node", "its node died or cannot be reached")
     lines = [line for line in words.splitlines() if f"{folder}/" in line]
-    storage = "\n".join(line for line in lines if watchdogs.error_number(line))
+    storage = "\n".join(line for line in lines if storage_health.error_number(line))
     if storage:
         return Diagnosis("storage", _last_words(storage))
     if _KILLED in words:

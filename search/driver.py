@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from search import watchdogs
 from search.beginnings import Beginnings, NotNow
+from search.checkpoints import storage_health
+from search.checkpoints.manager import Keeper
 from search.core.lock import this_process
-from search.keeper import Keeper
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
@@ -222,7 +222,7 @@ class Driver:
             log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
             self._cut(record, crash, kind)
             if kind == "storage":
-                number = watchdogs.error_number(crash)
+                number = storage_health.error_number(crash)
                 self._keeper.refused(number, f"{trial} cannot write or read what it must")
         else:
             self._cut(record, "stopped in the middle of an epoch")

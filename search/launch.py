@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import gpu_memory, leftovers, preparation, snapshot, warm_start
+from search import gpu_memory, leftovers, preparation, snapshot
+from search.checkpoints import warm_start
 from search.connect import cluster, usable_cpus, wanted_address
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told

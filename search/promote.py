@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, keeper, looks, model_source, pair_list, promotion, registry, tracking
+from search import judgement, looks, model_source, pair_list, promotion, registry, tracking
+from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger, search_folder
@@ -129,7 +130,7 @@ def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display
         try:
             checkpoint.read(choice.folder, report.sha256)
         except checkpoint.CheckpointError as error:
-            ledger.append("damaged", **keeper.damage(choice.trial, report, str(error)))
+            ledger.append("damaged", **manager.damage(choice.trial, report, str(error)))
             again = command_again(ledger.state().search)
             display.say(
                 f"{choice.trial.trial}, epoch {report.epoch} is passed over: {error}; epochs that "

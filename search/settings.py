@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.checkpoints.retention import DEFAULT_KEEP
 from search.core.errors import UsageProblem
 from search.core.redact import redact
 from search.data.location import absolute
 from search.ledger.trial import OBJECTIVE, SIZE
-from search.retention import DEFAULT_KEEP
 from search.sampler.prior import default_count
 from search.scheduler.policy import ladder
 from spkmodel.core.condition_names import Condition
@@ -103,7 +103,7 @@ class Settings:
     max_failed: int | None = None
     """Trials that may fail for good before the search ends; None: any number."""
     keep_checkpoints: int = DEFAULT_KEEP
-    """Trials whose best epoch is kept; see `search.retention`."""
+    """Trials whose best epoch is kept; see `search.checkpoints.retention`."""
     disk_gb: float | None = None
     """What all checkpoints together may use; None: as much as there is."""
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from search import gpu_memory
+from search.checkpoints.retention import limit_bytes
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.retention import limit_bytes
 
 ENDED = ("complete", "stopped", "failed", "killed")
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.checkpoints.storage_health import size
 from search.snapshot import ENDED, Best, Running, Snapshot
-from search.watchdogs import size
 
 
 def percent(rate: float | None) -> str:

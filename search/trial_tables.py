@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
+from search.checkpoints.retention import best_kept
 from search.core.errors import UsageProblem
 from search.documents import differences, flat
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
-from search.retention import best_kept
 from search.scheduler import pareto
 from search.snapshot import best_of, trial_state
 from search.tables import axes_text, best_text, duration, interval, percent, value

@@ -238,7 +238,7 @@ def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch
         if config.warm_start is not None:
             raise UsageProblem("no such weights")
 
-    monkeypatch.setattr("search.warm_start.resolve", resolve)
+    monkeypatch.setattr("search.checkpoints.warm_start.resolve", resolve)
     monkeypatch.setattr("os.fsync", lambda _: None)
     warm = TrainConfig(warm_start=WarmStart(weights="nobody/t0001")).model_dump(mode="json")
     for number in range(1100):
@@ -256,7 +256,7 @@ def unreadable(monkeypatch, times):
             tries.append(config)
             raise OSError(errno.EIO, os.strerror(errno.EIO), "/other/search")
 
-    monkeypatch.setattr("search.warm_start.resolve", resolve)
+    monkeypatch.setattr("search.checkpoints.warm_start.resolve", resolve)
     return tries
 
 

@@ -7,13 +7,13 @@ import shutil
 import pytest
 from test_driver import Rig
 
-from search import watchdogs
-from search.checkpoint_files import fault, forgotten, listed
+from search.checkpoints import storage_health
+from search.checkpoints.external_references import Neighbours
+from search.checkpoints.files import fault, forgotten, listed
+from search.checkpoints.storage_health import Disk, Trouble
 from search.ledger.ledger import Ledger
-from search.neighbours import Neighbours
 from search.requests import mailbox
 from search.requests.messages import Budget
-from search.watchdogs import Disk, Trouble
 
 
 class KeptRig(Rig):
@@ -46,7 +46,7 @@ class KeptRig(Rig):
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
     disk = {"now": Disk(10**12, read_only=False)}
-    monkeypatch.setattr(watchdogs, "disk", lambda _: disk["now"])
+    monkeypatch.setattr(storage_health, "disk", lambda _: disk["now"])
     made = KeptRig(tmp_path / "trip", trials=2)
     made.disk = disk
     yield made
@@ -331,19 +331,23 @@ def test_what_a_driver_left_that_was_killed_while_it_tried_the_storage_goes(rig)
 
 
 def test_a_probe_writes_for_real_and_leaves_nothing(tmp_path, monkeypatch):
-    assert watchdogs.probe(tmp_path, 10_000) is None
+    assert storage_health.probe(tmp_path, 10_000) is None
     assert list(tmp_path.iterdir()) == []
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    assert watchdogs.probe(tmp_path, 1) == Trouble("disk", f"{tmp_path}: no space left on device")
+    assert storage_health.probe(tmp_path, 1) == Trouble(
+        "disk", f"{tmp_path}: no space left on device"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_words_of_an_error_tell_whether_it_was_the_storage():
-    assert watchdogs.error_number("OSError: [Errno 30] Read-only file system: 'x'") == errno.EROFS
-    assert watchdogs.error_number("I/O error: No space left (os error 28)") == errno.ENOSPC
-    assert watchdogs.error_number("FileNotFoundError: [Errno 2] No such file") == 0
-    assert watchdogs.error_number("RuntimeError: shape [28]") == 0
+    assert (
+        storage_health.error_number("OSError: [Errno 30] Read-only file system: 'x'") == errno.EROFS
+    )
+    assert storage_health.error_number("I/O error: No space left (os error 28)") == errno.ENOSPC
+    assert storage_health.error_number("FileNotFoundError: [Errno 2] No such file") == 0
+    assert storage_health.error_number("RuntimeError: shape [28]") == 0

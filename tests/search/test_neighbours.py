@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from search import neighbours
-from search.neighbours import Neighbours
+from search.checkpoints import external_references
+from search.checkpoints.external_references import Neighbours
 
 START = {"weights": "mine/t0001", "checkpoint": "/home/mine/x", "sha256": "a" * 64}
 
@@ -70,8 +70,10 @@ def test_only_what_has_come_since_is_read_and_a_line_under_way_is_read_when_it_i
     assert _looked(near)[0] == {"a" * 64}
     _write(mine, "other", second[-9:])
     read = []
-    take = neighbours._take
-    monkeypatch.setattr(neighbours, "_take", lambda *words: (read.append(words[1]), take(*words)))
+    take = external_references._take
+    monkeypatch.setattr(
+        external_references, "_take", lambda *words: (read.append(words[1]), take(*words))
+    )
     assert _looked(near)[0] == {"a" * 64, "b" * 64}
     assert len(read) == 1
     assert _looked(near)[0] == {"a" * 64, "b" * 64}

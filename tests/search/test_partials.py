@@ -5,8 +5,8 @@ from story import Story
 from test_driver import Rig
 from test_keeper import KeptRig
 
-from search import retention
-from search.checkpoint_files import forgotten, listed
+from search.checkpoints import retention
+from search.checkpoints.files import forgotten, listed
 from search.ledger.state import SearchState
 
 

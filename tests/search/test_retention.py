@@ -3,7 +3,7 @@
 import pytest
 from story import Story
 
-from search import retention
+from search.checkpoints import retention
 
 GB = 1_000_000_000
 

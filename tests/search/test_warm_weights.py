@@ -3,7 +3,7 @@ import shutil
 import pytest
 import tiny_search
 
-from search import warm_start
+from search.checkpoints import warm_start
 from search.core.errors import UsageProblem
 from search.driver import Driver
 from search.ledger.ledger import Ledger

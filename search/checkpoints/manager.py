@@ -1,6 +1,6 @@
 """Keeps a running search's checkpoints: sound before they are used, few, and room for the next.
 
-What `search.retention` and `search.watchdogs` decide is carried out here, beside the hot path;
+What `search.checkpoints.retention` and `search.checkpoints.storage_health` decide is carried out here, beside the hot path;
 every removal and every damage is in the ledger before it has an effect.
 """
 
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from search import retention, watchdogs
-from search.checkpoint_files import Remover, fault, forgotten, listed
+from search.checkpoints import retention, storage_health
+from search.checkpoints.external_references import Neighbours
+from search.checkpoints.files import Remover, fault, forgotten, listed
+from search.checkpoints.storage_health import Trouble
 from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.neighbours import Neighbours
 from search.scheduler.policy import Rule, is_interrupted, may_go_on
-from search.watchdogs import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Keeper:
         """
         rule = Rule.of(self._state.search)
         try:
-            watchdogs.sweep(self._folder)
+            storage_health.sweep(self._folder)
             self._remover.remove(sorted(forgotten(self._folder, self._state, listed(self._folder))))
             for trial in self._state.trials.values():
                 if is_interrupted(trial, rule):
@@ -125,7 +125,7 @@ class Keeper:
         """The storage refused, with this error number; each time it is given longer to recover."""
         self._refusals += 1
         self._not_before = self._clock() + min(_LONGEST_SECONDS, 2.0**self._refusals)
-        self._hold(watchdogs.of_error(number, where))
+        self._hold(storage_health.of_error(number, where))
 
     def accepted(self) -> None:
         """The storage took a checkpoint."""
@@ -204,9 +204,9 @@ class Keeper:
             self._hold(
                 Trouble(
                     "disk",
-                    f"checkpoints that are needed use {watchdogs.size(plan.kept_bytes)} and "
-                    f"{watchdogs.size(plan.coming_bytes)} more are coming, --disk-gb allows "
-                    f"{watchdogs.size(plan.limit_bytes)}: `spksearch budget "
+                    f"checkpoints that are needed use {storage_health.size(plan.kept_bytes)} and "
+                    f"{storage_health.size(plan.coming_bytes)} more are coming, --disk-gb allows "
+                    f"{storage_health.size(plan.limit_bytes)}: `spksearch budget "
                     f"{self._folder.name} --disk-gb G` allows more, `spksearch stop "
                     f"{self._folder.name} TRIAL` needs less",
                 )
@@ -216,9 +216,9 @@ class Keeper:
 
     def _watch(self) -> None:
         try:
-            now = watchdogs.trouble(watchdogs.disk(self._folder), self._needed())
+            now = storage_health.trouble(storage_health.disk(self._folder), self._needed())
         except OSError as error:
-            now = watchdogs.of_error(error.errno or errno.EIO, str(self._folder))
+            now = storage_health.of_error(error.errno or errno.EIO, str(self._folder))
         if now is not None:
             self._hold(now)
         elif self._held() and self._clock() >= self._not_before:
@@ -229,7 +229,7 @@ class Keeper:
 
     def _release(self) -> None:
         """Whatever held is over, if a checkpoint can be written and the bound is met."""
-        still = watchdogs.probe(self._folder, self._state.largest_checkpoint)
+        still = storage_health.probe(self._folder, self._state.largest_checkpoint)
         if still is not None or self._plan().excess:
             return
         for cause in self._held():
@@ -241,7 +241,7 @@ class Keeper:
     def _needed(self) -> int:
         """Two checkpoints of every trial under way and of one more, and some for the ledger."""
         live = sum(trial.live for trial in self._state.trials.values())
-        return 2 * self._state.largest_checkpoint * (live + 1) + watchdogs.RESERVE_BYTES
+        return 2 * self._state.largest_checkpoint * (live + 1) + storage_health.RESERVE_BYTES
 
 
 def damage(trial: TrialRecord, report: Report | Partial, reason: str) -> dict[str, Any]:

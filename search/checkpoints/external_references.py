@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.checkpoints.storage_health import TROUBLES
 from search.core.paths import LEDGER
-from search.watchdogs import TROUBLES
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Which checkpoints exist, which are kept, which are intact; where a warm start comes from."""
