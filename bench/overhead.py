@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import record, scale_page
-from search import connect, mlflow_server
+from search import mlflow_server
+from search.cluster import connection
 from search.scheduler.policy import ladder
 
 EPOCHS = 9
@@ -59,7 +60,7 @@ def _both(home: Path, trials: int, shipped: int, slots: int) -> dict[str, Any]:
     os.environ["SPKSEARCH_HOME"] = str(home)
     server = mlflow_server.start(home)
     try:
-        with connect.cluster("local"):
+        with connection.cluster("local"):
             import ray
 
             address = ray.get_runtime_context().gcs_address

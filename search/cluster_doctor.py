@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from search import nodes
-from search.connect import cluster, prepare_environment
+from search.cluster import nodes
+from search.cluster.connection import cluster, prepare_environment
+from search.cluster.preflight import check, look
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import without_user
 from search.doctor import Check, Level, guard_check
-from search.entrance import check, look
 
 _GIB = 2**30
 _CLOCK_NOTE_SECONDS = 1.0

@@ -17,10 +17,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
+from search.cluster.preflight import Entrance, look
 from search.core.errors import SpksearchError
 from search.core.paths import home
 from search.core.redact import redact
-from search.entrance import Entrance, look
 
 _GIB = 2**30
 _ANSWER_SECONDS = 3.0

@@ -10,20 +10,22 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import gpu_memory, leftovers, preparation, snapshot
+from search import leftovers, preparation, snapshot
 from search.checkpoints import warm_start
-from search.connect import cluster, usable_cpus, wanted_address
+from search.cluster import gpu_memory
+from search.cluster.autoscaling import Room, checked, followed
+from search.cluster.connection import cluster, usable_cpus, wanted_address
+from search.cluster.preflight import is_local
+from search.cluster.slots import needs_of, unsaid_gpus
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.paths import home, ledger_path, search_folder
 from search.departure import grace_of_environment
-from search.entrance import is_local
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import TrialRecord
 from search.outcome import LaunchOutcome, outcome_of
-from search.room import Room, checked, followed
 from search.sampler.prior_sources import WarmStart
 from search.scheduler.asha import Done, next_job, rule_in_force
 from search.scheduler.demand import wanted
@@ -36,7 +38,6 @@ from search.settings import (
     from_ledger,
     surroundings_folders,
 )
-from search.slots import needs_of, unsaid_gpus
 from search.space import loader
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search import connect, entrance, job_entrance, launch_end
+from search import launch_end
+from search.cluster import connection, job_preflight, preflight
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import redact
@@ -148,13 +149,13 @@ def _status(launched: Detached) -> str:
 def _client(address: str, *, insecure: bool = True) -> Any:
     # From another machine the way to the cluster may be another one, such as a forwarded port.
     address = os.environ.get("RAY_API_SERVER_ADDRESS") or address
-    connect.prepare_environment()
+    connection.prepare_environment()
     if address.startswith(("http://", "https://")):
-        entrance.set_mode("token" if entrance.own_token() else "disabled")
+        preflight.set_mode("token" if preflight.own_token() else "disabled")
         if not insecure:
-            job_entrance.check_jobs(address)
+            job_preflight.check_jobs(address)
     else:
-        entrance.check(address, insecure=insecure)
+        preflight.check(address, insecure=insecure)
     from ray.job_submission import JobSubmissionClient
 
     for noisy in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from search import gpu_memory
 from search.checkpoints.retention import limit_bytes
+from search.cluster import gpu_memory
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.connect import prepare_environment
+from search.cluster.connection import prepare_environment
 
 # Before any test module imports Ray, which reads it once: without it Ray listens everywhere.
 prepare_environment()

@@ -1,6 +1,6 @@
 """`spksearch` with a toy to train: `python -m bench.chaos.subject launch ...`."""
 
-from search.connect import prepare_environment
+from search.cluster.connection import prepare_environment
 
 prepare_environment()  # before anything imports Ray, which the toy does
 

@@ -27,7 +27,7 @@ _TYPE_WORDS = {
 @cache
 def vendored(family: str, kind: str) -> dict[str, Any]:
     """A schema of `schemas/`: family `kuberay`, `kubernetes` or `compose`."""
-    text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
+    text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     document = json.loads(text)
     return {"$defs": document["$defs"], **document["kinds"][kind]}
 
@@ -35,7 +35,7 @@ def vendored(family: str, kind: str) -> dict[str, Any]:
 @cache
 def kinds(family: str) -> tuple[str, ...]:
     """What a family describes."""
-    text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
+    text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     return tuple(json.loads(text)["kinds"])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from search.cluster_files import (
+from search.cluster.files import (
     compose,
     dockerfile,
     kubernetes,

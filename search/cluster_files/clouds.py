@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.cluster_files import by_schema
+from search.cluster.files import by_schema
 from search.cluster_files.findings import Finding, Place
 from search.cluster_files.yaml_source import Document
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from search.cluster_files import by_schema, security
+from search.cluster.files import by_schema, security
 from search.cluster_files.findings import Finding, Place
 from search.cluster_files.yaml_source import Document
 

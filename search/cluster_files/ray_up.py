@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from search.cluster_files import by_schema, clouds, security
+from search.cluster.files import by_schema, clouds, security
 from search.cluster_files.findings import Finding
 from search.cluster_files.yaml_source import Document
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 
-from search.cluster_files import by_schema, security, tools
+from search.cluster.files import by_schema, security, tools
 from search.cluster_files.findings import Finding
 
 # The long options of sbatch (Slurm 22.05 to 26.05, its manual pages).
 _SBATCH = frozenset(
-    (files("search.cluster_files") / "schemas" / "sbatch_options.txt").read_text("utf-8").split()
+    (files("search.cluster.files") / "schemas" / "sbatch_options.txt").read_text("utf-8").split()
 )
 _DIRECTIVE = re.compile(r"#SBATCH\s+(?P<option>\S+)")
 

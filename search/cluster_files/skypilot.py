@@ -7,7 +7,7 @@ names and types of its task and resources (skypilot-org/skypilot, sky/utils/sche
 from collections.abc import Iterator
 from typing import Any
 
-from search.cluster_files import by_schema, security, tools
+from search.cluster.files import by_schema, security, tools
 from search.cluster_files.findings import Finding
 from search.cluster_files.yaml_source import Document
 

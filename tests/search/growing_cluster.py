@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from search.connect import prepare_environment
+from search.cluster.connection import prepare_environment
 
 
 def seconds_until(condition):
@@ -37,9 +37,9 @@ def main(home):
 
 
 def grow_and_shrink(cluster, home):
+    from search.cluster.autoscaling import Room, checked, followed
+    from search.cluster.slots import Needs
     from search.core.errors import EnvironmentProblem
-    from search.room import Room, checked, followed
-    from search.slots import Needs
 
     told, limit, needs = {}, [None], Needs(1)
     room = Room(checked(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3)

@@ -5,9 +5,10 @@ import json
 import played_head
 import pytest
 
-from search import cluster_doctor, doctor, entrance, node_probe, nodes
+from search import cluster_doctor, doctor
 from search.cli import run
-from search.slots import Node
+from search.cluster import node_probe, nodes, preflight
+from search.cluster.slots import Node
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_a_cluster_that_is_away_is_exit_3(capsys):
     ],
 )
 def test_how_a_cluster_is_guarded(guard, machine, tls, level):
-    found = entrance.Entrance("a:1", guard, (machine,), "2.60.0", tls)
+    found = preflight.Entrance("a:1", guard, (machine,), "2.60.0", tls)
     assert doctor.guard_check(found).level == level
 
 

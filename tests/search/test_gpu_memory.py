@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from search import snapshot, tables
-from search.gpu_memory import most, warning
+from search.cluster.gpu_memory import most, warning
 from search.ledger.state import SearchState
 from spkmodel.worker import trainable
 

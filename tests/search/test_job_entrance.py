@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from search import entrance
+from search.cluster import preflight
+from search.cluster.job_preflight import check_jobs
 from search.core.errors import EnvironmentProblem
-from search.job_entrance import check_jobs
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def _nobody(tmp_path, monkeypatch):
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     yield
-    entrance.set_mode("disabled")
+    preflight.set_mode("disabled")
 
 
 def test_an_open_cluster_behind_a_forwarded_port_gets_no_job():

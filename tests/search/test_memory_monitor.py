@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(300)]
 PROGRAM = """
 import sys
 from pathlib import Path
-from search.connect import prepare_environment
+from search.cluster.connection import prepare_environment
 prepare_environment()
 import ray, toy
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,

@@ -11,10 +11,10 @@ import growing_cluster
 import numpy as np
 import pytest
 
-from search import node_probe, nodes
+from search.cluster import node_probe, nodes
+from search.cluster.autoscaling import checked
+from search.cluster.slots import Needs, Node
 from search.core.errors import EnvironmentProblem
-from search.room import checked
-from search.slots import Needs, Node
 from spkmodel.data import store_cache
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.slots import Needs, Node, needs_of, on_node, total, unsaid_gpus, why_none
+from search.cluster.slots import Needs, Node, needs_of, on_node, total, unsaid_gpus, why_none
 
 
 @pytest.mark.parametrize(

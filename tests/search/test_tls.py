@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "cluster" / "tls.sh"
 
 DRIVER = """
 import sys
-from search.connect import cluster
+from search.cluster.connection import cluster
 with cluster(sys.argv[1]) as joined:
     import ray
     print(int(joined.cpus), ray.get(ray.remote(lambda: 6 * 7).remote(), timeout=60))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search import cli
-from search.cluster_files import tools
+from search.cluster.files import tools
 from search.cluster_files.check import check, check_file
 from search.core.errors import UsageProblem
 

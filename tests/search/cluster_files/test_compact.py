@@ -8,7 +8,7 @@ import pytest
 from compact import compact, strict, without_prose
 from jsonschema import Draft202012Validator
 
-from search.cluster_files import by_schema
+from search.cluster.files import by_schema
 
 ORIGINALS = Path(__file__).parents[4] / "shared" / "data" / "kuberay"
 PART = {
@@ -68,7 +68,7 @@ def test_a_schema_that_contains_itself_is_refused():
 def test_a_vendored_schema_is_a_schema_and_says_where_it_is_from(family):
     for kind in by_schema.kinds(family):
         Draft202012Validator.check_schema(by_schema.vendored(family, kind))
-    text = (files("search.cluster_files") / "schemas" / f"{family}.json").read_text("utf-8")
+    text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     assert "Apache-2.0" in json.loads(text)["about"]
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from search import nodes
+from search.cluster import nodes
+from search.cluster.slots import Needs, Node, total, why_none
 from search.core.errors import EnvironmentProblem
-from search.slots import Needs, Node, total, why_none
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import entrance
+from search.cluster import preflight
 from search.core import signals
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
@@ -64,11 +64,11 @@ def cluster(
 
     Raises:
         EnvironmentProblem: if the cluster does not answer, refuses us, or is open to everybody
-            (`search.entrance`).
+            (`search.cluster.preflight`).
     """
     prepare_environment()
     address = wanted_address(address)
-    local = entrance.is_local(address)
+    local = preflight.is_local(address)
     if local:
         _own_token()
     import ray
@@ -78,7 +78,7 @@ def cluster(
         yield _resources("joined", local=False)
         return
     if address is not None and not local:
-        address = entrance.check(address, insecure=insecure).address
+        address = preflight.check(address, insecure=insecure).address
     try:
         with signals.kept():
             if local:
@@ -138,7 +138,7 @@ def _own_token() -> None:
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        entrance.own_token()  # one that lies open is refused
+        preflight.own_token()  # one that lies open is refused
         os.environ["RAY_AUTH_MODE"] = "token"
         return
     path = home() / "ray-token"
@@ -155,6 +155,6 @@ def _write_token(path: Path) -> None:
     try:
         os.link(beside, path)  # fails where a token is there already, which then stays
     except FileExistsError:
-        entrance.check_private(path)
+        preflight.check_private(path)
     finally:
         beside.unlink()

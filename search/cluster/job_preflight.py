@@ -1,12 +1,11 @@
-"""What a cluster asks of those who give it jobs; `search.entrance` for those who join it."""
+"""What a cluster asks of those who give it jobs; `search.cluster.preflight` for those who join it."""
 
 import json
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from search.core.errors import EnvironmentProblem
-from search.entrance import (
+from search.cluster.preflight import (
     ANSWER_SECONDS,
     TOKEN_HELP,
     is_loopback,
@@ -14,6 +13,7 @@ from search.entrance import (
     own_token,
     set_mode,
 )
+from search.core.errors import EnvironmentProblem
 
 
 def check_jobs(address: str, *, insecure: bool = False) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search import node_probe
+from search.cluster import node_probe
+from search.cluster.slots import Node
 from search.core.errors import EnvironmentProblem
-from search.slots import Node
 
 PACKAGES = ("spksearch", "ray", "torch", "torchaudio", "numpy")
 """What must be the same everywhere; Python too."""

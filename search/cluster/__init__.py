@@ -1,0 +1,1 @@
+"""Connect to Ray, check it before a launch, watch its nodes; the cluster files."""
