@@ -22,9 +22,9 @@ from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.live import Lines, Source
+from search.reporting.tables import duration, percent
+from search.reporting.terminal import Lines, Source
 from search.settings import LaunchRequest
-from search.tables import duration, percent
 from spaces.logged.scale import scale_of
 
 MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction")

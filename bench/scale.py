@@ -25,10 +25,10 @@ from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
 from search import mlflow_server
 from search.ledger.ledger import Ledger
+from search.reporting.snapshot import snapshot
 from search.sampler import sampler
 from search.sampler.history import Known
 from search.scheduler.asha import next_job
-from search.snapshot import snapshot
 from search.tracking import Tracker
 
 SEED = 1

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.core.errors import UsageProblem
-from search.drawing import percent
 from search.pair_list import PairList
+from search.reporting.figure_style import percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
 from spkmodel.verification import subsets as slices

@@ -20,11 +20,11 @@ from search import (
     cli_run,
     cli_steer,
     cli_watch,
-    console,
     failures,
     launch_end,
 )
 from search.core import signals
+from search.reporting import console
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a failure of spksearch; 2 usage, config, space or corpus wrong;

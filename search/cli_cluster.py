@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search import console
 from search.cli_options import Json
+from search.reporting import console
 
 if TYPE_CHECKING:
     from search.cluster_files.findings import FileFindings
@@ -38,7 +38,7 @@ def check(
 
     reports = check_files(paths)
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         console.data(document("cluster_check", files=[_as_json(report) for report in reports]))
     else:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search import console
 from search.cli_options import Json
-from search.console import help_text
 from search.core.errors import UsageProblem
+from search.reporting import console
+from search.reporting.console import help_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,13 +57,13 @@ def check(
 ) -> None:
     """Read lists and audio; exit 2 if anything is wrong."""
     from search.data import location
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
 
     place = location.parsed(corpus)
     with for_stderr().task("reading utterances", "utterances") as progress:
         report = location.check(place, seed, allow_overlap, progress)
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         where = location.absolute(place)
         console.data(document("corpus", folder=where, **asdict(report)))
@@ -80,7 +80,7 @@ def report_table(report: "CorpusReport") -> "Table":
     """A corpus in numbers, a split a row."""
     from rich.table import Table
 
-    from search.tables import duration
+    from search.reporting.tables import duration
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split")
@@ -124,7 +124,7 @@ def pack(
     """Write the store below SPKSEARCH_HOME."""
     from search.core.paths import home
     from search.data import location
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
     from spkmodel.data import corpus, store
 
     there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
@@ -218,7 +218,7 @@ def fetch(
 ) -> None:
     """Bring a public corpus here; a folder that is whole already stays as it is."""
     from search.data.public import catalogue, fetching
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
 
     if list_wanted:
         _list_public(catalogue.CORPORA, json_wanted)
@@ -236,7 +236,7 @@ def fetch(
         display=for_stderr(),
     )
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         console.data(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
     else:
@@ -245,7 +245,7 @@ def fetch(
 
 def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         plain = (str, int, float)
         rows = [

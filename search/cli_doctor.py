@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search import console
 from search.cli_options import Insecure, Json
+from search.reporting import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def doctor(
     json_wanted: Json = False,
 ) -> None:
     """Look at this machine, or at a cluster."""
-    from search.documents import document
+    from search.reporting.documents import document
 
     rows, refused = [], False
     for machine, check in _checks(address, insecure, seconds):

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from search import console
 from search.cli_options import Json, Noise, Rooms
-from search.documents import document
+from search.reporting import console
+from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def evaluate(
     from search.evaluate import evaluate as evaluate_model
     from search.evaluate import summary
     from search.extras import Extras
-    from search.live import for_stderr
     from search.protocol import Protocol
+    from search.reporting.terminal import for_stderr
 
     protocol = Protocol(
         crops=crops,

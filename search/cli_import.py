@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from search import console
 from search.cli_options import Json
+from search.reporting import console
 
 if TYPE_CHECKING:
     from search.voxceleb_trainer.options import Options
@@ -113,7 +113,7 @@ def _tell(
 ) -> None:
     """The config (or the command) to stdout, the rest to stderr; with --json all to stdout."""
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         found = None if config is None else config.model_dump(mode="json")
         console.data(

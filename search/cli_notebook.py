@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from search import console
 from search.cli_options import Json
-from search.console import help_text
+from search.reporting import console
+from search.reporting.console import help_text
 
 HELP = help_text(
     "The experiment log as data, or a notebook of your own in the same form.",
@@ -55,8 +55,8 @@ def show(
 ) -> None:
     """Entries of a notebook."""
     from search import notebook_pages as pages
-    from search.documents import document
     from search.notebooks import opened
+    from search.reporting.documents import document
 
     notebook = opened(file)
     if entry is not None:
@@ -135,8 +135,8 @@ def add(
 ) -> None:
     """Append a finished trial."""
     from search import notebook_pages as pages
-    from search.documents import document
     from search.notebooks import add_trial, opened
+    from search.reporting.documents import document
     from search.space.model_size import count
 
     entry = add_trial(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from search import console
 from search.cli_options import Json
-from search.console import help_text
+from search.reporting import console
+from search.reporting.console import help_text
 
 Search = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
@@ -30,7 +30,7 @@ def describe(
     loaded = loader.load(space)
     described = loader.describe(loaded)
     if json_wanted:
-        from search.documents import document
+        from search.reporting.documents import document
 
         console.data(
             document(
@@ -56,8 +56,8 @@ LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch
 def list_searches(json_wanted: Json = False) -> None:
     """All searches, by name."""
     from search.core.paths import home, searches
-    from search.documents import document
-    from search.trial_tables import search_table
+    from search.reporting.documents import document
+    from search.reporting.trial_tables import search_table
 
     rows = [row for name in searches() if (row := _row(name)) is not None]
     if json_wanted:
@@ -71,9 +71,9 @@ def list_searches(json_wanted: Json = False) -> None:
 def _row(name: str) -> dict[str, Any] | None:
     """A search in the list; None, and a word to stderr, if it cannot be read."""
     from search.core.errors import SpksearchError
-    from search.documents import of_snapshot
     from search.reading import state_of, status_of
-    from search.snapshot import snapshot, unix
+    from search.reporting.documents import of_snapshot
+    from search.reporting.snapshot import snapshot, unix
 
     try:
         state = state_of(name)
@@ -95,13 +95,13 @@ STATUS = help_text(
 def status(name: Search, json_wanted: Json = False) -> None:
     """State, rungs, best so far, speed, what to do next."""
     from search.reading import state_of, status_of
-    from search.snapshot import snapshot
-    from search.tables import snapshot_table
+    from search.reporting.snapshot import snapshot
+    from search.reporting.tables import snapshot_table
 
     state = state_of(name)
     now = snapshot(state, status=status_of(name, state))
     if json_wanted:
-        from search.documents import document, of_snapshot
+        from search.reporting.documents import document, of_snapshot
 
         console.data(document("status", **of_snapshot(now)))
     else:
@@ -139,13 +139,13 @@ def trials(
         return
     sort = sort or "dev_eer"
     from search.reading import state_of, status_of
-    from search.trial_tables import sorted_trials, trial_table
+    from search.reporting.trial_tables import sorted_trials, trial_table
 
     state = state_of(name)
     ordered = sorted_trials(state, sort)
     how = status_of(name, state)
     if json_wanted:
-        from search.documents import document, of_trial
+        from search.reporting.documents import document, of_trial
 
         rows = [of_trial(trial, how) for trial in ordered]
         console.data(document("trials", name=name, state=how, sort=sort, trials=rows))
@@ -159,7 +159,7 @@ def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json
     """The Pareto front of a search."""
     from search.core.errors import UsageProblem
     from search.reading import state_of, status_of
-    from search.trial_tables import front_of, front_table
+    from search.reporting.trial_tables import front_of, front_table
 
     if not pareto:
         raise UsageProblem("--plot draws the Pareto front: give --pareto too")
@@ -170,12 +170,12 @@ def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json
     state = state_of(name)
     front, others = front_of(state)
     if plot is not None and front:
-        from search.front_figure import draw_front
+        from search.reporting.pareto_figure import draw_front
 
         draw_front(plot, front, others, f"{name}: dev EER against size")
         console.say(f"wrote {plot}")
     if as_json:
-        from search.documents import document, of_trial
+        from search.reporting.documents import document, of_trial
 
         how = status_of(name, state)
         rows = [of_trial(trial, how) for trial in front]
@@ -211,16 +211,16 @@ def show(
     record = trial_of(name, state, trial)
     how = status_of(name, state)
     if plot is not None:
-        from search.epoch_figure import plot_trial
+        from search.reporting.learning_curves import plot_trial
 
         plot_trial(plot, name, state, record)
         console.say(f"dev EER and training loss by epoch: {plot}")
     if json_wanted:
-        from search.documents import document, of_whole_trial
+        from search.reporting.documents import document, of_whole_trial
 
         console.data(document("trial", **of_whole_trial(state, record, how)))
         return
-    from search.trial_tables import trial_page
+    from search.reporting.trial_tables import trial_page
 
     default = TrainConfig().model_dump(mode="json")
     console.answer(*trial_page(state, record, how, folder_of(name), default))

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search import console
 from search.cli_options import (
     Address,
     AllowOverlap,
@@ -21,6 +20,7 @@ from search.cli_options import (
     TrackingUri,
 )
 from search.core.errors import NoUsableTrial
+from search.reporting import console
 
 if TYPE_CHECKING:
     from search.claims import Judged
@@ -79,7 +79,7 @@ def replay(
     """Run entries of a notebook, and test what they claim."""
     from search import replay as replays
     from search.data import location
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
     from search.settings import LaunchRequest
     from spaces.logged.scale import scale_of
 
@@ -130,7 +130,7 @@ def _print(
     what: "Replay", found: "list[Result]", judged: "list[Judged]", json_wanted: bool
 ) -> None:
     from search import replay_pages as pages
-    from search.documents import document
+    from search.reporting.documents import document
 
     if json_wanted:
         console.data(

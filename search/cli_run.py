@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from search import console
 from search.cli_options import (
     Address,
     AllowOverlap,
@@ -24,7 +23,8 @@ from search.cli_options import (
 )
 from search.core.errors import UsageProblem
 from search.data.location import parsed
-from search.documents import document
+from search.reporting import console
+from search.reporting.documents import document
 
 if TYPE_CHECKING:
     from search.settings import LaunchRequest
@@ -47,7 +47,7 @@ def demo(
     """Launch, promote and evaluate on voices made here."""
     from search.core.paths import home
     from search.demo import run_demo
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
 
     console.answer(*run_demo(folder or home(), for_stderr()))
 
@@ -147,7 +147,7 @@ def launch(
 ) -> None:
     """Start a search, or go on with it."""
     from search.launch import launch as launch_search
-    from search.live import for_stderr
+    from search.reporting.terminal import for_stderr
     from search.settings import LaunchRequest
     from search.settings import objectives as named
 
@@ -233,9 +233,9 @@ def promote(
     json_wanted: Json = False,
 ) -> None:
     """Register a winner and evaluate it."""
-    from search.live import for_stderr
     from search.promote import promote as promote_trial
     from search.promote import summary
+    from search.reporting.terminal import for_stderr
 
     report = promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
     if json_wanted:

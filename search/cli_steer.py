@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from search import console
 from search.cli_options import Concurrent, DiskGb, KeepCheckpoints
 from search.core.errors import UsageProblem
+from search.reporting import console
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
@@ -112,8 +112,8 @@ def budget(
 ) -> None:
     """Change the budgets of a search."""
     from search.reading import state_of
+    from search.reporting.snapshot import command_again
     from search.requests.messages import Budget, who
-    from search.snapshot import command_again
     from search.steering import ask
 
     if disk_gb is not None and not 0 < disk_gb < float("inf"):
@@ -175,7 +175,7 @@ def add(
     """Have a config tried next."""
     from search import additions
     from search.reading import state_of
-    from search.snapshot import command_again
+    from search.reporting.snapshot import command_again
     from search.steering import ask
     from spaces.logged.scale import scale_of
 

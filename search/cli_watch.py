@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search import console
+from search.reporting import console
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
@@ -56,8 +56,8 @@ def wait(
 ) -> None:
     """Wait until a search has ended."""
     from search import outcome, watching
-    from search.snapshot import snapshot
-    from search.tables import snapshot_line
+    from search.reporting.snapshot import snapshot
+    from search.reporting.tables import snapshot_line
 
     state = watching.wait(name, timeout)
     console.answer(snapshot_line(snapshot(state)))

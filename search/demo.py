@@ -12,7 +12,7 @@ from search.settings import LaunchRequest
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from search.live import Display
+    from search.reporting.terminal import Display
 
 TRIALS = 10
 MAX_EPOCHS = 27

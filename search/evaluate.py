@@ -17,9 +17,9 @@ from search.core.paths import home
 from search.data import location
 from search.extras import Extras, Told
 from search.judgement import Judgement
-from search.live import Display, Silent
 from search.pair_list import PairList
 from search.protocol import DEFAULT, Protocol
+from search.reporting.terminal import Display, Silent
 from search.settings import surroundings_folder
 
 if TYPE_CHECKING:

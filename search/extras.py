@@ -13,10 +13,10 @@ import numpy as np
 
 from search import breakdown, pair_list
 from search.core.errors import UsageProblem
-from search.drawing import percent
 from search.judgement import Judgement, sounding
-from search.live import Display
 from search.pair_list import PairList
+from search.reporting.figure_style import percent
+from search.reporting.terminal import Display
 from search.verifier import REPLICATES, Verifier
 
 if TYPE_CHECKING:

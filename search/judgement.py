@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search import drawing, figures
 from search.core.errors import UsageProblem
-from search.live import Display
 from search.pair_list import PairList, counts
+from search.reporting import det_figure, figure_style
+from search.reporting.terminal import Display
 from search.verifier import REPLICATES, Verifier
 from spkmodel.core.condition_names import SOMEWHERE
 
@@ -43,10 +43,10 @@ class Judgement:
     targets: np.ndarray
     floors: "tuple[Floor, ...]"
 
-    def curve(self) -> figures.Curve:
+    def curve(self) -> det_figure.Curve:
         """What the pictures show."""
         numbers = self.numbers
-        return figures.Curve(
+        return det_figure.Curve(
             name=self.condition,
             scores=self.scores,
             targets=self.targets,
@@ -55,7 +55,7 @@ class Judgement:
             high=numbers["eer_high"],
             threshold=numbers["threshold"],
             floors=tuple(
-                figures.Floor(floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores))
+                det_figure.Floor(floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores))
                 for floor in self.floors
             ),
         )
@@ -122,13 +122,13 @@ def write_pictures(
     """`det.png` and `histogram.png`."""
     subtitle = counts(facts)
     curves = [judgement.curve() for judgement in judgements]
-    figures.draw_det(folder / "det.png", curves, title, subtitle)
-    figures.draw_histogram(folder / "histogram.png", curves, title, subtitle)
+    det_figure.draw_det(folder / "det.png", curves, title, subtitle)
+    det_figure.draw_histogram(folder / "histogram.png", curves, title, subtitle)
 
 
 def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     """One condition's figures for people: the network, then what it has to beat."""
-    percent = drawing.percent
+    percent = figure_style.percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
         f"{percent(numbers['eer_low'])} to {percent(numbers['eer_high'])})  minDCF .01 "

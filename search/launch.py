@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import leftovers, preparation, snapshot
+from search import leftovers, preparation
 from search.checkpoints import warm_start
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import Room, checked, followed
@@ -26,6 +26,7 @@ from search.ledger.queue import Wish
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import TrialRecord
 from search.outcome import LaunchOutcome, outcome_of
+from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
 from search.scheduler.asha import Done, next_job, rule_in_force
 from search.scheduler.demand import wanted
@@ -41,8 +42,8 @@ from search.settings import (
 from search.space import loader
 
 if TYPE_CHECKING:
-    from search.live import Display
     from search.mlflow_server import Server
+    from search.reporting.terminal import Display
     from search.tracking import Tracker
 
 log = logging.getLogger(__name__)

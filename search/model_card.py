@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search.drawing import percent
+from search.reporting.figure_style import percent
 
 Facts = Mapping[str, Any]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from search.documents import Document
+from search.reporting.documents import Document
+from search.reporting.trial_tables import config_lines
 from search.space.model_size import Weights
-from search.trial_tables import config_lines
 from spaces.logged import delta as deltas
 from spaces.logged.notebook import Entry, Notebook, dump_before
 

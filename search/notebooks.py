@@ -6,8 +6,8 @@ from search.core.errors import NotFinished, NotFound, UsageProblem
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reading import state_of, trial_of
-from search.snapshot import ENDED, eer_of
-from search.tables import interval, percent
+from search.reporting.snapshot import ENDED, eer_of
+from search.reporting.tables import interval, percent
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spaces.logged.delta import Delta

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search import tables
 from search.core.errors import GateNotMet, NoUsableTrial, SpksearchError
 from search.ledger.state import SearchState
+from search.reporting import tables
+from search.reporting.snapshot import Snapshot, command_again, snapshot
+from search.reporting.trial_tables import front_table, sorted_trials, trial_table
 from search.scheduler.asha import too_many_failed
 from search.scheduler.policy import Rule
-from search.snapshot import Snapshot, command_again, snapshot
-from search.trial_tables import front_table, sorted_trials, trial_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from search import snapshot
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
 from search.data import location
 from search.ledger.ledger import Ledger
+from search.reporting import snapshot
 from search.sampler import prior_sources
 from search.sampler.prior_sources import WarmStart
 from search.settings import (
@@ -21,7 +21,7 @@ from search.settings import (
 from search.space import loader
 
 if TYPE_CHECKING:
-    from search.live import Display
+    from search.reporting.terminal import Display
     from spkmodel.data.corpus import Corpus
 
 

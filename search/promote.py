@@ -15,11 +15,11 @@ from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger, search_folder
 from search.core.redact import redact
-from search.drawing import percent
 from search.ledger.ledger import Ledger
-from search.live import Display, Silent
 from search.registry import Registered
-from search.snapshot import command_again
+from search.reporting.figure_style import percent
+from search.reporting.snapshot import command_again
+from search.reporting.terminal import Display, Silent
 
 if TYPE_CHECKING:
     from search.model_source import Choice

@@ -4,15 +4,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import epoch_figure, evaluate, judgement, looks, model_card, model_source, verifier
+from search import evaluate, judgement, looks, model_card, model_source, verifier
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
 from search.data import location
 from search.judgement import Judgement
 from search.ledger.ledger import Ledger
-from search.live import Display
 from search.pair_list import PairList, pair_list
 from search.protocol import DEFAULT
+from search.reporting import learning_curves
+from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
     from search.model_source import Choice, Model
@@ -61,8 +62,8 @@ def judge(
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.surrounding_facts(device, DEFAULT.text()),
     }
-    epochs = epoch_figure.of_trial(choice.trial, search["rungs"])
-    subtitle = epoch_figure.subtitle_of(search, choice.trial)
+    epochs = learning_curves.of_trial(choice.trial, search["rungs"])
+    subtitle = learning_curves.subtitle_of(search, choice.trial)
     _write(folder, model, document, judged, tested, epochs, subtitle)
     return document
 
@@ -73,7 +74,7 @@ def _write(
     document: dict[str, Any],
     judged: list[Judgement],
     tested: PairList | None,
-    epochs: epoch_figure.Epochs,
+    epochs: learning_curves.Epochs,
     trained: str,
 ) -> None:
     from spkmodel.verification import score_files
@@ -85,7 +86,7 @@ def _write(
         write_json(beside / "threshold.json", _threshold(document))
         write_json(beside / "report.json", document)
         title = f"{document['search']}/{document['trial']}"
-        epoch_figure.draw_epochs(beside / "epochs.png", epochs, title, trained)
+        learning_curves.draw_epochs(beside / "epochs.png", epochs, title, trained)
         (beside / "MODEL_CARD.md").write_text(model_card.write(document, config), encoding="utf-8")
         if tested is not None:
             for each in judged:

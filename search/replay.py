@@ -29,7 +29,7 @@ from spaces.logged.scale import LOG_STEPS, Scale, paced, scaled
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
-    from search.live import Display
+    from search.reporting.terminal import Display
     from spkmodel.data.corpus import Corpus
 
 SPACE = "replay"

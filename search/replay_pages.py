@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from search.claims import Judged
-from search.documents import Document
 from search.replay import Replay, Result
-from search.tables import interval as interval_text
-from search.tables import percent
+from search.reporting.documents import Document
+from search.reporting.tables import interval as interval_text
+from search.reporting.tables import percent
 
 _PERCENT = ("dev_eer", "train_accuracy")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageProblem
-from search.live import Display
 from search.pair_list import PairList
 from search.protocol import DEFAULT, TOP, Protocol
+from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.outcome import no_usable_trial
 from search.reading import trial_of
-from search.snapshot import ENDED, command_again
+from search.reporting.snapshot import ENDED, command_again
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 2.0

@@ -118,7 +118,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     uri, corpus, spksearch_home, tmp_path, condition
 ):
     from search import preparation
-    from search.live import Silent
+    from search.reporting.terminal import Silent
     from search.settings import LaunchRequest
     from search.space import loader
     from spkmodel.data import store_cache

@@ -6,8 +6,8 @@ import struct
 import pytest
 from story import Story
 
-from search import epoch_figure
 from search.core.errors import NotFinished, UsageProblem
+from search.reporting import learning_curves
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def size_of(path):
 
 
 def test_the_curves_are_the_ledgers_epochs(tale):
-    found = epoch_figure.of_trial(tale.state.trials["t0001"], tale.state.rungs)
+    found = learning_curves.of_trial(tale.state.trials["t0001"], tale.state.rungs)
     assert found.epochs == (1, 2, 3)
     assert found.eer == pytest.approx((0.3, math.nan, 0.2), nan_ok=True)
     assert found.high == pytest.approx((0.35, math.nan, 0.25), nan_ok=True)
@@ -46,22 +46,22 @@ def test_an_epoch_without_an_interval_or_a_loss_is_drawn_without(tmp_path):
     tale = Story()
     trial = tale.trial()
     tale.train(trial, 1, 0.25)
-    found = epoch_figure.of_trial(tale.state.trials[trial], tale.state.rungs)
+    found = learning_curves.of_trial(tale.state.trials[trial], tale.state.rungs)
     assert [math.isnan(value) for value in (*found.eer, *found.low, *found.loss)] == [
         False,
         True,
         True,
     ]
-    epoch_figure.draw_epochs(tmp_path / "e.png", found, "story/t0001", "")
+    learning_curves.draw_epochs(tmp_path / "e.png", found, "story/t0001", "")
     assert size_of(tmp_path / "e.png") == (1000, 950)
 
 
 def test_a_trial_is_drawn_as_it_is(tale, tmp_path):
     state = tale.state
-    epoch_figure.plot_trial(tmp_path / "t.png", "story", state, state.trials["t0001"])
+    learning_curves.plot_trial(tmp_path / "t.png", "story", state, state.trials["t0001"])
     assert size_of(tmp_path / "t.png")[0] == 1000
     with pytest.raises(NotFinished, match="t0002 has no epoch yet"):
-        epoch_figure.plot_trial(tmp_path / "u.png", "story", state, state.trials["t0002"])
+        learning_curves.plot_trial(tmp_path / "u.png", "story", state, state.trials["t0002"])
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_trial_is_drawn_as_it_is(tale, tmp_path):
 )
 def test_a_file_that_cannot_be_drawn_into_is_refused(tale, tmp_path, name, words):
     with pytest.raises(UsageProblem, match=words):
-        epoch_figure.plot_trial(tmp_path / name, "story", tale.state, tale.state.trials["t0001"])
+        learning_curves.plot_trial(tmp_path / name, "story", tale.state, tale.state.trials["t0001"])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import cli, evaluate, looks, model_source, snapshot
+from search import cli, evaluate, looks, model_source
 from search.core.atomic_folder import filled
 from search.core.errors import NotFound, SpksearchError, UsageProblem
+from search.reporting import snapshot
 from spkmodel.data.lists import ListError
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score, metrics

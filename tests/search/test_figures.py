@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from search import drawing, figures
+from search.reporting import det_figure, figure_style
 from spkmodel.verification import metrics
 
 
@@ -14,7 +14,7 @@ def curve(rng, name="clean", pairs=400, distance=3.0, floors=()):
     scores = rng.normal(np.where(targets, 0.1 * distance, 0.0), 0.1)
     eer = metrics.eer(scores, targets)
     threshold = metrics.threshold_at_eer(scores, targets)
-    return figures.Curve(name, scores, targets, eer, 0.8 * eer, 1.2 * eer, threshold, floors)
+    return det_figure.Curve(name, scores, targets, eer, 0.8 * eer, 1.2 * eer, threshold, floors)
 
 
 def size_of(path):
@@ -30,10 +30,10 @@ def rng():
 
 def test_both_pictures_are_1000_pixels_wide(rng, tmp_path):
     one = curve(rng)
-    floor = figures.Floor("mel statistics, cosine", 0.2, rng.normal(size=400))
+    floor = det_figure.Floor("mel statistics, cosine", 0.2, rng.normal(size=400))
     two = curve(rng, "mismatched", distance=1.5, floors=(floor,))
-    figures.draw_det(tmp_path / "det.png", [one, two], "night/t0003", "a list")
-    figures.draw_histogram(tmp_path / "histogram.png", [one, two], "night/t0003", "a list")
+    det_figure.draw_det(tmp_path / "det.png", [one, two], "night/t0003", "a list")
+    det_figure.draw_histogram(tmp_path / "histogram.png", [one, two], "night/t0003", "a list")
     assert size_of(tmp_path / "det.png")[0] == 1000
     assert size_of(tmp_path / "histogram.png")[0] == 1000
 
@@ -49,25 +49,25 @@ def test_extreme_scores_are_drawn(case, tmp_path):
     }[case]
     targets = targets if len(scores) == 4 else np.array([True, False])
     eer = metrics.eer(scores, targets)
-    drawn = figures.Curve("clean", scores, targets, eer, eer, eer, float(scores.mean()))
-    figures.draw_det(tmp_path / "det.png", [drawn], case, "")
-    figures.draw_histogram(tmp_path / "histogram.png", [drawn], case, "")
+    drawn = det_figure.Curve("clean", scores, targets, eer, eer, eer, float(scores.mean()))
+    det_figure.draw_det(tmp_path / "det.png", [drawn], case, "")
+    det_figure.draw_histogram(tmp_path / "histogram.png", [drawn], case, "")
     assert size_of(tmp_path / "det.png")[0] == 1000
 
 
 def test_gaussian_scores_lie_on_a_straight_line_of_the_probit_axes(rng):
     drawn = curve(rng, pairs=40_000, distance=2.0)
-    miss, false_alarm = figures.det_points(drawn.scores, drawn.targets)
+    miss, false_alarm = det_figure.det_points(drawn.scores, drawn.targets)
     inside = (miss > 0.02) & (miss < 0.6) & (false_alarm > 0.02) & (false_alarm < 0.6)
-    across = figures._probit(false_alarm[inside], 0.001)
-    up = figures._probit(miss[inside], 0.001)
+    across = det_figure._probit(false_alarm[inside], 0.001)
+    up = det_figure._probit(miss[inside], 0.001)
     assert np.corrcoef(across, up)[0, 1] < -0.999
 
 
 def test_the_marked_points_lie_inside_the_axes(rng):
     drawn = [curve(rng, pairs=2000, distance=distance) for distance in (4.0, 2.0)]
-    lines = [line for each in drawn for line in figures._lines(each, "red")]
-    low, high = figures._limits(drawn, lines)
+    lines = [line for each in drawn for line in det_figure._lines(each, "red")]
+    low, high = det_figure._limits(drawn, lines)
     assert low < min(each.eer for each in drawn) < max(each.eer for each in drawn) < high
     for line in lines:
         place, cost = line.cheapest(0.05)
@@ -78,4 +78,4 @@ def test_the_marked_points_lie_inside_the_axes(rng):
 
 
 def test_a_rate_is_shown_in_percent():
-    assert drawing.percent(0.03125) == "3.12 %"
+    assert figure_style.percent(0.03125) == "3.12 %"

@@ -8,8 +8,8 @@ import pytest
 from search.cli import run
 from search.ledger.state import SearchState
 from search.outcome import summary
-from search.snapshot import snapshot
-from search.trial_tables import front_of, sorted_trials
+from search.reporting.snapshot import snapshot
+from search.reporting.trial_tables import front_of, sorted_trials
 
 RESULTS = [(0.10, 9e6), (0.14, 1.2e5), (0.12, 1e6), (0.15, 4e5), (0.30, 2e4), (0.31, 3e4)]
 """dev EER and weights; the fourth and the last are beaten in both."""

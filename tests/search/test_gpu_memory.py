@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from search import snapshot, tables
 from search.cluster.gpu_memory import most, warning
 from search.ledger.state import SearchState
+from search.reporting import snapshot, tables
 from spkmodel.worker import trainable
 
 

@@ -18,8 +18,8 @@ from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
-from search.live import Silent
 from search.outcome import outcome_of
+from search.reporting.terminal import Silent
 from search.scheduler import asha, audit
 from search.settings import LaunchRequest
 

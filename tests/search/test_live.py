@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from search.ledger.state import SearchState
-from search.live import Lines, Silent, Terminal, _Latest, for_stderr
-from search.snapshot import Snapshot, snapshot
+from search.reporting.snapshot import Snapshot, snapshot
+from search.reporting.terminal import Lines, Silent, Terminal, _Latest, for_stderr
 
 SHORT = 0.01
 
@@ -127,7 +127,7 @@ def test_silence_is_silent(capsys):
 
 def test_a_snapshot_that_takes_long_is_taken_less_often_and_the_last_is_of_its_moment(monkeypatch):
     clock, taken = [0.0], []
-    monkeypatch.setattr("search.live.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("search.reporting.terminal.time.monotonic", lambda: clock[0])
 
     def source():
         clock[0] += 0.5

@@ -8,7 +8,7 @@ from search import launch, preparation
 from search.core.errors import NotFound, UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
-from search.live import Silent
+from search.reporting.terminal import Silent
 from search.sampler import prior_sources
 from search.settings import LaunchRequest, decide
 from search.space import loader

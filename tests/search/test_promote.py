@@ -14,7 +14,7 @@ import tiny_search
 from search import evaluate, model_source, promote, promotion, registry
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger.ledger import Ledger
-from search.live import Silent
+from search.reporting.terminal import Silent
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
 

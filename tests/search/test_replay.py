@@ -12,7 +12,7 @@ from search.cli import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
-from search.live import Silent
+from search.reporting.terminal import Silent
 from search.scheduler import audit
 from search.settings import LaunchRequest
 from spaces.logged import NotebookError, notebook, writing

@@ -14,7 +14,7 @@ from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
 from search.ledger.ledger import Ledger
-from search.live import Silent
+from search.reporting.terminal import Silent
 from search.requests.messages import Budget
 from search.settings import LaunchRequest, decide
 from search.space import loader

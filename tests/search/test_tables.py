@@ -5,13 +5,13 @@ import pytest
 from rich.console import Console
 
 from search.core.errors import UsageProblem
-from search.documents import differences, document, flat, of_snapshot, of_whole_trial
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
-from search.snapshot import command_again, expected_epochs, snapshot
+from search.reporting.documents import differences, document, flat, of_snapshot, of_whole_trial
+from search.reporting.snapshot import command_again, expected_epochs, snapshot
+from search.reporting.tables import duration, news, percent, snapshot_line, snapshot_table
+from search.reporting.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
 from search.space import loader
-from search.tables import duration, news, percent, snapshot_line, snapshot_table
-from search.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
 from spkmodel.config import TrainConfig
 
 NOW = example.START + 120

@@ -29,8 +29,8 @@ from search.core.lock import this_process
 from search.detached import Detached, arguments
 from search.ledger.ledger import Ledger
 from search.reading import state_of, status_of
+from search.reporting.snapshot import snapshot
 from search.settings import LaunchRequest
-from search.snapshot import snapshot
 from search.watching import driver_log, trial_log, wait
 from spkmodel.worker.processes import process_start
 

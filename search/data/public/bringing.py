@@ -11,7 +11,7 @@ from search.data.public import transfer
 from search.data.public.catalogue import Archive, PublicCorpus
 from search.data.public.transfer import Forbidden, Remote
 from search.data.public.unpack import Member, files_below, members
-from search.live import Display
+from search.reporting.terminal import Display
 
 
 class Bringer:

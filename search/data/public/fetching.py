@@ -16,7 +16,7 @@ from search.data.public.bringing import Bringer
 from search.data.public.catalogue import Archive, Lists, PublicCorpus
 from search.data.public.folder import Fetched
 from search.data.public.gather import Gathered, gather
-from search.live import Display, Silent
+from search.reporting.terminal import Display, Silent
 from spkmodel.data.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
 from spkmodel.data.lists import Pair
 

@@ -17,7 +17,7 @@ from search.core.errors import EnvironmentProblem, UsageProblem
 from search.data.public import catalogue, fetching
 from search.data.public.catalogue import Archive, Lists
 from search.data.public.transfer import Remote
-from search.live import Silent
+from search.reporting.terminal import Silent
 from spkmodel.data.corpus import check, open_corpus
 from spkmodel.data.lists import read_pairs
 

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from search.checkpoints.retention import best_kept
 from search.core.errors import UsageProblem
-from search.documents import differences, flat
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
+from search.reporting.documents import differences, flat
+from search.reporting.snapshot import best_of, trial_state
+from search.reporting.tables import axes_text, best_text, duration, interval, percent, value
 from search.scheduler import pareto
-from search.snapshot import best_of, trial_state
-from search.tables import axes_text, best_text, duration, interval, percent, value
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
 _CURVE_ROWS = 24

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.checkpoints.storage_health import size
-from search.snapshot import ENDED, Best, Running, Snapshot
+from search.reporting.snapshot import ENDED, Best, Running, Snapshot
 
 
 def percent(rate: float | None) -> str:

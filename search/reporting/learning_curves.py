@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.errors import NotFinished, UsageProblem
-from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, canvas, percent, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,9 +20,9 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from search import console
-from search.snapshot import Snapshot
-from search.tables import duration, news, snapshot_line, snapshot_table
+from search.reporting import console
+from search.reporting.snapshot import Snapshot
+from search.reporting.tables import duration, news, snapshot_line, snapshot_table
 from spkmodel.core.progress import Progress, silent
 
 Source = Callable[[], Snapshot]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.ledger.trial import TrialRecord
-from search.snapshot import eer_of
+from search.reporting.snapshot import eer_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.drawing import COLOURS, FAINT, GRID, INK, canvas, percent, save
+from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, canvas, percent, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.snapshot import Snapshot, trial_state
+from search.reporting.snapshot import Snapshot, trial_state
 
 Document = dict[str, Any]
 

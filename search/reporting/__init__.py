@@ -1,0 +1,1 @@
+"""Tables, JSON documents, snapshots and figures; the terminal."""
