@@ -25,7 +25,7 @@ from bench.simulation import resident
 from search import engine
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import Rule, ladder
-from search.tracking import Tracker
+from search.tracking.sync import Tracker
 
 _DRAIN_SECONDS = 300.0
 

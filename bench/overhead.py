@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import record, scale_page
-from search import mlflow_server
 from search.cluster import connection
 from search.scheduler.policy import ladder
+from search.tracking import server as mlflow_server
 
 EPOCHS = 9
 ETA = 3

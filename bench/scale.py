@@ -23,13 +23,13 @@ import numpy as np
 
 from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
-from search import mlflow_server
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import snapshot
 from search.sampler import sampler
 from search.sampler.history import Known
 from search.scheduler.asha import next_job
-from search.tracking import Tracker
+from search.tracking import server as mlflow_server
+from search.tracking.sync import Tracker
 
 SEED = 1
 

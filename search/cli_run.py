@@ -260,6 +260,6 @@ def ui(
     ] = None,
 ) -> None:
     """Serve the MLflow UI."""
-    from search.ui import serve
+    from search.tracking.ui import serve
 
     serve(name, port=port, say=console.answer)

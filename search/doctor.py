@@ -187,7 +187,7 @@ def check_tracking() -> Check:
 
 
 def _own_tracking() -> Check:
-    from search.mlflow_server import answers, find_running
+    from search.tracking.server import answers, find_running
 
     server = find_running()
     if server is None:

@@ -42,9 +42,9 @@ from search.settings import (
 from search.space import loader
 
 if TYPE_CHECKING:
-    from search.mlflow_server import Server
     from search.reporting.terminal import Display
-    from search.tracking import Tracker
+    from search.tracking.server import Server
+    from search.tracking.sync import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -327,8 +327,8 @@ def _tracked(ledger: Ledger, request: LaunchRequest, display: "Display") -> Iter
 
     Whatever happens to MLflow, the search goes on; what it could not take is told at the end.
     """
-    from search import mlflow_server
-    from search.tracking import Tracker
+    from search.tracking import server as mlflow_server
+    from search.tracking.sync import Tracker
 
     uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     server = None if uri else mlflow_server.start()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, model_source, pair_list, promotion, registry, tracking
+from search import judgement, looks, model_source, pair_list, promotion, registry
 from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
@@ -20,6 +20,7 @@ from search.registry import Registered
 from search.reporting.figure_style import percent
 from search.reporting.snapshot import command_again
 from search.reporting.terminal import Display, Silent
+from search.tracking import sync
 
 if TYPE_CHECKING:
     from search.model_source import Choice
@@ -201,7 +202,7 @@ def _register(
             metrics=_metrics(document),
         )
         _record_promotion(ledger, document, folder, registered, client.tracking_uri)
-        tracking.catch_up(ledger.path, client.tracking_uri)
+        sync.catch_up(ledger.path, client.tracking_uri)
     return registered
 
 

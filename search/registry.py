@@ -13,9 +13,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import mlflow_server
 from search.core.errors import EnvironmentProblem, NotFound, UsageProblem
 from search.core.redact import HIDDEN, redact
+from search.tracking import server as mlflow_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

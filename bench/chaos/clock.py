@@ -36,13 +36,14 @@ def install() -> None:
     """From now on, this process reads the moved clock; a no-op unless one is named."""
     if CLOCK not in os.environ:
         return
-    from search import driver, engine, launch, tracking  # noqa: F401
+    from search import driver, engine, launch  # noqa: F401
     from search.core import lock  # noqa: F401
     from search.ledger import (
         ledger,  # noqa: F401
         state,  # noqa: F401
     )
     from search.reporting import snapshot  # noqa: F401
+    from search.tracking import sync  # noqa: F401
 
     time.time = lambda: _true_time() + _off()
     for name, module in list(sys.modules.items()):

@@ -10,8 +10,8 @@ from typing import Any
 from search.ledger.ledger import Event, Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE
-from search.mirror import CURSOR
 from search.space.branches import Space
+from search.tracking.projection import CURSOR
 
 Judge = Callable[[Path, str], float]
 """From a checkpoint's folder and its recorded hash to the dev EER that it has."""

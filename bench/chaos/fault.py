@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.chaos import services
 from bench.chaos.bout import Bout, Size
-from search.mlflow_server import Server
+from search.tracking.server import Server
 
 
 @dataclass

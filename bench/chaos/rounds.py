@@ -19,8 +19,9 @@ from bench.chaos import clock, evidence, invariants, processes, services, slowin
 from bench.chaos.bout import Bout, Size
 from bench.chaos.fault import Fault, Surroundings
 from bench.chaos.faults import FAULTS, expectations
-from search import mlflow_server, tracking
 from search.space import loader
+from search.tracking import server as mlflow_server
+from search.tracking import sync
 
 Record = dict[str, Any]
 
@@ -220,7 +221,7 @@ def _disk(bout: Bout, fault: Fault) -> Iterator[None]:
 def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> Record:
     """Everything that can be known of a search that has ended."""
     uri = around.server.uri
-    late = not tracking.catch_up(bout.ledger_path, uri)
+    late = not sync.catch_up(bout.ledger_path, uri)
     found = evidence.read(bout.folder, uri, _judge(bout), loader.load(str(bout.space)), left)
     wrong = bout.problems + invariants.violations(found) + expectations(bout, fault)
     for before in bout.before:

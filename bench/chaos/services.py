@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from search.mlflow_server import HOST
+from search.tracking.server import HOST
 
 Mood = Literal["fine", "slow", "failing", "away"]
 

@@ -5,8 +5,8 @@ import pytest
 
 from bench.chaos import evidence, invariants, process_blows, processes, storage_blows, toy
 from bench.chaos.bout import Bout, Size
-from search import tracking
 from search.space import loader
+from search.tracking import sync
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -33,7 +33,7 @@ def test_a_search_survives_a_dead_trial_a_driver_that_dies_in_a_word_and_a_secon
     assert bout.problems == []
     assert bout.notes["struck"]
     assert bout.launches == 2
-    assert tracking.catch_up(bout.ledger_path, bout.uri)
+    assert sync.catch_up(bout.ledger_path, bout.uri)
     found = evidence.read(bout.folder, bout.uri, toy.judge, loader.load(str(bout.space)), left)
     assert invariants.violations(found) == []
     for before in bout.before:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from search import mlflow_server as servers
+from search.tracking import server as servers
 
 _SERVER = pytest.StashKey[servers.Server]()
 

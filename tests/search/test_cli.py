@@ -591,7 +591,7 @@ def test_a_search_can_be_judged_in_every_condition(capsys, handed_on):
 
 
 def test_ui_hands_on_the_port(capsys, handed_on):
-    calls = handed_on("search.ui.serve", None)
+    calls = handed_on("search.tracking.ui.serve", None)
     answered(capsys, "ui", "night", "--port", "5001")
     assert calls[0][0] == ("night",)
     assert calls[0][1]["port"] == 5001

@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.delivery import note
-from search.mirror import CURSOR, HOLD, SEARCH, Mirror, finite, run_name
+from search.tracking.projection import CURSOR, HOLD, SEARCH, Mirror, finite, run_name
+from search.tracking.uploader import note
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from search.ui import page
+from search.tracking.ui import page
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from search import server_guard
 from search.core.errors import EnvironmentProblem
-from search.mlflow_server import find_running, start
+from search.tracking import server_guard
+from search.tracking.server import find_running, start
 from spkmodel.worker.processes import process_start
 
 SLEEPER = "import os, time, sys; print(os.getpid(), flush=True); time.sleep(60)"
@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_a_server_that_ends_at_once_shows_the_end_of_its_log(tmp_path, monkeypatch):
     words = "print('no database at mysql://me:hidden@nowhere'); raise SystemExit(1)"
     monkeypatch.setattr(
-        "search.mlflow_server._command", lambda port: [sys.executable, "-c", words, str(port)]
+        "search.tracking.server._command", lambda port: [sys.executable, "-c", words, str(port)]
     )
     server = start(tmp_path)
     with pytest.raises(EnvironmentProblem, match=r"(?s)server ended.*mlflow-server\.log") as told:
@@ -84,7 +84,7 @@ def test_a_server_that_ends_at_once_shows_the_end_of_its_log(tmp_path, monkeypat
 
 def test_a_server_that_never_answers_is_given_up_and_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "search.mlflow_server._command", lambda port: [sys.executable, "-c", SLEEPER, str(port)]
+        "search.tracking.server._command", lambda port: [sys.executable, "-c", SLEEPER, str(port)]
     )
     server = start(tmp_path)
     with pytest.raises(EnvironmentProblem, match=f"no answer on port {server.port}"):
@@ -95,7 +95,7 @@ def test_a_server_that_never_answers_is_given_up_and_ended(tmp_path, monkeypatch
 
 def test_the_next_server_of_a_home_has_the_same_port(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "search.mlflow_server._command", lambda port: [sys.executable, "-c", SLEEPER, str(port)]
+        "search.tracking.server._command", lambda port: [sys.executable, "-c", SLEEPER, str(port)]
     )
     ports = []
     for _ in range(2):

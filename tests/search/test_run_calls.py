@@ -10,9 +10,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
-from search import run_calls
-from search.mirror import Point
-from search.run_calls import ByClient, ByHttp, for_server, why_client
+from search.tracking import rest_client
+from search.tracking.projection import Point
+from search.tracking.rest_client import ByClient, ByHttp, for_server, why_client
 
 POINTS = [Point(3, "dev_eer", 0.1 + 0.2, 1, 1_700_000_000_000), Point(4, "loss", 2.0, 1, 5)]
 
@@ -110,7 +110,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(server):
         for _ in range(3):
             calls.update("run", "RUNNING", None)
             time.sleep(0.1)
-            assert run_calls._is_dropped(calls._connection)
+            assert rest_client._is_dropped(calls._connection)
     assert [path for path, _, _ in server.heard] == ["/api/2.0/mlflow/runs/update"] * 3
 
 

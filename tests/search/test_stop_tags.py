@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from search import stop_tags
 from search.core.lock import this_process
 from search.ledger.ledger import Ledger
-from search.mirror import SEARCH
 from search.requests import mailbox
 from search.requests.mailbox import identity
-from search.stop_tags import StopTags
-from search.tracking import Tracker
+from search.tracking import stop_tags
+from search.tracking.projection import SEARCH
+from search.tracking.stop_tags import StopTags
+from search.tracking.sync import Tracker
 
 RUNS = {"r0": SEARCH, "r1": "t0001", "r2": "t0002"}
 

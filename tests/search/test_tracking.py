@@ -7,8 +7,8 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from search.mirror import CURSOR, HOLD, SEARCH, Mirror
-from search.tracking import Tracker, catch_up, take_turn
+from search.tracking.projection import CURSOR, HOLD, SEARCH, Mirror
+from search.tracking.sync import Tracker, catch_up, take_turn
 
 pytestmark = pytest.mark.slow
 

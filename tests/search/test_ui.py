@@ -2,9 +2,9 @@
 
 import pytest
 
-from search import ui
 from search.core.errors import EnvironmentProblem, NotFound
 from search.core.paths import ledger_path
+from search.tracking import ui
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_local_page_stays_until_ctrl_c_and_leaves_a_server_that_others_start
         kept.append(server.uri)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.ui._keep_up", ctrl_c)
+    monkeypatch.setattr("search.tracking.ui._keep_up", ctrl_c)
     said = []
     ui.serve(None, say=said.append)
     assert kept == [mlflow_server.uri]

@@ -7,9 +7,9 @@ from search.checkpoints import warm_start
 from search.core.errors import UsageProblem
 from search.driver import Driver
 from search.ledger.ledger import Ledger
-from search.mirror import Mirror
 from search.scheduler.policy import Rule
 from search.space import loader
+from search.tracking.projection import Mirror
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 
 SPACE = '''"""From where?"""

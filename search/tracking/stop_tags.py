@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.lock import driver_alive
 from search.core.redact import redact
-from search.mirror import SEARCH
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Stop
+from search.tracking.projection import SEARCH
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import server_guard
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import redact
+from search.tracking import server_guard
 from spkmodel.worker.processes import process_start
 
 HOST = "127.0.0.1"

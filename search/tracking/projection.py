@@ -1,7 +1,7 @@
 """What MLflow is to show of a search, worked out from the ledger's events alone.
 
 Pure: the same events give the same runs, params, tags and points, so that sending them again
-after a crash changes nothing. `search.tracking` carries it to a server.
+after a crash changes nothing. `search.tracking.sync` carries it to a server.
 """
 
 import json

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from search.mirror import Point
+from search.tracking.projection import Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from search import shared_view
 from search.core.redact import redact
 from search.ledger.ledger import Ledger
-from search.mirror import SEARCH, Mirror
-from search.mlflow_server import READY_SECONDS, answers, find_running
+from search.tracking import ui_view
+from search.tracking.projection import SEARCH, Mirror
+from search.tracking.server import READY_SECONDS, answers, find_running
 
 if TYPE_CHECKING:
-    from search.delivery import Delivery
-    from search.stop_tags import StopTags
+    from search.tracking.stop_tags import StopTags
+    from search.tracking.uploader import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Tracker:
         delivery = self._delivery
         if delivery is None or not delivery.experiment_id or not self._uri.startswith("http"):
             return ""
-        return shared_view.address(self._uri, delivery.experiment_id, self._mirror.name)
+        return ui_view.address(self._uri, delivery.experiment_id, self._mirror.name)
 
     def drain(self, timeout: float) -> bool:
         """Wait until MLflow has all that the ledger holds now; False if the time is up first."""
@@ -293,9 +293,9 @@ def take_turn(folder: Path) -> IO[str] | None:
 def _clients(uri: str, mirror: Mirror, folder: Path) -> "tuple[Delivery, StopTags]":
     from mlflow import MlflowClient
 
-    from search.delivery import Delivery
-    from search.run_calls import for_server
-    from search.stop_tags import StopTags
+    from search.tracking.rest_client import for_server
+    from search.tracking.stop_tags import StopTags
+    from search.tracking.uploader import Delivery
 
     client = MlflowClient(tracking_uri=uri)
     return Delivery(client, for_server(uri, client), mirror), StopTags(client, folder)

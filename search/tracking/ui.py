@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from search import mlflow_server, shared_view, tracking
 from search.core.errors import EnvironmentProblem
 from search.core.paths import existing_ledger, ledger_path, searches
 from search.core.redact import HIDDEN, redact, without_user
 from search.ledger.ledger import Ledger
+from search.tracking import server as mlflow_server
+from search.tracking import sync, ui_view
 
 _LOOK_SECONDS = 1.0
 
@@ -49,11 +50,11 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
 def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], None]) -> str:
     """The address to open, with everything the ledgers hold brought to that server first."""
     for ledger in ledgers:
-        if not tracking.catch_up(ledger, uri):
+        if not sync.catch_up(ledger, uri):
             say(f"MLflow at {redact(uri)} has not received all of {ledger.parent.name} yet")
     if name is None:
         return without_user(uri)
-    return shared_view.address(uri, experiment_of(ledgers[0], uri), name)
+    return ui_view.address(uri, experiment_of(ledgers[0], uri), name)
 
 
 def experiment_of(ledger: Path, uri: str) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from search import shared_view
 from search.core.redact import redact
-from search.mirror import CURSOR, HOLD, PASSING, SEARCH, Mirror, MirroredRun, Point
-from search.run_calls import RunCalls, Words
+from search.tracking import ui_view
+from search.tracking.projection import CURSOR, HOLD, PASSING, SEARCH, Mirror, MirroredRun, Point
+from search.tracking.rest_client import RunCalls, Words
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -111,7 +111,7 @@ class Delivery:
             "mlflow.experiment.primaryMetric.name": "best_dev_eer",
             "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
             "mlflow.note.content": note(self._mirror),
-            **({shared_view.tag_of(name): shared_view.view(name, axes)} if axes else {}),
+            **({ui_view.tag_of(name): ui_view.view(name, axes)} if axes else {}),
         }
 
     # --- what is there ------------------------------------------------------------------------

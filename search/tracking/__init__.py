@@ -1,0 +1,1 @@
+"""From the ledger to MLflow, and the local MLflow server."""
