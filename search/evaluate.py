@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search import extras as extras_of_pairs
-from search import judgement, looks, model_source, pair_list, verifier
+from search import judgement, looks, pair_list, verifier
 from search.core.atomic_folder import filled, read_report, write_json
 from search.core.errors import UsageProblem
 from search.core.paths import home
 from search.data import location
 from search.extras import Extras, Told
 from search.judgement import Judgement
+from search.models import loader
 from search.pair_list import PairList
 from search.protocol import DEFAULT, Protocol
 from search.reporting.terminal import Display, Silent
 from search.settings import surroundings_folder
 
 if TYPE_CHECKING:
-    from search.model_source import Model
+    from search.models.loader import Model
     from search.voxceleb_trainer.architecture import Reading
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
@@ -86,7 +87,7 @@ def evaluate(
     began = time.monotonic()
     display = display or Silent()
     device = default_device()
-    loaded = model_source.load(model, device, tracking_uri, reading)
+    loaded = loader.load(model, device, tracking_uri, reading)
     with location.lists_of(corpus) as beside:
         if isinstance(corpus, str):
             _require_lists(corpus, beside, pairs, protocol, extras)

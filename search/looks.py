@@ -15,7 +15,7 @@ from search.protocol import DEFAULT, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from search.model_source import Model
+    from search.models.loader import Model
 
 _DEFAULT_LABEL = "default"
 

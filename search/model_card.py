@@ -147,7 +147,7 @@ def _loading(report: Facts) -> str:
         "No pickle is involved: it loads with `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. With "
         "the project installed, from this folder:\n\n"
         "```python\n"
-        "from search.model_source import load\n\n"
+        "from search.models.loader import load\n\n"
         'encoder = load("FOLDER", device="cpu").encoder\n'
         "```"
     )

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, model_source, pair_list, promotion, registry
+from search import judgement, looks, pair_list, promotion
 from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger, search_folder
 from search.core.redact import redact
 from search.ledger.ledger import Ledger
-from search.registry import Registered
+from search.models import loader, registry
+from search.models.registry import Registered
 from search.reporting.figure_style import percent
 from search.reporting.snapshot import command_again
 from search.reporting.terminal import Display, Silent
 from search.tracking import sync
 
 if TYPE_CHECKING:
-    from search.model_source import Choice
+    from search.models.loader import Choice
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display
     from spkmodel.core import checkpoint
 
     while True:
-        choice = model_source.choose(ledger.state(), search_folder(name), trial)
+        choice = loader.choose(ledger.state(), search_folder(name), trial)
         report = choice.report
         try:
             checkpoint.read(choice.folder, report.sha256)
@@ -139,7 +140,7 @@ def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display
             )
         else:
             break
-    better = model_source.better_removed(choice)
+    better = loader.better_removed(choice)
     if better is not None:
         display.say(
             f"{choice.trial.trial} was better at epoch {better.epoch} (dev EER "

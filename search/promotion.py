@@ -4,19 +4,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, looks, model_card, model_source, verifier
+from search import evaluate, judgement, looks, model_card, verifier
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
 from search.data import location
 from search.judgement import Judgement
 from search.ledger.ledger import Ledger
+from search.models import loader
 from search.pair_list import PairList, pair_list
 from search.protocol import DEFAULT
 from search.reporting import learning_curves
 from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
-    from search.model_source import Choice, Model
+    from search.models.loader import Choice, Model
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
 
@@ -40,7 +41,7 @@ def judge(
     began = time.monotonic()
     search = ledger.state().search
     device = evaluate.default_device()
-    model = model_source.read_choice(ledger.search, choice, device)
+    model = loader.read_choice(ledger.search, choice, device)
     store = _store(search, display)
     dev = _verified_dev(model, choice, search, store, device, display)
     tested = _test_pairs(search, store)
@@ -81,8 +82,8 @@ def _write(
 
     config = model.config.model_dump(mode="json")
     with filled(folder) as beside:
-        (beside / model_source.WEIGHTS).write_bytes(model_source.weights_of(model.encoder))
-        write_json(beside / model_source.CONFIG, config)
+        (beside / loader.WEIGHTS).write_bytes(loader.weights_of(model.encoder))
+        write_json(beside / loader.CONFIG, config)
         write_json(beside / "threshold.json", _threshold(document))
         write_json(beside / "report.json", document)
         title = f"{document['search']}/{document['trial']}"

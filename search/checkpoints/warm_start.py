@@ -1,6 +1,6 @@
 """Where the weights of a warm start lie: found by name, and held against the config before a start.
 
-`SEARCH/TRIAL` is what it is everywhere (`search.model_source`): of the epochs whose checkpoint is
+`SEARCH/TRIAL` is what it is everywhere (`search.models.loader`): of the epochs whose checkpoint is
 kept, the one with the lowest dev EER. What was found is written into the ledger with the trial, so
 that a second attempt starts from the same weights whatever has become of the first trial since.
 """
@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import model_source
 from search.core.errors import NotFound, NoUsableTrial, UsageProblem
 from search.core.paths import existing_ledger, search_folder
 from search.ledger.ledger import Ledger
+from search.models import loader
 
 if TYPE_CHECKING:
     from search.space.loader import Branch
@@ -91,12 +91,12 @@ def _place(weights: str) -> tuple[Path, str | None]:
     folder = Path(weights)
     if folder.is_dir():
         return folder.absolute(), None
-    named = model_source.trial_of(weights)
+    named = loader.trial_of(weights)
     if named is None:
         raise NotFound("no such folder")
     search, trial = named
     state = Ledger.open(existing_ledger(search)).state()
-    choice = model_source.choose(state, search_folder(search), trial)
+    choice = loader.choose(state, search_folder(search), trial)
     return choice.folder, choice.report.sha256
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import cli, evaluate, looks, model_source
+from search import cli, evaluate, looks
 from search.core.atomic_folder import filled
 from search.core.errors import NotFound, SpksearchError, UsageProblem
+from search.models import loader
 from search.reporting import snapshot
 from spkmodel.data.lists import ListError
 from spkmodel.data.store import Store
@@ -135,22 +136,22 @@ def test_a_condition_that_takes_place_nowhere_names_no_surroundings(corpus, tmp_
 
 
 def test_a_checkpoint_that_was_changed_is_refused(tiny, tmp_path):
-    choice = model_source.choose(tiny.ledger.state(), tiny.home / "night", "t0003")
+    choice = loader.choose(tiny.ledger.state(), tiny.home / "night", "t0003")
     folder = tmp_path / "changed"
     shutil.copytree(choice.folder, folder)
     tiny_search.write_checkpoint(folder, tiny_search.random_encoder(8))
-    changed = model_source.Choice(choice.trial, choice.report, folder)
+    changed = loader.Choice(choice.trial, choice.report, folder)
     with pytest.raises(SpksearchError, match="SHA-256"):
-        model_source.read_choice("night", changed, "cpu")
+        loader.read_choice("night", changed, "cpu")
 
 
 def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
     state, folder = tiny.ledger.state(), tiny.home / "night"
-    best = model_source.choose(state, folder, "t0003")
+    best = loader.choose(state, folder, "t0003")
     hidden = best.folder.with_name("hidden")
     best.folder.rename(hidden)
     try:
-        other = model_source.choose(state, folder, "t0003")
+        other = loader.choose(state, folder, "t0003")
     finally:
         hidden.rename(best.folder)
     assert {best.report.epoch, other.report.epoch} == {1, 3}
@@ -159,7 +160,7 @@ def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
 
 def test_what_is_promoted_is_what_the_tables_call_best(tiny):
     state = tiny.ledger.state()
-    choice = model_source.choose(state, tiny.home / "night")
+    choice = loader.choose(state, tiny.home / "night")
     best = snapshot.best_of(state)
     assert (choice.trial.trial, choice.report.epoch) == (best.trial, best.epoch)
     every = [r.objective for t in state.trials.values() for r in t.reports.values()]
@@ -185,14 +186,14 @@ def test_what_is_promoted_is_what_the_tables_call_best(tiny):
 def test_what_is_no_model_is_told_what_is(source, error, words, tmp_path):
     (tmp_path / "old.model").write_bytes(b"pickled")
     with pytest.raises(error, match=words):
-        model_source.load(source.format(folder=tmp_path), "cpu", "sqlite://")
+        loader.load(source.format(folder=tmp_path), "cpu", "sqlite://")
 
 
 def test_nothing_that_came_with_a_model_is_unpickled(tmp_path):
     (tmp_path / "encoder.safetensors").write_bytes(b"\x80\x04\x95 a pickle, not safetensors")
     (tmp_path / "config.json").write_text(tiny_search.CONFIG.model_dump_json())
     with pytest.raises(UsageProblem, match="not a promoted model"):
-        model_source.read_promoted(tmp_path, "cpu")
+        loader.read_promoted(tmp_path, "cpu")
 
 
 def test_a_folder_that_is_being_written_is_not_there_if_the_writer_dies(tmp_path):

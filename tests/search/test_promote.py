@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search import evaluate, model_source, promote, promotion, registry
+from search import evaluate, promote, promotion
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.ledger.ledger import Ledger
+from search.models import loader, registry
 from search.reporting.terminal import Silent
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
@@ -186,17 +187,15 @@ def test_another_trial_on_the_same_test_pairs_says_that_they_were_looked_at(corp
 def test_an_unknown_model_alias_or_version_is_not_found(mlflow_server):
     for uri in ("models:/spksearch-tiny@nobody", "models:/spksearch-tiny/99", "models:/nothing/1"):
         with pytest.raises(NotFound, match="spksearch-tiny"):
-            model_source.load(uri, "cpu", mlflow_server.uri)
+            loader.load(uri, "cpu", mlflow_server.uri)
 
 
 def test_weights_that_differ_from_the_recorded_hash_are_refused(promoted, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(promoted.folder, folder)
-    (folder / "encoder.safetensors").write_bytes(
-        model_source.weights_of(tiny_search.random_encoder(9))
-    )
+    (folder / "encoder.safetensors").write_bytes(loader.weights_of(tiny_search.random_encoder(9)))
     with pytest.raises(SpksearchError, match="SHA-256"):
-        model_source.read_promoted(folder, "cpu", promoted.document["model"]["sha256"])
+        loader.read_promoted(folder, "cpu", promoted.document["model"]["sha256"])
 
 
 def test_a_checkpoint_whose_dev_eer_is_not_the_recorded_one_is_not_promoted(tiny):
@@ -241,7 +240,7 @@ def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_e
     with pytest.raises(NoUsableTrial, match=r"1 were damaged; 1 were removed.*--keep-checkpoints"):
         promote.promote("hurt", trial="t0003")
     with pytest.raises(NoUsableTrial, match="--keep-checkpoints"):
-        model_source.load("hurt/t0003", "cpu")
+        loader.load("hurt/t0003", "cpu")
 
 
 def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):

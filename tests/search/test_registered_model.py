@@ -8,7 +8,7 @@ import pytest
 import tiny_search
 import torch
 
-from search import model_source, registry
+from search.models import loader, registry
 from spkmodel.data.store import Store, write_store
 from spkmodel.verification import embed_and_score
 
@@ -22,7 +22,7 @@ def encoder():
 def saved(encoder, tmp_path_factory):
     """An MLflow model made of a promoted folder."""
     folder = tmp_path_factory.mktemp("promoted")
-    (folder / "encoder.safetensors").write_bytes(model_source.weights_of(encoder))
+    (folder / "encoder.safetensors").write_bytes(loader.weights_of(encoder))
     (folder / "config.json").write_text(tiny_search.CONFIG.model_dump_json())
     (folder / "report.json").write_text(json.dumps({"model": {"embedding_dim": 16}}))
     for name in ("threshold.json", "MODEL_CARD.md"):

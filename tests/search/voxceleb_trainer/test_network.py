@@ -12,9 +12,9 @@ import pytest
 import torch
 import trainer_state as trainer
 
-from search import model_source
 from search.cli import run
 from search.core.errors import UsageProblem
+from search.models import loader
 from search.voxceleb_trainer import names, network
 from search.voxceleb_trainer.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
@@ -343,7 +343,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, change, says):
 
 def test_what_only_such_a_file_has_is_refused_for_other_models(tmp_path):
     with pytest.raises(UsageProblem, match=r"--log-input.*this is none"):
-        model_source.load(str(tmp_path), "cpu", reading=Reading())
+        loader.load(str(tmp_path), "cpu", reading=Reading())
 
 
 @pytest.mark.timeout(300)  # loads every library of an evaluation where it runs alone

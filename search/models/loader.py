@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import registry
 from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.core.paths import existing_ledger, search_folder, searches
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
+from search.models import registry
 
 if TYPE_CHECKING:
     from torch import nn
