@@ -150,10 +150,10 @@ def evaluate(
 ) -> None:
     """Judge a model on a list of pairs."""
     from search.data.location import parsed
-    from search.evaluate import evaluate as evaluate_model
-    from search.evaluate import summary
-    from search.extras import Extras
-    from search.protocol import Protocol
+    from search.evaluation.analysis import Extras
+    from search.evaluation.evaluate import evaluate as evaluate_model
+    from search.evaluation.evaluate import summary
+    from search.evaluation.protocol import Protocol
     from search.reporting.terminal import for_stderr
 
     protocol = Protocol(

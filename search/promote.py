@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import judgement, looks, pair_list, promotion
+from search import promotion
 from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger, search_folder
 from search.core.redact import redact
+from search.evaluation import metrics, pair_list, test_access
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
 from search.models.registry import Registered
@@ -80,7 +81,7 @@ def promote(
     """
     path = existing_ledger(name)
     display = display or Silent()
-    with looks.writing(path, "it can be promoted") as ledger:
+    with test_access.writing(path, "it can be promoted") as ledger:
         search = ledger.state().search
         choice = _sound_choice(ledger, name, trial, display)
         registered_name = model or f"spksearch-{search['space']}"
@@ -112,8 +113,8 @@ def summary(report: PromotionReport) -> list[str]:
     else:
         lines.append(pair_list.counts(test["list"]))
         for numbers in test["conditions"].values():
-            lines += judgement.lines_of(numbers)
-        lines += looks.line(test["looks"])
+            lines += metrics.lines_of(numbers)
+        lines += test_access.line(test["looks"])
     registered = report.registered
     return [
         *lines,
@@ -172,10 +173,12 @@ def _record_look(ledger: Ledger, document: dict[str, Any]) -> None:
     if test is None:
         return
     pairs = test["list"]
-    if looks.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[1]:
+    if test_access.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[
+        1
+    ]:
         return
     numbers = list(test["conditions"].values())
-    ledger.append("evaluated", **looks.evaluated_event(model, pairs, numbers))
+    ledger.append("evaluated", **test_access.evaluated_event(model, pairs, numbers))
 
 
 # --- the registry ----------------------------------------------------------------------------
@@ -246,4 +249,4 @@ def _metrics(document: dict[str, Any]) -> dict[str, float]:
     if document["test"] is None:
         return {}
     numbers = list(document["test"]["conditions"].values())
-    return dict(looks.evaluated_event(document["model"], {}, numbers)["metrics"])
+    return dict(test_access.evaluated_event(document["model"], {}, numbers)["metrics"])

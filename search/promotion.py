@@ -4,15 +4,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import evaluate, judgement, looks, model_card, verifier
+from search import model_card
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
 from search.data import location
-from search.judgement import Judgement
+from search.evaluation import evaluate, test_access, verifier
+from search.evaluation import metrics as judgement
+from search.evaluation.metrics import Judgement
+from search.evaluation.pair_list import PairList, pair_list
+from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger
 from search.models import loader
-from search.pair_list import PairList, pair_list
-from search.protocol import DEFAULT
 from search.reporting import learning_curves
 from search.reporting.terminal import Display
 
@@ -271,7 +273,7 @@ def _test(
         miss, false_alarm = metrics.rates_at(each.scores, each.targets, threshold)
         rates = {"threshold": threshold, "miss": miss, "false_alarm": false_alarm}
         conditions[each.condition] = each.numbers | {"at_dev_threshold": rates}
-    before, _ = looks.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
+    before, _ = test_access.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
     return {"list": tested.facts(store), "looks": before, "conditions": conditions}
 
 

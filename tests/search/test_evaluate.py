@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import cli, evaluate, looks
+from search import cli
 from search.core.atomic_folder import filled
 from search.core.errors import NotFound, SpksearchError, UsageProblem
+from search.evaluation import evaluate, test_access
 from search.models import loader
 from search.reporting import snapshot
 from spkmodel.data.lists import ListError
@@ -214,9 +215,9 @@ def test_looks_are_counted_up_to_the_same_look(tmp_path):
         for model, pairs in (("a", "L"), ("b", "L"), ("b", "M"), ("c", "L")):
             fields = {"list": {"sha256": pairs}, "sha256": model, "conditions": ["clean"]}
             ledger.append("evaluated", trial="t0001", metrics={}, **fields)
-        assert looks.looks_before(ledger, "L", "b", "clean") == (1, True)
-        assert looks.looks_before(ledger, "L", "b", "mismatched") == (3, False)
-        assert looks.looks_before(ledger, "N", "a", "clean") == (0, False)
+        assert test_access.looks_before(ledger, "L", "b", "clean") == (1, True)
+        assert test_access.looks_before(ledger, "L", "b", "mismatched") == (3, False)
+        assert test_access.looks_before(ledger, "N", "a", "clean") == (0, False)
 
 
 def test_the_threshold_parts_scores_as_the_rates_say(tiny, corpus, tmp_path):

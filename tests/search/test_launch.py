@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import evaluate, failures, launch, promote
+from search import failures, launch, promote
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
+from search.evaluation import evaluate
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.outcome import outcome_of

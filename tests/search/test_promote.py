@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search import evaluate, promote, promotion
+from search import promote, promotion
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.evaluation import evaluate
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
 from search.reporting.terminal import Silent

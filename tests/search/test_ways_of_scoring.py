@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search import evaluate, looks, verifier
 from search.cli import run
 from search.core.errors import UsageProblem
-from search.extras import Extras
+from search.evaluation import evaluate, test_access, verifier
+from search.evaluation.analysis import Extras
+from search.evaluation.protocol import DEFAULT, Protocol
 from search.ledger.ledger import Ledger
-from search.protocol import DEFAULT, Protocol
 from spkmodel.data.crops import Crops
 from spkmodel.data.lists import ListError, read_pairs
 from spkmodel.data.store import Store
@@ -31,9 +31,9 @@ def home(tmp_path_factory):
             patch.delenv(variable, raising=False)
         # Floors, intervals and pictures are tested elsewhere, and take most of the time.
         patch.setattr(verifier, "REPLICATES", 20)
-        patch.setattr("search.extras.REPLICATES", 20)
+        patch.setattr("search.evaluation.analysis.REPLICATES", 20)
         patch.setattr("spkmodel.verification.baselines.compute", lambda *_, **__: [])
-        patch.setattr("search.judgement.write_pictures", lambda *_: None)
+        patch.setattr("search.evaluation.metrics.write_pictures", lambda *_: None)
         yield folder
 
 
@@ -277,8 +277,8 @@ def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path)
     with Ledger.open(tmp_path / "x" / "ledger.jsonl", write=True) as ledger:
         fields = {"list": {"sha256": "L"}, "sha256": "a", "conditions": ["clean"]}
         ledger.append("evaluated", trial="t0001", metrics={}, **fields)
-        assert looks.looks_before(ledger, "L", "a", "clean") == (0, True)
-        assert looks.looks_before(ledger, "L", "a", "clean", Protocol(crops=2)) == (1, False)
+        assert test_access.looks_before(ledger, "L", "a", "clean") == (0, True)
+        assert test_access.looks_before(ledger, "L", "a", "clean", Protocol(crops=2)) == (1, False)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import extras as extras_of_pairs
-from search import judgement, looks, pair_list, verifier
 from search.core.atomic_folder import filled, read_report, write_json
 from search.core.errors import UsageProblem
 from search.core.paths import home
 from search.data import location
-from search.extras import Extras, Told
-from search.judgement import Judgement
+from search.evaluation import analysis as extras_of_pairs
+from search.evaluation import metrics, pair_list, test_access, verifier
+from search.evaluation.analysis import Extras, Told
+from search.evaluation.metrics import Judgement
+from search.evaluation.pair_list import PairList
+from search.evaluation.protocol import DEFAULT, Protocol
 from search.models import loader
-from search.pair_list import PairList
-from search.protocol import DEFAULT, Protocol
 from search.reporting.terminal import Display, Silent
 from search.settings import surroundings_folder
 
@@ -103,9 +103,9 @@ def evaluate(
         surroundings_folder(noise, "noise", corpus),
         surroundings_folder(rooms, "rooms", corpus),
     )
-    with looks.recorded_look(loaded, listed, condition, protocol) as look:
+    with test_access.recorded_look(loaded, listed, condition, protocol) as look:
         taught = verifier.taught(loaded.encoder, device, protocol, lessons, store, display)
-        judged = judgement.judge(taught, store, listed, condition, *surroundings, display)
+        judged = metrics.judge(taught, store, listed, condition, *surroundings, display)
         told = extras_of_pairs.tell(
             plan, taught, store, listed, judged, condition, surroundings, display
         )
@@ -137,9 +137,9 @@ def summary(report: EvaluationReport) -> list[str]:
         *(f"  {note}" for note in model["notes"]),
         pair_list.counts(document["list"]),
         *([] if is_default else [f"scored by {document['scoring']}"]),
-        *judgement.lines_of(document),
+        *metrics.lines_of(document),
         *extras_of_pairs.lines(document),
-        *looks.line(document["looks"]),
+        *test_access.line(document["looks"]),
         f"report, DET curve, histogram and scores: {report.folder}",
     ]
 
@@ -197,7 +197,7 @@ def surrounding_facts(device: str, scoring: str) -> dict[str, Any]:
     names = ("torch", "torchaudio", "numpy")
     return {
         "scoring": scoring,
-        "definitions": judgement.DEFINITIONS,
+        "definitions": metrics.DEFINITIONS,
         "device": device,
         "versions": {name: version(name) for name in names} | {"python": platform.python_version()},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -258,4 +258,4 @@ def _write(
             score_files.write(beside / "scores_calibrated.txt", "ours", pairs, told.llrs)
         parts = [document["model"]["source"], judged.condition, document["protocol"]["label"]]
         title = ", ".join(part for part in parts if part)
-        judgement.write_pictures(beside, [judged], title, document["list"])
+        metrics.write_pictures(beside, [judged], title, document["list"])

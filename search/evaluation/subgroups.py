@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.core.errors import UsageProblem
-from search.pair_list import PairList
+from search.evaluation.pair_list import PairList
 from search.reporting.figure_style import percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search import breakdown, pair_list
 from search.core.errors import UsageProblem
-from search.judgement import Judgement, sounding
-from search.pair_list import PairList
+from search.evaluation import pair_list, subgroups
+from search.evaluation.metrics import Judgement, sounding
+from search.evaluation.pair_list import PairList
+from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting.figure_style import percent
 from search.reporting.terminal import Display
-from search.verifier import REPLICATES, Verifier
 
 if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition
@@ -67,7 +67,7 @@ class Plan:
 
     prior: float
     calibration: PairList | None
-    cuts: tuple[breakdown.Cut, ...]
+    cuts: tuple[subgroups.Cut, ...]
     worst: int
     against: "ScoreFile | None"
 
@@ -91,7 +91,7 @@ def plan(extras: Extras, corpus: Path, store: "Store", listed: PairList) -> Plan
     return Plan(
         PRIOR if extras.prior is None else extras.prior,
         calibration,
-        tuple(breakdown.plan(extras.by, corpus, store, listed)),
+        tuple(subgroups.plan(extras.by, corpus, store, listed)),
         extras.worst,
         against,
     )
@@ -154,8 +154,8 @@ def tell(
         )
     numbers = {
         "calibration": calibrated,
-        "by": breakdown.measured(plan.cuts, scored, REPLICATES),
-        "worst_speakers": breakdown.worst(scored, plan.worst) if plan.worst else None,
+        "by": subgroups.measured(plan.cuts, scored, REPLICATES),
+        "worst_speakers": subgroups.worst(scored, plan.worst) if plan.worst else None,
         "against": None if plan.against is None else _compared(plan.against, listed, scored),
     }
     return Told(numbers, llrs)
@@ -233,7 +233,7 @@ def lines(numbers: dict[str, Any]) -> list[str]:
     return [
         *_calibration_lines(numbers, numbers["calibration"]),
         *_against_lines(numbers["against"]),
-        *breakdown.lines(numbers["by"], numbers["worst_speakers"]),
+        *subgroups.lines(numbers["by"], numbers["worst_speakers"]),
     ]
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.errors import NotFinished
 from search.core.paths import ledger_path
+from search.evaluation.pair_list import PairList
+from search.evaluation.protocol import DEFAULT, Protocol
 from search.ledger.ledger import Ledger
-from search.pair_list import PairList
-from search.protocol import DEFAULT, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

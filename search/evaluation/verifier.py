@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageProblem
-from search.pair_list import PairList
-from search.protocol import DEFAULT, TOP, Protocol
+from search.evaluation.pair_list import PairList
+from search.evaluation.protocol import DEFAULT, TOP, Protocol
 from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
