@@ -54,7 +54,7 @@ def import_voxceleb_trainer(
 ) -> None:
     """Take over a training of voxceleb_trainer."""
     from search.core.errors import UsageProblem
-    from search.voxceleb_trainer import commands, importing
+    from search.importers.voxceleb_trainer import commands, importing
     from search.voxceleb_trainer.options import parse
 
     yaml, command = _parted(given or [])
@@ -91,7 +91,7 @@ def _speakers(corpus: Path) -> int:
 
 def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
     from search.core.errors import UsageProblem
-    from search.voxceleb_trainer import space_file
+    from search.importers.voxceleb_trainer import space_file
 
     if path.suffix != ".py":
         raise UsageProblem(f"--space {path}: a space is a .py file")

@@ -224,7 +224,7 @@ def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> M
     Raises:
         UsageProblem: if the file is anything else.
     """
-    from search.voxceleb_trainer import network
+    from search.importers.voxceleb_trainer import network
     from search.voxceleb_trainer.architecture import Reading
     from spkmodel.config import TrainConfig
 

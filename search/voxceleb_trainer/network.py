@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from search.core.errors import UsageProblem
-from search.voxceleb_trainer import architecture, names, weights_file
+from search.importers.voxceleb_trainer import architecture, names, weights_file
 from search.voxceleb_trainer.architecture import KNOWN, Reading
 from search.voxceleb_trainer.weights_file import WeightsFile
 from spkmodel.config import Encoder, RawNet3

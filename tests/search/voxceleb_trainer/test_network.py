@@ -14,8 +14,8 @@ import trainer_state as trainer
 
 from search.cli import run
 from search.core.errors import UsageProblem
+from search.importers.voxceleb_trainer import names, network
 from search.models import loader
-from search.voxceleb_trainer import names, network
 from search.voxceleb_trainer.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
 from spkmodel.nn import encoders
@@ -302,7 +302,7 @@ def test_other_contents_are_named(tmp_path, content, says):
 
 def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):
     path = saved(tmp_path / "x.model", {"a": torch.zeros(1000)})
-    monkeypatch.setattr("search.voxceleb_trainer.weights_file.LARGEST_BYTES", 2000)
+    monkeypatch.setattr("search.importers.voxceleb_trainer.weights_file.LARGEST_BYTES", 2000)
     assert "a checkpoint has up to 2000" in refused(path)
 
 

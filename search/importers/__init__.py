@@ -1,0 +1,1 @@
+"""Checkpoints and options of other trainers, read as ours."""
