@@ -22,7 +22,7 @@ from ray.tune.search.optuna import OptunaSearch
 from bench import toy_search, trivial
 from bench.overhead import EPOCHS, ETA, SEED
 from bench.simulation import resident
-from search import engine
+from search.engine import tune_runner
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import Rule, ladder
 from search.tracking.sync import Tracker
@@ -112,7 +112,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
 
         tracker = Tracker(ledger.path, uri).start()
         meter = Meter(lambda: len(state.trials))
-        engine.run(
+        tune_runner.run(
             ledger,
             state,
             toy_search.SPACE,
@@ -185,7 +185,7 @@ class _Named(OptunaSearch):  # type: ignore[misc]
 
 def shipped(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
     """The same through Tune with OptunaSearch, ASHAScheduler and MLflowLoggerCallback."""
-    engine.prepare_environment()  # Tune's settings are the same: no CSV, JSON or TensorBoard files
+    tune_runner.prepare_environment()  # Tune's settings are the same: no CSV, JSON or TensorBoard files
     callback = _TimedCallback(tracking_uri=uri, experiment_name="shipped")
 
     meter = Meter(lambda: callback.ended)

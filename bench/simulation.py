@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 from bench import toy_search
-from search.driver import Driver
+from search.engine.controller import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord

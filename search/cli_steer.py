@@ -37,8 +37,8 @@ def stop(
 ) -> None:
     """Ask a running search to stop."""
     from search import detached
+    from search.engine.request_handler import ask
     from search.requests.messages import Stop, who
-    from search.steering import ask
 
     if trial is None and (launched := detached.end_early(name)) is not None:
         console.answer(f"{launched.words}, which was only preparing search {name}, is ended")
@@ -63,8 +63,8 @@ PAUSE = console.help_text(
 
 def pause(name: Name) -> None:
     """Start nothing new in a running search."""
+    from search.engine.request_handler import ask
     from search.requests.messages import Pause, who
-    from search.steering import ask
 
     _tell(name, ask(name, Pause(by=who())), f"search {name} is paused; spksearch resume {name}")
 
@@ -76,8 +76,8 @@ RESUME = console.help_text(
 
 def resume(name: Name) -> None:
     """Go on with a paused search."""
+    from search.engine.request_handler import ask
     from search.requests.messages import Unpause, who
-    from search.steering import ask
 
     _tell(name, ask(name, Unpause(by=who())), f"search {name} goes on")
 
@@ -111,10 +111,10 @@ def budget(
     disk_gb: DiskGb = None,
 ) -> None:
     """Change the budgets of a search."""
+    from search.engine.request_handler import ask
     from search.reading import state_of
     from search.reporting.snapshot import command_again
     from search.requests.messages import Budget, who
-    from search.steering import ask
 
     if disk_gb is not None and not 0 < disk_gb < float("inf"):
         raise UsageProblem(f"--disk-gb must be positive, got {disk_gb}")
@@ -174,9 +174,9 @@ def add(
 ) -> None:
     """Have a config tried next."""
     from search import additions
+    from search.engine.request_handler import ask
     from search.reading import state_of
     from search.reporting.snapshot import command_again
-    from search.steering import ask
     from spaces.logged.scale import scale_of
 
     state = state_of(name)

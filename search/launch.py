@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import leftovers, preparation
+from search import preparation
 from search.checkpoints import warm_start
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import Room, checked, followed
@@ -20,7 +20,8 @@ from search.cluster.slots import needs_of, unsaid_gpus
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.paths import home, ledger_path, search_folder
-from search.departure import grace_of_environment
+from search.engine import orphan_processes
+from search.engine.graceful_stop import grace_of_environment
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import FORMAT, SearchState
@@ -234,11 +235,11 @@ def _drive(
         cluster(request.address, insecure=request.insecure) as resources,
     ):
         # Imported here because Ray reads its environment, the token's place in it, on import.
-        from search import engine
+        from search.engine import tune_runner
         from spkmodel.worker.trainable import SegmentTrainable
 
         if resources.local:
-            leftovers.note_head(search_folder(ledger.search))
+            orphan_processes.note_head(search_folder(ledger.search))
         if told := gpu_memory.warning(state):
             display.say(f"warning: {told}")
         there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
@@ -270,7 +271,7 @@ def _drive(
             return replace(now, holds={**now.holds, "storage": waits})
 
         with display.watch(source), nullcontext() if resources.local else followed(room):
-            engine.run(
+            tune_runner.run(
                 ledger,
                 state,
                 space,

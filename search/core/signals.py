@@ -1,6 +1,6 @@
 """Signals to end: SIGINT and SIGTERM, and what is done when one comes.
 
-While segments run the search's loop saves first (`search.loop`). Before the first segment and after
+While segments run the search's loop saves first (`search.engine.tune_session`). Before the first segment and after
 the last there is nothing to save.
 """
 

@@ -7,7 +7,7 @@ import torch
 
 from bench.chaos import toy
 from bench.chaos.evidence import Evidence, Run, read, recorded
-from search.driver import Driver
+from search.engine.controller import Driver
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import Rule, ladder
 from search.space import loader

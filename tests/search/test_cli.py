@@ -604,10 +604,10 @@ def test_the_demo_runs_in_the_folder_it_is_given(capsys, handed_on, tmp_path):
 
 
 def test_stop_says_whether_a_driver_was_asked_or_none_was_needed(capsys, handed_on):
-    calls = handed_on("search.steering.ask", "asked")
+    calls = handed_on("search.engine.request_handler.ask", "asked")
     assert "search night is asked to stop" in answered(capsys, "stop", "night", "--now")
     assert calls[0] == (("night", Stop(by=who(), trial=None, now=True)), {})
-    handed_on("search.steering.ask", "recorded")
+    handed_on("search.engine.request_handler.ask", "recorded")
     assert "trial t0001 of search night is stopped" in answered(capsys, "stop", "night", "t0001")
 
 
@@ -620,14 +620,14 @@ def test_stopping_what_does_not_run_or_is_not_there_is_told(capsys):
 
 @pytest.mark.usefixtures("night")
 def test_steering_verbs_hand_on_who_asks_and_what(capsys, handed_on):
-    calls = handed_on("search.steering.ask", "done")
+    calls = handed_on("search.engine.request_handler.ask", "done")
     assert "search night is paused" in answered(capsys, "pause", "night")
     assert "search night goes on" in answered(capsys, "resume", "night")
     said = answered(capsys, "budget", "night", "--trials", "48", "--hours", "1.5")
     assert said == "search night: trials 48, hours 1.5\n"
     asked = [Pause(by=who()), Unpause(by=who()), Budget(by=who(), trials=48, hours=1.5)]
     assert [call[0][1] for call in calls] == asked
-    handed_on("search.steering.ask", "recorded")
+    handed_on("search.engine.request_handler.ask", "recorded")
     said = answered(capsys, "budget", "night", "--max-epochs", "27")
     assert "spksearch launch quickstart --name night" in said
 

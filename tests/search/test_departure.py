@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from search import departure
 from search.core.errors import UsageProblem
-from search.departure import GRACE, Departure, grace_of_environment
+from search.engine import graceful_stop
+from search.engine.graceful_stop import GRACE, Departure, grace_of_environment
 
 ONE, TWO = ("t0001", 1), ("t0002", 3)
 
@@ -69,8 +69,8 @@ def test_without_a_grace_nobody_is_told_and_all_are_cut_at_once(tmp_path):
 
 def test_a_storage_that_does_not_answer_holds_no_driver_up(tmp_path, monkeypatch):
     answers = threading.Event()
-    monkeypatch.setattr(departure.told, "tell_to_leave", lambda *_: answers.wait(10))
-    monkeypatch.setattr(departure, "_FORGET_SECONDS", 0.05)
+    monkeypatch.setattr(graceful_stop.told, "tell_to_leave", lambda *_: answers.wait(10))
+    monkeypatch.setattr(graceful_stop, "_FORGET_SECONDS", 0.05)
     began = time.monotonic()
     leaving = Departure(tmp_path, [ONE], 10.0)
     assert leaving.awaits([ONE])

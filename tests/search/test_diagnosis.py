@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search import diagnosis
-from search.diagnosis import Diagnosis
+from search.engine import crash_classification
+from search.engine.crash_classification import Diagnosis
 
 FOLDER = Path("/home/of/searches/first")
 ACTOR = (
@@ -112,14 +112,14 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_death_is_called_what_it_was(case):
     words, kind, shown = CASES[case]
-    found = diagnosis.of(words, FOLDER)
+    found = crash_classification.of(words, FOLDER)
     assert found.kind == kind
     assert shown in found.reason
     assert len(found.reason) <= 500
 
 
 def test_a_process_killed_while_the_oom_killer_was_at_work_ran_out_of_memory():
-    told = diagnosis.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
+    told = crash_classification.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
     assert told == Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")
     words = TRACEBACK + "ValueError: x\n"
-    assert diagnosis.of(words, FOLDER, oom_killer_was_at_work=True).kind == "crash"
+    assert crash_classification.of(words, FOLDER, oom_killer_was_at_work=True).kind == "crash"

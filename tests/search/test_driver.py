@@ -10,7 +10,7 @@ import pytest
 
 from search.core.errors import UsageProblem
 from search.core.lock import this_process
-from search.driver import Driver
+from search.engine.controller import Driver
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState

@@ -15,16 +15,16 @@ from types import SimpleNamespace
 import pytest
 import toy
 
-from search import engine, hang
 from search.core.errors import Interrupted
 from search.core.lock import driver_alive
+from search.engine import hang_detection, tune_runner
+from search.engine.request_handler import ask
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
 from search.scheduler.asha import table
 from search.scheduler.audit import recompute_rungs, wrong_decisions
-from search.steering import ask
 from spkmodel.worker.processes import process_start, worker_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
@@ -142,7 +142,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     spksearch_home, monkeypatch
 ):
     folder = spksearch_home / "stopped"
-    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("search.engine.request_handler.PATIENCE_SECONDS", 0.0)
     asked = []
 
     def steer():
@@ -230,7 +230,7 @@ def test_who_does_not_answer_a_signal_is_written_down_as_cut_and_killed_after_th
 
 def test_a_search_that_is_stopped_at_once_keeps_the_epochs_under_way(spksearch_home, monkeypatch):
     folder = spksearch_home / "at-once"
-    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("search.engine.request_handler.PATIENCE_SECONDS", 0.0)
     asked = []
 
     def steer():
@@ -322,7 +322,7 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
 
 def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeypatch):
     """Tune may tell twice of one end: of an actor that dies while it is being stopped."""
-    complete, error = engine._Segments.on_trial_complete, engine._Watch.on_trial_error
+    complete, error = tune_runner._Segments.on_trial_complete, tune_runner._Watch.on_trial_error
 
     def twice(hooks, trial_id, **told):
         complete(hooks, trial_id, **told)
@@ -332,8 +332,8 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
         error(hooks, **told)
         error(hooks, **told)
 
-    monkeypatch.setattr(engine._Segments, "on_trial_complete", twice)
-    monkeypatch.setattr(engine._Watch, "on_trial_error", again)
+    monkeypatch.setattr(tune_runner._Segments, "on_trial_complete", twice)
+    monkeypatch.setattr(tune_runner._Watch, "on_trial_error", again)
     toy.run(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
     state = assert_sound(tmp_path / "twice")
     assert state.finish["reason"] == "all trials tried"
@@ -344,7 +344,7 @@ def test_what_goes_wrong_when_an_attempt_ends_is_told_as_it_is(tmp_path, monkeyp
     def fail(*_):
         raise OSError(errno.EIO, "the file of the error cannot be read")
 
-    monkeypatch.setattr(engine.tune_errors, "words_of", fail)
+    monkeypatch.setattr(tune_runner.tune_errors, "words_of", fail)
     with pytest.raises(OSError, match="the file of the error cannot be read"):
         toy.run(tmp_path / "problem", trials=2, max_epochs=1, too_large=["t0001"])
     monkeypatch.undo()
@@ -358,7 +358,7 @@ def test_a_search_that_tune_ends_for_no_reason_of_ours_is_not_taken_for_stopped(
     def end_it(stopper):
         return stopper._loop.depart() or len(stopper._loop.driver.state.trials) >= 2
 
-    monkeypatch.setattr(engine._Stopper, "stop_all", end_it)
+    monkeypatch.setattr(tune_runner._Stopper, "stop_all", end_it)
     with pytest.raises(RuntimeError, match=r"Tune ended .* launch goes on"):
         toy.run(tmp_path / "ended", trials=4, max_epochs=1)
     assert Ledger.open(tmp_path / "ended" / "ledger.jsonl").state().finish is None
@@ -400,7 +400,7 @@ def test_a_segment_that_waits_long_for_a_worker_is_the_next_to_get_one():
     trials = [tune_trial("a", "RUNNING"), tune_trial("b", "PENDING"), tune_trial("c", "PENDING")]
     now = time.monotonic()
     loop = SimpleNamespace(handed_out={"a": 0.0, "b": now, "c": now})
-    recorder = engine._Recorder(loop)
+    recorder = tune_runner._Recorder(loop)
     controller = SimpleNamespace(get_trials=lambda: trials)
     assert recorder.choose_trial_to_run(controller) is None
     loop.handed_out["c"] = now - 31
@@ -410,7 +410,7 @@ def test_a_segment_that_waits_long_for_a_worker_is_the_next_to_get_one():
 def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
     spksearch_home, monkeypatch
 ):
-    monkeypatch.setattr("search.steering.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("search.engine.request_handler.PATIENCE_SECONDS", 0.0)
     folder = spksearch_home / "paused"
     quiet, asked = [], []
 
@@ -452,7 +452,7 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
 
 def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_epoch(tmp_path):
     folder = tmp_path / "frozen"
-    patience = hang.Patience(epochs=10, floor_seconds=2)
+    patience = hang_detection.Patience(epochs=10, floor_seconds=2)
     toy.run(folder, trials=4, patience=patience, freezes=["t0003"])
     state = assert_sound(folder)
     cuts = [e for e in events_of(folder) if e["event"] == "crash"]

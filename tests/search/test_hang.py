@@ -3,7 +3,7 @@ import math
 import pytest
 from story import Story
 
-from search.hang import Patience, Silence, limit
+from search.engine.hang_detection import Patience, Silence, limit
 
 PATIENCE = Patience(epochs=10, floor_seconds=60)
 

@@ -6,8 +6,10 @@ from collections import Counter
 import pytest
 from test_driver import Rig
 
-from search import launch, steering
+from search import launch
 from search.core.lock import driver_alive, this_process
+from search.engine import request_handler
+from search.engine.request_handler import ask
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox, messages
@@ -15,7 +17,6 @@ from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop
 from search.scheduler.asha import table
 from search.scheduler.audit import recompute_rungs, wrong_decisions
-from search.steering import ask
 from spkmodel.config import AdamW, TrainConfig
 
 RATES = {1e-3: 0.3, 2e-3: 0.1, 3e-3: 0.2, 4e-3: 0.25, 5e-3: 0.15}
@@ -184,7 +185,7 @@ def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_p
         _poll(rig)
     rig.ledger.close()
     with Ledger.open(rig.ledger.path, write=True) as ledger:
-        (word,) = steering.words(ledger.state(), Budget(by="bob", trials=6))
+        (word,) = request_handler.words(ledger.state(), Budget(by="bob", trials=6))
         ledger.append(word[0], **word[1])
     after = Rig(tmp_path / "trip")
     _poll(after)
@@ -214,8 +215,10 @@ def test_who_asked_a_driver_that_died_after_its_word_hears_that_it_is_done(
 def test_who_finds_a_driver_where_there_was_none_a_moment_ago_asks_it(spksearch_home, monkeypatch):
     rig = Rig(spksearch_home / "trip")
     seen = iter([None])
-    monkeypatch.setattr(steering, "driver_alive", lambda folder: next(seen, driver_alive(folder)))
-    monkeypatch.setattr(steering, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(
+        request_handler, "driver_alive", lambda folder: next(seen, driver_alive(folder))
+    )
+    monkeypatch.setattr(request_handler, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Budget(by="anna", trials=9)) == "asked"
     (pending,) = mailbox.pending(rig.folder)
     assert messages.read(pending.path.read_bytes()).trials == 9

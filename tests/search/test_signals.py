@@ -13,12 +13,12 @@ from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
+from search.engine.request_handler import ask
 from search.ledger.ledger import Ledger
 from search.reporting.terminal import Silent
 from search.requests.messages import Budget
 from search.settings import LaunchRequest, decide
 from search.space import loader
-from search.steering import ask
 
 SPACE = loader.load("quickstart")
 BOTH = (signal.SIGINT, signal.SIGTERM)

@@ -8,15 +8,15 @@ import pytest
 from story import Story
 from test_driver import Rig
 
-from search import steering
 from search.core.errors import NotFound, UsageProblem
 from search.core.lock import driver_of, this_process
+from search.engine import request_handler
+from search.engine.request_handler import ask, words
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop, Unpause
 from search.scheduler.audit import wrong_decisions
-from search.steering import ask, words
 from spkmodel.config import AdamW, TrainConfig
 
 BY = "anna@here"
@@ -289,7 +289,7 @@ def test_what_comes_too_late_is_answered_and_what_the_next_driver_can_do_waits(r
 
 
 def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch):
-    monkeypatch.setattr(steering, "PATIENCE_SECONDS", 10.0)
+    monkeypatch.setattr(request_handler, "PATIENCE_SECONDS", 10.0)
     ended = threading.Event()
 
     def drive():
@@ -308,7 +308,7 @@ def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch)
     finally:
         ended.set()
         driver.join()
-    monkeypatch.setattr(steering, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(request_handler, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Unpause(by=BY)) == "asked"
     assert len(mailbox.pending(rig.folder)) == 1
     assert rig.state.search["trials"] == 9

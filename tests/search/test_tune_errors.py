@@ -4,8 +4,8 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
 
-from search import diagnosis
-from search.tune_errors import every_death_is_heard
+from search.engine import crash_classification
+from search.engine.tune_errors import every_death_is_heard
 
 
 class Manager(RayActorManager):
@@ -40,7 +40,9 @@ def test_any_error_of_rays_is_the_death_of_one_actor_and_says_which(error, kind)
     manager = Manager()
     with every_death_is_heard():
         manager._actor_task_failed(tracked_actor_task=manager, exception=error)
-    assert {diagnosis.of(str(heard), Path("/x")).kind for heard in manager.heard} == {kind}
+    assert {crash_classification.of(str(heard), Path("/x")).kind for heard in manager.heard} == {
+        kind
+    }
     assert all(isinstance(heard, RayActorError) for heard in manager.heard)
 
 

@@ -6,7 +6,7 @@ import toy
 from ray.tune.execution import insufficient_resources_manager
 from ray.tune.experiment import Trial
 
-from search.tune_memory import forget_ended
+from search.engine.tune_memory import forget_ended
 
 
 class Controller:

@@ -1,6 +1,6 @@
 from ray.tune import registry
 
-from search.tune_registry import asked_once
+from search.engine.tune_registry import asked_once
 
 
 def test_the_head_is_asked_once_of_a_trainable_and_every_time_of_anything_else(monkeypatch):

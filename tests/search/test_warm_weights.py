@@ -5,7 +5,7 @@ import tiny_search
 
 from search.checkpoints import warm_start
 from search.core.errors import UsageProblem
-from search.driver import Driver
+from search.engine.controller import Driver
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import Rule
 from search.space import loader

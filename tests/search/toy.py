@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ray import tune
 
-from search import engine, hang
 from search.core.errors import Interrupted
+from search.engine import hang_detection, tune_runner
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import Rule, ladder
 from search.space import loader
@@ -152,7 +152,7 @@ def run(
             }
             return {"segment": segment}
 
-        engine.run(
+        tune_runner.run(
             ledger,
             state,
             loader.load(str(folder / "toy_space.py")),
@@ -164,7 +164,7 @@ def run(
             seed=0,
             storage=folder,
             poll=poll,
-            patience=patience or hang.Patience(),
+            patience=patience or hang_detection.Patience(),
             grace_seconds=grace_seconds,
         )
     return state

@@ -1,6 +1,6 @@
 """What Tune's hooks share while a search runs: its driver, which attempt is which, why to leave.
 
-`search.engine` hands this to Tune; nothing here but actors to be ended is Tune's.
+`search.engine.tune_runner` hands this to Tune; nothing here but actors to be ended is Tune's.
 """
 
 import os
@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import ray
 
-from search import diagnosis, hang, leftovers
 from search.core.errors import Interrupted, StorageAway
-from search.departure import Departure
-from search.driver import Driver
+from search.engine import crash_classification, hang_detection, orphan_processes
+from search.engine.controller import Driver
+from search.engine.graceful_stop import Departure
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Loop:
         slots: Callable[[], int],
         poll: Callable[[], None] | None,
         folder: Path,
-        patience: hang.Patience,
+        patience: hang_detection.Patience,
         grace_seconds: float,
         say: Callable[[str], None],
     ) -> None:
@@ -53,7 +53,7 @@ class Loop:
         self.grace_seconds = grace_seconds
         self.say = say
         self.departure: Departure | None = None
-        self.silence = hang.Silence()
+        self.silence = hang_detection.Silence()
         self.problem: Exception | None = None
         self.signal = 0
 
@@ -144,7 +144,9 @@ class Loop:
             self._kill(self.driver.stop_now)
             self.driver.stop_now.clear()
 
-    def over(self, tune_id: str, died_of: Callable[[str, int], diagnosis.Diagnosis] | None) -> None:
+    def over(
+        self, tune_id: str, died_of: Callable[[str, int], crash_classification.Diagnosis] | None
+    ) -> None:
         """Tune is done with an attempt; it may say so twice.
 
         Args:
@@ -173,7 +175,7 @@ class Loop:
                 attempt,
             ):
                 continue
-            if seconds >= hang.limit(trial, trials.values(), self.patience):
+            if seconds >= hang_detection.limit(trial, trials.values(), self.patience):
                 reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
                 self.driver.segment_over(name, attempt, reason, "hang")
                 self._kill({name})
@@ -213,7 +215,7 @@ class Loop:
             if name in names and actor is not None:
                 ray.kill(actor)
                 # A process that is stopped would not hear of it.
-                leftovers.end_worker(self.folder, name, attempt)
+                orphan_processes.end_worker(self.folder, name, attempt)
 
     def _saved(self) -> str:
         lost = len(self.departure.silent) if self.departure is not None else 0

@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from search.beginnings import Beginnings, NotNow
 from search.checkpoints import storage_health
 from search.checkpoints.manager import Keeper
 from search.core.lock import this_process
+from search.engine.orphan_processes import Leftover
+from search.engine.request_handler import Steering
+from search.engine.trial_factory import Beginnings, NotNow
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
-from search.leftovers import Leftover
 from search.sampler import sampler
 from search.sampler.history import Known
 from search.scheduler.asha import (
@@ -37,7 +38,6 @@ from search.scheduler.asha import (
 from search.scheduler.policy import End, Rule, is_open
 from search.scheduler.rung_index import Index
 from search.space.branches import Space
-from search.steering import Steering
 
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,20 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search import diagnosis, hang, leftovers, tune_errors, tune_memory, tune_registry
 from search.core import signals
-from search.departure import GRACE_SECONDS
-from search.driver import Driver, SegmentSettings
+from search.engine import (
+    crash_classification,
+    hang_detection,
+    orphan_processes,
+    tune_errors,
+    tune_memory,
+    tune_registry,
+)
+from search.engine.controller import Driver, SegmentSettings
+from search.engine.graceful_stop import GRACE_SECONDS
+from search.engine.tune_session import Loop
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.loop import Loop
 from search.sampler.sampler import Kind
 from search.scheduler.policy import Rule
 from search.space.branches import Space
@@ -71,7 +78,7 @@ def run(
     storage: Path,
     poll: Callable[[], None] | None = None,
     kind: Kind = "tpe",
-    patience: hang.Patience = hang.Patience(),  # noqa: B008 (frozen)
+    patience: hang_detection.Patience = hang_detection.Patience(),  # noqa: B008 (frozen)
     grace_seconds: float = GRACE_SECONDS,
     say: Callable[[str], None] = log.info,
 ) -> None:
@@ -111,7 +118,7 @@ def run(
     ):
         ledger.be_patient(loop.wait_for_storage)
         driver.begin()
-        driver.note_leftovers(leftovers.end_all(leftovers.of_dead_driver(storage)))
+        driver.note_leftovers(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
         tuner = tune.Tuner(
             tune.with_resources(trainable, dict(resources)),
             tune_config=tune.TuneConfig(
@@ -238,9 +245,9 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
 
-        def died_of(name: str, attempt: int) -> diagnosis.Diagnosis:
-            oom = leftovers.ran_out_of_memory(self._loop.folder, name, attempt)
-            return diagnosis.of(tune_errors.words_of(trial), self._loop.folder, oom)
+        def died_of(name: str, attempt: int) -> crash_classification.Diagnosis:
+            oom = orphan_processes.ran_out_of_memory(self._loop.folder, name, attempt)
+            return crash_classification.of(tune_errors.words_of(trial), self._loop.folder, oom)
 
         self._loop.guarded(lambda: self._loop.over(trial.trial_id, died_of), None)
 

@@ -1,0 +1,1 @@
+"""The search on Ray Tune: controller, session, attempts, graceful stop."""
