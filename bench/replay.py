@@ -19,12 +19,12 @@ from pathlib import Path
 from search import replay as replays
 from search import replay_pages as pages
 from search.core.paths import ledger_path
+from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.tables import duration, percent
 from search.reporting.terminal import Lines, Source
-from search.settings import LaunchRequest
 from spaces.logged.scale import scale_of
 
 MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction")

@@ -11,9 +11,9 @@ from search.core.errors import UsageProblem
 from search.core.paths import home
 from search.core.validation_messages import words
 from search.data import location
+from search.launch.open_search import trial_of
 from search.ledger.state import SearchState
 from search.notebooks import opened
-from search.reading import trial_of
 from search.requests.messages import Add, who
 from spaces.logged import Entry, delta
 from spaces.logged.scale import Scale, paced, scaled

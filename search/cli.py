@@ -21,9 +21,9 @@ from search import (
     cli_steer,
     cli_watch,
     failures,
-    launch_end,
 )
 from search.core import signals
+from search.launch import exit_record
 from search.reporting import console
 
 EXIT_CODES = """\
@@ -116,12 +116,12 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line; the exit code."""
-    launched = launch_end.taken()
+    launched = exit_record.taken()
     if launched is None:
         return _carry_out(arguments)[0]
-    with signals.heeded(lambda number: launch_end.at_signal(*launched, number)):
+    with signals.heeded(lambda number: exit_record.at_signal(*launched, number)):
         code, words = _carry_out(arguments)
-    launch_end.write(*launched, code, words)
+    exit_record.write(*launched, code, words)
     return code
 
 

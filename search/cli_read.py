@@ -71,7 +71,7 @@ def list_searches(json_wanted: Json = False) -> None:
 def _row(name: str) -> dict[str, Any] | None:
     """A search in the list; None, and a word to stderr, if it cannot be read."""
     from search.core.errors import SpksearchError
-    from search.reading import state_of, status_of
+    from search.launch.open_search import state_of, status_of
     from search.reporting.documents import of_snapshot
     from search.reporting.snapshot import snapshot, unix
 
@@ -94,7 +94,7 @@ STATUS = help_text(
 
 def status(name: Search, json_wanted: Json = False) -> None:
     """State, rungs, best so far, speed, what to do next."""
-    from search.reading import state_of, status_of
+    from search.launch.open_search import state_of, status_of
     from search.reporting.snapshot import snapshot
     from search.reporting.tables import snapshot_table
 
@@ -138,7 +138,7 @@ def trials(
         _front(name, sort, pareto, plot, json_wanted)
         return
     sort = sort or "dev_eer"
-    from search.reading import state_of, status_of
+    from search.launch.open_search import state_of, status_of
     from search.reporting.trial_tables import sorted_trials, trial_table
 
     state = state_of(name)
@@ -158,7 +158,7 @@ def trials(
 def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
     """The Pareto front of a search."""
     from search.core.errors import UsageProblem
-    from search.reading import state_of, status_of
+    from search.launch.open_search import state_of, status_of
     from search.reporting.trial_tables import front_of, front_table
 
     if not pareto:
@@ -204,7 +204,7 @@ def show(
     json_wanted: Json = False,
 ) -> None:
     """One trial in detail."""
-    from search.reading import folder_of, state_of, status_of, trial_of
+    from search.launch.open_search import folder_of, state_of, status_of, trial_of
     from spkmodel.config import TrainConfig
 
     state = state_of(name)

@@ -79,8 +79,8 @@ def replay(
     """Run entries of a notebook, and test what they claim."""
     from search import replay as replays
     from search.data import location
+    from search.launch.settings import LaunchRequest
     from search.reporting.terminal import for_stderr
-    from search.settings import LaunchRequest
     from spaces.logged.scale import scale_of
 
     place = location.parsed(corpus)

@@ -27,7 +27,7 @@ from search.reporting import console
 from search.reporting.documents import document
 
 if TYPE_CHECKING:
-    from search.settings import LaunchRequest
+    from search.launch.settings import LaunchRequest
 
 DEMO = console.help_text(
     "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
@@ -146,10 +146,10 @@ def launch(
     ] = False,
 ) -> None:
     """Start a search, or go on with it."""
-    from search.launch import launch as launch_search
+    from search.launch.launch import launch as launch_search
+    from search.launch.settings import LaunchRequest
+    from search.launch.settings import objectives as named
     from search.reporting.terminal import for_stderr
-    from search.settings import LaunchRequest
-    from search.settings import objectives as named
 
     request = LaunchRequest(
         space=space,
@@ -189,10 +189,10 @@ def launch(
 
 
 def _detach(request: "LaunchRequest") -> None:
-    from search import detached
+    from search.launch import background
     from search.requests.messages import who
 
-    launched = detached.launch(request, who())
+    launched = background.launch(request, who())
     name = request.name or Path(request.space).stem
     console.answer(
         f"search {name} is launched in the background: {launched.words}",
@@ -203,7 +203,7 @@ def _detach(request: "LaunchRequest") -> None:
 def _corpus_before(name: str) -> Path | str:
     """The corpus that the search of this name was launched on."""
     from search.core.paths import ledger_path
-    from search.reading import state_of
+    from search.launch.open_search import state_of
 
     if not ledger_path(name).is_file():
         raise UsageProblem(

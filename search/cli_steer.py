@@ -36,11 +36,11 @@ def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
 ) -> None:
     """Ask a running search to stop."""
-    from search import detached
     from search.engine.request_handler import ask
+    from search.launch import background
     from search.requests.messages import Stop, who
 
-    if trial is None and (launched := detached.end_early(name)) is not None:
+    if trial is None and (launched := background.end_early(name)) is not None:
         console.answer(f"{launched.words}, which was only preparing search {name}, is ended")
         return
     what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
@@ -112,7 +112,7 @@ def budget(
 ) -> None:
     """Change the budgets of a search."""
     from search.engine.request_handler import ask
-    from search.reading import state_of
+    from search.launch.open_search import state_of
     from search.reporting.snapshot import command_again
     from search.requests.messages import Budget, who
 
@@ -175,7 +175,7 @@ def add(
     """Have a config tried next."""
     from search import additions
     from search.engine.request_handler import ask
-    from search.reading import state_of
+    from search.launch.open_search import state_of
     from search.reporting.snapshot import command_again
     from spaces.logged.scale import scale_of
 

@@ -26,7 +26,7 @@ def logs(
     ] = False,
 ) -> None:
     """What a trial, or a launch in the background, has said."""
-    from search import watching
+    from search.launch import follow as watching
 
     if trial is None:
         pieces = watching.driver_log(name, follow)
@@ -55,11 +55,12 @@ def wait(
     ] = None,
 ) -> None:
     """Wait until a search has ended."""
-    from search import outcome, watching
+    from search.launch import follow as watching
+    from search.launch import summary
     from search.reporting.snapshot import snapshot
     from search.reporting.tables import snapshot_line
 
     state = watching.wait(name, timeout)
     console.answer(snapshot_line(snapshot(state)))
-    if (problem := outcome.lost_too_many(name, state)) is not None:
+    if (problem := summary.lost_too_many(name, state)) is not None:
         raise problem

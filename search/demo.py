@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search import launch
-from search.settings import LaunchRequest
+from search.launch import launch
+from search.launch.settings import LaunchRequest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from search.core.errors import NotFinished, NotFound, UsageProblem
+from search.launch.open_search import state_of, trial_of
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.reading import state_of, trial_of
 from search.reporting.snapshot import ENDED, eer_of
 from search.reporting.tables import interval, percent
 from spaces import logged

@@ -36,12 +36,12 @@ def install() -> None:
     """From now on, this process reads the moved clock; a no-op unless one is named."""
     if CLOCK not in os.environ:
         return
-    from search import launch  # noqa: F401
     from search.core import lock  # noqa: F401
     from search.engine import (
         controller,  # noqa: F401
         tune_runner,  # noqa: F401
     )
+    from search.launch import launch  # noqa: F401
     from search.ledger import (
         ledger,  # noqa: F401
         state,  # noqa: F401

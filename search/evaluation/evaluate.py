@@ -19,9 +19,9 @@ from search.evaluation.analysis import Extras, Told
 from search.evaluation.metrics import Judgement
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
+from search.launch.settings import surroundings_folder
 from search.models import loader
 from search.reporting.terminal import Display, Silent
-from search.settings import surroundings_folder
 
 if TYPE_CHECKING:
     from search.models.loader import Model

@@ -14,10 +14,10 @@ from typing import Any
 
 from search.core.errors import UsageProblem
 from search.core.paths import existing_ledger
+from search.launch.open_search import state_of
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.reading import state_of
 from search.sampler import sampler
 from search.sampler.prior import KEY, Prior, PriorPoint, chosen
 from search.scheduler.asha import standing

@@ -522,10 +522,10 @@ def handed_on(monkeypatch):
 def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
     capsys, handed_on, tmp_path
 ):
-    from search.outcome import LaunchOutcome
-    from search.settings import LaunchRequest
+    from search.launch.settings import LaunchRequest
+    from search.launch.summary import LaunchOutcome
 
-    calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"]))
+    calls = handed_on("search.launch.launch.launch", LaunchOutcome("mine", "finished", ["a line"]))
     line = ["launch", "triplet", "--corpus", str(tmp_path), "--name", "mine", "--trials", "24"]
     line += ["--dev-condition", "mismatched", "--rule", "stopping", "--gpus-per-trial", "0.5"]
     assert answered(capsys, *line) == "a line\n"
@@ -543,10 +543,10 @@ def test_launch_hands_on_what_was_typed_and_leaves_the_rest_to_the_search(
 def test_a_launch_with_a_problem_answers_first_and_exits_with_the_problems_code(
     capsys, handed_on, tmp_path
 ):
-    from search.outcome import LaunchOutcome
+    from search.launch.summary import LaunchOutcome
 
     problem = GateNotMet("more than 2 of its trials failed")
-    handed_on("search.launch.launch", LaunchOutcome("mine", "finished", ["a line"], problem))
+    handed_on("search.launch.launch.launch", LaunchOutcome("mine", "finished", ["a line"], problem))
     line = ["launch", "triplet", "--corpus", str(tmp_path), "--max-failed", "2"]
     assert run(line) == 5
     captured = capsys.readouterr()
@@ -555,10 +555,10 @@ def test_a_launch_with_a_problem_answers_first_and_exits_with_the_problems_code(
 
 
 def test_a_search_that_is_there_goes_on_without_naming_its_corpus(capsys, handed_on, night):
-    from search.outcome import LaunchOutcome
+    from search.launch.summary import LaunchOutcome
 
     assert night.is_file()
-    calls = handed_on("search.launch.launch", LaunchOutcome("night", "finished", []))
+    calls = handed_on("search.launch.launch.launch", LaunchOutcome("night", "finished", []))
     answered(capsys, "launch", "quickstart", "--name", "night")
     assert calls[0][0][0].corpus == Path("/data/speech")
 
@@ -582,9 +582,9 @@ def test_evaluate_is_clean_unless_told_otherwise(capsys, handed_on):
 
 
 def test_a_search_can_be_judged_in_every_condition(capsys, handed_on):
-    from search.outcome import LaunchOutcome
+    from search.launch.summary import LaunchOutcome
 
-    calls = handed_on("search.launch.launch", LaunchOutcome("mine", "finished", []))
+    calls = handed_on("search.launch.launch.launch", LaunchOutcome("mine", "finished", []))
     for condition in CONDITIONS:
         answered(capsys, "launch", "triplet", "--corpus", "x", "--dev-condition", condition)
     assert [call[0][0].dev_condition for call in calls] == [*CONDITIONS]

@@ -9,7 +9,7 @@ from test_driver import Rig
 
 from search.cli import run
 from search.core.errors import EnvironmentProblem
-from search.launch import settings_of
+from search.launch.launch import settings_of
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT
 

@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from search.cli import run
+from search.launch.summary import summary
 from search.ledger.state import SearchState
-from search.outcome import summary
 from search.reporting.snapshot import snapshot
 from search.reporting.trial_tables import front_of, sorted_trials
 

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 from test_driver import Rig
 
-from search import launch
 from search.core.lock import driver_alive, this_process
 from search.engine import request_handler
 from search.engine.request_handler import ask
+from search.launch import launch
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox, messages

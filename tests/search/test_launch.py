@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import failures, launch, promote
+from search import failures, promote
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
 from search.evaluation import evaluate
+from search.launch import launch
+from search.launch.settings import LaunchRequest
+from search.launch.summary import outcome_of
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
-from search.outcome import outcome_of
 from search.reporting.terminal import Silent
 from search.scheduler import asha, audit
-from search.settings import LaunchRequest
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.preparation import stages_beyond
+from search.launch.preparation import stages_beyond
 from search.space.loader import Branch
 from spkmodel.config import LargeMarginFineTuning, TrainConfig
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from search import launch, preparation
 from search.core.errors import NotFound, UsageProblem
 from search.core.paths import ledger_path
+from search.launch import launch, preparation
+from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
 from search.reporting.terminal import Silent
 from search.sampler import prior_sources
-from search.settings import LaunchRequest, decide
 from search.space import loader
 from spaces import logged
 from spkmodel.config import TrainConfig

@@ -15,10 +15,10 @@ import buzz
 import pytest
 from test_launch import SPACE
 
-from search import detached, ray_jobs
 from search.core.errors import EnvironmentProblem
-from search.detached import Detached
-from search.settings import LaunchRequest
+from search.launch import background, ray_job
+from search.launch.background import Detached
+from search.launch.settings import LaunchRequest
 from search.space.loader import load
 
 
@@ -35,7 +35,7 @@ def own_space(tmp_path):
 def test_the_code_travels_whole_and_runs_where_nothing_of_it_is_installed(tmp_path, own_space):
     folder = tmp_path / "job"
     folder.mkdir()
-    own = ray_jobs._stage(folder, own_space)
+    own = ray_job._stage(folder, own_space)
     assert own == "own_spaces/tiny.py"
     assert not list(folder.rglob("__pycache__"))
     assert not [path for path in folder.rglob("*") if path.name.startswith("test_")]
@@ -58,18 +58,18 @@ def test_the_code_travels_whole_and_runs_where_nothing_of_it_is_installed(tmp_pa
 
 def test_a_space_of_ours_goes_by_its_name_and_too_much_code_does_not_go(tmp_path, monkeypatch):
     (tmp_path / "one").mkdir()
-    assert ray_jobs._stage(tmp_path / "one", load("quickstart").path) == ""
-    monkeypatch.setattr(ray_jobs, "_MOST_BYTES", 1000)
+    assert ray_job._stage(tmp_path / "one", load("quickstart").path) == ""
+    monkeypatch.setattr(ray_job, "_MOST_BYTES", 1000)
     (tmp_path / "two").mkdir()
     with pytest.raises(EnvironmentProblem, match="no more than 0 MB travel"):
-        ray_jobs._stage(tmp_path / "two", load("quickstart").path)
+        ray_job._stage(tmp_path / "two", load("quickstart").path)
 
 
 def test_a_jobs_command_has_whole_paths_no_address_and_the_first_python_that_will_do(tmp_path):
     request = LaunchRequest(
         space="mine.py", corpus=Path("data"), name="trip", address="head:6379", trials=3
     )
-    command = ray_jobs.entrypoint(request, "own_spaces/mine.py")
+    command = ray_job.entrypoint(request, "own_spaces/mine.py")
     asked = f"launch own_spaces/mine.py --corpus {Path('data').absolute()} --name trip --trials 3;"
     assert f"-m search {asked}" in command
     assert "head" not in command
@@ -89,7 +89,7 @@ def test_a_jobs_command_has_whole_paths_no_address_and_the_first_python_that_wil
 def test_no_secret_is_in_a_jobs_description(spksearch_home, monkeypatch, own_space):
     for name in ("RAY_AUTH_TOKEN", "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "hush")
-    passed_on = ray_jobs.environment("http://mlflow:5000")
+    passed_on = ray_job.environment("http://mlflow:5000")
     assert passed_on["SPKSEARCH_HOME"] == str(spksearch_home)
     assert passed_on["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert "hush" not in passed_on.values()
@@ -97,7 +97,7 @@ def test_no_secret_is_in_a_jobs_description(spksearch_home, monkeypatch, own_spa
         space=str(own_space), corpus=Path("x"), tracking_uri="https://anna:hush@mlflow"
     )
     with pytest.raises(EnvironmentProblem, match="holds a password") as told:
-        ray_jobs.submit("trip", request, "http://127.0.0.1:1", own_space, "anna")
+        ray_job.submit("trip", request, "http://127.0.0.1:1", own_space, "anna")
     assert "hush" not in str(told.value)
 
 
@@ -105,22 +105,22 @@ def test_a_cluster_that_does_not_answer_is_told_and_its_job_not_known(monkeypatc
     def away(address):
         raise ConnectionError(f"nothing at {address}, https://anna:hush@there")
 
-    monkeypatch.setattr(ray_jobs, "_client", away)
+    monkeypatch.setattr(ray_job, "_client", away)
     gone = Detached(kind="job", by="anna", address="http://127.0.0.1:9", submission_id="x")
-    assert ray_jobs.is_running(gone) is None
+    assert ray_job.is_running(gone) is None
     with pytest.raises(EnvironmentProblem, match="takes no jobs: nothing at http") as told:
-        list(ray_jobs.log(gone, follow=False))
+        list(ray_job.log(gone, follow=False))
     assert "hush" not in str(told.value)
 
 
 def test_a_job_that_could_not_be_found_again_from_here_is_not_started(own_space, monkeypatch):
     monkeypatch.setenv("SPKSEARCH_HOME", "/proc/shared/runs")  # where nobody makes a folder
-    monkeypatch.setattr(ray_jobs, "submit", lambda *_: pytest.fail("it was started"))
+    monkeypatch.setattr(ray_job, "submit", lambda *_: pytest.fail("it was started"))
     request = LaunchRequest(
         space=str(own_space), corpus=Path("/corpora/speech"), address="http://127.0.0.1:1"
     )
     with pytest.raises(EnvironmentProblem, match="SPKSEARCH_HOME is a folder that the cluster's"):
-        detached.launch(request, "anna")
+        background.launch(request, "anna")
 
 
 # --- a real one ------------------------------------------------------------------------------

@@ -6,15 +6,15 @@ from dataclasses import replace
 import buzz
 import pytest
 
-from search import launch
 from search import replay as replays
 from search.cli import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
+from search.launch import launch
+from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.reporting.terminal import Silent
 from search.scheduler import audit
-from search.settings import LaunchRequest
 from spaces.logged import NotebookError, notebook, writing
 from spaces.logged.claims import claims
 from spaces.logged.scale import Scale, paced, scale_of, scaled

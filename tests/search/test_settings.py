@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from search.core.errors import UsageProblem
-from search.settings import (
+from search.launch.settings import (
     LaunchRequest,
     decide,
     extensions,

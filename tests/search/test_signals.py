@@ -8,16 +8,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from search import failures, launch, preparation
+from search import failures
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
 from search.engine.request_handler import ask
+from search.launch import launch, preparation
+from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
 from search.reporting.terminal import Silent
 from search.requests.messages import Budget
-from search.settings import LaunchRequest, decide
 from search.space import loader
 
 SPACE = loader.load("quickstart")

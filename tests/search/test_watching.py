@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from story import Story
 
-from search import cli, detached, failures, launch_end, ray_jobs, watching
+from search import cli, failures
 from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
@@ -26,19 +26,20 @@ from search.core.errors import (
     UsageProblem,
 )
 from search.core.lock import this_process
-from search.detached import Detached, arguments
+from search.launch import background, exit_record, follow, ray_job
+from search.launch.background import Detached, arguments
+from search.launch.follow import driver_log, trial_log, wait
+from search.launch.open_search import state_of, status_of
+from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
-from search.reading import state_of, status_of
 from search.reporting.snapshot import snapshot
-from search.settings import LaunchRequest
-from search.watching import driver_log, trial_log, wait
 from spkmodel.worker.processes import process_start
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(watching, "_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(follow, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "_GRACE_SECONDS", 0.05)
 
 
 def _written(home, tale):
@@ -106,10 +107,10 @@ def test_waiting_ends_when_the_driver_is_gone_or_the_time_is_up(spksearch_home, 
 
 
 def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(spksearch_home):
-    detached.write("trip", _here())
+    background.write("trip", _here())
     with pytest.raises(NotFinished):
         wait("trip", 0.2)
-    detached.write("trip", _here(started="0-1"))
+    background.write("trip", _here(started="0-1"))
     with pytest.raises(EnvironmentProblem, match="ended before the search began\n"):
         wait("trip", 5)
     assert (spksearch_home / "trip" / "detached.json").is_file()
@@ -129,29 +130,29 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
 def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
     spksearch_home, code, kind
 ):
-    detached.write("trip", _here(token="abc"))
-    launch_end.write("trip", "abc", code, "no corpus at /nowhere")
+    background.write("trip", _here(token="abc"))
+    exit_record.write("trip", "abc", code, "no corpus at /nowhere")
     for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
         with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
             look()
         assert failures.exit_code(told.value) == code
         assert "before the search began" in str(told.value)
-    assert watching.launch_code("trip") == code
-    assert detached.of("trip").is_running() is False, "though its process takes its time to go"
+    assert follow.launch_code("trip") == code
+    assert background.of("trip").is_running() is False, "though its process takes its time to go"
     assert "ended" not in (spksearch_home / "trip" / "detached.json").read_text()
 
 
 def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home, tale):
-    detached.write("trip", _here(token="new"))
-    launch_end.write("trip", "old", 2, "no corpus")
+    background.write("trip", _here(token="new"))
+    exit_record.write("trip", "old", 2, "no corpus")
     with pytest.raises(NotFinished):
         wait("trip", 0.1)
     with pytest.raises(NotFinished, match="has recorded nothing yet"):
         state_of("trip")
-    detached.write("trip", _here(token="new", started="0-1"))
+    background.write("trip", _here(token="new", started="0-1"))
     with pytest.raises(EnvironmentProblem, match="without a word: killed"):
         state_of("trip")
-    launch_end.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
+    exit_record.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
     _written(spksearch_home, tale)
     with pytest.raises(EnvironmentProblem, match="ended with exit code 3: the Ray cluster"):
         wait("trip", 5)
@@ -159,21 +160,21 @@ def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home
 
 
 def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, monkeypatch):
-    for key, value in launch_end.environment("trip", "abc").items():
+    for key, value in exit_record.environment("trip", "abc").items():
         monkeypatch.setenv(key, value)
     assert cli.run(["launch", "quickstart", "--no-such-flag"]) == 2
-    end = launch_end.read(spksearch_home / "trip", "abc")
+    end = exit_record.read(spksearch_home / "trip", "abc")
     assert (end.code, "no-such-flag" in end.words) == (2, True)
     assert cli.run(["status", "trip"]) == 6
-    assert launch_end.read(spksearch_home / "trip", "abc") == end, "what it starts is no launch"
+    assert exit_record.read(spksearch_home / "trip", "abc") == end, "what it starts is no launch"
 
 
 def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
     spksearch_home, monkeypatch
 ):
-    job = detached.Detached(kind="job", by="me", address="http://a:8265", submission_id="s-1")
-    detached.write("trip", job)
-    monkeypatch.setattr(ray_jobs, "is_running", lambda _: False)
+    job = background.Detached(kind="job", by="me", address="http://a:8265", submission_id="s-1")
+    background.write("trip", job)
+    monkeypatch.setattr(ray_job, "is_running", lambda _: False)
     with pytest.raises(EnvironmentProblem, match="does not share") as caught:
         wait("trip", 5)
     assert str(spksearch_home) in str(caught.value)
@@ -262,7 +263,7 @@ def test_what_a_launch_says_is_there_only_of_one_in_the_background(spksearch_hom
     folder = _written(spksearch_home, tale)
     with pytest.raises(NotFound, match="not launched with --detach"):
         driver_log("trip", follow=False)
-    detached.write("trip", _here(started="0-1"))
+    background.write("trip", _here(started="0-1"))
     (folder / "launch.log").write_text("trip running\n")
     assert list(driver_log("trip", follow=True)) == ["trip running\n"]
 
@@ -299,7 +300,7 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
     words = arguments(full)
     assert not any("secret" in word for word in words)
     asked = []
-    monkeypatch.setattr("search.launch.launch", lambda request, _: asked.append(request))
+    monkeypatch.setattr("search.launch.launch.launch", lambda request, _: asked.append(request))
     run(words)
     assert asked == [dataclasses.replace(full, tracking_uri=None)]
 
@@ -307,49 +308,49 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
 def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home, tmp_path):
     request = LaunchRequest(space="quickstart", corpus=tmp_path / "nowhere")
     with pytest.raises(UsageProblem, match="nowhere"):
-        detached.launch(request, "anna")
+        background.launch(request, "anna")
     assert "nowhere" in (spksearch_home / "quickstart" / "launch.log").read_text()
-    record = detached.of("quickstart")
+    record = background.of("quickstart")
     assert (record.by, record.host) == ("anna", socket.gethostname())
     assert record.is_running() is False
     assert (record.ended.code, "nowhere" in record.ended.words) == (2, True)
     with pytest.raises(UsageProblem, match="no space"):
-        detached.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
+        background.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
     with pytest.raises(UsageProblem, match="leave out --detach"):
-        detached.launch(LaunchRequest(space="quickstart", corpus=tmp_path, dry_run=True), "anna")
+        background.launch(LaunchRequest(space="quickstart", corpus=tmp_path, dry_run=True), "anna")
 
 
 def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksearch_home, tmp_path):
     request = LaunchRequest(space="quickstart", corpus=tmp_path)
     path = spksearch_home / "quickstart" / "ledger.jsonl"
     with Ledger.open(path, write=True), pytest.raises(EnvironmentProblem, match="is driven by"):
-        detached.launch(request, "anna")
-    detached.write("quickstart", _here())
+        background.launch(request, "anna")
+    background.write("quickstart", _here())
     with pytest.raises(EnvironmentProblem, match=f"launched already, by process {os.getpid()}"):
-        detached.launch(request, "anna")
+        background.launch(request, "anna")
 
 
 @pytest.mark.usefixtures("spksearch_home")
 def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
     sleeper = subprocess.Popen(["sleep", "60"])
     started = process_start(sleeper.pid)
-    detached.write("trip", _here(pid=sleeper.pid, started=started, token="abc"))
-    assert detached.end_early("trip").pid == sleeper.pid
+    background.write("trip", _here(pid=sleeper.pid, started=started, token="abc"))
+    assert background.end_early("trip").pid == sleeper.pid
     assert sleeper.wait(5) == -signal.SIGTERM
-    assert detached.end_early("trip") is None
+    assert background.end_early("trip") is None
     with pytest.raises(Interrupted, match="exit code 143: ended by spksearch stop") as told:
         wait("trip", 5)
     assert failures.exit_code(told.value) == 143
     with pytest.raises(Interrupted, match="143: killed by signal 15"):
-        raise launch_end.of_process("abc", sleeper.returncode, "").problem("it")
+        raise exit_record.of_process("abc", sleeper.returncode, "").problem("it")
 
 
 def test_a_launch_that_prepares_on_another_machine_is_ended_there(spksearch_home, tale):
-    detached.write("trip", _here(host="elsewhere", token="abc"))
+    background.write("trip", _here(host="elsewhere", token="abc"))
     with pytest.raises(EnvironmentProblem, match=r"on elsewhere prepares .* on that machine does"):
-        detached.end_early("trip")
+        background.end_early("trip")
     _written(spksearch_home, tale)
-    assert detached.end_early("trip") is None, "what drives, or does not, is asked by its ledger"
+    assert background.end_early("trip") is None, "what drives, or does not, is asked by its ledger"
 
 
 def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libraries(
@@ -358,27 +359,27 @@ def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libra
     program = (
         "import os, signal, search.cli as c; c._carry_out = lambda _: os.kill(os.getpid(), 15)"
     )
-    environment = {**os.environ, **launch_end.environment("trip", "abc")}
+    environment = {**os.environ, **exit_record.environment("trip", "abc")}
     line = [sys.executable, "-c", f"{program}; c.run([])"]
     assert subprocess.run(line, env=environment, check=False).returncode == 143
-    end = launch_end.read(spksearch_home / "trip", "abc")
+    end = exit_record.read(spksearch_home / "trip", "abc")
     assert (end.code, end.words) == (143, "interrupted by SIGTERM")
 
 
 def test_of_two_launches_in_the_background_at_once_the_second_sees_the_first(tmp_path, monkeypatch):
     def start(name, _, by):
         time.sleep(0.1)
-        detached.write(name, _here(by=by))
+        background.write(name, _here(by=by))
         return None, _here(), 0
 
-    monkeypatch.setattr(detached, "_start_here", start)
-    monkeypatch.setattr(detached, "_watch", lambda *_: None)
+    monkeypatch.setattr(background, "_start_here", start)
+    monkeypatch.setattr(background, "_watch", lambda *_: None)
     request = LaunchRequest(space="quickstart", corpus=tmp_path)
     told = []
 
     def launch(by):
         try:
-            told.append(detached.launch(request, by))
+            told.append(background.launch(request, by))
         except EnvironmentProblem as problem:
             told.append(str(problem))
 
@@ -395,4 +396,4 @@ def test_a_record_that_cannot_be_read_is_none(spksearch_home):
     (spksearch_home / "trip").mkdir(parents=True)
     for text in ("", "[]", '{"kind": "process"}', '{"kind": "job", "colour": 1, "by": "x"}'):
         (spksearch_home / "trip" / "detached.json").write_text(text)
-        assert detached.of("trip") is None
+        assert background.of("trip") is None

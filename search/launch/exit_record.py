@@ -38,7 +38,7 @@ class LaunchEnd:
     """The end of a launch."""
 
     token: str
-    """Which one's: `search.detached.Detached.token`."""
+    """Which one's: `search.launch.background.Detached.token`."""
     code: int
     """Its exit code."""
     words: str

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from search import preparation
 from search.checkpoints import warm_start
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import Room, checked, followed
@@ -22,17 +21,8 @@ from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.paths import home, ledger_path, search_folder
 from search.engine import orphan_processes
 from search.engine.graceful_stop import grace_of_environment
-from search.ledger.ledger import Ledger
-from search.ledger.queue import Wish
-from search.ledger.state import FORMAT, SearchState
-from search.ledger.trial import TrialRecord
-from search.outcome import LaunchOutcome, outcome_of
-from search.reporting import snapshot
-from search.sampler.prior_sources import WarmStart
-from search.scheduler.asha import Done, next_job, rule_in_force
-from search.scheduler.demand import wanted
-from search.scheduler.policy import Rule
-from search.settings import (
+from search.launch import preparation
+from search.launch.settings import (
     DEFAULT_CPUS,
     LaunchRequest,
     Settings,
@@ -40,6 +30,16 @@ from search.settings import (
     from_ledger,
     surroundings_folders,
 )
+from search.launch.summary import LaunchOutcome, outcome_of
+from search.ledger.ledger import Ledger
+from search.ledger.queue import Wish
+from search.ledger.state import FORMAT, SearchState
+from search.ledger.trial import TrialRecord
+from search.reporting import snapshot
+from search.sampler.prior_sources import WarmStart
+from search.scheduler.asha import Done, next_job, rule_in_force
+from search.scheduler.demand import wanted
+from search.scheduler.policy import Rule
 from search.space import loader
 
 if TYPE_CHECKING:

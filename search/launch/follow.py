@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from search import detached
 from search.core.errors import EnvironmentProblem, NotFinished, NotFound, SpksearchError
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, home, ledger_path, search_folder
-from search.detached import LOG, Detached
+from search.launch import background
+from search.launch.background import LOG, Detached
+from search.launch.open_search import trial_of
+from search.launch.summary import no_usable_trial
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.outcome import no_usable_trial
-from search.reading import trial_of
 from search.reporting.snapshot import ENDED, command_again
 
 _LOOK_SECONDS = 0.5
@@ -41,7 +41,7 @@ class Follower:
         """Whether somebody drives it, or is about to."""
         if driver_alive(search_folder(self.name)) is not None:
             return True
-        launched = detached.of(self.name)
+        launched = background.of(self.name)
         return launched is not None and launched.is_running() is True
 
 
@@ -57,7 +57,7 @@ def wait(
         EnvironmentProblem: its driver is gone, and it has not ended.
         SpksearchError: its launch in the background failed: with the same exit code.
     """
-    if detached.of(name) is None:
+    if background.of(name) is None:
         existing_ledger(name)
     follower = Follower(name)
     end = None if timeout is None else now() + timeout
@@ -86,7 +86,7 @@ def _judged(name: str, state: SearchState) -> SearchState:
 
 
 def _died(name: str, state: SearchState) -> SpksearchError:
-    launched = detached.of(name)
+    launched = background.of(name)
     if launched is not None and launched.ended is not None and launched.ended.code:
         before = "" if state.search else ", before the search began,"
         return launched.ended.problem(f"the launch of search {name!r}{before}")
@@ -137,7 +137,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
         NotFound: no such search, or it was not launched in the background.
         EnvironmentProblem: the cluster that has it does not answer.
     """
-    launched = detached.of(name)
+    launched = background.of(name)
     if launched is None:
         existing_ledger(name)
         raise NotFound(
@@ -145,15 +145,15 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
             f"was launched; spksearch logs {name} TRIAL shows a trial's log"
         )
     if launched.kind == "job":
-        from search import ray_jobs
+        from search.launch import ray_job
 
-        return ray_jobs.log(launched, follow)
+        return ray_job.log(launched, follow)
     return _pieces(search_folder(name) / LOG, _has_ended(launched) if follow else None)
 
 
 def launch_code(name: str) -> int:
     """The exit code of the last launch in the background, if it has ended and could say so."""
-    launched = detached.of(name)
+    launched = background.of(name)
     return 0 if launched is None or launched.ended is None else launched.ended.code
 
 

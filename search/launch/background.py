@@ -1,7 +1,7 @@
 """A launch that nobody sits in front of: what was started, where, and whether it is still at it.
 
 The record stands beside the search from before its ledger does. It names a process of a host, or a
-job of a Ray cluster (`search.ray_jobs`); what became of the search is in its ledger.
+job of a Ray cluster (`search.launch.ray_job`); what became of the search is in its ledger.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from search import launch_end
 from search.core.errors import EnvironmentProblem, UsageProblem
 from search.core.lock import driven_by, driver_alive
 from search.core.paths import home, ledger_path, search_folder
-from search.launch_end import LaunchEnd
-from search.settings import LaunchRequest
+from search.launch import exit_record
+from search.launch.exit_record import LaunchEnd
+from search.launch.settings import LaunchRequest
 from spkmodel.worker.processes import process_start
 
 LOG = "launch.log"
@@ -67,9 +67,9 @@ class Detached:
         if self.ended is not None:
             return False
         if self.kind == "job":
-            from search import ray_jobs
+            from search.launch import ray_job
 
-            return ray_jobs.is_running(self)
+            return ray_job.is_running(self)
         if self.host != socket.gethostname():
             return None
         return process_start(self.pid) == self.started
@@ -82,7 +82,7 @@ def of(name: str) -> Detached | None:
         record = Detached(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
-    return dataclasses.replace(record, ended=launch_end.read(folder, record.token))
+    return dataclasses.replace(record, ended=exit_record.read(folder, record.token))
 
 
 def write(name: str, record: Detached) -> None:
@@ -133,10 +133,10 @@ def launch(request: LaunchRequest, by: str) -> Detached:
     with _one_after_the_other(name):
         _check_alone(name)
         if address not in (None, "", "local"):
-            from search import ray_jobs
+            from search.launch import ray_job
 
             _require_writable(name)
-            record = ray_jobs.submit(name, request, str(address), space.path, by)
+            record = ray_job.submit(name, request, str(address), space.path, by)
             write(name, record)
             return record
         process, record, begin = _start_here(name, request, by)
@@ -198,7 +198,7 @@ def _start_here(
     folder = search_folder(name)
     log_path, token = folder / LOG, secrets.token_hex(8)
     environment = {**os.environ, "SPKSEARCH_HOME": str(home())}
-    environment |= launch_end.environment(name, token)
+    environment |= exit_record.environment(name, token)
     if request.tracking_uri:
         environment["MLFLOW_TRACKING_URI"] = request.tracking_uri
     try:
@@ -238,8 +238,8 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
         if code is not None:
             if code:
                 said = log_path.read_bytes()[begin:].decode(errors="replace").splitlines()
-                tail = launch_end.of_process(token, code, "\n".join(said[-_TAIL_LINES:]))
-                ended = launch_end.read(search_folder(name), token) or tail
+                tail = exit_record.of_process(token, code, "\n".join(said[-_TAIL_LINES:]))
+                ended = exit_record.read(search_folder(name), token) or tail
                 raise ended.problem(f"the launch of search {name!r}")
             return
         driver = driver_alive(search_folder(name))
@@ -270,11 +270,11 @@ def end_early(name: str) -> Detached | None:
     if not runs:
         return None
     # Its own words, if it comes to them, take the place of these.
-    launch_end.write(name, launched.token, 128 + signal.SIGTERM, "ended by spksearch stop")
+    exit_record.write(name, launched.token, 128 + signal.SIGTERM, "ended by spksearch stop")
     if launched.kind == "job":
-        from search import ray_jobs
+        from search.launch import ray_job
 
-        ray_jobs.stop(launched)
+        ray_job.stop(launched)
     else:
         with contextlib.suppress(ProcessLookupError):
             os.kill(launched.pid, signal.SIGTERM)

@@ -3,10 +3,10 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from search import detached
 from search.core.errors import EnvironmentProblem, NotFinished, NotFound
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, ledger_path
+from search.launch import background
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -21,7 +21,7 @@ def state_of(name: str) -> SearchState:
         NotFinished: if nothing is recorded yet.
         SpksearchError: its launch in the background ended before: with the same exit code.
     """
-    launched = None if ledger_path(name).is_file() else detached.of(name)
+    launched = None if ledger_path(name).is_file() else background.of(name)
     if launched is not None and launched.ended is not None:
         raise launched.ended.problem(f"the launch of search {name!r}, before the search began,")
     if launched is not None and launched.kind == "process" and launched.is_running() is False:

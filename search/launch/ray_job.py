@@ -21,14 +21,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search import launch_end
 from search.cluster import connection, job_preflight, preflight
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import redact
 from search.data import location
-from search.detached import Detached, arguments
-from search.settings import LaunchRequest
+from search.launch import exit_record
+from search.launch.background import Detached, arguments
+from search.launch.settings import LaunchRequest
 from search.space.loader import OWN_SPACES
 
 _PACKAGES = ("search", "spaces", "spkmodel")
@@ -70,7 +70,8 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
             submission_id=submission_id,
             runtime_env={
                 "working_dir": folder,
-                "env_vars": environment(tracking_uri) | launch_end.environment(name, submission_id),
+                "env_vars": environment(tracking_uri)
+                | exit_record.environment(name, submission_id),
             },
             metadata={"search": name, "by": by},
         )

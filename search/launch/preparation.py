@@ -5,11 +5,7 @@ from typing import TYPE_CHECKING
 from search.core.errors import UsageProblem
 from search.core.paths import home, ledger_path, search_folder
 from search.data import location
-from search.ledger.ledger import Ledger
-from search.reporting import snapshot
-from search.sampler import prior_sources
-from search.sampler.prior_sources import WarmStart
-from search.settings import (
+from search.launch.settings import (
     OBJECTIVES,
     LaunchRequest,
     Settings,
@@ -18,6 +14,10 @@ from search.settings import (
     surroundings_folders,
     warm_start_trials,
 )
+from search.ledger.ledger import Ledger
+from search.reporting import snapshot
+from search.sampler import prior_sources
+from search.sampler.prior_sources import WarmStart
 from search.space import loader
 
 if TYPE_CHECKING:
