@@ -233,8 +233,8 @@ def promote(
     json_wanted: Json = False,
 ) -> None:
     """Register a winner and evaluate it."""
-    from search.promote import promote as promote_trial
-    from search.promote import summary
+    from search.promotion.promote import promote as promote_trial
+    from search.promotion.promote import summary
     from search.reporting.terminal import for_stderr
 
     report = promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())

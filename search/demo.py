@@ -28,7 +28,7 @@ def run_demo(folder: Path, display: "Display") -> list["RenderableType"]:
         DemoCorpusError: if the extra that speaks the voices is not installed.
         SpksearchError: whatever a step refuses.
     """
-    from search import promote
+    from search.promotion import promote
     from spkmodel.data import demo_corpus
 
     with _home(folder):

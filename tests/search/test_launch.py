@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import failures, promote
+from search import failures
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
 from search.evaluation import evaluate
@@ -22,6 +22,7 @@ from search.launch.settings import LaunchRequest
 from search.launch.summary import outcome_of
 from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
+from search.promotion import promote
 from search.reporting.terminal import Silent
 from search.scheduler import asha, audit
 

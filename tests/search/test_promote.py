@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search import promote, promotion
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
 from search.evaluation import evaluate
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
+from search.promotion import bundle, promote
 from search.reporting.terminal import Silent
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
@@ -277,7 +277,7 @@ def test_an_interrupted_promotion_is_completed_by_the_next(
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
     assert (len(state.evaluations), len(state.promotions)) == (1, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(promotion.judgement, "judge", dies)  # the test pairs are not scored again
+        patch.setattr(bundle.judgement, "judge", dies)  # the test pairs are not scored again
         report = promote.promote("cut", tracking_uri=mlflow_server.uri)
     assert not report.again
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
@@ -290,7 +290,7 @@ def test_nothing_is_left_of_a_promotion_that_died_while_writing(home, corpus, mo
     def dies(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(promotion.model_card, "write", dies)
+    monkeypatch.setattr(bundle.model_card, "write", dies)
     with pytest.raises(KeyboardInterrupt):
         promote.promote("torn")
     assert list((home / "torn" / "promoted").iterdir()) == []

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import model_card
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageProblem
 from search.data import location
@@ -15,6 +14,7 @@ from search.evaluation.pair_list import PairList, pair_list
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger
 from search.models import loader
+from search.promotion import model_card
 from search.reporting import learning_curves
 from search.reporting.terminal import Display
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import promotion
 from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageProblem
@@ -19,6 +18,7 @@ from search.evaluation import metrics, pair_list, test_access
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
 from search.models.registry import Registered
+from search.promotion import bundle
 from search.reporting.figure_style import percent
 from search.reporting.snapshot import command_again
 from search.reporting.terminal import Display, Silent
@@ -89,7 +89,7 @@ def promote(
         document = _earlier(folder, choice)
         again = document is not None
         if document is None:
-            document = promotion.judge(
+            document = bundle.judge(
                 ledger, choice, folder, f"models:/{registered_name}@{alias}", display
             )
         _record_look(ledger, document)
@@ -173,9 +173,7 @@ def _record_look(ledger: Ledger, document: dict[str, Any]) -> None:
     if test is None:
         return
     pairs = test["list"]
-    if test_access.looks_before(ledger, pairs["sha256"], model["sha256"], promotion.CONDITIONS[-1])[
-        1
-    ]:
+    if test_access.looks_before(ledger, pairs["sha256"], model["sha256"], bundle.CONDITIONS[-1])[1]:
         return
     numbers = list(test["conditions"].values())
     ledger.append("evaluated", **test_access.evaluated_event(model, pairs, numbers))
