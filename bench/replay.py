@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search import replay as replays
-from search import replay_pages as pages
 from search.core.paths import ledger_path
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.notebook import replay as replays
+from search.notebook import replay_pages as pages
 from search.reporting.tables import duration, percent
 from search.reporting.terminal import Lines, Source
 from spaces.logged.scale import scale_of

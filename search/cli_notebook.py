@@ -54,8 +54,8 @@ def show(
     json_wanted: Json = False,
 ) -> None:
     """Entries of a notebook."""
-    from search import notebook_pages as pages
-    from search.notebooks import opened
+    from search.notebook import tables as pages
+    from search.notebook.notebooks import opened
     from search.reporting.documents import document
 
     notebook = opened(file)
@@ -134,8 +134,8 @@ def add(
     json_wanted: Json = False,
 ) -> None:
     """Append a finished trial."""
-    from search import notebook_pages as pages
-    from search.notebooks import add_trial, opened
+    from search.notebook import tables as pages
+    from search.notebook.notebooks import add_trial, opened
     from search.reporting.documents import document
     from search.space.model_size import count
 

@@ -23,8 +23,8 @@ from search.core.errors import NoUsableTrial
 from search.reporting import console
 
 if TYPE_CHECKING:
-    from search.claims import Judged
-    from search.replay import Replay, ReplayOutcome, Result
+    from search.notebook.claims import Judged
+    from search.notebook.replay import Replay, ReplayOutcome, Result
 
 REPLAY = console.help_text(
     "Run entries of the log, or of a notebook of yours, as the trials of a search.",
@@ -77,9 +77,9 @@ def replay(
     json_wanted: Json = False,
 ) -> None:
     """Run entries of a notebook, and test what they claim."""
-    from search import replay as replays
     from search.data import location
     from search.launch.settings import LaunchRequest
+    from search.notebook import replay as replays
     from search.reporting.terminal import for_stderr
     from spaces.logged.scale import scale_of
 
@@ -113,7 +113,7 @@ def replay(
 
 
 def _answer(outcome: "ReplayOutcome", json_wanted: bool) -> None:
-    from search import replay as replays
+    from search.notebook import replay as replays
 
     what, state = outcome.replay, outcome.state
     if state is None:
@@ -129,7 +129,7 @@ def _answer(outcome: "ReplayOutcome", json_wanted: bool) -> None:
 def _print(
     what: "Replay", found: "list[Result]", judged: "list[Judged]", json_wanted: bool
 ) -> None:
-    from search import replay_pages as pages
+    from search.notebook import replay_pages as pages
     from search.reporting.documents import document
 
     if json_wanted:

@@ -173,9 +173,9 @@ def add(
     ] = None,
 ) -> None:
     """Have a config tried next."""
-    from search import additions
     from search.engine.request_handler import ask
     from search.launch.open_search import state_of
+    from search.notebook import additions
     from search.reporting.snapshot import command_again
     from spaces.logged.scale import scale_of
 

@@ -5,8 +5,8 @@ import math
 import pytest
 from story import Story
 
-from search.claims import decide, interval, judge
-from search.replay_pages import claim_table, verdict_line
+from search.notebook.claims import decide, interval, judge
+from search.notebook.replay_pages import claim_table, verdict_line
 from spaces.logged import notebook
 from spaces.logged.claims import Claim, claims
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import buzz
 import pytest
 
-from search import replay as replays
 from search.cli import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
 from search.launch import launch
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
+from search.notebook import replay as replays
 from search.reporting.terminal import Silent
 from search.scheduler import audit
 from spaces.logged import NotebookError, notebook, writing

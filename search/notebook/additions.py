@@ -13,7 +13,7 @@ from search.core.validation_messages import words
 from search.data import location
 from search.launch.open_search import trial_of
 from search.ledger.state import SearchState
-from search.notebooks import opened
+from search.notebook.notebooks import opened
 from search.requests.messages import Add, who
 from spaces.logged import Entry, delta
 from spaces.logged.scale import Scale, paced, scaled

@@ -93,6 +93,6 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
 
 def words(delta: Delta) -> str:
     """A delta as the change of an entry that was given no words."""
-    from search.notebook_pages import short
+    from search.notebook.tables import short
 
     return "; ".join(f"{path} {short(value)}" for path, value in delta.items()) or "the default"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.claims import Judged, judge
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
@@ -21,7 +20,8 @@ from search.ledger.ledger import Ledger
 from search.ledger.queue import Wish
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.notebooks import opened
+from search.notebook.claims import Judged, judge
+from search.notebook.notebooks import opened
 from search.space.loader import Branch, Space
 from spaces.logged import Entry, Notebook
 from spaces.logged.claims import Claim, claims

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from search.claims import Judged
-from search.replay import Replay, Result
+from search.notebook.claims import Judged
+from search.notebook.replay import Replay, Result
 from search.reporting.documents import Document
 from search.reporting.tables import interval as interval_text
 from search.reporting.tables import percent

@@ -1,0 +1,1 @@
+"""The experiment notebook: its tables, its entries replayed, its claims tested."""
