@@ -11,7 +11,7 @@ from search.reporting import console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from search.doctor import Check
+    from search.doctor.local import Check
 
 DOCTOR = console.help_text(
     "What is installed, reachable and wrong, and what to do about it.",
@@ -58,11 +58,11 @@ def doctor(
 def _checks(address: str | None, insecure: bool, seconds: float) -> "Iterator[tuple[str, Check]]":
     """Whose each check is, and the check."""
     if address is None:
-        from search.doctor import examine as here
+        from search.doctor.local import examine as here
 
         yield from (("", check) for check in here())
         return
-    from search.cluster_doctor import examine
+    from search.doctor.cluster import examine
 
     found = examine(address, insecure=insecure, seconds=seconds)
     yield from ((each.machine, each.check) for each in found)

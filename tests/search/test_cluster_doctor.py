@@ -5,10 +5,10 @@ import json
 import played_head
 import pytest
 
-from search import cluster_doctor, doctor
 from search.cli import run
 from search.cluster import node_probe, nodes, preflight
 from search.cluster.slots import Node
+from search.doctor import cluster, local
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_cluster_that_is_away_is_exit_3(capsys):
 )
 def test_how_a_cluster_is_guarded(guard, machine, tls, level):
     found = preflight.Entrance("a:1", guard, (machine,), "2.60.0", tls)
-    assert doctor.guard_check(found).level == level
+    assert local.guard_check(found).level == level
 
 
 def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
@@ -61,7 +61,7 @@ def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
     node = Node("10.0.0.2", 4, for_trials)
     looked = nodes.Looked(node, facts | changes, "", ahead, 0.01)
     found = nodes.Survey(home, here, [looked])
-    return {each.name: each for each in cluster_doctor._of_machine(found, looked, 2)}
+    return {each.name: each for each in cluster._of_machine(found, looked, 2)}
 
 
 def test_a_machine_like_the_drivers_is_in_order(tmp_path):
@@ -91,7 +91,7 @@ def test_what_differs_on_a_machine_is_told_with_what_to_do(tmp_path, name, level
 
 @pytest.mark.ray
 def test_every_machine_of_a_real_cluster_is_looked_at(local_ray, spksearch_home):
-    found = list(cluster_doctor.examine(local_ray, insecure=False, seconds=60))
+    found = list(cluster.examine(local_ray, insecure=False, seconds=60))
     names = [each.check.name for each in found]
     assert names == ["guard", "versions", "storage", "disk", "cache", "GPUs", "clock"]
     by_name = {each.check.name: each.check for each in found}

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from search import doctor
 from search.cli import run
-from search.doctor import Check
+from search.doctor import local
+from search.doctor.local import Check
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def levels(checks: list[Check]) -> list[str]:
     ],
 )
 def test_a_version_meets_what_is_wanted(there, wanted, met):
-    assert doctor.satisfies(there, wanted) is met
+    assert local.satisfies(there, wanted) is met
 
 
 def test_every_requirement_of_the_project_is_understood(monkeypatch):
@@ -86,13 +86,13 @@ def test_every_requirement_of_the_project_is_understood(monkeypatch):
     from pathlib import Path
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    monkeypatch.setattr(doctor, "requires", lambda _: project["dependencies"])
-    assert levels(doctor.check_packages()) == ["ok"]
+    monkeypatch.setattr(local, "requires", lambda _: project["dependencies"])
+    assert levels(local.check_packages()) == ["ok"]
 
 
 def test_a_package_of_another_version_is_a_problem_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(doctor, "requires", lambda _: ["torch==1.0.*", "nothing-like-it>=1"])
-    wrong, missing = doctor.check_packages()
+    monkeypatch.setattr(local, "requires", lambda _: ["torch==1.0.*", "nothing-like-it>=1"])
+    wrong, missing = local.check_packages()
     assert wrong.level == missing.level == "problem"
     assert "==1.0.* is wanted" in wrong.found
     assert "pip install -c constraints.txt 'torch==1.0.*'" in wrong.todo
@@ -100,20 +100,20 @@ def test_a_package_of_another_version_is_a_problem_with_its_remedy(monkeypatch):
 
 
 def test_another_python_is_a_problem(monkeypatch):
-    assert doctor.check_python().level == "ok"
+    assert local.check_python().level == "ok"
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    assert doctor.check_python().level == "problem"
+    assert local.check_python().level == "problem"
 
 
 def test_a_home_that_can_be_written_is_left_as_it_was(bare):
-    assert doctor.check_home().level == "ok"
+    assert local.check_home().level == "ok"
     assert list(bare.iterdir()) == []
 
 
 def test_a_home_that_cannot_be_written_is_a_problem(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "file" / "home"))
-    check = doctor.check_home()
+    check = local.check_home()
     assert check.level == "problem"
     assert "SPKSEARCH_HOME" in check.todo
 
@@ -123,25 +123,23 @@ def test_little_space_is_told_and_too_little_is_a_problem(monkeypatch, free, lev
     from types import SimpleNamespace
 
     usage = SimpleNamespace(free=free * 2**30)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
-    assert doctor.check_disk().level == level
+    monkeypatch.setattr(local.shutil, "disk_usage", lambda _: usage)
+    assert local.check_disk().level == level
 
 
 def test_nothing_configured_is_in_order():
-    assert (
-        levels([doctor.check_tracking(), doctor.check_ray(), *doctor.check_tokens()]) == ["ok"] * 3
-    )
+    assert levels([local.check_tracking(), local.check_ray(), *local.check_tokens()]) == ["ok"] * 3
 
 
 def test_a_tracking_server_that_answers_is_in_order(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    assert doctor.check_tracking().level == "ok"
+    assert local.check_tracking().level == "ok"
 
 
 def test_a_tracking_server_that_refuses_is_a_problem(server, monkeypatch):
     server.status = 403
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    check = doctor.check_tracking()
+    check = local.check_tracking()
     assert check.level == "problem"
     assert "allowed-hosts" in check.todo
 
@@ -150,7 +148,7 @@ def test_a_tracking_server_that_is_away_is_a_problem_and_no_password_is_shown(
     closed_port, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hunter2@127.0.0.1:{closed_port}")
-    check = doctor.check_tracking()
+    check = local.check_tracking()
     assert check.level == "problem"
     assert "hunter2" not in repr(check)
 
@@ -160,9 +158,9 @@ def test_a_cluster_that_listens_is_in_order_and_one_that_does_not_a_problem(
 ):
     for port, level in ((open_port, "ok"), (closed_port, "problem")):
         monkeypatch.setenv("RAY_ADDRESS", f"ray://127.0.0.1:{port}")
-        assert doctor.check_ray().level == level
+        assert local.check_ray().level == level
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
-    check = doctor.check_ray()
+    check = local.check_ray()
     assert check.level == "problem"
     assert "no Ray head answers" in check.found
 
@@ -172,11 +170,11 @@ def test_a_token_that_others_can_read_is_a_problem(bare):
     token = bare / "ray-token"
     token.write_text("secret")
     token.chmod(0o644)
-    (check,) = doctor.check_tokens()
+    (check,) = local.check_tokens()
     assert check.level == "problem"
     assert check.todo == f"chmod 600 {token}"
     token.chmod(0o600)
-    assert levels(doctor.check_tokens()) == ["ok"]
+    assert levels(local.check_tokens()) == ["ok"]
 
 
 def test_rays_own_token_is_a_problem_only_where_a_cluster_is_joined_with_it(tmp_path, monkeypatch):
@@ -184,28 +182,28 @@ def test_rays_own_token_is_a_problem_only_where_a_cluster_is_joined_with_it(tmp_
     token.parent.mkdir()
     token.write_text("secret")
     token.chmod(0o644)
-    assert levels(doctor.check_tokens()) == ["note"]
+    assert levels(local.check_tokens()) == ["note"]
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    assert levels(doctor.check_tokens()) == ["problem"]
+    assert levels(local.check_tokens()) == ["problem"]
 
 
 def test_a_token_that_is_not_there_and_a_cluster_without_one_are_problems(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    assert "no file" in doctor.check_tokens()[0].found
+    assert "no file" in local.check_tokens()[0].found
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert levels(doctor.check_tokens()) == ["problem"]
+    assert levels(local.check_tokens()) == ["problem"]
 
 
 def test_what_is_optional_is_a_note(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert doctor.check_browser().level == "note"
-    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
-    assert doctor.check_voices().level == "note"
+    assert local.check_browser().level == "note"
+    monkeypatch.setattr(local, "find_spec", lambda _: None)
+    assert local.check_voices().level == "note"
 
 
 def test_every_space_of_the_project_loads():
-    checks = doctor.check_spaces()
+    checks = local.check_spaces()
     assert {check.name for check in checks} >= {"space quickstart", "space triplet"}
     assert set(levels(checks)) == {"ok"}
 
@@ -215,11 +213,11 @@ def test_a_space_that_cannot_be_built_is_a_problem_and_hides_no_other(tmp_path, 
 
     (tmp_path / "odd.py").write_text("def space(trial): return None\n")
     monkeypatch.setattr(loader, "available", lambda: [str(tmp_path / "odd.py"), "quickstart"])
-    assert levels(doctor.check_spaces()) == ["problem", "ok"]
+    assert levels(local.check_spaces()) == ["problem", "ok"]
 
 
 def found(monkeypatch, *checks: Check) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: iter(checks))
+    monkeypatch.setattr(local, "examine", lambda: iter(checks))
 
 
 def test_a_problem_exits_3_and_a_note_0(capsys, monkeypatch):
@@ -243,5 +241,5 @@ def test_json_says_whether_all_is_well(capsys, monkeypatch):
 
 
 def test_the_devices_are_named():
-    assert doctor.check_devices().level == "ok"
-    assert "CPU cores" in doctor.check_devices().found
+    assert local.check_devices().level == "ok"
+    assert "CPU cores" in local.check_devices().found

@@ -12,7 +12,7 @@ from search.cluster.preflight import check, look
 from search.core.errors import EnvironmentProblem
 from search.core.paths import home
 from search.core.redact import without_user
-from search.doctor import Check, Level, guard_check
+from search.doctor.local import Check, Level, guard_check
 
 _GIB = 2**30
 _CLOCK_NOTE_SECONDS = 1.0
