@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
-    from search.cli import run
+    from search.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import example_search as example
 import pytest
 
-from search.cli import run
+from search.cli.app import run
+from search.cli.error_handling import exit_code, message
 from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
@@ -21,7 +22,6 @@ from search.core.errors import (
     SpksearchError,
     UsageProblem,
 )
-from search.failures import exit_code, message
 from search.ledger.ledger import Ledger
 from search.requests.messages import Budget, Pause, Stop, Unpause, who
 from spkmodel.config import AAMSoftmax, TrainConfig
@@ -88,7 +88,7 @@ def test_only_the_verbs_and_flags_of_today_exist(capsys):
 
 def test_help_and_describe_load_nothing_heavy():
     code = (
-        "import sys; from search.cli import run; run(['--help']); run(['describe', 'triplet']);"
+        "import sys; from search.cli.app import run; run(['--help']); run(['describe', 'triplet']);"
         "run(['list']); heavy = {'torch', 'ray', 'mlflow', 'optuna', 'numpy'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
@@ -598,7 +598,7 @@ def test_ui_hands_on_the_port(capsys, handed_on):
 
 
 def test_the_demo_runs_in_the_folder_it_is_given(capsys, handed_on, tmp_path):
-    calls = handed_on("search.demo.run_demo", ["done"])
+    calls = handed_on("search.cli.demo.run_demo", ["done"])
     assert answered(capsys, "demo", "--dir", str(tmp_path)) == "done\n"
     assert calls[0][0][0] == tmp_path
 

@@ -5,7 +5,7 @@ import json
 import played_head
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from search.cluster import node_probe, nodes, preflight
 from search.cluster.slots import Node
 from search.doctor import cluster, local

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_search import make_corpus
 
-from search import cli
+from search.cli import app
 from search.core.errors import UsageProblem
 from search.data import location
 from spkmodel.data.corpus import open_corpus
@@ -21,7 +21,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture
 def uri(corpus, tmp_path, spksearch_home, capsys):
     place = f"file://{tmp_path}/bucket/speech"
-    assert cli.run(["corpus", "pack", str(corpus), "--to", place]) == 0
+    assert app.run(["corpus", "pack", str(corpus), "--to", place]) == 0
     assert place in capsys.readouterr().out
     for packed in (spksearch_home / "corpora").iterdir():  # as on another machine
         packed.rename(tmp_path / packed.name)
@@ -47,7 +47,7 @@ def test_no_test_pair_is_left_on_the_machine_that_launches(uri, spksearch_home):
 def test_a_uri_is_checked_as_its_folder_is(uri, corpus, capsys):
     counts = []
     for place in (uri, str(corpus)):
-        assert cli.run(["corpus", "check", place, "--json"]) == 0
+        assert app.run(["corpus", "check", place, "--json"]) == 0
         counts.append(json.loads(capsys.readouterr().out))
     at_uri, at_path = counts
     assert at_uri.pop("folder") == uri
@@ -60,7 +60,7 @@ def test_a_uri_is_checked_as_its_folder_is(uri, corpus, capsys):
 def test_a_check_of_a_uri_reads_what_lies_there_whatever_was_fetched_before(
     uri, capsys, name, damage
 ):
-    assert cli.run(["corpus", "check", uri]) == 0
+    assert app.run(["corpus", "check", uri]) == 0
     path = Path(uri.removeprefix("file://")) / name
     data = path.read_bytes()
     if damage == "gone":
@@ -68,7 +68,7 @@ def test_a_check_of_a_uri_reads_what_lies_there_whatever_was_fetched_before(
     else:
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     capsys.readouterr()
-    assert cli.run(["corpus", "check", uri]) == 2
+    assert app.run(["corpus", "check", uri]) == 2
     said = capsys.readouterr().err
     assert name in said
     assert "publish" in said
@@ -79,7 +79,7 @@ def test_lists_and_tables_of_a_uri_are_at_hand_for_a_while(corpus, tmp_path, spk
     shutil.copytree(corpus, whole)
     (whole / "speakers.tsv").write_text("speaker\tgender\nv12\tf\n")
     place = f"file://{tmp_path}/bucket/whole"
-    assert cli.run(["corpus", "pack", str(whole), "--to", place]) == 0
+    assert app.run(["corpus", "pack", str(whole), "--to", place]) == 0
     with location.lists_of(place) as folder:
         for name in ("train_list.txt", "valid_trials.txt", "test_trials.txt", "speakers.tsv"):
             assert sorted((folder / name).read_text().split("\n")) == sorted(
@@ -109,7 +109,7 @@ def test_a_uri_with_a_secret_is_refused_without_repeating_it(place):
 
 
 def test_pack_to_a_path_is_a_usage_error(corpus, tmp_path, capsys):
-    assert cli.run(["corpus", "pack", str(corpus), "--to", str(tmp_path / "x")]) == 2
+    assert app.run(["corpus", "pack", str(corpus), "--to", str(tmp_path / "x")]) == 2
     assert "--to takes a URI" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from search.doctor import local
 from search.doctor.local import Check
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
-from search import cli
+from search.cli import app
 from search.core.atomic_folder import filled
 from search.core.errors import NotFound, SpksearchError, UsageProblem
 from search.evaluation import evaluate, test_access
@@ -239,7 +239,7 @@ def uri(tiny, tmp_path_factory):
     shutil.copytree(tiny.corpus, folder)
     speakers = "".join(f"v{number:02d}\t{'fm'[number % 2]}\n" for number in range(18))
     (folder / "speakers.tsv").write_text(f"speaker\tgender\n{speakers}")
-    assert cli.run(["corpus", "pack", str(folder), "--to", place]) == 0
+    assert app.run(["corpus", "pack", str(folder), "--to", place]) == 0
     return place, folder
 
 
@@ -249,7 +249,7 @@ def test_a_corpus_at_a_uri_gives_the_figures_of_its_folder(uri, pairs, tmp_path,
     documents = []
     for place in map(str, uri):
         line = ["evaluate", "night/t0003", "--corpus", place, "--pairs", pairs, "--by", "gender"]
-        assert cli.run([*line, "--out", str(tmp_path / f"o{len(documents)}"), "--json"]) == 0
+        assert app.run([*line, "--out", str(tmp_path / f"o{len(documents)}"), "--json"]) == 0
         documents.append(json.loads(capsys.readouterr().out))
     for document in documents:
         for name in ("folder", "seconds", "time", "looks"):
@@ -269,7 +269,7 @@ def test_a_corpus_at_a_uri_gives_the_figures_of_its_folder(uri, pairs, tmp_path,
 )
 @pytest.mark.usefixtures("tiny")
 def test_a_list_that_is_not_at_a_uri_is_named_with_those_that_are(uri, flags, said, capsys):
-    assert cli.run(["evaluate", "night/t0003", "--corpus", uri[0], *flags]) == 2
+    assert app.run(["evaluate", "night/t0003", "--corpus", uri[0], *flags]) == 2
     words = capsys.readouterr().err
     assert said in words
     assert "speakers.tsv, test_trials.txt, train_list.txt, valid_trials.txt" in words
@@ -280,5 +280,5 @@ def test_an_utterance_that_is_not_packed_at_a_uri_is_an_error_with_its_line(uri,
     listed = tmp_path / "mine.txt"
     listed.write_text("1 wav/v06/0.wav wav/v06/1.wav\n0 wav/v06/0.wav wav/v99/1.wav\n")
     line = ["evaluate", "night/t0003", "--corpus", uri[0], "--pairs", str(listed)]
-    assert cli.run([*line, "--out", str(tmp_path / "o")]) == 2
+    assert app.run([*line, "--out", str(tmp_path / "o")]) == 2
     assert "mine.txt:2: wav/v99/1.wav is not an utterance" in capsys.readouterr().err

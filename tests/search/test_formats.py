@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_driver import Rig
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import EnvironmentProblem
 from search.launch.launch import settings_of
 from search.ledger.ledger import Ledger

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from search.launch.summary import summary
 from search.ledger.state import SearchState
 from search.reporting.snapshot import snapshot

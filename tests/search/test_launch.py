@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from search import failures
+from search.cli import error_handling
 from search.core.errors import NoUsableTrial, UsageProblem
 from search.core.paths import ledger_path
 from search.evaluation import evaluate
@@ -193,7 +193,7 @@ def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_
     assert not launch.anything_left(ledger)
     outcome = outcome_of("night", ledger.state())
     assert "best: " in str(outcome.lines)
-    assert failures.exit_code(outcome.problem) == 5
+    assert error_handling.exit_code(outcome.problem) == 5
     assert "more than 0 of its trials failed (1 diverged)" in str(outcome.problem)
     search.write("search", max_failed=1)
     assert launch.anything_left(ledger), "the same launch with a larger number goes on"

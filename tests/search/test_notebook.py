@@ -5,7 +5,7 @@ import json
 import example_search as example
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from spaces.logged import open_notebook
 from spkmodel.config import TDNN, TrainConfig
 

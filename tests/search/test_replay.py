@@ -6,7 +6,7 @@ from dataclasses import replace
 import buzz
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.core.paths import ledger_path
 from search.launch import launch

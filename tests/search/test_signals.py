@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from search import failures
+from search.cli import error_handling
 from search.core import signals
 from search.core.errors import EnvironmentProblem, Interrupted, Told
 from search.core.lock import driver_alive
@@ -36,7 +36,7 @@ def test_a_signal_is_raised_where_it_comes_and_afterwards_means_what_it_meant(nu
     before = [signal.getsignal(each) for each in BOTH]
     with pytest.raises(Told, match=signal.Signals(number).name) as told, signals.raised():
         _sent(number)
-    assert failures.exit_code(told.value) == 128 + number
+    assert error_handling.exit_code(told.value) == 128 + number
     assert [signal.getsignal(each) for each in BOTH] == before
 
 
@@ -66,7 +66,7 @@ def test_a_launch_that_is_only_preparing_ends_and_says_that_nothing_has_begun(
     monkeypatch.setattr(preparation, "checked_corpus", lambda *_: _sent(number))
     with pytest.raises(Interrupted, match="nothing of it has begun") as interrupted:
         launch.launch(request_, Silent())
-    assert failures.exit_code(interrupted.value) == 128 + number
+    assert error_handling.exit_code(interrupted.value) == 128 + number
     assert not ledger_path("trip").exists()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from story import Story
 
-from search import cli, failures
+from search.cli import app, error_handling
 from search.core.errors import (
     EnvironmentProblem,
     GateNotMet,
@@ -135,7 +135,7 @@ def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
     for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
         with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
             look()
-        assert failures.exit_code(told.value) == code
+        assert error_handling.exit_code(told.value) == code
         assert "before the search began" in str(told.value)
     assert follow.launch_code("trip") == code
     assert background.of("trip").is_running() is False, "though its process takes its time to go"
@@ -162,10 +162,10 @@ def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home
 def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, monkeypatch):
     for key, value in exit_record.environment("trip", "abc").items():
         monkeypatch.setenv(key, value)
-    assert cli.run(["launch", "quickstart", "--no-such-flag"]) == 2
+    assert app.run(["launch", "quickstart", "--no-such-flag"]) == 2
     end = exit_record.read(spksearch_home / "trip", "abc")
     assert (end.code, "no-such-flag" in end.words) == (2, True)
-    assert cli.run(["status", "trip"]) == 6
+    assert app.run(["status", "trip"]) == 6
     assert exit_record.read(spksearch_home / "trip", "abc") == end, "what it starts is no launch"
 
 
@@ -253,7 +253,7 @@ def test_waiting_for_a_search_that_lost_too_many_trials_exits_like_its_launch(
     tale.record("search", max_failed=0)
     tale.record("finish", reason="more than 0 trials failed", totals={})
     _written(spksearch_home, tale)
-    assert cli.run(["wait", "trip"]) == 5
+    assert app.run(["wait", "trip"]) == 5
     told = capsys.readouterr()
     assert "best t0001" in told.out
     assert "larger --max-failed" in told.err
@@ -272,7 +272,7 @@ def test_what_a_launch_says_is_there_only_of_one_in_the_background(spksearch_hom
 
 
 def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(monkeypatch):
-    from search.cli import run
+    from search.cli.app import run
 
     full = LaunchRequest(
         space="triplet",
@@ -340,7 +340,7 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
     assert background.end_early("trip") is None
     with pytest.raises(Interrupted, match="exit code 143: ended by spksearch stop") as told:
         wait("trip", 5)
-    assert failures.exit_code(told.value) == 143
+    assert error_handling.exit_code(told.value) == 143
     with pytest.raises(Interrupted, match="143: killed by signal 15"):
         raise exit_record.of_process("abc", sleeper.returncode, "").problem("it")
 
@@ -357,7 +357,7 @@ def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libra
     spksearch_home,
 ):
     program = (
-        "import os, signal, search.cli as c; c._carry_out = lambda _: os.kill(os.getpid(), 15)"
+        "import os, signal, search.cli.app as c; c._carry_out = lambda _: os.kill(os.getpid(), 15)"
     )
     environment = {**os.environ, **exit_record.environment("trip", "abc")}
     line = [sys.executable, "-c", f"{program}; c.run([])"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_search
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.evaluation import evaluate, test_access, verifier
 from search.evaluation.analysis import Extras

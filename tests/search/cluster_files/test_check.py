@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search import cli
+from search.cli import app
 from search.cluster.files import tools
 from search.cluster_files.check import check, check_file
 from search.core.errors import UsageProblem
@@ -323,19 +323,19 @@ def test_nothing_to_check_is_an_error(tmp_path):
 
 def test_a_file_that_is_not_there_ends_with_2_though_another_is_good(tmp_path, capsys):
     gone = tmp_path / "gone.yaml"
-    assert cli.run(["cluster", "check", str(CLUSTER / "aws.yaml"), str(gone)]) == 2
+    assert app.run(["cluster", "check", str(CLUSTER / "aws.yaml"), str(gone)]) == 2
     assert f"no file or folder {gone}" in capsys.readouterr().err
 
 
 def test_the_command_says_ok_and_ends_with_0(capsys):
-    assert cli.run(["cluster", "check", str(CLUSTER / "kuberay")]) == 0
+    assert app.run(["cluster", "check", str(CLUSTER / "kuberay")]) == 0
     assert re.search(r"^ok +\S+raycluster\.yaml \(RayCluster\)$", capsys.readouterr().out, re.M)
 
 
 def test_the_command_ends_with_2_if_any_file_is_bad(tmp_path, capsys):
     bad = tmp_path / "bad.yaml"
     bad.write_text((CLUSTER / "gcp.yaml").read_text().replace("max_workers:", "max_worker:", 1))
-    assert cli.run(["cluster", "check", str(CLUSTER / "aws.yaml"), str(bad)]) == 2
+    assert app.run(["cluster", "check", str(CLUSTER / "aws.yaml"), str(bad)]) == 2
     out = capsys.readouterr().out
     assert f"{bad}:8: max_worker: there is no max_worker here; did you mean max_workers?" in out
     assert "1 ok, 1 bad" in out
@@ -344,7 +344,7 @@ def test_the_command_ends_with_2_if_any_file_is_bad(tmp_path, capsys):
 def test_json_holds_every_file_and_nothing_else_is_on_stdout(tmp_path, capsys):
     shutil.copy(CLUSTER / "onprem.yaml", tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
-    assert cli.run(["cluster", "check", str(tmp_path), "--json"]) == 0
+    assert app.run(["cluster", "check", str(tmp_path), "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     assert {(Path(each["file"]).name, each["status"]) for each in files} == {
         ("onprem.yaml", "ok"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import EnvironmentProblem, UsageProblem
 from search.data.public import catalogue, fetching
 from search.data.public.catalogue import Archive, Lists

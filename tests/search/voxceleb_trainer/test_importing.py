@@ -8,7 +8,7 @@ from pathlib import Path
 import buzz
 import pytest
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.importers.voxceleb_trainer import importing, space_file
 from search.space import loader

@@ -12,7 +12,7 @@ import pytest
 import torch
 import trainer_state as trainer
 
-from search.cli import run
+from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.importers.voxceleb_trainer import names, network
 from search.models import loader

@@ -8,20 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from search import (
-    cli_cluster,
-    cli_corpus,
-    cli_doctor,
-    cli_evaluate,
-    cli_import,
-    cli_notebook,
-    cli_read,
-    cli_replay,
-    cli_run,
-    cli_steer,
-    cli_watch,
-    failures,
-)
+from search.cli import error_handling
+from search.cli.data import cluster, corpus
+from search.cli.models import evaluate, import_trainer
+from search.cli.read import doctor, inspect, notebook
+from search.cli.run import launch, replay, steer, watch
 from search.core import signals
 from search.launch import exit_record
 from search.reporting import console
@@ -58,35 +49,35 @@ app = typer.Typer(
 )
 
 VERBS = (
-    (cli_run.demo, cli_run.DEMO),
-    (cli_read.describe, cli_read.DESCRIBE),
-    (cli_run.launch, cli_run.LAUNCH),
-    (cli_read.list_searches, cli_read.LIST),
-    (cli_read.status, cli_read.STATUS),
-    (cli_read.trials, cli_read.TRIALS),
-    (cli_read.show, cli_read.SHOW),
-    (cli_watch.logs, cli_watch.LOGS),
-    (cli_watch.wait, cli_watch.WAIT),
-    (cli_steer.stop, cli_steer.STOP),
-    (cli_steer.pause, cli_steer.PAUSE),
-    (cli_steer.resume, cli_steer.RESUME),
-    (cli_steer.budget, cli_steer.BUDGET),
-    (cli_steer.add, cli_steer.ADD),
-    (cli_run.promote, cli_run.PROMOTE),
-    (cli_evaluate.evaluate, cli_evaluate.EVALUATE),
-    (cli_replay.replay, cli_replay.REPLAY),
-    (cli_import.import_voxceleb_trainer, cli_import.IMPORT),
-    (cli_run.ui, cli_run.UI),
-    (cli_doctor.doctor, cli_doctor.DOCTOR),
+    (launch.demo, launch.DEMO),
+    (inspect.describe, inspect.DESCRIBE),
+    (launch.launch, launch.LAUNCH),
+    (inspect.list_searches, inspect.LIST),
+    (inspect.status, inspect.STATUS),
+    (inspect.trials, inspect.TRIALS),
+    (inspect.show, inspect.SHOW),
+    (watch.logs, watch.LOGS),
+    (watch.wait, watch.WAIT),
+    (steer.stop, steer.STOP),
+    (steer.pause, steer.PAUSE),
+    (steer.resume, steer.RESUME),
+    (steer.budget, steer.BUDGET),
+    (steer.add, steer.ADD),
+    (launch.promote, launch.PROMOTE),
+    (evaluate.evaluate, evaluate.EVALUATE),
+    (replay.replay, replay.REPLAY),
+    (import_trainer.import_voxceleb_trainer, import_trainer.IMPORT),
+    (launch.ui, launch.UI),
+    (doctor.doctor, doctor.DOCTOR),
 )
 
 for _function, _help in VERBS:
     _name = _function.__name__.removesuffix("_searches").replace("_", "-")
     _short = (_function.__doc__ or "").splitlines()[0]
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
-app.add_typer(cli_corpus.app, name="corpus", context_settings=HELP)
-app.add_typer(cli_cluster.app, name="cluster", context_settings=HELP)
-app.add_typer(cli_notebook.app, name="notebook", context_settings=HELP)
+app.add_typer(corpus.app, name="corpus", context_settings=HELP)
+app.add_typer(cluster.app, name="cluster", context_settings=HELP)
+app.add_typer(notebook.app, name="notebook", context_settings=HELP)
 
 
 def _print_version(wanted: bool) -> None:
@@ -138,9 +129,9 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
         if debug:
             console.stderr().print_exception()
-        words = failures.message(error)
+        words = error_handling.message(error)
         console.say(f"spksearch: {words}")
-        return failures.exit_code(error), words
+        return error_handling.exit_code(error), words
     code = result if isinstance(result, int) else 0
     if code == 128 + signal.SIGINT:
         console.say("spksearch: interrupted")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli_options import (
+from search.cli.options import (
     Address,
     AllowOverlap,
     Concurrent,

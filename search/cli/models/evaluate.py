@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from search.cli_options import Json, Noise, Rooms
+from search.cli.options import Json, Noise, Rooms
 from search.reporting import console
 from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli_options import Concurrent, DiskGb, KeepCheckpoints
+from search.cli.options import Concurrent, DiskGb, KeepCheckpoints
 from search.core.errors import UsageProblem
 from search.reporting import console
 

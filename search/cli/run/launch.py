@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from search.cli_options import (
+from search.cli.options import (
     Address,
     AllowOverlap,
     Concurrent,
@@ -45,8 +45,8 @@ def demo(
     ] = None,
 ) -> None:
     """Launch, promote and evaluate on voices made here."""
+    from search.cli.demo import run_demo
     from search.core.paths import home
-    from search.demo import run_demo
     from search.reporting.terminal import for_stderr
 
     console.answer(*run_demo(folder or home(), for_stderr()))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from search.cli_options import Json
+from search.cli.options import Json
 from search.reporting import console
 from search.reporting.console import help_text
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli_options import Json
+from search.cli.options import Json
 from search.core.errors import UsageProblem
 from search.reporting import console
 from search.reporting.console import help_text

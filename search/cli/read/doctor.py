@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli_options import Insecure, Json
+from search.cli.options import Insecure, Json
 from search.reporting import console
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Commands that read: spaces, searches, the notebook, the state of the machine."""
