@@ -185,7 +185,8 @@ class _Named(OptunaSearch):  # type: ignore[misc]
 
 def shipped(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
     """The same through Tune with OptunaSearch, ASHAScheduler and MLflowLoggerCallback."""
-    tune_runner.prepare_environment()  # Tune's settings are the same: no CSV, JSON or TensorBoard files
+    # Tune's settings are the same: no CSV, JSON or TensorBoard files
+    tune_runner.prepare_environment()
     callback = _TimedCallback(tracking_uri=uri, experiment_name="shipped")
 
     meter = Meter(lambda: callback.ended)

@@ -3,8 +3,8 @@
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
 Simulated searches (`bench.simulation`) of one formula after the other, each with every bound on the
-trials that are modelled (`search.sampler.history.MODELLED`). How good a config is, is known without noise:
-the EER of the formula above the lowest there is, in points of percent.
+trials that are modelled (`search.sampler.history.MODELLED`). How good a config is, is known without
+noise: the EER of the formula above the lowest there is, in points of percent.
 """
 
 import argparse

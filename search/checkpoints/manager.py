@@ -1,7 +1,7 @@
 """Keeps a running search's checkpoints: sound before they are used, few, and room for the next.
 
-What `search.checkpoints.retention` and `search.checkpoints.storage_health` decide is carried out here, beside the hot path;
-every removal and every damage is in the ledger before it has an effect.
+What `search.checkpoints.retention` and `search.checkpoints.storage_health` decide is carried out
+here, beside the hot path; every removal and every damage is in the ledger before it has an effect.
 """
 
 import errno

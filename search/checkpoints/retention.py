@@ -83,7 +83,8 @@ def plan(
     Args:
         state: with its settings `keep_checkpoints` and `disk_gb`.
         tight: of trials at rest, keep only the newest whatever the bound: the disk is full.
-        pinned: hashes of checkpoints that other searches start from (`search.checkpoints.external_references`).
+        pinned: hashes of checkpoints that other searches start from
+            (`search.checkpoints.external_references`).
         wanted: trials whose weights other searches are to start from.
     """
     pinned, wanted = pinned | _pinned(state), wanted | _wanted(state)

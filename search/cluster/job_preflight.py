@@ -1,4 +1,4 @@
-"""What a cluster asks of those who give it jobs; `search.cluster.preflight` for those who join it."""
+"""What a cluster asks of those who give it jobs; `preflight` is for those who join it."""
 
 import json
 from urllib.error import HTTPError

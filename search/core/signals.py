@@ -1,7 +1,7 @@
 """Signals to end: SIGINT and SIGTERM, and what is done when one comes.
 
-While segments run the search's loop saves first (`search.engine.tune_session`). Before the first segment and after
-the last there is nothing to save.
+While segments run the search's loop saves first (`search.engine.tune_session`). Before the first
+segment and after the last there is nothing to save.
 """
 
 import signal

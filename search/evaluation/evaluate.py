@@ -24,8 +24,8 @@ from search.models import loader
 from search.reporting.terminal import Display, Silent
 
 if TYPE_CHECKING:
+    from search.importers.voxceleb_trainer.architecture import Reading
     from search.models.loader import Model
-    from search.voxceleb_trainer.architecture import Reading
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
 

@@ -1,6 +1,7 @@
 """One trial as the ledger knows it: its epochs, its attempts, how it ended.
 
-What the events make of it is in `search.ledger.state`, what it may do next in `search.scheduler.asha`.
+What the events make of it is in `search.ledger.state`, what it may do next in
+`search.scheduler.asha`.
 """
 
 import math

@@ -23,7 +23,7 @@ from search.models import registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from search.voxceleb_trainer.architecture import Reading
+    from search.importers.voxceleb_trainer.architecture import Reading
     from spkmodel.config import TrainConfig
 
 WEIGHTS = "encoder.safetensors"
@@ -225,7 +225,7 @@ def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> M
         UsageProblem: if the file is anything else.
     """
     from search.importers.voxceleb_trainer import network
-    from search.voxceleb_trainer.architecture import Reading
+    from search.importers.voxceleb_trainer.architecture import Reading
     from spkmodel.config import TrainConfig
 
     found = network.read(path, reading or Reading())

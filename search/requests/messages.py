@@ -17,7 +17,9 @@ class _Request(BaseModel):
     by: str = Field(min_length=1, max_length=200)
     """Who asks."""
     driver: str = Field(default="", max_length=200)
-    """Whom: `search.requests.mailbox.identity` of the driver at that moment; empty if there was none."""
+    """Whom: `search.requests.mailbox.identity` of the driver at that moment; empty if there was
+    none.
+    """
 
 
 class Stop(_Request):

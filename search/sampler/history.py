@@ -1,8 +1,8 @@
 """What the sampler goes by, kept from one suggestion to the next instead of gathered anew.
 
-A fresh one knows the same: all of it is a function of the state (`search.sampler.optuna_trials` says what Optuna is
-told of a trial, `search.scheduler.rung_index` who stands where). So a driver that starts again suggests what one
-that went on would have suggested.
+A fresh one knows the same: all of it is a function of the state (`search.sampler.optuna_trials`
+says what Optuna is told of a trial, `search.scheduler.rung_index` who stands where). So a driver
+that starts again suggests what one that went on would have suggested.
 """
 
 from collections import Counter

@@ -1,15 +1,16 @@
 """The pure rule: which trial advances, which ends, what runs next.
 
 Successive halving without waiting (ASHA; Li et al. 2020, arXiv:1810.05934). In its promotion form
-(algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of
-all that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
+(algorithm 2 there) a trial pauses at every rung and goes on while it is among the best 1/eta of all
+that came there; in its stopping form it is judged once, on arrival. An interrupted trial comes
 first, then what somebody wished for, then the highest rung's, then a new one; at the very last one
-that ran out of memory, which then has the machines to itself. With a second
-objective, "best" is front by front (`search.scheduler.pareto`): a small network need not be better than a
-large one, only than those its size.
+that ran out of memory, which then has the machines to itself. With a second objective, "best" is
+front by front (`search.scheduler.pareto`): a small network need not be better than a large one,
+only than those its size.
 
 What the rule asks about all trials at once stands in `Trials`. `Scan` answers by looking at every
-trial, each time; `search.scheduler.rung_index` keeps the same answers up to date, for searches of thousands.
+trial, each time; `search.scheduler.rung_index` keeps the same answers up to date, for searches of
+thousands.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What the rule asks about all trials at once, kept up to date instead of looked up.
 
-`search.scheduler.asha.Scan` says what the answers mean; here they cost as much as what has changed. A
-trial's part in them depends on nothing but its record and the rule, so after an event only the
+`search.scheduler.asha.Scan` says what the answers mean; here they cost as much as what has changed.
+A trial's part in them depends on nothing but its record and the rule, so after an event only the
 trial that it names is looked at again, and after a change of the rule all are.
 """
 

@@ -10,7 +10,7 @@ from search.cli.options import Json
 from search.reporting import console
 
 if TYPE_CHECKING:
-    from search.cluster_files.findings import FileFindings
+    from search.cluster.files.findings import FileFindings
 
 app = typer.Typer(
     name="cluster", no_args_is_help=True, rich_markup_mode=None, help="Where searches run."
@@ -34,7 +34,7 @@ def check(
     json_wanted: Json = False,
 ) -> int:
     """Check cluster files offline."""
-    from search.cluster_files.check import check as check_files
+    from search.cluster.files.check import check as check_files
 
     reports = check_files(paths)
     if json_wanted:

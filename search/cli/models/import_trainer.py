@@ -10,8 +10,8 @@ from search.cli.options import Json
 from search.reporting import console
 
 if TYPE_CHECKING:
-    from search.voxceleb_trainer.options import Options
-    from search.voxceleb_trainer.remarks import Remark
+    from search.importers.voxceleb_trainer.options import Options
+    from search.importers.voxceleb_trainer.remarks import Remark
     from spkmodel.config import TrainConfig
 
 IMPORT = console.help_text(
@@ -55,7 +55,7 @@ def import_voxceleb_trainer(
     """Take over a training of voxceleb_trainer."""
     from search.core.errors import UsageProblem
     from search.importers.voxceleb_trainer import commands, importing
-    from search.voxceleb_trainer.options import parse
+    from search.importers.voxceleb_trainer.options import parse
 
     yaml, command = _parted(given or [])
     if yaml is None and not command:
@@ -138,7 +138,7 @@ def _tell(
 
 
 def _grouped(remarks: "list[Remark]") -> list[str]:
-    from search.voxceleb_trainer.remarks import WORDS
+    from search.importers.voxceleb_trainer.remarks import WORDS
 
     lines = []
     for kind, heading in WORDS.items():

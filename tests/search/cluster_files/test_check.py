@@ -9,7 +9,7 @@ import pytest
 
 from search.cli import app
 from search.cluster.files import tools
-from search.cluster_files.check import check, check_file
+from search.cluster.files.check import check, check_file
 from search.core.errors import UsageProblem
 
 CLUSTER = Path(__file__).parents[3] / "cluster"

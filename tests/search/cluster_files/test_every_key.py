@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.cluster_files.check import check_file
-from search.cluster_files.findings import words
+from search.cluster.files.check import check_file
+from search.cluster.files.findings import words
 
 CLUSTER = Path(__file__).parents[3] / "cluster"
 FILES = [

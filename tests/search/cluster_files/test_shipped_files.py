@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.cluster_files.check import check, check_file
+from search.cluster.files.check import check, check_file
 
 ROOT = Path(__file__).parents[3]
 CLUSTER = ROOT / "cluster"

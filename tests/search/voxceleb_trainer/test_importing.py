@@ -11,8 +11,8 @@ import pytest
 from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.importers.voxceleb_trainer import importing, space_file
+from search.importers.voxceleb_trainer.options import parse
 from search.space import loader
-from search.voxceleb_trainer.options import parse
 from spkmodel.config import (
     GE2E,
     SGD,

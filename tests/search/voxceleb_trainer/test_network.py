@@ -15,8 +15,8 @@ import trainer_state as trainer
 from search.cli.app import run
 from search.core.errors import UsageProblem
 from search.importers.voxceleb_trainer import names, network
+from search.importers.voxceleb_trainer.architecture import Reading
 from search.models import loader
-from search.voxceleb_trainer.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
 from spkmodel.nn import encoders
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from search.core.errors import UsageProblem
-from search.voxceleb_trainer.remarks import Remark
+from search.importers.voxceleb_trainer.remarks import Remark
 
 Edition = Literal["2020", "2021", "2026"]
 """2020: up to 2020-11-23, as the lab report used it. 2021: from then to 2026-04-15. 2026: since."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from search.cluster.files import by_schema, security, tools
-from search.cluster_files.findings import Finding
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding
+from search.cluster.files.yaml_source import Document
 
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer"}

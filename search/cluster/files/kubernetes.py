@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search.cluster.files import by_schema, security
-from search.cluster_files.findings import Finding, Place
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding, Place
+from search.cluster.files.yaml_source import Document
 
 _CLUSTER_SPEC: Mapping[str, Place] = {
     "RayCluster": ("spec",),

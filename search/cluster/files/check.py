@@ -14,8 +14,8 @@ from search.cluster.files import (
     skypilot,
     yaml_source,
 )
-from search.cluster_files.findings import FileFindings, Finding
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import FileFindings, Finding
+from search.cluster.files.yaml_source import Document
 from search.core.errors import UsageProblem
 
 _YAML = (".yaml", ".yml")

@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from search.cluster_files.findings import Finding, Place
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding, Place
+from search.cluster.files.yaml_source import Document
 
 _TYPE_WORDS = {
     "object": "a mapping",

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from search.voxceleb_trainer.options import Options
-from search.voxceleb_trainer.remarks import Remark
+from search.importers.voxceleb_trainer.options import Options
+from search.importers.voxceleb_trainer.remarks import Remark
 from spkmodel.config import (
     GE2E,
     AAMSoftmax,

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import PurePosixPath
 
-from search.voxceleb_trainer.options import Options
+from search.importers.voxceleb_trainer.options import Options
 
 _FRAMES_A_SECOND = 100
 

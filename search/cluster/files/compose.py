@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from search.cluster.files import by_schema, security
-from search.cluster_files.findings import Finding, Place
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding, Place
+from search.cluster.files.yaml_source import Document
 
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 _SECRET_FILE = re.compile(r"/run/secrets/[\w./-]*\w")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from search.cluster_files.findings import Finding, Place, words
+from search.cluster.files.findings import Finding, Place, words
 
 MOST_CHARACTERS = 1 << 20
 MOST_NODES = 50_000

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 
 from search.cluster.files import by_schema, security, tools
-from search.cluster_files.findings import Finding
+from search.cluster.files.findings import Finding
 
 # The long options of sbatch (Slurm 22.05 to 26.05, its manual pages).
 _SBATCH = frozenset(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from search.cluster_files.findings import Finding, Place
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding, Place
+from search.cluster.files.yaml_source import Document
 
 _STARTS_RAY = re.compile(r"(?:^|[\s;&|/])ray\s+(?:start|symmetric-run)\b")
 _TOKEN_MODE = re.compile(r"\bRAY_AUTH_MODE\s*[=:]\s*[\"']?token\b")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from search.cluster.files import security, tools
-from search.cluster_files.findings import Finding
+from search.cluster.files.findings import Finding
 
 _FIRST = re.compile(r"\s*(?:FROM|ARG)\s", re.I)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from search.core.errors import UsageProblem
 from search.importers.voxceleb_trainer import architecture, names, weights_file
-from search.voxceleb_trainer.architecture import KNOWN, Reading
-from search.voxceleb_trainer.weights_file import WeightsFile
+from search.importers.voxceleb_trainer.architecture import KNOWN, Reading
+from search.importers.voxceleb_trainer.weights_file import WeightsFile
 from spkmodel.config import Encoder, RawNet3
 from spkmodel.nn import encoders
 

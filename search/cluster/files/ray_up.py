@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from search.cluster.files import by_schema, clouds, security
-from search.cluster_files.findings import Finding
-from search.cluster_files.yaml_source import Document
+from search.cluster.files.findings import Finding
+from search.cluster.files.yaml_source import Document
 
 _STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from search.cluster_files.findings import Finding
+from search.cluster.files.findings import Finding
 
 _SECONDS = 60
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from search.core.errors import UsageProblem
 from search.core.validation_messages import words
-from search.voxceleb_trainer.losses import LOSSES, utterances
-from search.voxceleb_trainer.options import Options
-from search.voxceleb_trainer.remarks import Remark
+from search.importers.voxceleb_trainer.losses import LOSSES, utterances
+from search.importers.voxceleb_trainer.options import Options
+from search.importers.voxceleb_trainer.remarks import Remark
 from spkmodel.config import (
     SGD,
     Adam,
