@@ -10,7 +10,7 @@ from search.cluster.connection import prepare_environment
 # Before any test module imports Ray, which reads it once: without it Ray listens everywhere.
 prepare_environment()
 
-_TESTS = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def spksearch_home(tmp_path, monkeypatch):
 def local_ray():
     """The address of a local Ray with two processors, to which this process is connected."""
     # Workers unpickle classes by the name of their module.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(_TESTS.parent), str(_TESTS / "search")])
+    os.environ["PYTHONPATH"] = str(_ROOT)
     os.environ["RAY_AUTH_MODE"] = "disabled"  # the token is for clusters that others can reach
     import ray
 

@@ -6,13 +6,13 @@ import sys
 from dataclasses import replace
 
 import pytest
-import sound_search
 from optuna.trial import TrialState, create_trial
 
 from bench.chaos import invariants
 from bench.chaos.evidence import read
 from search.ledger.state import SearchState
 from search.sampler.history import Known
+from tests.support import sound_search
 
 
 @pytest.fixture(scope="module")

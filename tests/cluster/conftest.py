@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import hosts
-import measured
 import pytest
-import ray_hosts
-from programs import wait_for
-from searches import Storage
+
+from tests.cluster import hosts, measured, ray_hosts
+from tests.cluster.programs import wait_for
+from tests.cluster.searches import Storage
 
 ROOT = Path(__file__).parents[2]
 _LAST = "test_nothing_is_left.py"

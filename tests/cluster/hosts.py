@@ -18,8 +18,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from namespaces import UNSHARE, all_processes, answers, began, first_process, namespaces
-from programs import Program
+from tests.cluster.namespaces import (
+    UNSHARE,
+    all_processes,
+    answers,
+    began,
+    first_process,
+    namespaces,
+)
+from tests.cluster.programs import Program
 
 SUBNET = "10.77.0"
 MARK = "SPKSEARCH_TEST_NETWORK"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from namespaces import children
+from tests.cluster.namespaces import children
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:

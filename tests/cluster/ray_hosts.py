@@ -4,8 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
-from hosts import Host
-from programs import Program, wait_for
+from tests.cluster.hosts import Host
+from tests.cluster.programs import Program, wait_for
 
 PORT = 6379
 STARTED = "Ray runtime started."

@@ -5,16 +5,15 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-import ray_hosts
-from hosts import Host
-from programs import Program, wait_for
-
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.scheduler import audit
 from search.scheduler.asha import table
 from spkmodel.core import checkpoint
 from spkmodel.data import demo_corpus
+from tests.cluster import ray_hosts
+from tests.cluster.hosts import Host
+from tests.cluster.programs import Program, wait_for
 
 SPACE = '''"""How wide a network, and how fast should it learn? Epochs of about {seconds}."""
 

@@ -4,8 +4,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from hosts import Host, Network
-from programs import Program, wait_for
+from tests.cluster.hosts import Host, Network
+from tests.cluster.programs import Program, wait_for
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "scontrol", "munged")
 

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
-import ray_hosts
-from programs import wait_for
-from searches import Search
+
+from tests.cluster import ray_hosts
+from tests.cluster.programs import wait_for
+from tests.cluster.searches import Search
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

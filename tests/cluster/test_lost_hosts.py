@@ -3,9 +3,10 @@
 import time
 
 import pytest
-import ray_hosts
-from programs import wait_for
-from searches import drive, seconds_between
+
+from tests.cluster import ray_hosts
+from tests.cluster.programs import wait_for
+from tests.cluster.searches import drive, seconds_between
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

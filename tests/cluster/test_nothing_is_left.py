@@ -5,8 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-import hosts
 import pytest
+
+from tests.cluster import hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 

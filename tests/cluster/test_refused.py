@@ -3,7 +3,8 @@
 import json
 
 import pytest
-import ray_hosts
+
+from tests.cluster import ray_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -4,10 +4,10 @@ import sys
 import time
 
 import pytest
-import ray_hosts
-import slurm_hosts
-from programs import wait_for
-from searches import seconds_between
+
+from tests.cluster import ray_hosts, slurm_hosts
+from tests.cluster.programs import wait_for
+from tests.cluster.searches import seconds_between
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(800)]
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import buzz
 import pytest
+
+from tests.support import buzz
 
 
 @pytest.fixture(scope="session")

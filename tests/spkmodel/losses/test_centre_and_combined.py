@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_family import FAMILY, SPEAKERS, built, combined, drawn
 
 from spkmodel import config as c
+from tests.support.loss_family import FAMILY, SPEAKERS, built, combined, drawn
 
 
 def test_the_centre_loss_is_half_the_mean_squared_distance_to_centres_that_start_at_0():

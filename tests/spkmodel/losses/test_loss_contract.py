@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from loss_family import FAMILY, SPEAKERS, built, combined, drawn, step
 
 from spkmodel import config as c
 from spkmodel import losses
+from tests.support.loss_family import FAMILY, SPEAKERS, built, combined, drawn, step
 
 
 @pytest.fixture(params=FAMILY)

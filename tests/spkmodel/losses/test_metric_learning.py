@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from loss_family import SPEAKERS, built, drawn
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from spkmodel import config as c
+from tests.support.loss_family import SPEAKERS, built, drawn
 
 ROWS = drawn(3, rows=12, dim=5).double()
 DISTANCES = {

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_family import SPEAKERS, built, combined, drawn, step, waves
 
 from spkmodel import config as c
+from tests.support.loss_family import SPEAKERS, built, combined, drawn, step, waves
 
 VOICES = waves(4, 3, 5)  # speakers, utterances, dimensions
 

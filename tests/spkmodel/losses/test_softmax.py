@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from loss_family import SPEAKERS, built, drawn
 
 from spkmodel import config as c
+from tests.support.loss_family import SPEAKERS, built, drawn
 
 DENSE = 6 * 4 + 4  # 6 dimensions, 4 speakers
 HIDDEN = 6 * 6 + 6

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_family import SPEAKERS, built, drawn, waves
 
 from spkmodel import config as c
+from tests.support.loss_family import SPEAKERS, built, drawn, waves
 
 GOLDEN = torch.tensor([[0.0], [1.0], [3.0], [5.0]])
 GOLDEN_SPEAKERS = torch.tensor([0, 0, 1, 1])

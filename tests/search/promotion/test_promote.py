@@ -1,0 +1,342 @@
+"""Promotion end to end on a search that never ran: real checkpoint, real store, real MLflow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.evaluation import evaluate
+from search.ledger.ledger import Ledger
+from search.models import loader, registry
+from search.promotion import bundle, promote
+from search.reporting.terminal import Silent
+from spkmodel.data.store import Store
+from spkmodel.verification import embed_and_score
+from tests.support import untrained_search
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("promote-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPKSEARCH_HOME", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return untrained_search.make_corpus(tmp_path_factory.mktemp("promote-corpus"))
+
+
+@pytest.fixture(scope="module")
+def tiny(home, corpus):
+    return untrained_search.make_search(home, corpus, "night", dev_condition="mismatched")
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Filled by the first test that wants it: a promotion takes seconds."""
+    return []
+
+
+@pytest.fixture
+def promoted(tiny, made, mlflow_server):
+    if not made:
+        assert not tiny.ledger.state().promotions
+        made.append(promote.promote("night", tracking_uri=mlflow_server.uri))
+    return made[0]
+
+
+def test_the_best_is_promoted_with_both_conditions(promoted):
+    document = promoted.document
+    assert (document["trial"], document["epoch"]) == ("t0003", 3)
+    assert list(document["test"]["conditions"]) == ["clean", "mismatched"]
+    for numbers in document["test"]["conditions"].values():
+        assert 0 <= numbers["eer_low"] <= numbers["eer"] <= numbers["eer_high"] <= 1
+        assert len(numbers["floors"]) == 2
+    assert document["dev"]["eer"] == pytest.approx(document["dev"]["recorded_eer"], abs=1e-6)
+    assert document["test"]["list"]["pairs"] == 276
+    assert document["test"]["looks"] == 0
+
+
+def test_a_promoted_folder_has_every_file_and_nothing_is_half_written(promoted):
+    names = {path.name for path in promoted.folder.iterdir()}
+    assert names == {
+        "encoder.safetensors",
+        "config.json",
+        "threshold.json",
+        "report.json",
+        "det.png",
+        "histogram.png",
+        "epochs.png",
+        "scores.txt",
+        "scores_mismatched.txt",
+        "MODEL_CARD.md",
+    }
+    assert [path.name for path in promoted.folder.parent.iterdir()] == [promoted.folder.name]
+    card = (promoted.folder / "MODEL_CARD.md").read_text()
+    assert "| mismatched | **this model** |" in card
+    assert "mel statistics, LDA" in card
+    assert "cosine of the embeddings of whole utterances, without score normalisation" in card
+    assert "![dev EER and training loss by epoch](epochs.png)" in card
+
+
+def test_scores_give_the_published_eer_again(promoted):
+    from spkmodel.verification import metrics
+
+    rows = [line.split() for line in (promoted.folder / "scores.txt").read_text().splitlines()]
+    scores = np.array([float(row[3]) for row in rows])
+    targets = np.array([row[0] == "1" for row in rows])
+    clean = promoted.document["test"]["conditions"]["clean"]
+    assert metrics.eer(scores, targets) == clean["eer"]
+    at_dev = clean["at_dev_threshold"]
+    assert np.mean(scores[targets] < at_dev["threshold"]) == pytest.approx(at_dev["miss"])
+
+
+def test_the_version_carries_hash_search_and_figures(promoted, mlflow_server):
+    import mlflow
+
+    client = mlflow.MlflowClient(mlflow_server.uri)
+    version = client.get_model_version_by_alias("spksearch-tiny", "candidate")
+    document = promoted.document
+    assert version.version == promoted.registered.version
+    assert version.tags["sha256"] == document["model"]["sha256"]
+    assert (version.tags["search"], version.tags["trial"]) == ("night", "t0003")
+    eer = document["test"]["conditions"]["clean"]["eer"]
+    assert float(version.tags["test_eer"]) == pytest.approx(eer, abs=1e-6)
+    artifacts = {file.path for file in client.list_artifacts(version.run_id, "promotion")}
+    assert {"promotion/det.png", "promotion/report.json"} <= artifacts
+
+
+def test_promoting_again_computes_nothing_and_moves_the_alias(promoted, tiny, mlflow_server):
+    import mlflow
+
+    again = promote.promote("night", alias="champion", tracking_uri=mlflow_server.uri)
+    assert again.again
+    assert again.document == promoted.document
+    assert again.registered.version == promoted.registered.version
+    client = mlflow.MlflowClient(mlflow_server.uri)
+    assert len(client.search_model_versions("name='spksearch-tiny'")) == 1
+    assert sorted(client.get_registered_model("spksearch-tiny").aliases) == [
+        "candidate",
+        "champion",
+    ]
+    state = tiny.ledger.state()
+    assert len(state.evaluations) == 1
+    assert [event["alias"] for event in state.promotions] == ["candidate", "champion"]
+    assert any("promoted before" in line for line in promote.summary(again))
+
+
+def test_a_registered_model_loads_without_pickle_and_embeds_as_in_validation(
+    promoted, tiny, mlflow_server, monkeypatch
+):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    mlflow.set_tracking_uri(mlflow_server.uri)
+    store = Store.open(Path(tiny.ledger.state().search["store"]))
+    utterance = store.of_split("test")[0]
+    waveform = np.asarray(store.waveform(utterance), dtype=np.float32) / 32768
+    loaded = mlflow.pyfunc.load_model(promoted.registered.uri)
+    batch = np.stack([waveform, waveform[::-1]])
+    embeddings = loaded.predict(batch)
+    encoder = untrained_search.random_encoder(4)
+    expected = embed_and_score.embed(encoder, store, [utterance])[utterance].numpy()
+    assert embeddings.shape == (2, 16)
+    assert np.abs(embeddings[0] - expected).max() < 1e-5
+
+
+def test_evaluating_a_registered_model_gives_the_promoted_figures(
+    promoted, corpus, tiny, mlflow_server, tmp_path
+):
+    report = evaluate.evaluate(
+        promoted.registered.uri,
+        corpus,
+        Path("test_trials.txt"),
+        "mismatched",
+        tmp_path / "out",
+        tracking_uri=mlflow_server.uri,
+    )
+    there = promoted.document["test"]["conditions"]["mismatched"]
+    assert report.document["eer"] == there["eer"]
+    assert report.document["eer_low"] == there["eer_low"]
+    assert report.document["model"]["source"] == "models:/spksearch-tiny/1"
+    assert report.document["looks"] == 0  # the very look that the promotion took
+    assert len(tiny.ledger.state().evaluations) == 1
+
+
+@pytest.mark.usefixtures("promoted")
+def test_another_trial_on_the_same_test_pairs_says_that_they_were_looked_at(corpus, tiny, tmp_path):
+    report = evaluate.evaluate("night/t0001", corpus, Path("test_trials.txt"), out=tmp_path / "o")
+    assert report.document["looks"] == 1
+    assert len(tiny.ledger.state().evaluations) == 2
+    assert any("looked at once before" in line for line in evaluate.summary(report))
+
+
+@pytest.mark.usefixtures("promoted")
+def test_an_unknown_model_alias_or_version_is_not_found(mlflow_server):
+    for uri in ("models:/spksearch-tiny@nobody", "models:/spksearch-tiny/99", "models:/nothing/1"):
+        with pytest.raises(NotFound, match="spksearch-tiny"):
+            loader.load(uri, "cpu", mlflow_server.uri)
+
+
+def test_weights_that_differ_from_the_recorded_hash_are_refused(promoted, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(promoted.folder, folder)
+    (folder / "encoder.safetensors").write_bytes(
+        loader.weights_of(untrained_search.random_encoder(9))
+    )
+    with pytest.raises(SpksearchError, match="SHA-256"):
+        loader.read_promoted(folder, "cpu", promoted.document["model"]["sha256"])
+
+
+def test_a_checkpoint_whose_dev_eer_is_not_the_recorded_one_is_not_promoted(tiny):
+    with pytest.raises(SpksearchError, match=r"but the ledger says 0\.499"):
+        promote.promote("night", trial="t0001")
+    assert not (tiny.home / "night" / "promoted" / "t0001-1").exists()
+
+
+class Heard(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_explained(
+    home, corpus, monkeypatch
+):
+    hurt = untrained_search.make_search(home, corpus, "hurt", dev_condition="mismatched")
+    version = registry.Registered("spksearch-tiny", "1", "candidate", created=True)
+    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    path = hurt.checkpoint("t0003", 3) / "tensors.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    heard = Heard()
+    report = promote.promote("hurt", trial="t0003", display=heard)
+    assert report.document["epoch"] == 1
+    assert "epoch 3 is passed over" in heard.lines[0]
+    assert "better at epoch 3" in heard.lines[1]
+    (event,) = [event for event in hurt.ledger.events() if event["event"] == "damaged"]
+    assert (event["trial"], event["epoch"], event["from_epoch"]) == ("t0003", 3, 3)
+
+    place = hurt.checkpoint("t0003", 1)
+    shutil.rmtree(place)
+    with Ledger.open(home / "hurt" / "ledger.jsonl", write=True) as ledger:
+        gone = str(place.relative_to(home / "hurt"))
+        ledger.append("removed", trial="t0003", checkpoints=[gone], bytes=0)
+    with pytest.raises(NoUsableTrial, match=r"1 were damaged; 1 were removed.*--keep-checkpoints"):
+        promote.promote("hurt", trial="t0003")
+    with pytest.raises(NoUsableTrial, match="--keep-checkpoints"):
+        loader.load("hurt/t0003", "cpu")
+
+
+def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "home"))
+    version = registry.Registered("spksearch-bald", "1", "candidate", created=True)
+    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    voices = untrained_search.make_corpus(tmp_path / "voices")
+    untrained_search.make_search(
+        tmp_path / "home", voices, "bald", space="bald", dev_condition="mismatched"
+    )
+    shutil.rmtree(tmp_path / "home" / "corpora")
+    report = promote.promote("bald")
+    assert report.document["dev"]["eer"] == pytest.approx(report.document["dev"]["recorded_eer"])
+    shutil.rmtree(tmp_path / "home" / "corpora")
+    (voices / "wav" / "v00" / "0.wav").write_bytes((voices / "wav/v00/1.wav").read_bytes())
+    shutil.rmtree(report.folder)
+    with pytest.raises(UsageProblem, match="the corpus has changed"):
+        promote.promote("bald")
+
+
+def test_an_interrupted_promotion_is_completed_by_the_next(
+    home, corpus, mlflow_server, monkeypatch
+):
+    untrained_search.make_search(home, corpus, "cut", space="cut")
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promote.registry, "register", dies)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote("cut", tracking_uri=mlflow_server.uri)
+    state = Ledger.open(home / "cut" / "ledger.jsonl").state()
+    assert (len(state.evaluations), len(state.promotions)) == (1, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle.judgement, "judge", dies)  # the test pairs are not scored again
+        report = promote.promote("cut", tracking_uri=mlflow_server.uri)
+    assert not report.again
+    state = Ledger.open(home / "cut" / "ledger.jsonl").state()
+    assert (len(state.evaluations), len(state.promotions)) == (1, 1)
+
+
+def test_nothing_is_left_of_a_promotion_that_died_while_writing(home, corpus, monkeypatch):
+    tiny = untrained_search.make_search(home, corpus, "torn", space="torn")
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle.model_card, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        promote.promote("torn")
+    assert list((home / "torn" / "promoted").iterdir()) == []
+    assert tiny.ledger.state().evaluations == []
+
+
+def test_a_corpus_without_test_pairs_promotes_without_figures(home, tmp_path, mlflow_server):
+    bare = untrained_search.make_corpus(tmp_path / "bare")
+    (bare / "test_trials.txt").unlink()
+    untrained_search.make_search(home, bare, "bare", space="bare")
+    report = promote.promote("bare", tracking_uri=mlflow_server.uri)
+    assert report.document["test"] is None
+    assert report.registered.version == "1"
+    assert any("no test pairs" in line for line in promote.summary(report))
+    assert not (report.folder / "scores.txt").exists()
+    json.dumps(report.as_json(), allow_nan=False)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_search_that_still_runs_cannot_be_promoted(home):
+    code = (
+        "import sys, time; from pathlib import Path; from search.ledger.ledger import Ledger\n"
+        "ledger = Ledger.open(Path(sys.argv[1]), write=True); print('held', flush=True)\n"
+        "time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(home / "night" / "ledger.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        try:
+            with pytest.raises(NotFinished, match="still runs"):
+                promote.promote("night")
+        finally:
+            driver.kill()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_unknown_trial_names_near_ones():
+    with pytest.raises(NotFound, match="t0002"):
+        promote.promote("night", trial="t002")
+
+
+def test_a_search_without_a_result_has_no_usable_trial(home):
+    with Ledger.open(home / "empty" / "ledger.jsonl", write=True) as ledger:
+        ledger.append("search", space="tiny", rungs=[1, 3])
+    with pytest.raises(NoUsableTrial, match="no trial with a dev EER"):
+        promote.promote("empty")

@@ -1,0 +1,20 @@
+from search.scheduler.audit import recompute_rungs, wrong_decisions
+from tests.support.scripted_search import Story
+
+
+def test_a_decision_that_the_rule_would_not_have_made_is_found():
+    tale = Story()
+    for value in (0.1, 0.2, 0.3):
+        tale.train(tale.trial(), 1, value)
+    assert wrong_decisions(tale.events) == []
+    tale.segment("t0003", 3)
+    assert len(wrong_decisions(tale.events)) == 1
+    tale.end("t0002", "stopped", "a whim", "rule")
+    assert len(wrong_decisions(tale.events)) == 2
+
+
+def test_a_repeated_report_moves_no_rung():
+    tale = Story()
+    tale.train(tale.trial(), 1, 0.3)
+    tale.report("t0001", 1, 0.1)
+    assert recompute_rungs(tale.events) == {1: [(0.3, "t0001")], 3: [], 9: []}

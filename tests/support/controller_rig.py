@@ -1,0 +1,89 @@
+"""A controller on a ledger of its own, without Ray; a test plays its trainings."""
+
+from search.checkpoints.files import listed
+from search.engine.controller import Driver
+from search.ledger.ledger import Ledger
+from search.scheduler.policy import Rule
+from search.space import loader
+
+SPACE = '''"""How fast?"""
+from spkmodel.config import AdamW, TrainConfig
+def space(trial):
+    return TrainConfig(optimiser=AdamW(learning_rate=trial.suggest_categorical("rate", {rates})))
+'''
+
+
+class Rig:
+    """A driver on a ledger of its own, and an actor that says what it is told to."""
+
+    def __init__(self, folder, trials=4, hours=None, rates=(1e-3, 2e-3, 3e-3, 4e-3, 5e-3)):
+        self.clock = 100.0
+        folder.mkdir(exist_ok=True)
+        (folder / "made.py").write_text(SPACE.replace("{rates}", str(list(rates))))
+        self.folder = folder
+        self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
+        self.state = self.ledger.state()
+        if not self.state.search:
+            fields = {"rungs": [1, 3], "eta": 3, "rule": "promotion"}
+            event = self.ledger.append("search", **fields, trials=trials, hours=hours)
+            self.state.apply(event)
+        self.driver = Driver(
+            self.ledger,
+            self.state,
+            loader.load(str(folder / "made.py")),
+            Rule.of(self.state.search),
+            lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
+            seed=0,
+            kind="tpe",
+            clock=lambda: self.clock,
+        )
+        self.driver.begin()
+
+    def reports(self):
+        return [event for event in self.ledger.events() if event["event"] == "report"]
+
+    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure="", **more):
+        place = self.folder / "trials" / trial / f"e{epoch}-{attempt}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "state.json").write_text("0123456789")
+        return self.driver.report(
+            {
+                "trial": trial,
+                "attempt": attempt,
+                "epoch": epoch,
+                "metrics/dev_eer": dev_eer,
+                "seconds": 1.0,
+                "checkpoint": str(place),
+                "sha256": "",
+                "bytes": 10,
+                "failure": failure,
+                **more,
+            }
+        )
+
+
+class KeptRig(Rig):
+    """Its clock is moved by hand; so is the disk that it is told of."""
+
+    def again(self):
+        """Another driver on the same ledger, the one before having died."""
+        self.ledger.close()
+        return KeptRig(self.folder, trials=2)
+
+    def later(self, seconds=10.0):
+        self.clock += seconds
+        self.driver.poll()
+
+    def train(self, trial, *epochs, attempt=1):
+        for epoch in epochs:
+            self.say(trial, attempt=attempt, epoch=epoch)
+
+    def place(self, trial, epoch):
+        return self.folder / self.state.trials[trial].reports[epoch].checkpoint
+
+    def events(self, kind):
+        return [event for event in self.ledger.events() if event["event"] == kind]
+
+    def there(self):
+        self.driver._keeper.drain()
+        return sorted(listed(self.folder))
