@@ -24,7 +24,7 @@ from bench.overhead import EPOCHS, ETA, SEED
 from bench.simulation import resident
 from search.engine import tune_runner
 from search.ledger.ledger import Ledger
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 from search.tracking.sync import Tracker
 
 _DRAIN_SECONDS = 300.0
@@ -116,7 +116,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
             ledger,
             state,
             toy_search.SPACE,
-            Rule.of(state.search),
+            AshaPolicy.of(state.search),
             trivial.Trivial,
             segment,
             resources={"cpu": 1},

@@ -12,7 +12,7 @@ import torch
 
 from spkmodel.augment import Augmenter, speed
 from spkmodel.augment.conditions import hear
-from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.augment.spec_augment import FrameMasks
 from spkmodel.config import Augment, Babble, DataPP, LogMel, SpecAugment
 from spkmodel.core.condition_names import CONDITIONS, Condition
@@ -65,7 +65,7 @@ def main() -> None:
         )
 
 
-def _heard(condition: Condition, utterances: np.ndarray, dev: Surroundings) -> None:
+def _heard(condition: Condition, utterances: np.ndarray, dev: NoiseAndRooms) -> None:
     for number, utterance in enumerate(utterances):
         hear(condition, utterance, str(number), dev)
 

@@ -25,12 +25,12 @@ from typing import Any
 import torch
 
 from bench import small
-from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data import corpus
 from spkmodel.data.store import Store, pack
-from spkmodel.training.epoch_state import Left
+from spkmodel.training.epoch_state import EpochInterrupted
 from spkmodel.training.trainer import Training
 
 _SHORTEST_SAMPLES = 3200
@@ -41,7 +41,7 @@ class Stage:
     """What all trainings of a matrix share."""
 
     store: Store
-    surroundings: Surroundings
+    surroundings: NoiseAndRooms
     folder: Path
     """For checkpoints."""
     device: str = "cpu"
@@ -64,7 +64,7 @@ def problems(config: TrainConfig, stage: Stage) -> list[str]:
         ]
     resumed = Training(config, stage.store, stage.surroundings, stage.device)
     resumed.load(checkpoint.read(stage.folder / "saved", sha256))
-    with contextlib.suppress(Left):
+    with contextlib.suppress(EpochInterrupted):
         resumed.run_epoch(leave=lambda: True)
     sha256 = checkpoint.write(stage.folder / "saved", *resumed.state())
     resumed = Training(config, stage.store, stage.surroundings, stage.device)

@@ -14,7 +14,7 @@ from itertools import repeat
 import numpy as np
 
 from bench import toy_search
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 
 TRIALS = 50
 AT = (5, 10, 15, 20, 30, 40, 50)
@@ -23,7 +23,7 @@ WORKERS = 2
 
 def main() -> None:
     searches = int(sys.argv[1]) if len(sys.argv) > 1 else 24
-    rule = Rule(rungs=(1,), trials=TRIALS)
+    rule = AshaPolicy(rungs=(1,), trials=TRIALS)
     print(
         f"{searches} searches of {TRIALS} trials each; regret in points of dev EER (95 % interval)"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from bench.toy_search import Tale
 from search.ledger.state import SearchState
 from search.sampler import sampler
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
 SPACE = "margin_softmax"
@@ -18,7 +18,7 @@ SPACE = "margin_softmax"
 
 def main() -> None:
     space = loader.load(SPACE)
-    rule = Rule(rungs=(1, 3, 9), trials=2000)
+    rule = AshaPolicy(rungs=(1, 3, 9), trials=2000)
     print(f"space {SPACE}, {len(loader.describe(space))} axes; median of 5 suggestions")
     for trials in (10, 100, 300, 1000):
         state = _search(space, rule, trials)
@@ -30,7 +30,7 @@ def main() -> None:
         print(f"{trials:5d} trials: {np.median(seconds):.3f} s")
 
 
-def _search(space: loader.Space, rule: Rule, trials: int) -> SearchState:
+def _search(space: loader.Space, rule: AshaPolicy, trials: int) -> SearchState:
     """Trials drawn at random; the EER depends on the learning rate, a third of a rung advances."""
     tale, chance, empty = Tale(rule), np.random.default_rng(0), SearchState()
     for number in range(trials):

@@ -26,7 +26,7 @@ from bench.simulation import EPOCH_SECONDS, Measured, Simulation
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import snapshot
 from search.sampler import sampler
-from search.sampler.history import Known
+from search.sampler.history import SamplerHistory
 from search.scheduler.asha import next_job
 from search.tracking import server as mlflow_server
 from search.tracking.sync import Tracker
@@ -189,7 +189,7 @@ def _of_ledger(search: Simulation) -> dict[str, Any]:
     began = time.perf_counter()
     again = Ledger.open(path).state()
     read = time.perf_counter()
-    after = sampler.suggest(toy_search.SPACE, again, rule, SEED, "tpe", Known(again))
+    after = sampler.suggest(toy_search.SPACE, again, rule, SEED, "tpe", SamplerHistory(again))
     suggested = time.perf_counter()
     kept = sampler.suggest(toy_search.SPACE, state, rule, SEED, "tpe", search.driver.known)
     same_job = next_job(again, rule) == next_job(state, rule, 0.0, search.driver.index.look(rule))

@@ -17,12 +17,12 @@ from unittest import mock
 import numpy as np
 
 from bench import toy_search
-from search.engine.controller import Driver
+from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 
 EPOCH_SECONDS = 60.0
 """Median; an epoch of the same trial takes about the same."""
@@ -57,7 +57,7 @@ class Simulation:
         self.truth = toy_search.truth_of(seed)
         self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
         self.state = SearchState()
-        self.rule = Rule(rungs=ladder(epochs), trials=trials)
+        self.rule = AshaPolicy(rungs=ladder(epochs), trials=trials)
         self._folder = folder
         self._slots = slots
         self._chance = np.random.default_rng([seed, 3])
@@ -78,7 +78,7 @@ class Simulation:
             "concurrent": slots,
         }
         self.state.apply(self.ledger.append("search", **settings))
-        self.driver = Driver(
+        self.driver = SearchController(
             self.ledger,
             self.state,
             toy_search.SPACE,
@@ -97,7 +97,7 @@ class Simulation:
                 self._now, _, name, attempt = heapq.heappop(self._due)
                 self.driver.poll()
                 if self._over(self.state.trials[name], attempt):
-                    self.driver.segment_over(name, attempt)
+                    self.driver.on_attempt_finished(name, attempt)
                     self._fill(at)
                 else:
                     self._schedule(name, attempt)
@@ -138,7 +138,7 @@ class Simulation:
     def _over(self, trial: TrialRecord, attempt: int) -> bool:
         """An epoch has ended, well or not; whether its segment is over with it."""
         if self._chance.random() < _CRASHES:
-            self.driver.segment_over(trial.trial, attempt, "the worker died")
+            self.driver.on_attempt_finished(trial.trial, attempt, "the worker died")
             return True
         result = self._result(trial, attempt)
         began = time.perf_counter()

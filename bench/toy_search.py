@@ -13,7 +13,7 @@ from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
 from search.sampler.prior import Prior, PriorPoint
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space import branches
 from search.space.locate import Place, distance, placed
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
@@ -98,7 +98,7 @@ def truth_of(seed: int) -> Truth:
     return Truth(places, str(chance.choice(["softmax", "aam"])))
 
 
-def regrets(seed: int, prior: str, rule: Rule) -> list[float]:
+def regrets(seed: int, prior: str, rule: AshaPolicy) -> list[float]:
     """After each trial: how much the best so far, without its noise, is above the best there is."""
     truth, chance = truth_of(seed), np.random.default_rng([seed, 1])
     match prior:
@@ -115,7 +115,9 @@ def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
     """A search by chance of the same space, best first."""
     drawn = []
     for number in range(EARLIER):
-        idea = sampler.suggest(SPACE, _EMPTY, Rule((1,), trials=1), seed + 7919 * number, "random")
+        idea = sampler.suggest(
+            SPACE, _EMPTY, AshaPolicy((1,), trials=1), seed + 7919 * number, "random"
+        )
         assert idea is not None
         point = PriorPoint(f"earlier/{number}", idea.axes, idea.distributions)
         drawn.append((truth.dev_eer(idea.axes), number, (point, placed(SPACE, idea.axes))))
@@ -123,7 +125,7 @@ def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
 
 
 def _played(
-    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, rule: Rule
+    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, rule: AshaPolicy
 ) -> list[float]:
     """The search, one trial at a time."""
     tale, noise = Tale(rule), np.random.default_rng([seed, 2])
@@ -150,7 +152,7 @@ def _played(
 class Tale:
     """A search told by events of a ledger that is nowhere."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: AshaPolicy) -> None:
         self.state = SearchState()
         self._clock = datetime(2026, 1, 1, tzinfo=UTC)
         self.tell("search", rungs=list(rule.rungs), eta=rule.eta)

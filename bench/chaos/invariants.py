@@ -15,11 +15,11 @@ from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE, TrialRecord
 from search.sampler import sampler
-from search.sampler.history import Known
+from search.sampler.history import SamplerHistory
 from search.scheduler import asha
 from search.scheduler.audit import recompute_rungs, wrong_decisions
-from search.scheduler.policy import Rule
-from search.scheduler.rung_index import Index
+from search.scheduler.policy import AshaPolicy
+from search.scheduler.rung_index import RungIndex
 from spkmodel.core import checkpoint
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def decisions_are_the_rules(evidence: Evidence) -> list[str]:
     """Every segment and every end is what the rule, told what came before, decides; rungs too."""
     wrong = wrong_decisions(evidence.events)
     state = evidence.state
-    rungs = {rung: asha.table(state, rung) for rung in state.rungs}
+    rungs = {rung: asha.rung_results(state, rung) for rung in state.rungs}
     if recompute_rungs(evidence.events) != rungs:
         wrong.append("the rungs worked out from the reports are not those of the state")
     return wrong
@@ -216,7 +216,7 @@ def told_once(evidence: Evidence) -> list[str]:
 
 
 def _told(state: SearchState) -> list["FrozenTrial"]:
-    known = Known(state, Index(state)).look(Rule.of(state.search))
+    known = SamplerHistory(state, RungIndex(state)).look(AshaPolicy.of(state.search))
     return known.told(known.model_rung())
 
 
@@ -225,9 +225,9 @@ def _told_all_along(events: list[Event]) -> list["FrozenTrial"]:
     for event in events:
         state.apply(event)
         if event["event"] in ("report", "end"):
-            known = known or Known(state)
-            known.look(Rule.of(state.search)).told(known.model_rung())
-    known = (known or Known(state)).look(Rule.of(state.search))
+            known = known or SamplerHistory(state)
+            known.look(AshaPolicy.of(state.search)).told(known.model_rung())
+    known = (known or SamplerHistory(state)).look(AshaPolicy.of(state.search))
     return known.told(known.model_rung())
 
 
@@ -242,7 +242,7 @@ def suggestions_are_the_samplers(evidence: Evidence) -> list[str]:
     state, wrong = SearchState(), []
     for event in evidence.events:
         if event["event"] == "trial" and event["origin"] == "sampler":
-            rule, seed = Rule.of(state.search), state.search["seed"]
+            rule, seed = AshaPolicy.of(state.search), state.search["seed"]
             idea = sampler.suggest(evidence.space, state, rule, seed)
             if idea is None or idea.config.signature != event["signature"]:
                 wrong.append(f"{event['trial']} is not what the sampler suggests at that point")
@@ -277,7 +277,7 @@ def budget_is_kept(evidence: Evidence) -> list[str]:
 
 
 def _beyond_budget(state: SearchState, event: Event) -> Iterable[str]:
-    rule = Rule.of(state.search)
+    rule = AshaPolicy.of(state.search)
     hours = state.spent_hours(uptime=event.get("uptime"))
     if rule.hours is not None and hours >= rule.hours:
         yield f"{event['event']} of {event['trial']} after {hours:.3f} of {rule.hours:g} hours"

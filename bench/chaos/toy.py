@@ -20,7 +20,7 @@ import torch
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.core.progress import Progress
-from spkmodel.training.epoch_state import EpochResult, Leave, Left
+from spkmodel.training.epoch_state import EpochInterrupted, EpochResult, Leave
 from spkmodel.training.nan_guard import Diverged
 from spkmodel.verification.embed_and_score import Verdict
 from spkmodel.verification.scoring import Collapsed
@@ -102,7 +102,7 @@ class Training:
             self.judged = stepped(self.judged, rate)
             self.steps += 1
             if leave():
-                raise Left(self.epoch + 1, self.steps, STEPS)
+                raise EpochInterrupted(self.epoch + 1, self.steps, STEPS)
         self.steps = 0
         channels = getattr(self.config.encoder, "channels", 0)
         if channels == DIVERGES:
@@ -114,10 +114,10 @@ class Training:
         self.epoch += 1
         return EpochResult(1 / self.epoch, rate, 1.0, {})
 
-    def reopen(self) -> Left:
+    def reopen(self) -> EpochInterrupted:
         """Take back the end of the epoch just trained."""
         self.epoch, self.steps = self.epoch - 1, STEPS
-        return Left(self.epoch + 1, STEPS, STEPS)
+        return EpochInterrupted(self.epoch + 1, STEPS, STEPS)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """What a checkpoint holds."""

@@ -35,7 +35,7 @@ class _Reading:
     """By key of a wish in its queue: whose weights that is to start from, as it says."""
 
 
-class Neighbours:
+class ExternalReferences:
     """Follows the ledgers beside one search's own; reads what has come since the last look."""
 
     def __init__(self, folder: Path) -> None:

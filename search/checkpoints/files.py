@@ -22,7 +22,7 @@ _FILES = frozenset({"tensors.safetensors", "state.json"})
 """What a folder may hold that is taken for a checkpoint nobody knows of."""
 
 
-def fault(folder: Path, report: Report | Partial) -> str:
+def integrity_error(folder: Path, report: Report | Partial) -> str:
     """What is wrong with a checkpoint, as far as names and sizes tell; empty: nothing.
 
     Its hash is verified where it is read (`spkmodel.core.checkpoint`).

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.checkpoints import retention, storage_health
-from search.checkpoints.external_references import Neighbours
-from search.checkpoints.files import Remover, fault, forgotten, listed
-from search.checkpoints.storage_health import Trouble
+from search.checkpoints.external_references import ExternalReferences
+from search.checkpoints.files import Remover, forgotten, integrity_error, listed
+from search.checkpoints.storage_health import StorageError
 from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.scheduler.policy import Rule, is_interrupted, may_go_on
+from search.scheduler.policy import AshaPolicy, is_interrupted, may_go_on
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Record(Protocol):
     def __call__(self, event: str, **fields: Any) -> None: ...
 
 
-class Keeper:
+class CheckpointManager:
     """One search's, for as long as its driver lives."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Keeper:
         self._release_from = release
         self._clock = clock
         self._remover = Remover(folder)
-        self._neighbours = Neighbours(folder)
+        self._neighbours = ExternalReferences(folder)
         self._looked = self._tidied = -1e9
         self._pause = _PASS_SECONDS
         self._seen = -1
@@ -86,16 +86,16 @@ class Keeper:
         of its own and is refused anyway. Of a trial that rests, only the best ones' are looked at:
         whether the others will be needed shows when they go on.
         """
-        rule = Rule.of(self._state.search)
+        rule = AshaPolicy.of(self._state.search)
         try:
-            storage_health.sweep(self._folder)
+            storage_health.remove_temporary_files(self._folder)
             self._remover.remove(sorted(forgotten(self._folder, self._state, listed(self._folder))))
             for trial in self._state.trials.values():
                 if is_interrupted(trial, rule):
                     self._fall_back(trial)
             for trial in retention.best_trials(self._state, retention.to_keep(self._state)):
                 report = retention.best_kept(trial)
-                if report is not None and (wrong := fault(self._folder, report)):
+                if report is not None and (wrong := integrity_error(self._folder, report)):
                     self._record_damage(trial, report, wrong)
         except OSError as error:
             self.refused(error.errno or errno.EIO, str(self._folder))
@@ -138,7 +138,7 @@ class Keeper:
             self._looked = now
             self._watch()
         if now - self._tidied >= self._pause and self._seen != self._state.version:
-            self.tidy()
+            self.prune()
 
     def drain(self) -> None:
         """Wait until what was written down as removed is."""
@@ -151,7 +151,7 @@ class Keeper:
         """Go back to the newest sound checkpoint; whether that is another than was thought."""
         before = trial.goes_on_from
         while (report := trial.goes_on_from) is not None:
-            wrong = fault(self._folder, report)
+            wrong = integrity_error(self._folder, report)
             if not wrong:
                 break
             self._record_damage(trial, report, wrong)
@@ -170,7 +170,7 @@ class Keeper:
 
     # --- few ---------------------------------------------------------------------------------
 
-    def tidy(self, *, last: bool = False) -> None:
+    def prune(self, *, last: bool = False) -> None:
         """Remove what need not be kept; at the last time, nothing is to be held up any more."""
         began = time.perf_counter()
         sees_all, now = self._neighbours.look(), self._clock()
@@ -202,7 +202,7 @@ class Keeper:
         """Hold while what must be kept is more than `--disk-gb` allows."""
         if plan.excess and plan.limit_bytes is not None:
             self._hold(
-                Trouble(
+                StorageError(
                     "disk",
                     f"checkpoints that are needed use {storage_health.size(plan.kept_bytes)} and "
                     f"{storage_health.size(plan.coming_bytes)} more are coming, --disk-gb allows "
@@ -235,7 +235,7 @@ class Keeper:
         for cause in self._held():
             self._release_from(cause, BY)
 
-    def _hold(self, found: Trouble) -> None:
+    def _hold(self, found: StorageError) -> None:
         self._hold_for(found.cause, found.reason, BY)
 
     def _needed(self) -> int:

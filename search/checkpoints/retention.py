@@ -15,7 +15,7 @@ from search.ledger.partials import Partial
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
 from search.scheduler import pareto
-from search.scheduler.policy import Rule, is_interrupted, may_go_on
+from search.scheduler.policy import AshaPolicy, is_interrupted, may_go_on
 
 DEFAULT_KEEP = 5
 """Trials whose best epoch is kept."""
@@ -111,7 +111,7 @@ def best_kept(trial: TrialRecord) -> Report | None:
 def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
     """The first of the ranking; with two objectives also what no other trial dominates."""
     ranked = state.ranked()
-    objectives = Rule.of(state.search).objectives
+    objectives = AshaPolicy.of(state.search).objectives
     if len(objectives) == 1:
         return ranked[:count]
     aims = {
@@ -179,7 +179,7 @@ def _give_up(
     wanted: frozenset[str],
 ) -> int:
     """Let go of what is least likely to be gone on with, worst first; how much that frees."""
-    rule = Rule.of(state.search)
+    rule = AshaPolicy.of(state.search)
     spared = {trial.trial for trial in best_trials(state, 1)} | wanted
     freed = 0
     for trial in sorted(state.trials.values(), key=lambda trial: _worth(trial, rule)):
@@ -194,7 +194,7 @@ def _give_up(
     return freed
 
 
-def _worth(trial: TrialRecord, rule: Rule) -> tuple[bool, int, float]:
+def _worth(trial: TrialRecord, rule: AshaPolicy) -> tuple[bool, int, float]:
     """What is lost without its checkpoints: epochs at once, or later if it is ever gone on with."""
     best = trial.best()
     return is_interrupted(trial, rule), trial.epoch, -(best.objective if best else math.inf)

@@ -28,7 +28,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class StorageError:
     """Why nothing new should be started."""
 
     cause: Cause
@@ -44,10 +44,10 @@ class Disk:
     read_only: bool
 
 
-def of_error(number: int, where: str) -> Trouble:
+def of_error(number: int, where: str) -> StorageError:
     """What an error of the operating system means for the search."""
     cause: Cause = "disk" if number in _FULL else "storage"
-    return Trouble(cause, f"{where}: {os.strerror(number).lower()}")
+    return StorageError(cause, f"{where}: {os.strerror(number).lower()}")
 
 
 def error_number(words: str) -> int:
@@ -66,12 +66,12 @@ def disk(folder: Path) -> Disk:
     return Disk(answer.f_bavail * answer.f_frsize, bool(answer.f_flag & os.ST_RDONLY))
 
 
-def trouble(now: Disk, needed_bytes: int) -> Trouble | None:
+def trouble(now: Disk, needed_bytes: int) -> StorageError | None:
     """What the state of a file system means for trials that are about to write so much."""
     if now.read_only:
-        return Trouble("storage", "the storage is read-only")
+        return StorageError("storage", "the storage is read-only")
     if now.free_bytes < needed_bytes:
-        return Trouble(
+        return StorageError(
             "disk",
             f"the disk is nearly full: {size(now.free_bytes)} free, checkpoints need "
             f"{size(needed_bytes)}",
@@ -79,7 +79,7 @@ def trouble(now: Disk, needed_bytes: int) -> Trouble | None:
     return None
 
 
-def probe(folder: Path, count: int) -> Trouble | None:
+def probe(folder: Path, count: int) -> StorageError | None:
     """Write as much as a checkpoint takes and take it back: quotas and failing disks show so."""
     path = folder / f"{_PROBE}{os.getpid()}"
     try:
@@ -96,7 +96,7 @@ def probe(folder: Path, count: int) -> Trouble | None:
     return None
 
 
-def sweep(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove what drivers left that were killed in `probe`."""
     for left in folder.glob(f"{_PROBE}*"):
         left.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import NotFound, NoUsableTrial, UsageProblem
+from search.core.errors import NotFound, NoUsableTrial, UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.ledger.ledger import Ledger
 from search.models import loader
@@ -53,12 +53,12 @@ def resolve(config: "TrainConfig") -> WarmWeights | None:
         folder, recorded = _place(config.warm_start.weights)
         found, its = _read(folder, recorded)
     except (ValueError, NotFound, NoUsableTrial) as error:
-        raise UsageProblem(
+        raise UsageError(
             f"warm_start.weights={config.warm_start.weights!r}: {error}; it takes SEARCH/TRIAL or "
             "the folder of a checkpoint"
         ) from error
     if config.warm_start.sha256 not in ("", found):
-        raise UsageProblem(
+        raise UsageError(
             f"warm_start.sha256={config.warm_start.sha256[:16]}..., but "
             f"{config.warm_start.weights} is {found[:16]}...: other weights than were meant; leave "
             "it empty to take these, or name the folder of the checkpoint that has it"
@@ -68,7 +68,7 @@ def resolve(config: "TrainConfig") -> WarmWeights | None:
     try:
         warm_start.check(config, its)
     except ValueError as error:
-        raise UsageProblem(str(error)) from error
+        raise UsageError(str(error)) from error
     return WarmWeights(config.warm_start.weights, str(folder), found)
 
 
@@ -81,9 +81,9 @@ def check(space: str, branches: Iterable["Branch"]) -> None:
     for branch in branches:
         try:
             resolve(branch.config)
-        except UsageProblem as problem:
+        except UsageError as problem:
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
-            raise UsageProblem(f"space {space} with {chosen or 'no choices'}: {problem}") from None
+            raise UsageError(f"space {space} with {chosen or 'no choices'}: {problem}") from None
 
 
 def _place(weights: str) -> tuple[Path, str | None]:

@@ -4,7 +4,7 @@ import signal
 import traceback
 from pathlib import Path
 
-from search.core.errors import Interrupted, SpksearchError, Told
+from search.core.errors import Interrupted, SignalReceived, SpksearchError
 from search.core.paths import home
 
 OURS = 1
@@ -18,7 +18,7 @@ _OWN = tuple(_PACKAGES / package for package in ("search", "spaces", "spkmodel")
 def exit_code(error: BaseException) -> int:
     """The exit code of the command line for an error that ended a verb."""
     match error:
-        case Told() | Interrupted():
+        case SignalReceived() | Interrupted():
             return 128 + error.signal_number
         case KeyboardInterrupt():
             return 128 + signal.SIGINT
@@ -40,7 +40,7 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException) -> str:
     """What to tell a person: what, where, what to do; without the name of a Python class."""
     match error:
-        case Told():
+        case SignalReceived():
             return str(error)
         case KeyboardInterrupt():
             return "interrupted"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search.cluster import nodes
 from search.cluster.slots import Needs, Node, total, why_none
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _ASK_SECONDS = 5.0
 """Between two questions to a machine that did not answer, and two requests to the autoscaler."""
 
 
-class Room:
+class SlotMonitor:
     """How many trials there is room for now: call it."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Room:
             return
         try:
             nodes.check([node], self._home, _CHECK_SECONDS, self._folders)
-        except EnvironmentProblem as problem:
+        except EnvironmentSetupError as problem:
             self._bad[node.node_id] = 60.0
             log.warning("machine %s has come and is not counted: %s", node.name, problem)
         else:
@@ -131,14 +131,14 @@ def checked(needs: Needs, home: Path, folders: Sequence[str] = ()) -> list[Node]
     usable = [node for node in there if node.cpus or node.gpus]
     # Where no machine can run anything at all, an autoscaler is expected to bring some.
     if usable and (reason := why_none(usable, needs)):
-        raise EnvironmentProblem(reason)
+        raise EnvironmentSetupError(reason)
     if len(there) > 1:
         nodes.check(there, home, folders=folders)
     return there
 
 
 @contextmanager
-def followed(room: Room) -> Iterator[Room]:
+def followed(room: SlotMonitor) -> Iterator[SlotMonitor]:
     """The room, for as long as the context lasts."""
     room.start()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search.cluster import preflight
 from search.core import signals
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def cluster(
             else:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise EnvironmentProblem(_why_not_joined(address, local, error)) from error
+        raise EnvironmentSetupError(_why_not_joined(address, local, error)) from error
     except KeyboardInterrupt:
         ray.shutdown()  # what has been started of a head
         raise

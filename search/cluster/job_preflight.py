@@ -13,7 +13,7 @@ from search.cluster.preflight import (
     own_token,
     set_mode,
 )
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 
 
 def check_jobs(address: str, *, insecure: bool = False) -> None:
@@ -29,7 +29,7 @@ def check_jobs(address: str, *, insecure: bool = False) -> None:
     status, machines = _asked_by_http(address)
     if status in (401, 403):
         if own_token() is None:
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"the Ray cluster at {address} wants a token, and there is none here; {TOKEN_HELP}"
             )
         set_mode("token")
@@ -37,7 +37,7 @@ def check_jobs(address: str, *, insecure: bool = False) -> None:
     host = urlsplit(address).hostname or ""
     seen = machines or [host]
     if not insecure and not all(is_loopback(machine) for machine in seen):
-        raise EnvironmentProblem(open_text(address, seen))
+        raise EnvironmentSetupError(open_text(address, seen))
 
 
 def _asked_by_http(address: str) -> tuple[int, list[str]]:
@@ -50,14 +50,14 @@ def _asked_by_http(address: str) -> tuple[int, list[str]]:
             told = json.load(answer)
     except HTTPError as error:
         if error.code not in (401, 403):
-            raise EnvironmentProblem(f"{address} takes no jobs: {error.code}") from error
+            raise EnvironmentSetupError(f"{address} takes no jobs: {error.code}") from error
         return error.code, []
     except (OSError, ValueError) as error:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"no Ray dashboard answers at {address}: {getattr(error, 'reason', error)}; start the "
             "head with its dashboard, or forward its port 8265"
         ) from error
     try:
         return 200, [str(machine["ip"]) for machine in told["data"]["summary"]]
     except (KeyError, TypeError) as error:
-        raise EnvironmentProblem(f"what answers at {address} is no Ray dashboard") from error
+        raise EnvironmentSetupError(f"what answers at {address} is no Ray dashboard") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from search.cluster import node_probe
 from search.cluster.slots import Node
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 
 PACKAGES = ("spksearch", "ray", "torch", "torchaudio", "numpy")
 """What must be the same everywhere; Python too."""
@@ -20,7 +20,7 @@ _CLOCK_TRIES = 3
 
 
 @dataclass(frozen=True)
-class Looked:
+class NodeReport:
     """A machine, and what it said of itself."""
 
     node: Node
@@ -40,7 +40,7 @@ class Survey:
 
     home: Path
     here: dict[str, Any]
-    machines: list[Looked]
+    machines: list[NodeReport]
 
 
 def alive() -> list[Node]:
@@ -130,7 +130,7 @@ def check(
         if problem:
             problems.append(f"  {looked.node.name}: {problem}")
     if problems:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{len(problems)} of {len(nodes)} machines of the cluster cannot run trials of this "
             "search:\n" + "\n".join(problems) + f"\nSPKSEARCH_HOME ({home}) must be a folder that "
             "all machines share, at the same path, and what is installed must be the same, as must "
@@ -139,21 +139,21 @@ def check(
         )
 
 
-def storage_problem(looked: Looked) -> str:
+def storage_problem(looked: NodeReport) -> str:
     """Why a machine does not share the driver's storage; empty if it does."""
     assert looked.facts is not None
     reason = looked.facts["storage"]
     return f"it does not share the storage of the driver ({reason})" if reason else ""
 
 
-def lacking(looked: Looked) -> str:
+def lacking(looked: NodeReport) -> str:
     """Folders that trials read and that are not there; empty if all are."""
     assert looked.facts is not None
     named = " and ".join(f"no folder {folder}" for folder in looked.facts["missing"])
     return f"it has {named}, which trials read" if named else ""
 
 
-def differences(found: Survey, looked: Looked) -> str:
+def differences(found: Survey, looked: NodeReport) -> str:
     """What is installed otherwise than on the driver's machine; empty if nothing is."""
     assert looked.facts is not None
     there, here = looked.facts["versions"], found.here["versions"]
@@ -190,20 +190,20 @@ def _pinned(node: Node, function: Any) -> Any:
     return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there)
 
 
-def _heard(node: Node, reference: Any, seconds: float) -> Looked:
+def _heard(node: Node, reference: Any, seconds: float) -> NodeReport:
     import ray
     from ray.exceptions import GetTimeoutError, RayError
 
     try:
-        return Looked(node, ray.get(reference, timeout=0.1))
+        return NodeReport(node, ray.get(reference, timeout=0.1))
     except GetTimeoutError:
         ray.cancel(reference, force=True)
-        return Looked(node, None, f"no answer in {seconds:.0f} s")
+        return NodeReport(node, None, f"no answer in {seconds:.0f} s")
     except RayError as error:
-        return Looked(node, None, f"the task failed: {str(error).strip().splitlines()[-1]}")
+        return NodeReport(node, None, f"the task failed: {str(error).strip().splitlines()[-1]}")
 
 
-def _seen_from_here(looked: Looked, folder: Path, word: str) -> Looked:
+def _seen_from_here(looked: NodeReport, folder: Path, word: str) -> NodeReport:
     """Whether what a machine has written is there for the driver too."""
     if looked.facts is None or looked.facts["storage"]:
         return looked
@@ -212,10 +212,10 @@ def _seen_from_here(looked: Looked, folder: Path, word: str) -> Looked:
     except OSError:
         came = False
     storage = "" if came else "what it wrote is not there for the driver"
-    return Looked(looked.node, looked.facts | {"storage": storage})
+    return NodeReport(looked.node, looked.facts | {"storage": storage})
 
 
-def _with_clock(looked: Looked, deadline: float) -> Looked:
+def _with_clock(looked: NodeReport, deadline: float) -> NodeReport:
     """Its clock against ours: of some tries the one that took the shortest tells most."""
     import ray
     from ray.exceptions import RayError
@@ -235,4 +235,4 @@ def _with_clock(looked: Looked, deadline: float) -> Looked:
         came = time.time()
         best = min(best, ((came - sent) / 2, there - (came + sent) / 2))
     error, ahead = best
-    return Looked(looked.node, looked.facts, "", ahead, error)
+    return NodeReport(looked.node, looked.facts, "", ahead, error)

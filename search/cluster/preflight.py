@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 
 if TYPE_CHECKING:
     import grpc
@@ -31,7 +31,7 @@ Guard = Literal["token", "open"]
 
 
 @dataclass(frozen=True)
-class Entrance:
+class ClusterAuth:
     """A cluster that answers, and what it asks for."""
 
     address: str
@@ -56,7 +56,7 @@ class Token:
     source: str
 
 
-def check(address: str, *, insecure: bool = False) -> Entrance:
+def check(address: str, *, insecure: bool = False) -> ClusterAuth:
     """Look at a cluster, and set the environment so that Ray joins it as it wants to be joined.
 
     Args:
@@ -71,20 +71,20 @@ def check(address: str, *, insecure: bool = False) -> Entrance:
     entrance = look(address)
     if entrance.guard == "open":
         if entrance.reachable and not insecure:
-            raise EnvironmentProblem(open_text(entrance.address, entrance.machines))
+            raise EnvironmentSetupError(open_text(entrance.address, entrance.machines))
         set_mode("disabled")
     else:
         set_mode("token")
     ours = version("ray")
     if entrance.ray_version != ours:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the cluster at {entrance.address} runs Ray {entrance.ray_version}, here is {ours}; "
             "install the same on all machines (constraints.txt pins it)"
         )
     return entrance
 
 
-def look(address: str) -> Entrance:
+def look(address: str) -> ClusterAuth:
     """A cluster as it shows itself, without a word about whether that is good.
 
     Raises:
@@ -99,18 +99,18 @@ def look(address: str) -> Entrance:
         if machines is None:
             token = own_token()
             if token is None:
-                raise EnvironmentProblem(
+                raise EnvironmentSetupError(
                     f"the Ray cluster at {place} wants a token, and there is none here; "
                     f"{TOKEN_HELP}"
                 )
             machines = _machines(channel, place, token)
             if machines is None:
-                raise EnvironmentProblem(
+                raise EnvironmentSetupError(
                     f"the token in {token.source} is not that of the Ray cluster at {place}; "
                     f"{TOKEN_HELP}"
                 )
         its_version = _ray_version(channel, token)
-    return Entrance(place, guard, tuple(machines), its_version, _wants_tls())
+    return ClusterAuth(place, guard, tuple(machines), its_version, _wants_tls())
 
 
 def own_token() -> Token | None:
@@ -125,7 +125,7 @@ def own_token() -> Token | None:
     path = Path(named) if named else Path.home() / ".ray" / "auth_token"
     if not path.is_file():
         if named:
-            raise EnvironmentProblem(f"RAY_AUTH_TOKEN_PATH: no file {path}; {TOKEN_HELP}")
+            raise EnvironmentSetupError(f"RAY_AUTH_TOKEN_PATH: no file {path}; {TOKEN_HELP}")
         return None
     check_private(path)
     return Token(path.read_text(encoding="utf-8").strip(), str(path))
@@ -139,12 +139,12 @@ def check_private(path: Path) -> None:
     """
     status = path.stat()
     if stat.S_IMODE(status.st_mode) & 0o077:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{path} can be read by others than its owner, and who reads it can run code on the "
             f"cluster; `chmod 600 {path}`, and make a new token if others use this machine"
         )
     if status.st_uid not in (os.geteuid(), 0):
-        raise EnvironmentProblem(f"{path} belongs to another user, who may change it; copy it")
+        raise EnvironmentSetupError(f"{path} belongs to another user, who may change it; copy it")
 
 
 def open_text(address: str, machines: Sequence[str]) -> str:
@@ -172,7 +172,7 @@ def _place(address: str) -> str:
         try:
             return str(services.canonicalize_bootstrap_address_or_die("auto"))
         except (ConnectionError, ValueError) as error:
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 "no Ray cluster runs on this machine; name one with --address HOST:PORT"
             ) from error
     try:
@@ -182,7 +182,7 @@ def _place(address: str) -> str:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme or not host or not port:
         hint = "; a Ray client address (ray://) cannot drive a search" if parts.scheme else ""
-        raise UsageProblem(
+        raise UsageError(
             f"--address takes HOST:PORT of a Ray head, such as 10.0.0.1:6379, or auto, got "
             f"{address!r}{hint}"
         )
@@ -215,7 +215,7 @@ def _channel(place: str) -> Iterator["grpc.Channel"]:
 def _pem(variable: str) -> bytes:
     path = os.environ.get(variable)
     if not path or not Path(path).is_file():
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"RAY_USE_TLS is set, and {variable} names no file ({path or 'it is not set'}); "
             "cluster/tls.sh makes the certificates and says what to set"
         )
@@ -237,7 +237,7 @@ def _machines(channel: "grpc.Channel", place: str, token: Token | None) -> list[
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
             return None
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"no Ray head answers at {place}: {_short(error)}; "
             + (
                 "check the address and the certificates (RAY_TLS_...)"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 
 REPORT = "report.json"
 
@@ -27,7 +27,7 @@ def filled(folder: Path) -> Iterator[Path]:
     try:
         beside.mkdir(parents=True)
     except OSError as error:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"cannot write into {folder.parent}: {error.strerror}; choose another folder"
         ) from error
     try:

@@ -13,19 +13,19 @@ class SpksearchError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class UsageProblem(SpksearchError):
+class UsageError(SpksearchError):
     """The command, space, config or corpus is wrong."""
 
     exit_code = 2
 
 
-class EnvironmentProblem(SpksearchError):
+class EnvironmentSetupError(SpksearchError):
     """Cluster, tracking server, storage, token, port or lock is in the way."""
 
     exit_code = 3
 
 
-class StorageAway(EnvironmentProblem):
+class StorageUnavailableError(EnvironmentSetupError):
     """What has to be written down cannot be, and nobody waits for it any longer."""
 
 
@@ -53,7 +53,7 @@ class NotFinished(SpksearchError):
     exit_code = 7
 
 
-class Told(KeyboardInterrupt):
+class SignalReceived(KeyboardInterrupt):
     """SIGINT or SIGTERM has come while there was nothing to save."""
 
     def __init__(self, signal_number: int) -> None:

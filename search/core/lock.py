@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from spkmodel.worker.processes import boot_id, process_start
 
 log = logging.getLogger(__name__)
@@ -332,17 +332,17 @@ def _now() -> float:
     return time.monotonic()
 
 
-def driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentProblem:
+def driven_by(folder: Path, owner: DriverInfo | None) -> EnvironmentSetupError:
     """Why nobody else may drive the search in `folder`."""
     who = "another process, just starting"
     if owner is not None and owner is not _UNKNOWN:
         who = f"process {owner.pid} on {owner.host}"
     if owner is not None and not owner.drives:
-        return EnvironmentProblem(
+        return EnvironmentSetupError(
             f"{who} writes something down about search {folder.name!r}, such as a look at its test "
             "pairs; try again when it has ended"
         )
-    return EnvironmentProblem(
+    return EnvironmentSetupError(
         f"search {folder.name!r} is driven by {who}; watch it with `spksearch status "
         f"{folder.name}`, end it with `spksearch stop {folder.name}`, or use another --name"
     )

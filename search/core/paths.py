@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem, NotFound, UsageProblem
+from search.core.errors import EnvironmentSetupError, NotFound, UsageError
 from search.core.redact import redact
 
 LEDGER = "ledger.jsonl"
@@ -21,7 +21,7 @@ def home() -> Path:
     """
     named = os.environ.get("SPKSEARCH_HOME") or "runs"
     if "://" in named:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"SPKSEARCH_HOME is a folder, got {redact(named)}: a ledger is appended to and locked, "
             "which buckets do not offer; mount NFS, EFS, Filestore or the like (a corpus may be at "
             "a URI: corpus pack --to)"
@@ -36,7 +36,7 @@ def search_folder(name: str) -> Path:
         UsageProblem: if the name could leave the home folder or confuse a shell.
     """
     if not _NAME.fullmatch(name):
-        raise UsageProblem(
+        raise UsageError(
             f"a search's name is 1 to 64 letters, digits, '.', '_' or '-', starting with a letter "
             f"or digit; got {name!r}"
         )

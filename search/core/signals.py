@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from search.core.errors import Told
+from search.core.errors import SignalReceived
 
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def heeded(heed: Callable[[int], None]) -> Iterator[None]:
+def handling(heed: Callable[[int], None]) -> Iterator[None]:
     """While the context lasts, have `heed` told the number of a signal; in the main thread only."""
 
     def tell(number: int, frame: FrameType | None) -> None:
@@ -36,12 +36,12 @@ def heeded(heed: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """While the context lasts SIGTERM is raised where it comes, as Ctrl-C is: both as `Told`."""
+    """Raise `SignalReceived` where SIGTERM or Ctrl-C comes, while the context lasts."""
 
     def tell(number: int) -> None:
-        raise Told(number)
+        raise SignalReceived(number)
 
-    with heeded(tell):
+    with handling(tell):
         yield
 
 
@@ -60,7 +60,7 @@ def kept() -> Iterator[None]:
     except SystemExit as ended:
         if ended.code != signal.SIGTERM:
             raise
-        raise Told(signal.SIGTERM) from ended
+        raise SignalReceived(signal.SIGTERM) from ended
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.redact import redact
 from spkmodel.core.progress import Progress, silent
@@ -41,7 +41,7 @@ def parsed(place: str) -> Path | str:
     if not is_uri(place):
         return Path(place)
     if redact(place) != place:
-        raise UsageProblem(
+        raise UsageError(
             f"{redact(place)}: a corpus's URI is recorded; leave user and secrets out of it, and "
             "give them to every node by its environment or role"
         )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from search.cluster import nodes
 from search.cluster.connection import cluster, prepare_environment
 from search.cluster.preflight import check, look
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import without_user
 from search.doctor.local import Check, Level, guard_check
@@ -55,7 +55,7 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
                 devices=True,
                 seconds=seconds,
             )
-    except (EnvironmentProblem, OSError) as problem:
+    except (EnvironmentSetupError, OSError) as problem:
         yield MachineCheck(address, Check("joining", "problem", str(problem)))
         return
     for machine in found.machines:
@@ -63,7 +63,7 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
             yield MachineCheck(machine.node.name, each)
 
 
-def _of_machine(found: nodes.Survey, machine: nodes.Looked, machines: int) -> list[Check]:
+def _of_machine(found: nodes.Survey, machine: nodes.NodeReport, machines: int) -> list[Check]:
     facts = machine.facts
     if facts is None:
         todo = "see whether it is up, and the log of its raylet in /tmp/ray/session_latest/logs"
@@ -77,7 +77,7 @@ def _of_machine(found: nodes.Survey, machine: nodes.Looked, machines: int) -> li
     return checks
 
 
-def _versions(found: nodes.Survey, machine: nodes.Looked) -> Check:
+def _versions(found: nodes.Survey, machine: nodes.NodeReport) -> Check:
     if different := nodes.differences(found, machine):
         return Check("versions", "problem", different, _INSTALL)
     versions = found.here["versions"]
@@ -85,7 +85,7 @@ def _versions(found: nodes.Survey, machine: nodes.Looked) -> Check:
     return Check("versions", "ok", f"{told}, and the same code")
 
 
-def _storage(found: nodes.Survey, machine: nodes.Looked, machines: int) -> Check:
+def _storage(found: nodes.Survey, machine: nodes.NodeReport, machines: int) -> Check:
     if problem := nodes.storage_problem(machine):
         return Check("storage", "problem", f"{found.home}: {problem}", _SHARE)
     seen = "is shared with the driver" if machines > 1 else "is on this machine alone"
@@ -120,7 +120,7 @@ def _store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:
     return Check(name, "problem", reason, _SHARE)
 
 
-def _gpus(machine: nodes.Looked) -> Check:
+def _gpus(machine: nodes.NodeReport) -> Check:
     assert machine.facts is not None
     names, for_trials = machine.facts["gpus"], machine.node.gpus
     told = f"{for_trials:g} for trials" + (f": {'; '.join(names)}" if names else "")
@@ -133,7 +133,7 @@ def _gpus(machine: nodes.Looked) -> Check:
     return Check("GPUs", "ok", told if names else "none")
 
 
-def _clock(machine: nodes.Looked) -> Check:
+def _clock(machine: nodes.NodeReport) -> Check:
     ahead, error = machine.clock_ahead_seconds, machine.clock_error_seconds
     off = max(0.0, abs(ahead) - error)
     side = "ahead of" if ahead >= 0 else "behind"

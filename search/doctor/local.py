@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from search.cluster.preflight import Entrance, look
+from search.cluster.preflight import ClusterAuth, look
 from search.core.errors import SpksearchError
 from search.core.paths import home
 from search.core.redact import redact
@@ -218,7 +218,7 @@ def check_ray() -> Check:
         return Check("Ray", "problem", f"{redact(address)}: {reason}", todo)
 
 
-def guard_check(entrance: Entrance) -> Check:
+def guard_check(entrance: ClusterAuth) -> Check:
     """How a cluster is guarded against whoever can reach it."""
     tls = "with TLS" if entrance.tls else "without TLS"
     if entrance.guard == "token":

@@ -12,31 +12,31 @@ from pathlib import Path
 from typing import Any, Literal, assert_never
 
 from search.checkpoints import storage_health
-from search.checkpoints.manager import Keeper
+from search.checkpoints.manager import CheckpointManager
 from search.core.lock import this_process
-from search.engine.orphan_processes import Leftover
-from search.engine.request_handler import Steering
-from search.engine.trial_factory import Beginnings, NotNow
+from search.engine.orphan_processes import OrphanProcess
+from search.engine.request_handler import RequestHandler
+from search.engine.trial_factory import NotNow, TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT, SearchState
-from search.ledger.trial import DRIVER_ENDED, Cut, Failure, TrialRecord, cut_short
+from search.ledger.trial import DRIVER_ENDED, Failure, InterruptReason, TrialRecord, cut_short
 from search.sampler import sampler
-from search.sampler.history import Known
+from search.sampler.history import SamplerHistory
 from search.scheduler.asha import (
     Advance,
     Done,
     NewTrial,
     Resume,
+    StartQueued,
     Wait,
-    Wanted,
     ends,
     last_ends,
     next_job,
     rule_in_force,
-    vain,
+    unfulfillable_requests,
 )
-from search.scheduler.policy import End, Rule, is_open
-from search.scheduler.rung_index import Index
+from search.scheduler.policy import AshaPolicy, TrialOutcome, is_open
+from search.scheduler.rung_index import RungIndex
 from search.space.branches import Space
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 """From (trial, attempt, to_rung) to what the trainable is given."""
 
 
-class Driver:
+class SearchController:
     """Holds the one writable ledger and the state that it adds up to."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Driver:
         ledger: Ledger,
         state: SearchState,
         space: Space,
-        rule: Rule,
+        rule: AshaPolicy,
         settings: SegmentSettings,
         seed: int,
         kind: sampler.Kind,
@@ -67,14 +67,16 @@ class Driver:
         self._ledger = ledger
         self._rule = rule
         self._settings = settings
-        self._steering = Steering(ledger.path.parent, state, space, self._record)
+        self._requests = RequestHandler(ledger.path.parent, state, space, self._record)
         self._clock = clock
         self._began = clock()
         self._why_leaving = ""
-        self.index = Index(state)
-        self._keeper = Keeper(self._folder, state, self._record, self.hold, self.release, clock)
-        self.known = Known(state, self.index)
-        self._beginnings = Beginnings(state, space, seed, kind, self.known, self._record)
+        self.index = RungIndex(state)
+        self._checkpoints = CheckpointManager(
+            self._folder, state, self._record, self.hold, self.release, clock
+        )
+        self.known = SamplerHistory(state, self.index)
+        self._beginnings = TrialFactory(state, space, seed, kind, self.known, self._record)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -83,19 +85,19 @@ class Driver:
         me = this_process()
         self._began = self._clock()
         self._record("driver", format=FORMAT, host=me.host, pid=me.pid, started=me.started)
-        self._cut_all(DRIVER_ENDED, "driver")
-        self._keeper.begin()
-        self._settle()
+        self._interrupt_all(DRIVER_ENDED, "driver")
+        self._checkpoints.begin()
+        self._record_pending_ends()
 
-    def note_leftovers(self, ended: list[Leftover]) -> None:
+    def note_leftovers(self, ended: list[OrphanProcess]) -> None:
         """Write down which processes of an earlier driver have been ended."""
         for each in ended:
             self._record("leftover", **each.event())
 
     def finish(self) -> None:
         """Give every trial its end and close the search, until it is extended."""
-        self._cut_all(self.why_done or "the search was stopped")
-        self._settle()
+        self._interrupt_all(self.why_done or "the search was stopped")
+        self._record_pending_ends()
         why = self.why_done or "stopped by hand"
         self._record_ends(last_ends(self.state, self._rule, why, self.index.look(self._rule)))
         trials = self.state.trials.values()
@@ -106,10 +108,10 @@ class Driver:
             "epochs": sum(len(trial.reports) for trial in trials),
             "hours": round(self._spent(), 4),
         }
-        self._keeper.tidy(last=True)
+        self._checkpoints.prune(last=True)
         self._record("finish", reason=why, totals=totals)
-        self._steering.close()
-        self._keeper.drain()
+        self._requests.close()
+        self._checkpoints.drain()
 
     def leave(self, why: str) -> None:
         """What an attempt says from now on is its last word."""
@@ -117,8 +119,8 @@ class Driver:
 
     def interrupt(self, why: str) -> None:
         """Cut what is running, so that it can be resumed; said twice, it is done once."""
-        self._cut_all(why)
-        self._settle()
+        self._interrupt_all(why)
+        self._record_pending_ends()
 
     # --- segments ----------------------------------------------------------------------------
 
@@ -135,7 +137,7 @@ class Driver:
             try:
                 name = self._trial_of(job)
             except NotNow as away:
-                self._keeper.refused(away.number, away.where)
+                self._checkpoints.refused(away.number, away.where)
                 continue
             if name is not None:
                 break
@@ -150,7 +152,7 @@ class Driver:
         )
         return trial, self._settings(trial, trial.attempt, job.to_rung)
 
-    def _trial_of(self, job: NewTrial | Wanted | Resume | Advance) -> str | None:
+    def _trial_of(self, job: NewTrial | StartQueued | Resume | Advance) -> str | None:
         """The trial that a job is for; None if it came to nothing, and the state to something."""
         match job:
             case NewTrial():
@@ -159,10 +161,10 @@ class Driver:
                     self._record("exhausted", trials=len(self.state.trials))
                     self._rule = rule_in_force(self.state)
                 return name
-            case Wanted(wish):
+            case StartQueued(wish):
                 return self._beginnings.of_wish(wish)
             case Resume(name) | Advance(name):
-                return name if self._keeper.may_start(self.state.trials[name]) else None
+                return name if self._checkpoints.may_start(self.state.trials[name]) else None
             case _:
                 assert_never(job)
 
@@ -171,7 +173,7 @@ class Driver:
         trial = self.state.trials[result["trial"]]
         if result.get("left_steps"):
             return self._take_part(trial, result)
-        if not self._speaks_for(trial, result["attempt"]):
+        if not self._is_current_attempt(trial, result["attempt"]):
             log.warning("refused a late word of %s, attempt %d", trial.trial, result["attempt"])
             return True
         if self._storage_failed(trial, result):
@@ -184,16 +186,16 @@ class Driver:
         failure = result["failure"] or _not_finite(metrics, result["epoch"])
         if failure:
             kind: Failure = "collapsed" if failure.startswith("collapsed") else "diverged"
-            self._record_ends([End(trial.trial, "failed", failure, "failure", kind)])
+            self._record_ends([TrialOutcome(trial.trial, "failed", failure, "failure", kind)])
             return True
         gpu_share = result.get("gpu_share", 0.0)
         self._record_checkpoint("report", trial, result, metrics=metrics, gpu_share=gpu_share)
-        self._keeper.accepted()
+        self._checkpoints.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
-            self._cut(trial, self._why_leaving or "stopped between two epochs")
+            self._interrupt_attempt(trial, self._why_leaving or "stopped between two epochs")
         elif trial.live and trial.epoch >= self._rule.rungs[-1]:
-            self._cut(trial, "the budget of epochs was lowered")
-        self._settle()
+            self._interrupt_attempt(trial, "the budget of epochs was lowered")
+        self._record_pending_ends()
         return not trial.live
 
     def _take_part(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
@@ -207,38 +209,40 @@ class Driver:
             return True
         steps, of = result["left_steps"], result["left_of"]
         self._record_checkpoint("partial", trial, result, steps=steps, of=of)
-        self._keeper.accepted()
+        self._checkpoints.accepted()
         if trial.live and (result["end"] or self._why_leaving):
-            self._cut(trial, self._why_leaving or "stopped in the middle of an epoch")
-        self._settle()
+            self._interrupt_attempt(trial, self._why_leaving or "stopped in the middle of an epoch")
+        self._record_pending_ends()
         return not trial.live
 
-    def segment_over(self, trial: str, attempt: int, crash: str = "", kind: Cut = "crash") -> None:
+    def on_attempt_finished(
+        self, trial: str, attempt: int, crash: str = "", kind: InterruptReason = "crash"
+    ) -> None:
         """An attempt will say no more; `crash` and `kind` tell why if it died of itself."""
         record = self.state.trials[trial]
-        if not self._speaks_for(record, attempt):
+        if not self._is_current_attempt(record, attempt):
             return
         if crash and not record.stop_asked:
             log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
-            self._cut(record, crash, kind)
+            self._interrupt_attempt(record, crash, kind)
             if kind == "storage":
                 number = storage_health.error_number(crash)
-                self._keeper.refused(number, f"{trial} cannot write or read what it must")
+                self._checkpoints.refused(number, f"{trial} cannot write or read what it must")
         else:
-            self._cut(record, "stopped in the middle of an epoch")
-        self._settle()
+            self._interrupt_attempt(record, "stopped in the middle of an epoch")
+        self._record_pending_ends()
 
     # --- steering ----------------------------------------------------------------------------
 
     def poll(self) -> None:
         """Keep the lock and carry out what was asked for; cheap enough for every step."""
         self._ledger.keep_alive()
-        asked = [] if self.why_done else self._steering.look()
+        asked = [] if self.why_done else self._requests.look()
         for event, fields in asked:
-            self._heed(event, fields)
+            self._apply_request(event, fields)
         if asked:
-            self._settle()
-        self._keeper.look()
+            self._record_pending_ends()
+        self._checkpoints.look()
 
     def hold(self, cause: str, reason: str, by: str) -> None:
         """Start nothing new while `cause` lasts; what is running goes on to its rung."""
@@ -252,7 +256,7 @@ class Driver:
             log.info("no longer on hold: %s", self.state.holds[cause])
             self._record("release", cause=cause, by=by)
 
-    def _heed(self, event: str, fields: Mapping[str, Any]) -> None:
+    def _apply_request(self, event: str, fields: Mapping[str, Any]) -> None:
         """What the ledger says already of somebody's wish is to be so."""
         match event:
             case "stop" if fields["now"] and fields["trial"] is not None:
@@ -270,12 +274,14 @@ class Driver:
         if not damage and not number:
             return False
         if damage:
-            self._cut(trial, f"its checkpoint cannot be used: {damage}", "storage")
-            self._keeper.found_damaged(trial, damage)
+            self._interrupt_attempt(trial, f"its checkpoint cannot be used: {damage}", "storage")
+            self._checkpoints.found_damaged(trial, damage)
         else:
-            self._cut(trial, f"its checkpoint cannot be written: {os.strerror(number)}", "storage")
-            self._keeper.refused(number, f"a checkpoint of {trial.trial} cannot be written")
-        self._settle()
+            self._interrupt_attempt(
+                trial, f"its checkpoint cannot be written: {os.strerror(number)}", "storage"
+            )
+            self._checkpoints.refused(number, f"a checkpoint of {trial.trial} cannot be written")
+        self._record_pending_ends()
         return True
 
     # --- inside ------------------------------------------------------------------------------
@@ -304,24 +310,26 @@ class Driver:
             **more,
         )
 
-    def _record_ends(self, due: list[End]) -> None:
+    def _record_ends(self, due: list[TrialOutcome]) -> None:
         for end in due:
             self._record("end", **end.event(self.state.trials[end.trial]))
 
-    def _settle(self) -> None:
+    def _record_pending_ends(self) -> None:
         self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))
-        for key, reason in vain(self.state):
+        for key, reason in unfulfillable_requests(self.state):
             self._beginnings.withdraw(key, reason)
 
-    def _cut(self, trial: TrialRecord, reason: str, kind: Cut = "stopped") -> None:
+    def _interrupt_attempt(
+        self, trial: TrialRecord, reason: str, kind: InterruptReason = "stopped"
+    ) -> None:
         self._record("crash", **cut_short(trial, reason, kind))
 
-    def _cut_all(self, reason: str, kind: Cut = "stopped") -> None:
+    def _interrupt_all(self, reason: str, kind: InterruptReason = "stopped") -> None:
         for trial in self.state.trials.values():
             if trial.live:
-                self._cut(trial, reason, kind)
+                self._interrupt_attempt(trial, reason, kind)
 
-    def _speaks_for(self, trial: TrialRecord, attempt: int) -> bool:
+    def _is_current_attempt(self, trial: TrialRecord, attempt: int) -> bool:
         return trial.live and trial.attempt == attempt
 
     def _spent(self) -> float:
@@ -339,7 +347,7 @@ class Driver:
     def __reduce__(self) -> tuple[Any, ...]:
         return (object, ())  # Tune pickles what it is given into a file that nobody reads
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Driver":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SearchController":
         return self
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.checkpoints import storage_health
-from search.ledger.trial import Cut
+from search.ledger.trial import InterruptReason
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
 _LOST_NODE = (
@@ -37,7 +37,7 @@ _SILENT = "the worker died"
 class Diagnosis:
     """Why an attempt was cut short."""
 
-    kind: Cut
+    kind: InterruptReason
     reason: str
 
 

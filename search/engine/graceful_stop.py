@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from search.checkpoints.files import TRIALS
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from spkmodel.worker import stop_flag
 
 GRACE = "SPKSEARCH_GRACE_SECONDS"
@@ -42,14 +42,14 @@ def grace_of_environment() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 86_400:
-        raise UsageProblem(
+        raise UsageError(
             f"{GRACE} must be a number of seconds, 0 (leave at once) to 86400, got {text!r}; "
             f"without it, it is {GRACE_SECONDS:g}"
         )
     return seconds
 
 
-class Departure:
+class GracefulStop:
     """Attempts that are told to leave, from the moment it is made."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Departure:
         if grace_seconds > 0:
             self._telling.start()
 
-    def awaits(self, at_work: Iterable[Attempt]) -> bool:
+    def is_waiting_for(self, at_work: Iterable[Attempt]) -> bool:
         """Whether somebody is at work who has said nothing yet, and there is time."""
         return self._passed < self._grace_seconds and not self.silent.isdisjoint(at_work)
 

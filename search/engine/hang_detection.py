@@ -17,7 +17,7 @@ _ABSENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HangTimeout:
     """How long silence may last."""
 
     epochs: float = 10.0
@@ -26,7 +26,7 @@ class Patience:
     """At least this: the first epoch opens the corpus, and a short one may wait for its disk."""
 
 
-def limit(trial: TrialRecord, trials: Iterable[TrialRecord], patience: Patience) -> float:
+def limit(trial: TrialRecord, trials: Iterable[TrialRecord], patience: HangTimeout) -> float:
     """Seconds of silence after which an attempt hangs; infinite as long as nothing is known.
 
     Usual is the median of its own epochs. A trial without any may be the largest of all, so the
@@ -44,7 +44,7 @@ def _usual(trial: TrialRecord) -> float | None:
     return median(seconds) if seconds else None
 
 
-class Silence:
+class Heartbeats:
     """How long each attempt has been silent, by any key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -27,7 +27,7 @@ _GONE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class OrphanProcess:
     """A process that outlived the driver it worked for."""
 
     host: str
@@ -52,7 +52,7 @@ class Leftover:
         return fields
 
 
-def of_dead_driver(folder: Path) -> list[Leftover]:
+def of_dead_driver(folder: Path) -> list[OrphanProcess]:
     """Who was written down as at work for the search in `folder`, which nobody drives."""
     found = [
         _of(worker, trial.name)
@@ -62,14 +62,14 @@ def of_dead_driver(folder: Path) -> list[Leftover]:
     for path in folder.glob("head-*.json"):
         if path != _place(folder):
             with contextlib.suppress(OSError, ValueError, TypeError):
-                found += [Leftover(**each) for each in json.loads(path.read_text("utf-8"))]
+                found += [OrphanProcess(**each) for each in json.loads(path.read_text("utf-8"))]
             with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
                 path.unlink()
     # An actor that was reused is there once for each attempt: the last one counts.
     return list({(each.host, each.pid, each.started): each for each in found}.values())
 
 
-def end_all(left: Iterable[Leftover]) -> list[Leftover]:
+def end_all(left: Iterable[OrphanProcess]) -> list[OrphanProcess]:
     """Kill those that are still there, here and on other hosts; what became of each of them."""
     left = list(left)
     fates = [_end(each) for each in left if each.is_here]
@@ -95,7 +95,7 @@ def ran_out_of_memory(folder: Path, trial: str, attempt: int) -> bool:
 def note_head(folder: Path) -> None:
     """Write down the processes of the Ray head that this process has started."""
     mine = [
-        Leftover(socket.gethostname(), pid, started, "", 0)
+        OrphanProcess(socket.gethostname(), pid, started, "", 0)
         for pid in _descendants(os.getpid())
         if _is_rays(pid) and (started := process_start(pid)) is not None
     ]
@@ -126,11 +126,11 @@ def kill(pid: int, started: str) -> str:
     return "killed"
 
 
-def _end(left: Leftover) -> Leftover:
+def _end(left: OrphanProcess) -> OrphanProcess:
     return replace(left, fate=kill(left.pid, left.started))
 
 
-def _end_elsewhere(left: list[Leftover]) -> list[Leftover]:
+def _end_elsewhere(left: list[OrphanProcess]) -> list[OrphanProcess]:
     """Kill by tasks on the machines of the cluster; of those that do not answer soon, nothing."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -148,19 +148,19 @@ def _end_elsewhere(left: list[Leftover]) -> list[Leftover]:
             options = {"num_cpus": 0, "scheduling_strategy": pinned, "max_retries": 0}
             tasks.append(ray.remote(_end_those).options(**options).remote(there))
     ready, _ = ray.wait(tasks, num_returns=len(tasks), timeout=_GONE_SECONDS) if tasks else ([], 0)
-    found: list[Leftover] = []
+    found: list[OrphanProcess] = []
     for task in ready:
         with contextlib.suppress(ray.exceptions.RayError):
             found += ray.get(task)
     return found
 
 
-def _end_those(left: list[Leftover]) -> list[Leftover]:
+def _end_those(left: list[OrphanProcess]) -> list[OrphanProcess]:
     return [_end(each) for each in left]
 
 
-def _of(worker: Worker, trial: str) -> Leftover:
-    return Leftover(
+def _of(worker: Worker, trial: str) -> OrphanProcess:
+    return OrphanProcess(
         worker.host, worker.pid, worker.started, trial, worker.attempt, node=worker.node
     )
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from search.core.errors import EnvironmentProblem, NotFound, SpksearchError, UsageProblem
+from search.core.errors import EnvironmentSetupError, NotFound, SpksearchError, UsageError
 from search.core.lock import DriverInfo, driver_alive, this_process
 from search.core.paths import existing_ledger
 from search.ledger.ledger import Ledger
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import DRIVER_ENDED, cut_short
 from search.requests import mailbox
@@ -22,7 +22,7 @@ from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
 from search.sampler import sampler
 from search.scheduler.asha import ends
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 from search.space import locate
 from search.space.branches import Space
 from spkmodel.config import TrainConfig
@@ -84,7 +84,7 @@ def _pause(state: SearchState, request: Pause | Unpause) -> Word:
     there = "not paused: nothing to resume"
     if paused:
         there = f"{paused} already; spksearch resume {name} ends that"
-    raise UsageProblem(f"search {name!r} is {there}")
+    raise UsageError(f"search {name!r} is {there}")
 
 
 def _name(state: SearchState) -> str:
@@ -95,12 +95,12 @@ def _require_driver(state: SearchState, request: Request, me: str) -> None:
     """What ends with its driver is asked of that one, and of none that comes after."""
     name, verb = _name(state), request.kind
     if not me:
-        raise UsageProblem(
+        raise UsageError(
             f"search {name!r} is not running: nothing to {verb}; launching it again goes on with "
             "it (a launch that still prepares its corpus hears nothing: Ctrl-C ends it, there)"
         )
     if request.driver != me:
-        raise UsageProblem(f"{verb} was asked of an earlier driver of search {name!r}, which ended")
+        raise UsageError(f"{verb} was asked of an earlier driver of search {name!r}, which ended")
 
 
 def _require_stoppable(state: SearchState, trial: str) -> None:
@@ -110,7 +110,7 @@ def _require_stoppable(state: SearchState, trial: str) -> None:
             f"search {name!r} has no trial {trial!r}; `spksearch trials {name}` lists them"
         )
     if record.state in ("failed", "killed") or record.ended_by == "rule":
-        raise UsageProblem(f"trial {trial} of search {name!r} has ended already ({record.state})")
+        raise UsageError(f"trial {trial} of search {name!r} has ended already ({record.state})")
 
 
 def _settings(state: SearchState, request: Budget) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def _settings(state: SearchState, request: Budget) -> dict[str, Any]:
     }
     if not changes:
         there = ", ".join(f"{key.replace('_', '-')} {value}" for key, value in asked.items())
-        raise UsageProblem(f"search {name!r} has these budgets already: {there or 'none named'}")
+        raise UsageError(f"search {name!r} has these budgets already: {there or 'none named'}")
     fixed = changes.keys() & {"trials", "max_epochs", "finalists"}
     if state.search.get("replay") is not None and fixed:
-        raise UsageProblem(
+        raise UsageError(
             f"{name!r} is a replay: its entries are its trials, and their schedules end with the "
             f"training, so --{min(fixed).replace('_', '-')} would make another one of it; launch "
             "another replay"
@@ -134,25 +134,25 @@ def _settings(state: SearchState, request: Budget) -> dict[str, Any]:
     return {**before, **changes, "by": request.by}
 
 
-def _wish(state: SearchState, request: Add, space: Space | None) -> Wish:
+def _wish(state: SearchState, request: Add, space: Space | None) -> QueuedTrial:
     name = _name(state)
     try:
         config = TrainConfig.model_validate(request.config)
     except ValueError as error:
-        raise UsageProblem(f"its config is none: {error}") from error
+        raise UsageError(f"its config is none: {error}") from error
     same = next((t for t in state.trials.values() if t.signature == config.signature), None)
     if same is not None:
-        raise UsageProblem(
+        raise UsageError(
             f"trial {same.trial} of search {name!r} has this config already ({same.state}); "
             f"`spksearch show {name} {same.trial}`. The same with another seed: --set seed=1"
         )
     key = f"added/{config.signature}"
     if key in state.queue:
-        raise UsageProblem(f"search {name!r} is to try this config already: it waits for its turn")
+        raise UsageError(f"search {name!r} is to try this config already: it waits for its turn")
     axes, distributions = request.axes, dict[str, str]()
     if space is not None and state.search.get("replay") is None:
         axes, distributions = _placed(space, config, request)
-    return Wish(key, config.model_dump(mode="json"), request.origin, request.log_entry,
+    return QueuedTrial(key, config.model_dump(mode="json"), request.origin, request.log_entry,
                 axes=axes, distributions=distributions)  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def _placed(
 # --- who records them ------------------------------------------------------------------------
 
 
-class Steering:
+class RequestHandler:
     """A driver's ear: carries out what is asked of it."""
 
     def __init__(
@@ -243,7 +243,7 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
             continue
         try:
             return _record(path, request)
-        except EnvironmentProblem:
+        except EnvironmentSetupError:
             if driver_alive(path.parent) is None:
                 raise
             # It began to drive in this moment: it is asked.
@@ -258,7 +258,7 @@ def _ask_driver(
     sent = mailbox.write(path.parent, request)
     reason = mailbox.answer(sent, PATIENCE_SECONDS)
     if reason:
-        raise UsageProblem(reason)
+        raise UsageError(reason)
     if reason is not None:
         return "done"
     if driver_alive(path.parent) is not None:
@@ -283,5 +283,5 @@ def _end(ledger: Ledger, trial: str) -> None:
     if record.live:
         ledger.append("crash", **cut_short(record, DRIVER_ENDED, "driver"))
     state = ledger.state()
-    for end in ends(state, Rule.of(state.search)):
+    for end in ends(state, AshaPolicy.of(state.search)):
         ledger.append("end", **end.event(state.trials[end.trial]))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from search.checkpoints import storage_health, warm_start
-from search.core.errors import UsageProblem
-from search.ledger.queue import Wish
+from search.core.errors import UsageError
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.sampler import sampler
-from search.sampler.history import Known
-from search.scheduler.policy import Rule
+from search.sampler.history import SamplerHistory
+from search.scheduler.policy import AshaPolicy
 from search.space import model_size
 from search.space.branches import Space
 from spkmodel.config import TrainConfig, WarmStart
@@ -33,7 +33,7 @@ class NotNow(Exception):
         self.where = where
 
 
-class Beginnings:
+class TrialFactory:
     """One search's, for as long as its driver lives."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Beginnings:
         space: Space,
         seed: int,
         kind: sampler.Kind,
-        known: Known,
+        known: SamplerHistory,
         record: Callable[..., None],
     ) -> None:
         """Nothing begins yet.
@@ -64,7 +64,7 @@ class Beginnings:
         self._put_off: Counter[str] = Counter()
         """By key of a wish: how often a storage was in the way of its weights."""
 
-    def of_sampler(self, rule: Rule) -> str | None:
+    def of_sampler(self, rule: AshaPolicy) -> str | None:
         """A trial of the sampler's idea, by its name; None if it has none that was not tried.
 
         Raises:
@@ -78,7 +78,7 @@ class Beginnings:
             idea.config, origin=idea.origin, axes=idea.axes, distributions=idea.distributions
         )
 
-    def of_wish(self, wish: Wish) -> str | None:
+    def of_wish(self, wish: QueuedTrial) -> str | None:
         """The trial of a wish; None if its weights cannot be had, which withdraws it.
 
         Raises:
@@ -97,7 +97,7 @@ class Beginnings:
                 wish=wish.key,
                 log_entry=wish.log_entry or None,
             )
-        except UsageProblem as problem:
+        except UsageError as problem:
             self.withdraw(wish.key, str(problem))
             return None
         except NotNow as away:

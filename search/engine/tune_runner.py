@@ -26,13 +26,13 @@ from search.engine import (
     tune_memory,
     tune_registry,
 )
-from search.engine.controller import Driver, SegmentSettings
+from search.engine.controller import SearchController, SegmentSettings
 from search.engine.graceful_stop import GRACE_SECONDS
-from search.engine.tune_session import Loop
+from search.engine.tune_session import TuneSession
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.sampler.sampler import Kind
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space.branches import Space
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _ENVIRONMENT = {
     # Tune's own snapshots are never read, so they may be rare.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # What a result must have, `Driver.report` sees to.
+    # What a result must have, `SearchController.report` sees to.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
@@ -68,7 +68,7 @@ def run(
     ledger: Ledger,
     state: SearchState,
     space: Space,
-    rule: Rule,
+    rule: AshaPolicy,
     trainable: type[Any],
     segment_settings: SegmentSettings,
     *,
@@ -78,7 +78,7 @@ def run(
     storage: Path,
     poll: Callable[[], None] | None = None,
     kind: Kind = "tpe",
-    patience: hang_detection.Patience = hang_detection.Patience(),  # noqa: B008 (frozen)
+    patience: hang_detection.HangTimeout = hang_detection.HangTimeout(),  # noqa: B008 (frozen)
     grace_seconds: float = GRACE_SECONDS,
     say: Callable[[str], None] = log.info,
 ) -> None:
@@ -106,17 +106,17 @@ def run(
         Interrupted: after SIGINT or SIGTERM, with everything saved.
     """
     prepare_environment()
-    driver = Driver(ledger, state, space, rule, segment_settings, seed, kind)
-    loop = Loop(driver, slots, poll, storage, patience, grace_seconds, say)
+    driver = SearchController(ledger, state, space, rule, segment_settings, seed, kind)
+    loop = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
-        signals.heeded(loop.heed),
+        signals.handling(loop.handle_signal),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
         tune_registry.asked_once(),
         _tune_folder(storage) as folder,
-        loop.told_as_interruption(),
+        loop.raise_as_interruption(),
     ):
-        ledger.be_patient(loop.wait_for_storage)
+        ledger.set_retry_policy(loop.wait_for_storage)
         driver.begin()
         driver.note_leftovers(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
         tuner = tune.Tuner(
@@ -138,12 +138,12 @@ def run(
                 storage_path=str(folder.parent),
                 verbose=0,
                 stop=_Stopper(loop),
-                callbacks=[_Watch(loop), tune_memory.NoProgress()],
+                callbacks=[_ProgressCallback(loop), tune_memory.NoProgress()],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        with loop.told_by_its_cause():
+        with loop.reraise_cause():
             tuner.fit()
         loop.leave()
 
@@ -151,14 +151,14 @@ def run(
 class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
     """Hands out segments; an attempt that ended short of its rung comes back from the rule."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: TuneSession) -> None:
         super().__init__(metric="epoch", mode="max")
         self._loop = loop
 
     def suggest(self, trial_id: str) -> Any:
         if self._loop.leaving:
             return Searcher.FINISHED
-        return self._loop.guarded(lambda: self._next(trial_id), Searcher.FINISHED)
+        return self._loop.capture_error(lambda: self._next(trial_id), Searcher.FINISHED)
 
     def _next(self, trial_id: str) -> Any:
         # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
@@ -181,8 +181,8 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         del result
-        if not error:  # the reason of an error is known to `_Watch`
-            self._loop.guarded(lambda: self._loop.over(trial_id, None), None)
+        if not error:  # the reason of an error is known to `_ProgressCallback`
+            self._loop.capture_error(lambda: self._loop.over(trial_id, None), None)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger has it."""
@@ -194,7 +194,7 @@ class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
 class _Recorder(FIFOScheduler):  # type: ignore[misc]
     """Sees every result before Tune acts on it; a searcher would miss the last of a segment."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: TuneSession) -> None:
         super().__init__()
         self._loop = loop
 
@@ -222,25 +222,25 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
         self._loop.silence.broken(trial.trial_id)
         if self._loop.departure is not None and trial.trial_id in self._loop.attempts:
             self._loop.departure.heard(self._loop.attempts[trial.trial_id])
-        over = self._loop.guarded(lambda: self._loop.driver.report(result), True)
+        over = self._loop.capture_error(lambda: self._loop.driver.report(result), True)
         return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
 
 
-class _Watch(tune.Callback):  # type: ignore[misc]
+class _ProgressCallback(tune.Callback):  # type: ignore[misc]
     """Looks around at every step, and hears of crashes with their reason."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: TuneSession) -> None:
         self._loop = loop
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         del iteration, trials, info
-        self._loop.guarded(self._loop.step, None)
+        self._loop.capture_error(self._loop.step, None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         del iteration, trials, info
         controller = self._loop.controller
         if controller is not None:
-            self._loop.guarded(lambda: tune_memory.forget_ended(controller), None)
+            self._loop.capture_error(lambda: tune_memory.forget_ended(controller), None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
@@ -249,13 +249,13 @@ class _Watch(tune.Callback):  # type: ignore[misc]
             oom = orphan_processes.ran_out_of_memory(self._loop.folder, name, attempt)
             return crash_classification.of(tune_errors.words_of(trial), self._loop.folder, oom)
 
-        self._loop.guarded(lambda: self._loop.over(trial.trial_id, died_of), None)
+        self._loop.capture_error(lambda: self._loop.over(trial.trial_id, died_of), None)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
     """Ends all at once when there is reason to leave."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: TuneSession) -> None:
         self._loop = loop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import ray
 
-from search.core.errors import Interrupted, StorageAway
+from search.core.errors import Interrupted, StorageUnavailableError
 from search.engine import crash_classification, hang_detection, orphan_processes
-from search.engine.controller import Driver
-from search.engine.graceful_stop import Departure
+from search.engine.controller import SearchController
+from search.engine.graceful_stop import GracefulStop
 
 T = TypeVar("T")
 
@@ -24,16 +24,16 @@ _STORAGE_SECONDS = 0.25
 """Between two tries to write to a storage that refuses."""
 
 
-class Loop:
+class TuneSession:
     """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
 
     def __init__(
         self,
-        driver: Driver,
+        driver: SearchController,
         slots: Callable[[], int],
         poll: Callable[[], None] | None,
         folder: Path,
-        patience: hang_detection.Patience,
+        patience: hang_detection.HangTimeout,
         grace_seconds: float,
         say: Callable[[str], None],
     ) -> None:
@@ -52,12 +52,12 @@ class Loop:
         self.patience = patience
         self.grace_seconds = grace_seconds
         self.say = say
-        self.departure: Departure | None = None
-        self.silence = hang_detection.Silence()
+        self.departure: GracefulStop | None = None
+        self.silence = hang_detection.Heartbeats()
         self.problem: Exception | None = None
         self.signal = 0
 
-    def guarded(self, action: Callable[[], T], otherwise: T) -> T:
+    def capture_error(self, action: Callable[[], T], otherwise: T) -> T:
         """Do it; a problem ends the search in order, and is raised after Tune has let go."""
         if self.problem is not None:
             return otherwise
@@ -80,15 +80,17 @@ class Loop:
             StorageAway: after a signal.
         """
         if self.signal:
-            raise StorageAway(f"the storage cannot be written ({error.strerror})") from error
+            raise StorageUnavailableError(
+                f"the storage cannot be written ({error.strerror})"
+            ) from error
         time.sleep(_STORAGE_SECONDS)
 
     @contextmanager
-    def told_as_interruption(self) -> Iterator[None]:
+    def raise_as_interruption(self) -> Iterator[None]:
         """What a signal gave up waiting for is no failure."""
         try:
             yield
-        except StorageAway as away:
+        except StorageUnavailableError as away:
             raise Interrupted(
                 f"{self._why()}, while {away}; what the ledger has is sound, and the same launch "
                 "goes on from there once it can be written",
@@ -96,7 +98,7 @@ class Loop:
             ) from away
 
     @contextmanager
-    def told_by_its_cause(self) -> Iterator[None]:
+    def reraise_cause(self) -> Iterator[None]:
         """What Tune says when it fails after something of ours did is not what went wrong."""
         try:
             yield
@@ -160,9 +162,9 @@ class Loop:
             return
         found = None if died_of is None else died_of(*ended)
         if found is None:
-            self.driver.segment_over(*ended)
+            self.driver.on_attempt_finished(*ended)
         else:
-            self.driver.segment_over(*ended, found.reason, found.kind)
+            self.driver.on_attempt_finished(*ended, found.reason, found.kind)
 
     def _end_what_hangs(self) -> None:
         at_work = [tune_id for tune_id in self.attempts if self._actor(tune_id) is not None]
@@ -177,7 +179,7 @@ class Loop:
                 continue
             if seconds >= hang_detection.limit(trial, trials.values(), self.patience):
                 reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
-                self.driver.segment_over(name, attempt, reason, "hang")
+                self.driver.on_attempt_finished(name, attempt, reason, "hang")
                 self._kill({name})
 
     def _actor(self, tune_id: str) -> Any:
@@ -188,9 +190,9 @@ class Loop:
         """Whether to end now; whoever is under way is told to leave before, and waited for."""
         if not self.leaving:
             return False
-        if self.problem is None and self.guarded(self._is_awaiting, False):
+        if self.problem is None and self.capture_error(self._is_awaiting, False):
             return False
-        self.guarded(lambda: self.driver.interrupt(self._why()), None)
+        self.capture_error(lambda: self.driver.interrupt(self._why()), None)
         self._kill({name for name, _ in self.attempts.values()})
         return True
 
@@ -198,15 +200,15 @@ class Loop:
         at_work = [each for key, each in self.attempts.items() if self._actor(key) is not None]
         if self.departure is None:
             self.driver.leave(self._why())
-            self.departure = Departure(self.folder, at_work, self.grace_seconds)
-            if self.departure.awaits(at_work):
+            self.departure = GracefulStop(self.folder, at_work, self.grace_seconds)
+            if self.departure.is_waiting_for(at_work):
                 self.say(
                     f"{self._why()}: trials under way ({len(at_work)}) write down where they are, "
                     f"which may take up to {self.grace_seconds:g} s; a second signal leaves at once"
                 )
         if self.departure.is_cut_due:
             self.driver.interrupt(self._why())
-        return self.departure.awaits(at_work)  # one that died meanwhile is not at work
+        return self.departure.is_waiting_for(at_work)  # one that died meanwhile is not at work
 
     def _kill(self, names: set[str]) -> None:
         """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
@@ -221,7 +223,7 @@ class Loop:
         lost = len(self.departure.silent) if self.departure is not None else 0
         return f"all but the epochs under way of {lost} trials is" if lost else "everything is"
 
-    def heed(self, number: int) -> None:
+    def handle_signal(self, number: int) -> None:
         """The first signal leaves in order, the second at once: the ledger has it all."""
         if self.signal:
             os._exit(128 + number)
@@ -235,5 +237,5 @@ class Loop:
     def __reduce__(self) -> tuple[Any, ...]:
         return (object, ())
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Loop":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TuneSession":
         return self

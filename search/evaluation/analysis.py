@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.evaluation import pair_list, subgroups
 from search.evaluation.metrics import Judgement, sounding
 from search.evaluation.pair_list import PairList
@@ -51,11 +51,11 @@ class Extras:
 
     def __post_init__(self) -> None:
         if self.prior is not None and self.calibrate_on is None:
-            raise UsageProblem("--prior belongs to --calibrate-on FILE")
+            raise UsageError("--prior belongs to --calibrate-on FILE")
         if self.prior is not None and not 0 < self.prior < 1:
-            raise UsageProblem(f"--prior must lie between 0 and 1, got {self.prior:g}")
+            raise UsageError(f"--prior must lie between 0 and 1, got {self.prior:g}")
         if self.exact_scores and self.score_format not in ("lab", "wespeaker"):
-            raise UsageProblem(
+            raise UsageError(
                 "--exact-scores is for the forms that round: --score-format lab or wespeaker; "
                 f"{self.score_format} keeps every digit"
             )
@@ -100,7 +100,7 @@ def plan(extras: Extras, corpus: Path, store: "Store", listed: PairList) -> Plan
 def _require_apart(calibration: PairList, listed: PairList, store: "Store") -> None:
     """Pairs that teach are not those that judge, nor of the same voices."""
     if set(calibration.utterances) & set(store.of_split("test")):
-        raise UsageProblem(
+        raise UsageError(
             f"--calibrate-on {calibration.name}: has utterances of the test pairs, which judge and "
             "never teach; calibrate on dev pairs"
         )
@@ -108,7 +108,7 @@ def _require_apart(calibration: PairList, listed: PairList, store: "Store") -> N
     shared = sorted(speakers & {store.speaker(utterance) for utterance in listed.utterances})
     if shared:
         some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
-        raise UsageProblem(
+        raise UsageError(
             f"--calibrate-on {calibration.name}: shares {len(shared)} speakers with "
             f"{listed.name} ({some}); calibrate on pairs of others"
         )
@@ -118,7 +118,7 @@ def _scores_of(path: Path) -> "ScoreFile":
     from spkmodel.verification import score_files
 
     if not path.is_file():
-        raise UsageProblem(f"--against: no file of scores {path}")
+        raise UsageError(f"--against: no file of scores {path}")
     return score_files.read(path, score_files.form_of(path))
 
 
@@ -126,7 +126,7 @@ def _scores_of(path: Path) -> "ScoreFile":
 
 
 @dataclass(frozen=True)
-class Told:
+class AnalysisResult:
     """What came of it."""
 
     numbers: dict[str, Any]
@@ -144,7 +144,7 @@ def tell(
     condition: "Condition",
     surroundings: tuple[Path | None, Path | None],
     display: Display,
-) -> Told:
+) -> AnalysisResult:
     """Everything that was planned."""
     scored = _scored(listed, judged, store)
     calibrated = llrs = None
@@ -158,7 +158,7 @@ def tell(
         "worst_speakers": subgroups.worst(scored, plan.worst) if plan.worst else None,
         "against": None if plan.against is None else _compared(plan.against, listed, scored),
     }
-    return Told(numbers, llrs)
+    return AnalysisResult(numbers, llrs)
 
 
 def _scored(listed: PairList, judged: Judgement, store: "Store") -> "Scored":

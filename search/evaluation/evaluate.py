@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.atomic_folder import filled, read_report, write_json
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import home
 from search.data import location
 from search.evaluation import analysis as extras_of_pairs
 from search.evaluation import metrics, pair_list, test_access, verifier
-from search.evaluation.analysis import Extras, Told
+from search.evaluation.analysis import AnalysisResult, Extras
 from search.evaluation.metrics import Judgement
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
@@ -161,7 +161,7 @@ def _require_lists(uri: str, beside: Path, pairs: Path, protocol: Protocol, extr
     for flag, path in wanted.items():
         if path is not None and not path.is_file() and not (beside / path).is_file():
             there = ", ".join(sorted(each.name for each in beside.iterdir()))
-            raise UsageProblem(f"{flag}: no list {path}, neither here nor at {uri} ({there})")
+            raise UsageError(f"{flag}: no list {path}, neither here nor at {uri} ({there})")
 
 
 def _store_of(corpus: Path | str, display: Display, pairs: Path) -> "Store":
@@ -231,7 +231,7 @@ def _require_free(
         and there["protocol"] == protocol.facts()
     )
     if not same:
-        raise UsageProblem(
+        raise UsageError(
             f"{folder} is there and is not the folder of this evaluation; choose another --out, or "
             "move it away"
         )
@@ -243,7 +243,7 @@ def _write(
     judged: Judgement,
     listed: PairList,
     extras: Extras,
-    told: Told,
+    told: AnalysisResult,
 ) -> None:
     from spkmodel.verification import score_files
 

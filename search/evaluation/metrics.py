@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList, counts
 from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting import det_figure, figure_style
@@ -107,7 +107,7 @@ def sounding(
     if condition == "clean":
         return store
     if pairs.split != "dev" and pairs.split != "test":
-        raise UsageProblem(
+        raise UsageError(
             f"{pairs.name}: the {condition} condition needs pairs of dev utterances only, or of "
             f"test utterances only (its store is made for a split), but these are of "
             f"{pairs.split or 'several splits'}; use --condition clean, or another list"

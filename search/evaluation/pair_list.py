@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from spkmodel.data.lists import ListError, Pair, read_pairs
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def found(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
     """
     path = pairs if pairs.is_file() else corpus / pairs
     if not path.is_file():
-        raise UsageProblem(f"{flag}: no list of pairs {pairs}, neither here nor in {corpus}")
+        raise UsageError(f"{flag}: no list of pairs {pairs}, neither here nor in {corpus}")
     return path
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 
 if TYPE_CHECKING:
     from spkmodel.data.crops import Crops
@@ -41,16 +41,16 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.crop_seconds is not None and not self.crops:
-            raise UsageProblem(
+            raise UsageError(
                 "--crop-seconds says how long each of --crops N is; give both, or neither for "
                 "whole utterances"
             )
         if self.norm == "none" and (self.cohort is not None or self.top is not None):
-            raise UsageProblem("--cohort and --top belong to --norm as_norm1 or as_norm2")
+            raise UsageError("--cohort and --top belong to --norm as_norm1 or as_norm2")
         if self.norm != "none" and self.backend != "cosine":
-            raise UsageProblem(f"--norm {self.norm} takes --backend cosine, got {self.backend}")
+            raise UsageError(f"--norm {self.norm} takes --backend cosine, got {self.backend}")
         if self.top is not None and self.top < 2:
-            raise UsageProblem(f"--top must be at least 2, got {self.top}")
+            raise UsageError(f"--top must be at least 2, got {self.top}")
 
     @property
     def seconds(self) -> float:

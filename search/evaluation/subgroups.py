@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList
 from search.reporting.figure_style import percent
 from spkmodel.data import metadata
@@ -51,7 +51,7 @@ def plan(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Cut
     for part in asked.split(","):
         name, colon, edges = part.strip().partition(":")
         if name not in columns:
-            raise UsageProblem(_unknown(name, columns, corpus))
+            raise UsageError(_unknown(name, columns, corpus))
         cuts.append(
             _cut(columns[name], _edges(part.strip(), edges) if colon else None, store, listed)
         )
@@ -73,7 +73,7 @@ def _edges(part: str, text: str) -> list[float]:
     except ValueError:
         edges = []
     if not edges or not all(map(math.isfinite, edges)) or any(a >= b for a, b in pairwise(edges)):
-        raise UsageProblem(
+        raise UsageError(
             f"--by {part}: edges are rising numbers parted by /, such as {DURATION}:1.5/3"
         )
     return edges
@@ -83,7 +83,7 @@ def _cut(column: Column, edges: list[float] | None, store: "Store", listed: Pair
     numbers = column.numbers()
     if numbers is None:
         if edges is not None:
-            raise UsageProblem(
+            raise UsageError(
                 f"--by {column.name}:...: a column of words has groups and takes no edges"
             )
         found, unknown = _groups(column.name, _sides(column, column.words, "", store, listed))
@@ -92,7 +92,7 @@ def _cut(column: Column, edges: list[float] | None, store: "Store", listed: Pair
         found, unknown = _bins(column, sides.reshape(2, -1), edges, store, listed)
     if unknown == len(listed.pairs):
         what = "speakers" if column.of == "speaker" else "utterances as the lists do"
-        raise UsageProblem(
+        raise UsageError(
             f"--by {column.name}: {column.path.name} says it of no pair's both sides in "
             f"{listed.name}; its first column names {what}"
         )

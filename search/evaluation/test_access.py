@@ -21,7 +21,7 @@ _DEFAULT_LABEL = "default"
 
 
 @dataclass
-class Look:
+class TestSetAccess:
     """One look at a list of pairs, to be recorded in the ledger of the model's search."""
 
     ledger: Ledger | None
@@ -71,16 +71,16 @@ def evaluated_event(
 @contextmanager
 def recorded_look(
     model: "Model", listed: PairList, condition: str, protocol: Protocol
-) -> "Iterator[Look]":
+) -> "Iterator[TestSetAccess]":
     """The search's ledger held for writing, where this is a look at its test pairs."""
     path = ledger_path(model.search) if model.search else None
     if path is None or listed.split != "test" or not path.is_file():
-        yield Look(None)
+        yield TestSetAccess(None)
         return
     with writing(path, "its test pairs are opened") as ledger:
         pairs, weights = listed.sha256, model.sha256
         before, repeated = looks_before(ledger, pairs, weights, condition, protocol)
-        yield Look(ledger, protocol, before, repeated)
+        yield TestSetAccess(ledger, protocol, before, repeated)
 
 
 @contextmanager
@@ -90,12 +90,12 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
     Raises:
         NotFinished: if it runs.
     """
-    from search.core.errors import EnvironmentProblem
+    from search.core.errors import EnvironmentSetupError
     from search.core.lock import driver_alive
 
     try:
         ledger = Ledger.open(path, write=True, drives=False)
-    except EnvironmentProblem as error:
+    except EnvironmentSetupError as error:
         owner = driver_alive(path.parent)
         if owner is None:
             raise

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, TOP, Protocol
 from search.reporting.terminal import Display
@@ -24,7 +24,7 @@ REPLICATES = 2000
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingStatistics:
     """What is learnt, and from which utterances, before pairs are scored."""
 
     mean_from: tuple[str, ...] = ()
@@ -85,7 +85,9 @@ def embed(
 # --- what there is to learn ------------------------------------------------------------------
 
 
-def plan(protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairList]) -> Lessons:
+def plan(
+    protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairList]
+) -> TrainingStatistics:
     """Choose what is learnt from, and refuse what cannot be, before anything is embedded.
 
     Args:
@@ -103,7 +105,7 @@ def plan(protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairL
         _require_long_enough(protocol, store, lists)
     mean_from = tuple(_training(store, "--subtract-mean")) if protocol.subtract_mean else ()
     if protocol.norm == "none":
-        return Lessons(mean_from)
+        return TrainingStatistics(mean_from)
     if protocol.cohort is None:
         cohort, name = _training(store, f"--norm {protocol.norm}"), "the training list"
     else:
@@ -115,17 +117,17 @@ def plan(protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairL
     members = len(speakers) if of_speakers else len(cohort)
     top = min(TOP, members) if protocol.top is None else protocol.top
     if not 2 <= top <= members:
-        raise UsageProblem(
+        raise UsageError(
             f"--top {top}: the cohort of {name} has {members} "
             f"{'speakers' if of_speakers else 'utterances'}; take 2 to {members}"
         )
-    return Lessons(mean_from, tuple(cohort), of_speakers, top, name)
+    return TrainingStatistics(mean_from, tuple(cohort), of_speakers, top, name)
 
 
 def _training(store: "Store", flag: str) -> list[str]:
     training = store.of_split("train")
     if not training:
-        raise UsageProblem(f"{flag} learns from the training list, and this corpus has none")
+        raise UsageError(f"{flag} learns from the training list, and this corpus has none")
     return training
 
 
@@ -135,7 +137,7 @@ def _listed(path: Path, corpus: Path, store: "Store") -> list[str]:
 
     found = path if path.is_file() else corpus / path
     if not found.is_file():
-        raise UsageProblem(f"--cohort: no list {path}, neither here nor in {corpus}")
+        raise UsageError(f"--cohort: no list {path}, neither here nor in {corpus}")
     known = set(store.ids)
     utterances: dict[str, int] = {}
     for number, line in numbered_lines(found):
@@ -163,7 +165,7 @@ def _require_strangers(name: str, speakers: set[str], listed: PairList, store: "
     shared = sorted(speakers & {store.speaker(utterance) for utterance in listed.utterances})
     if shared:
         some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
-        raise UsageProblem(
+        raise UsageError(
             f"the cohort of {name} and the pairs of {listed.name} share {len(shared)} speakers "
             f"({some}): scores would be measured by the very voices they are of; give a --cohort "
             "of others"
@@ -178,7 +180,7 @@ def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[Pai
     for listed in lists:
         longest = max(store.seconds(utterance) for utterance in listed.utterances)
         if longest < crops.samples / SAMPLE_RATE:
-            raise UsageProblem(
+            raise UsageError(
                 f"--crop-seconds {protocol.seconds:g}: no utterance of {listed.name} is as long "
                 f"(the longest has {longest:.2f} s), so that all {protocol.crops} crops would be "
                 "one repeated sound; take shorter crops, or none"
@@ -189,7 +191,7 @@ def taught(
     encoder: "torch.nn.Module",
     device: str,
     protocol: Protocol,
-    lessons: Lessons,
+    lessons: TrainingStatistics,
     store: "Store",
     display: Display,
 ) -> Verifier:
@@ -228,7 +230,7 @@ def taught(
     return Verifier(encoder, device, crops, back_end, "; ".join(said), learnt)
 
 
-def _norm_text(protocol: Protocol, lessons: Lessons, members: int) -> str:
+def _norm_text(protocol: Protocol, lessons: TrainingStatistics, members: int) -> str:
     name, whose = {
         "own": ("AS-norm1", "its own"),
         "cross": ("AS-norm2", "the other side's"),

@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.lock import driven_by, driver_alive
 from search.core.paths import home, ledger_path, search_folder
 from search.launch import exit_record
-from search.launch.exit_record import LaunchEnd
+from search.launch.exit_record import ExitRecord
 from search.launch.settings import LaunchRequest
 from spkmodel.worker.processes import process_start
 
@@ -38,7 +38,7 @@ _TAIL_LINES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detached:
+class BackgroundLaunch:
     """The last launch in the background."""
 
     kind: Literal["process", "job"]
@@ -52,7 +52,7 @@ class Detached:
     submission_id: str = ""
     token: str = ""
     """Tells this launch from others of the search."""
-    ended: LaunchEnd | None = None
+    ended: ExitRecord | None = None
     """How it ended, if it could say so; it is in a file of its own."""
 
     @property
@@ -75,17 +75,17 @@ class Detached:
         return process_start(self.pid) == self.started
 
 
-def of(name: str) -> Detached | None:
+def of(name: str) -> BackgroundLaunch | None:
     """The last launch of a search in the background; None if there was none."""
     folder = search_folder(name)
     try:
-        record = Detached(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
+        record = BackgroundLaunch(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
     return dataclasses.replace(record, ended=exit_record.read(folder, record.token))
 
 
-def write(name: str, record: Detached) -> None:
+def write(name: str, record: BackgroundLaunch) -> None:
     """Put down what was started."""
     folder = search_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def arguments(request: LaunchRequest) -> list[str]:
     return words
 
 
-def launch(request: LaunchRequest, by: str) -> Detached:
+def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
     """Launch in the background: as a job of the cluster that is asked for, or on this machine.
 
     Raises:
@@ -124,7 +124,7 @@ def launch(request: LaunchRequest, by: str) -> Detached:
     from search.space import loader
 
     if request.dry_run:
-        raise UsageProblem("--dry-run starts nothing: leave out --detach")
+        raise UsageError("--dry-run starts nothing: leave out --detach")
     space = loader.load(request.space)
     loader.branches(space)
     name = request.name or space.name
@@ -163,7 +163,7 @@ def _check_alone(name: str) -> None:
         raise driven_by(search_folder(name), driver)
     before = of(name)
     if before is not None and before.is_running():
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"search {name!r} is being launched already, by {before.words}; spksearch logs {name}"
         )
 
@@ -174,7 +174,7 @@ def _require_writable(name: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"what is started on the cluster is put down in {folder}, which cannot be made here: "
             f"{error.strerror}; SPKSEARCH_HOME is a folder that the cluster's machines and this "
             "one know by the same path"
@@ -186,7 +186,7 @@ def _require_writable(name: str) -> None:
 
 def _start_here(
     name: str, request: LaunchRequest, by: str
-) -> "tuple[subprocess.Popen[bytes], Detached, int]":
+) -> "tuple[subprocess.Popen[bytes], BackgroundLaunch, int]":
     """Launch in a process of its own session, which outlives this one and its terminal.
 
     Returns:
@@ -214,13 +214,15 @@ def _start_here(
                 env=environment,
             )
     except OSError as error:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"cannot launch in the background with {log_path}: {error.strerror}; set "
             "SPKSEARCH_HOME to a folder that can be written"
         ) from error
     started = process_start(process.pid) or ""
     me = socket.gethostname()
-    record = Detached(kind="process", by=by, host=me, pid=process.pid, started=started, token=token)
+    record = BackgroundLaunch(
+        kind="process", by=by, host=me, pid=process.pid, started=started, token=token
+    )
     write(name, record)
     return process, record, begin
 
@@ -248,7 +250,7 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
         time.sleep(0.1)
 
 
-def end_early(name: str) -> Detached | None:
+def end_early(name: str) -> BackgroundLaunch | None:
     """End a launch that drives nothing yet, and so hears no request; None if there is none.
 
     Raises:
@@ -259,7 +261,7 @@ def end_early(name: str) -> Detached | None:
         return None
     runs = launched.is_running()
     if runs is None and not ledger_path(name).is_file():
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{launched.words} prepares search {name!r}, and cannot be ended from here: "
             + (
                 f"spksearch stop {name} on that machine does"

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from search.core.errors import (
-    EnvironmentProblem,
+    EnvironmentSetupError,
     GateNotMet,
     Interrupted,
     NotFinished,
     NotFound,
     NoUsableTrial,
+    SignalReceived,
     SpksearchError,
-    Told,
-    UsageProblem,
+    UsageError,
 )
 from search.core.paths import search_folder
 
@@ -29,16 +29,16 @@ _VARIABLE = "SPKSEARCH_LAUNCH"
 
 _FILE = "launch-end.json"
 _MOST_CHARACTERS = 4000
-_KINDS = (UsageProblem, EnvironmentProblem, NoUsableTrial, GateNotMet, NotFound, NotFinished)
+_KINDS = (UsageError, EnvironmentSetupError, NoUsableTrial, GateNotMet, NotFound, NotFinished)
 _SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
-class LaunchEnd:
+class ExitRecord:
     """The end of a launch."""
 
     token: str
-    """Which one's: `search.launch.background.Detached.token`."""
+    """Which one's: `search.launch.background.BackgroundLaunch.token`."""
     code: int
     """Its exit code."""
     words: str
@@ -57,7 +57,7 @@ class LaunchEnd:
         return kind(text)
 
 
-def of_process(token: str, returned: int, words: str) -> LaunchEnd:
+def of_process(token: str, returned: int, words: str) -> ExitRecord:
     """The end of a process that could not say so itself.
 
     Args:
@@ -66,8 +66,8 @@ def of_process(token: str, returned: int, words: str) -> LaunchEnd:
         words: the last of its log.
     """
     if returned >= 0:
-        return LaunchEnd(token, returned, words)
-    return LaunchEnd(token, _SIGNALLED - returned, words or f"killed by signal {-returned}")
+        return ExitRecord(token, returned, words)
+    return ExitRecord(token, _SIGNALLED - returned, words or f"killed by signal {-returned}")
 
 
 def environment(name: str, token: str) -> dict[str, str]:
@@ -83,7 +83,7 @@ def taken() -> tuple[str, str] | None:
 
 def write(name: str, token: str, code: int, words: str) -> None:
     """Put down how this launch ends, if the storage lets it."""
-    end = LaunchEnd(token, code, words[-_MOST_CHARACTERS:])
+    end = ExitRecord(token, code, words[-_MOST_CHARACTERS:])
     with contextlib.suppress(OSError):
         folder = search_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,14 +94,14 @@ def write(name: str, token: str, code: int, words: str) -> None:
 
 def at_signal(name: str, token: str, number: int) -> NoReturn:
     """End at a signal that comes before there is anything to save."""
-    write(name, token, _SIGNALLED + number, str(Told(number)))
+    write(name, token, _SIGNALLED + number, str(SignalReceived(number)))
     os._exit(_SIGNALLED + number)
 
 
-def read(folder: Path, token: str) -> LaunchEnd | None:
+def read(folder: Path, token: str) -> ExitRecord | None:
     """How that launch ended; None if it has not, or could not say so."""
     try:
-        end = LaunchEnd(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+        end = ExitRecord(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return end if token and end.token == token else None

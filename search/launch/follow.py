@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem, NotFinished, NotFound, SpksearchError
+from search.core.errors import EnvironmentSetupError, NotFinished, NotFound, SpksearchError
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, home, ledger_path, search_folder
 from search.launch import background
-from search.launch.background import LOG, Detached
+from search.launch.background import LOG, BackgroundLaunch
 from search.launch.open_search import trial_of
 from search.launch.summary import no_usable_trial
 from search.ledger.ledger import Ledger
@@ -21,7 +21,7 @@ _GRACE_SECONDS = 2.0
 """Between a driver's death and the verdict: its last words may still be on their way."""
 
 
-class Follower:
+class LogFollower:
     """A search's state, kept up to date by what is new in its ledger."""
 
     def __init__(self, name: str) -> None:
@@ -59,7 +59,7 @@ def wait(
     """
     if background.of(name) is None:
         existing_ledger(name)
-    follower = Follower(name)
+    follower = LogFollower(name)
     end = None if timeout is None else now() + timeout
     gone_since: float | None = None
     while True:
@@ -95,10 +95,10 @@ def _died(name: str, state: SearchState) -> SpksearchError:
         seen = ""
         if launched is not None and launched.kind == "job":
             seen = f", or its ledger is in a folder that this machine does not share ({home()})"
-        return EnvironmentProblem(
+        return EnvironmentSetupError(
             f"the launch of search {name!r} ended before the search began{seen}{where}"
         )
-    return EnvironmentProblem(
+    return EnvironmentSetupError(
         f"nobody drives search {name!r}, and it has not ended; the same launch goes on with it:\n"
         f"  {command_again(state.search)}{where}"
     )
@@ -115,7 +115,7 @@ def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
         NotFinished: it has not said anything yet.
     """
     existing_ledger(name)
-    follower = Follower(name)
+    follower = LogFollower(name)
     trial_of(name, follower.look(), trial)
     path = search_folder(name) / "trials" / trial / "log.txt"
     if not follow and not path.is_file():
@@ -157,7 +157,7 @@ def launch_code(name: str) -> int:
     return 0 if launched is None or launched.ended is None else launched.ended.code
 
 
-def _has_ended(launched: Detached) -> Callable[[], bool]:
+def _has_ended(launched: BackgroundLaunch) -> Callable[[], bool]:
     return lambda: launched.is_running() is False
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import warm_start
 from search.cluster import gpu_memory
-from search.cluster.autoscaling import Room, checked, followed
+from search.cluster.autoscaling import SlotMonitor, checked, followed
 from search.cluster.connection import cluster, usable_cpus, wanted_address
 from search.cluster.preflight import is_local
 from search.cluster.slots import needs_of, unsaid_gpus
 from search.core import signals
-from search.core.errors import EnvironmentProblem, Interrupted, Told
+from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
 from search.core.paths import home, ledger_path, search_folder
 from search.engine import orphan_processes
 from search.engine.graceful_stop import grace_of_environment
@@ -32,14 +32,14 @@ from search.launch.settings import (
 )
 from search.launch.summary import LaunchOutcome, outcome_of
 from search.ledger.ledger import Ledger
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
 from search.scheduler.asha import Done, next_job, rule_in_force
 from search.scheduler.demand import wanted
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
     try:
         with signals.raised():
             return _launch(request, display)
-    except Told as told:
+    except SignalReceived as told:
         raise Interrupted(
             f"{told} while the search was prepared; nothing of it has begun, and the same launch "
             "begins anew",
@@ -92,7 +92,7 @@ def _launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         )
         for line in preparation.stages_beyond(branches, settings.max_epochs):
             display.say(line)
-        state = pursue(name, request, space, settings, before, display, known=known)
+        state = run_search(name, request, space, settings, before, display, known=known)
     return outcome_of(name, state)
 
 
@@ -109,7 +109,7 @@ def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterato
         yield
 
 
-def pursue(
+def run_search(
     name: str,
     request: LaunchRequest,
     space: loader.Space,
@@ -117,7 +117,7 @@ def pursue(
     before: Settings | None,
     display: "Display",
     *,
-    wishes: Sequence[Wish] = (),
+    wishes: Sequence[QueuedTrial] = (),
     known: WarmStart | None = None,
     replay: Mapping[str, Any] | None = None,
 ) -> SearchState:
@@ -141,7 +141,7 @@ def pursue(
     grace_seconds = grace_of_environment()
     with Ledger.open(ledger_path(name), write=True, search=name, say=display.say) as ledger:
         if settings_of(name) != before:
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"search {name!r} was begun or changed by somebody else while this launch was "
                 "prepared; look with `spksearch status "
                 f"{name}`, and launch again: it goes on with what is there"
@@ -151,7 +151,7 @@ def pursue(
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
             ledger.append("prior", **known.prior.event())
-        if anything_left(ledger):
+        if has_work(ledger):
             again = snapshot.command_again(ledger.state().search)
             try:
                 with signals.raised():
@@ -161,7 +161,7 @@ def pursue(
                 raise Interrupted(
                     f"{interrupted}:\n  {again}", interrupted.signal_number
                 ) from interrupted
-            except Told as told:
+            except SignalReceived as told:
                 raise Interrupted(
                     f"{told} while nothing was training; everything is saved, and the same launch "
                     f"goes on from there:\n  {again}",
@@ -177,7 +177,7 @@ def settings_of(name: str) -> Settings | None:
     return from_ledger(event) if event else None
 
 
-def anything_left(ledger: Ledger) -> bool:
+def has_work(ledger: Ledger) -> bool:
     """Whether a new driver would find something to do."""
     state = ledger.state()
     if state.finish is None:
@@ -205,7 +205,7 @@ def _record(
     ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
 
 
-def _queue(ledger: Ledger, wishes: Sequence[Wish]) -> None:
+def _queue(ledger: Ledger, wishes: Sequence[QueuedTrial]) -> None:
     """Write down what is wished for and is not yet."""
     state = ledger.state()
     for wish in wishes:
@@ -245,10 +245,10 @@ def _drive(
         there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
         if not resources.local and (told := unsaid_gpus(settings.cpus_per_trial, asked, *there)):
             display.say(f"warning: {told}")
-        rule = Rule.of(state.search)
+        rule = AshaPolicy.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         folders = [folder for folder in (settings.noise, settings.rooms) if folder]
-        room = Room(
+        room = SlotMonitor(
             checked(needs, home(), folders),
             needs,
             home(),

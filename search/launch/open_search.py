@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem, NotFinished, NotFound
+from search.core.errors import EnvironmentSetupError, NotFinished, NotFound
 from search.core.lock import driver_alive
 from search.core.paths import existing_ledger, ledger_path
 from search.launch import background
@@ -25,7 +25,7 @@ def state_of(name: str) -> SearchState:
     if launched is not None and launched.ended is not None:
         raise launched.ended.problem(f"the launch of search {name!r}, before the search began,")
     if launched is not None and launched.kind == "process" and launched.is_running() is False:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the launch of search {name!r} ({launched.words}) was ended before the search began, "
             f"without a word: killed, or its machine went down; spksearch logs {name}"
         )

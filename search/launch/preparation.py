@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import home, ledger_path, search_folder
 from search.data import location
 from search.launch.settings import (
@@ -48,7 +48,7 @@ def checked_corpus(
             branch.config.check_epoch(batches_in_epoch(most, branch.config.batches))
         except ValueError as error:
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
-            raise UsageProblem(
+            raise UsageError(
                 f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
                 f"{error}"
             ) from error

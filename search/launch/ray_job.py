@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from search.cluster import connection, job_preflight, preflight
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import redact
 from search.data import location
 from search.launch import exit_record
-from search.launch.background import Detached, arguments
+from search.launch.background import BackgroundLaunch, arguments
 from search.launch.settings import LaunchRequest
 from search.space.loader import OWN_SPACES
 
@@ -42,7 +42,9 @@ _HAS_ALL = (
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
-def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str) -> Detached:
+def submit(
+    name: str, request: LaunchRequest, address: str, space: Path, by: str
+) -> BackgroundLaunch:
     """Have the cluster run this launch.
 
     Args:
@@ -57,7 +59,7 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
     """
     tracking_uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     if redact(tracking_uri) != tracking_uri:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             "the tracking server's URI holds a password, which a job's description would show to "
             "everybody on the cluster; leave it out of the URI and set MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD where the cluster's processes start"
@@ -75,7 +77,7 @@ def submit(name: str, request: LaunchRequest, address: str, space: Path, by: str
             },
             metadata={"search": name, "by": by},
         )
-    return Detached(
+    return BackgroundLaunch(
         kind="job", by=by, address=address, submission_id=submission_id, token=submission_id
     )
 
@@ -109,26 +111,26 @@ def environment(tracking_uri: str) -> dict[str, str]:
     return {"SPKSEARCH_HOME": str(home()), "PYTHONUNBUFFERED": "1", **passed_on, **uri}
 
 
-def is_running(launched: Detached) -> bool | None:
+def is_running(launched: BackgroundLaunch) -> bool | None:
     """Whether its job waits or runs; None if the cluster does not answer."""
     try:
         return _status(launched) not in _OVER
-    except EnvironmentProblem:
+    except EnvironmentSetupError:
         return None
 
 
-def log(launched: Detached, follow: bool) -> Iterator[str]:
+def log(launched: BackgroundLaunch, follow: bool) -> Iterator[str]:
     """What the job has said; with `follow` until it has ended."""
     return _pieces(launched, follow)
 
 
-def stop(launched: Detached) -> None:
+def stop(launched: BackgroundLaunch) -> None:
     """End the job, which drives no search yet."""
     with _told(launched.address):
         _client(launched.address).stop_job(launched.submission_id)
 
 
-def _pieces(launched: Detached, follow: bool) -> Iterator[str]:
+def _pieces(launched: BackgroundLaunch, follow: bool) -> Iterator[str]:
     told = 0
     while True:
         over = not follow or _status(launched) in _OVER
@@ -142,7 +144,7 @@ def _pieces(launched: Detached, follow: bool) -> Iterator[str]:
         time.sleep(_LOOK_SECONDS)
 
 
-def _status(launched: Detached) -> str:
+def _status(launched: BackgroundLaunch) -> str:
     with _told(launched.address):
         return str(_client(launched.address).get_job_status(launched.submission_id).value)
 
@@ -171,7 +173,7 @@ def _told(address: str) -> Iterator[None]:
         yield
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         words = " ".join(redact(str(error)).split())[:300]
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the Ray cluster at {address} takes no jobs: {words}; RAY_AUTH_TOKEN_PATH names the "
             "file with its token, and RAY_API_SERVER_ADDRESS where it takes jobs "
             "(http://HOST:8265), if that is another place from here"
@@ -201,7 +203,7 @@ def _stage(folder: Path, space: Path) -> str:
         own = f"{OWN_SPACES}/{space.name}"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > _MOST_BYTES:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the code of this project is {size >> 20} MB, and no more than {_MOST_BYTES >> 20} MB "
             f"travel with a job; what is large in {root / 'search'}, spaces or spkmodel?"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.checkpoints.retention import DEFAULT_KEEP
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.redact import redact
 from search.data.location import absolute
 from search.ledger.trial import OBJECTIVE, SIZE
@@ -187,7 +187,7 @@ def surroundings_folder(asked: Path | None, kind: str, corpus: Path | str) -> Pa
     if named is not None:
         if not named.is_dir():
             source = f"--{kind}" if asked else variable
-            raise UsageProblem(f"{source}: no folder {named}")
+            raise UsageError(f"{source}: no folder {named}")
         return named.absolute()
     if isinstance(corpus, str):
         return None  # a URI has neither
@@ -282,7 +282,7 @@ def warm_start_trials(request: LaunchRequest, before: Settings | None) -> int:
     if request.warm_start is not None:
         return default_count(request.trials or DEFAULT_TRIALS) if asked is None else asked
     if asked is not None:
-        raise UsageProblem(
+        raise UsageError(
             "--warm-start-trials is how many points of --warm-start are tried first; name its "
             "source too: --warm-start logged, or an earlier search"
         )
@@ -297,7 +297,7 @@ def objectives(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if names not in (OBJECTIVES[:1], OBJECTIVES):
-        raise UsageProblem(
+        raise UsageError(
             f"--objectives takes {OBJECTIVE}, or {','.join(OBJECTIVES)} for both to be low, got "
             f"{text!r}"
         )
@@ -324,19 +324,17 @@ def _check_ranges(settings: Settings) -> None:
     for name, smallest in least.items():
         value = getattr(settings, name)
         if value is not None and value < smallest:
-            raise UsageProblem(
-                f"--{name.replace('_', '-')} must be at least {smallest}, got {value}"
-            )
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {smallest}, got {value}")
     if settings.hours is not None and settings.hours <= 0:
-        raise UsageProblem(f"--hours must be positive, got {settings.hours}")
+        raise UsageError(f"--hours must be positive, got {settings.hours}")
     if settings.disk_gb is not None and settings.disk_gb <= 0:
-        raise UsageProblem(f"--disk-gb must be positive, got {settings.disk_gb}")
+        raise UsageError(f"--disk-gb must be positive, got {settings.disk_gb}")
     if settings.cpus_per_trial <= 0:
-        raise UsageProblem(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
+        raise UsageError(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
     if settings.gpus_per_trial is not None and settings.gpus_per_trial < 0:
-        raise UsageProblem(f"--gpus-per-trial must not be negative, got {settings.gpus_per_trial}")
+        raise UsageError(f"--gpus-per-trial must not be negative, got {settings.gpus_per_trial}")
     if settings.warm_start_trials < 0:
-        raise UsageProblem(
+        raise UsageError(
             f"--warm-start-trials must not be negative, got {settings.warm_start_trials}"
         )
 
@@ -348,7 +346,7 @@ def _check_same(settings: Settings, before: Settings) -> None:
         if getattr(before, name) != getattr(settings, name)
     ]
     if differences:
-        raise UsageProblem(
+        raise UsageError(
             "a search of this name exists and is another one; it differs in "
             + "; ".join(differences)
             + ". Launch under another --name, or with what it had before"

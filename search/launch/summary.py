@@ -10,7 +10,7 @@ from search.reporting import tables
 from search.reporting.snapshot import Snapshot, command_again, snapshot
 from search.reporting.trial_tables import front_table, sorted_trials, trial_table
 from search.scheduler.asha import too_many_failed
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +62,7 @@ def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
 
 def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
     """The problem of a search that ended because more trials failed than may."""
-    most = Rule.of(state.search).max_failed
+    most = AshaPolicy.of(state.search).max_failed
     if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):
         return None
     failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
@@ -84,6 +84,6 @@ def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
     ]
     if now.best is not None:
         lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
-    if len(Rule.of(state.search).objectives) > 1:
+    if len(AshaPolicy.of(state.search).objectives) > 1:
         lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
     return [*lines, "next:", *(f"  {command}" for command in now.commands)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from search.core.errors import EnvironmentProblem, SpksearchError
+from search.core.errors import EnvironmentSetupError, SpksearchError
 from search.core.lock import Lock
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-Patience = Callable[[OSError], None]
+RetryPolicy = Callable[[OSError], None]
 """Called while the storage refuses: returns to try once more, raises to give up."""
 
 PASSING = frozenset(
@@ -50,7 +50,7 @@ class Ledger:
         self._turn = threading.Lock()
         self._half_line: int | None = None
         """Where a line begins that could be neither written nor taken back."""
-        self._patience: Patience | None = None
+        self._retry_policy: RetryPolicy | None = None
         self.trouble: OSError | None = None
         """What the storage answers while an event waits to be written; None: it was."""
         self._descriptor = -1 if lock is None else _open_for_append(path)
@@ -84,7 +84,7 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             return cls(path, name, Lock.acquire(path.parent, say, drives=drives))
         except OSError as error:
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"cannot write the ledger {path}: {error.strerror}; set SPKSEARCH_HOME to a "
                 "folder that can be written"
             ) from error
@@ -102,7 +102,7 @@ class Ledger:
         record = {"event": event, "time": now, "search": self.search, **fields}
         line = json.dumps(record, allow_nan=False, ensure_ascii=False).encode() + b"\n"
         with self._turn:
-            self._insist(lambda: self._write(line))
+            self._retry(lambda: self._write(line))
         return json.loads(line)
 
     def keep_alive(self) -> None:
@@ -113,11 +113,11 @@ class Ledger:
         """
         assert self._lock is not None, "opened for reading"
         with self._turn:
-            self._insist(self._lock.renew)
+            self._retry(self._lock.renew)
 
-    def be_patient(self, patience: Patience | None) -> None:
+    def set_retry_policy(self, patience: RetryPolicy | None) -> None:
         """Have `append` wait where the storage is full, read-only or failing, instead of raise."""
-        self._patience = patience
+        self._retry_policy = patience
 
     def _write(self, line: bytes) -> None:
         """Append a line so that it is there, on disk, whole or not at all."""
@@ -137,20 +137,20 @@ class Ledger:
             raise
         self._half_line = None
 
-    def _insist(self, action: Callable[[], None]) -> None:
+    def _retry(self, action: Callable[[], None]) -> None:
         while True:
             try:
                 action()
             except OSError as error:
-                if error.errno not in PASSING or self._patience is None:
-                    raise EnvironmentProblem(
+                if error.errno not in PASSING or self._retry_policy is None:
+                    raise EnvironmentSetupError(
                         f"cannot append to the ledger {self.path}: {error.strerror}; nothing "
                         "recorded so far is lost, launch again when the storage can be written"
                     ) from error
                 if self.trouble is None:
                     log.warning("waiting for %s: %s", self.path, error.strerror)
                 self.trouble = error
-                self._patience(error)
+                self._retry_policy(error)
             else:
                 if self.trouble is not None:
                     log.warning("%s can be written again", self.path)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class QueuedTrial:
     """A trial to be."""
 
     key: str

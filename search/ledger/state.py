@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.ledger.partials import Partial
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.trial import Report, TrialRecord, cut_of, failure_of
 from search.sampler import prior as priors
 from search.sampler.prior import Prior
@@ -46,7 +46,7 @@ class SearchState:
     search: dict[str, Any] = field(default_factory=dict)
     """The last `search` event: an extension replaces what it changes."""
     trials: dict[str, TrialRecord] = field(default_factory=dict)
-    queue: dict[str, Wish] = field(default_factory=dict)
+    queue: dict[str, QueuedTrial] = field(default_factory=dict)
     """Wishes whose turn has not come, by key, oldest first."""
     begun: dict[str, str] = field(default_factory=dict)
     """By key of a wish: the trial that it has become."""
@@ -286,8 +286,8 @@ class SearchState:
         elif key in self.queue or key in self.begun:
             self.repeated += 1
         else:
-            fields = Wish.__dataclass_fields__
-            self.queue = {**self.queue, key: Wish(**{name: event[name] for name in fields})}
+            fields = QueuedTrial.__dataclass_fields__
+            self.queue = {**self.queue, key: QueuedTrial(**{name: event[name] for name in fields})}
             self.withdrawn.pop(key, None)
 
     def _stop(self, event: Mapping[str, Any]) -> None:
@@ -344,7 +344,7 @@ def _pass(trial: TrialRecord) -> None:
 def _check_format(event: Mapping[str, Any]) -> None:
     """Events that say their format are `search` and `driver`; the first versions said none."""
     if event["event"] in ("search", "driver") and event.get("format", 1) > FORMAT:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"search {event['search']!r} was written by a later version of spksearch (format "
             f"{event['format']}; this one knows up to {FORMAT}): go on with that version, or "
             "launch under another --name"

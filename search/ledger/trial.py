@@ -13,12 +13,12 @@ from search.ledger.partials import Partial
 
 TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
 
-Cut = Literal[
+InterruptReason = Literal[
     "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
 ]
 """Why an attempt was cut short."""
 
-COUNTED: frozenset[Cut] = frozenset({"crash", "out_of_memory", "hang"})
+COUNTED: frozenset[InterruptReason] = frozenset({"crash", "out_of_memory", "hang"})
 """Cuts that use up a retry; the others are not the trial's doing."""
 
 DRIVER_ENDED = "its driver ended"
@@ -114,10 +114,10 @@ class TrialRecord:
     crashes: int = 0
     """Attempts that died of themselves; those that a dead driver took along do not count."""
     cuts: dict[str, int] = field(default_factory=dict)
-    """Attempts that were cut short, by `Cut`; those that count and those that do not."""
+    """Attempts that were cut short, by `InterruptReason`, whether or not they count."""
     refusals: int = 0
     """Attempts, since its last epoch, that a storage in the way has cut short."""
-    last_cut: Cut | Literal[""] = ""
+    last_cut: InterruptReason | Literal[""] = ""
     """Why the last attempt was cut short; empty if it was not."""
     stop_asked: bool = False
 
@@ -127,7 +127,7 @@ class TrialRecord:
         return self.state == "running"
 
     @property
-    def wants_room(self) -> bool:
+    def needs_exclusive_memory(self) -> bool:
         """Whether its last attempt ran out of memory."""
         return self.state == "paused" and self.last_cut == "out_of_memory"
 
@@ -179,7 +179,7 @@ class TrialRecord:
         return math.inf if report is None else report.objective
 
 
-def cut_short(trial: TrialRecord, reason: str, kind: Cut) -> dict[str, Any]:
+def cut_short(trial: TrialRecord, reason: str, kind: InterruptReason) -> dict[str, Any]:
     """The fields of the `crash` event that cuts a trial's attempt short."""
     return {
         "trial": trial.trial,
@@ -193,10 +193,10 @@ def cut_short(trial: TrialRecord, reason: str, kind: Cut) -> dict[str, Any]:
 # --- ledgers of the first versions, whose crashes and ends have no kind ----------------------
 
 
-def cut_of(event: Mapping[str, Any]) -> Cut:
+def cut_of(event: Mapping[str, Any]) -> InterruptReason:
     """Why the attempt that a `crash` event tells of was cut short."""
     if "kind" in event:
-        kind: Cut = event["kind"]
+        kind: InterruptReason = event["kind"]
         return kind
     if event["counts"]:
         return "crash"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageError
 from search.core.paths import existing_ledger, search_folder, searches
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
@@ -109,7 +109,7 @@ def load(
     if folder.is_file():
         return read_foreign(folder, device, reading)
     if reading is not None:
-        raise UsageProblem(
+        raise UsageError(
             f"{source}: --log-input, --int16-scale, --vggvox-pooling and --sinc-stride say what a "
             "file of voxceleb_trainer leaves open; this is none"
         )
@@ -213,7 +213,7 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
         encoder = encoders.build(config.encoder)
         encoder.load_state_dict(tensors_of(raw))
     except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
-        raise UsageProblem(f"{folder}: not a promoted model of ours: {error}") from error
+        raise UsageError(f"{folder}: not a promoted model of ours: {error}") from error
     origin = _origin(folder)
     return Model(encoder.to(device).eval(), config, source or str(folder), found, *origin)
 
@@ -268,15 +268,15 @@ def _origin(folder: Path) -> tuple[str, str, int]:
         document = json.loads(_bytes_of(report, _LARGEST_CONFIG))
         return str(document["search"]), str(document["trial"]), int(document["epoch"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageProblem(f"{report}: not the report of a promoted model: {error!r}") from error
+        raise UsageError(f"{report}: not the report of a promoted model: {error!r}") from error
 
 
 def _bytes_of(path: Path, most: int) -> bytes:
     if not path.is_file():
-        raise UsageProblem(f"{path}: no such file; a promoted model has {WEIGHTS} and {CONFIG}")
+        raise UsageError(f"{path}: no such file; a promoted model has {WEIGHTS} and {CONFIG}")
     size = path.stat().st_size
     if size > most:
-        raise UsageProblem(f"{path}: {size} bytes are more than the {most} allowed")
+        raise UsageError(f"{path}: {size} bytes are more than the {most} allowed")
     return path.read_bytes()
 
 
@@ -322,6 +322,6 @@ def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
 
 def _not_a_model(source: str, folder: Path) -> SpksearchError:
     if folder.is_dir():
-        return UsageProblem(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
+        return UsageError(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
     known = ", ".join(searches()) or "none yet"
     return NotFound(f"no model {source!r}; {ACCEPTED}; searches here: {known}")

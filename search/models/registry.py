@@ -13,7 +13,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import EnvironmentProblem, NotFound, UsageProblem
+from search.core.errors import EnvironmentSetupError, NotFound, UsageError
 from search.core.redact import HIDDEN, redact
 from search.tracking import server as mlflow_server
 
@@ -80,7 +80,7 @@ def connected(tracking_uri: str | None, recorded: str = "") -> Iterator["MlflowC
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or recorded
     if HIDDEN in uri:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the search was tracked at {uri}, whose credentials are not kept; set "
             "MLFLOW_TRACKING_URI to the full address"
         )
@@ -118,7 +118,7 @@ def _client(uri: str) -> Iterator["MlflowClient"]:
         yield mlflow.MlflowClient(uri)
     except MlflowException as error:
         away = "Max retries exceeded" in error.message
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"MLflow at {redact(uri)}: {'no answer' if away else redact(error.message)}; what is "
             "done is kept, give the same command again once `spksearch doctor` finds it well"
         ) from error
@@ -144,7 +144,7 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
 
     found = _version(client, *parsed(uri))
     if "sha256" not in found.tags:
-        raise UsageProblem(
+        raise UsageError(
             f"{uri}: version {found.version} has no sha256 tag, so it was not made by `spksearch "
             "promote`, and its weights cannot be verified"
         )
@@ -162,7 +162,7 @@ def parsed(uri: str) -> tuple[str, str | None, str | None]:
     """
     match = _URI.fullmatch(uri)
     if match is None:
-        raise UsageProblem(f"{uri}: write models:/NAME@ALIAS or models:/NAME/VERSION")
+        raise UsageError(f"{uri}: write models:/NAME@ALIAS or models:/NAME/VERSION")
     return match[1], match[2], match[3]
 
 

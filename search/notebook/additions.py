@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.validation_messages import words
 from search.data import location
@@ -65,7 +65,7 @@ def of_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> A
     """
     record = trial_of(state.search["search"], state, trial)
     if not changes:
-        raise UsageProblem(
+        raise UsageError(
             f"{trial} has been tried; say what is to be different: --set "
             "optimiser.learning_rate=0.002, or --set seed=1"
         )
@@ -85,7 +85,7 @@ def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals or not path:
-            raise UsageProblem(
+            raise UsageError(
                 f"--set takes PATH=VALUE, such as optimiser.learning_rate=0.002, got {text!r}"
             )
         try:
@@ -121,9 +121,9 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
             delta.applied(config.model_dump(mode="json"), dict(changes))
         )
     except ValidationError as error:
-        raise UsageProblem(f"--set: {words(error)}") from error
+        raise UsageError(f"--set: {words(error)}") from error
     except ValueError as error:
-        raise UsageProblem(f"--set {error}") from error
+        raise UsageError(f"--set {error}") from error
 
 
 def _short(value: Any) -> str:
@@ -137,7 +137,7 @@ def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
     for record in state.trials.values():
         if record.log_entry == entry.warm_start and record.state == "complete":
             return WarmStart(weights=f"{state.search['search']}/{record.trial}")
-    raise UsageProblem(
+    raise UsageError(
         f"entry {entry.number} starts from the weights of entry {entry.warm_start}, of which this "
         f"search has no complete trial; add that one first: --entry {entry.warm_start}"
     )
@@ -171,7 +171,7 @@ def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
         )
         config.check_epoch(batches_in_epoch(counts, config.batches))
     except ValueError as error:
-        raise UsageProblem(f"{name} does not fit the search's corpus: {error}") from error
+        raise UsageError(f"{name} does not fit the search's corpus: {error}") from error
 
 
 def _utterances_of(store: "Store") -> list[int]:
@@ -185,7 +185,7 @@ def _steps(state: SearchState, config: TrainConfig, store: "Store | None") -> in
     from spkmodel.training.batches import batches_in_epoch
 
     if store is None:
-        raise UsageProblem(
+        raise UsageError(
             f"--scale needs the packed corpus, and {state.search['store']} is not on this machine; "
             "add the entry where the search runs"
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.core.errors import NotFinished, NotFound, UsageProblem
+from search.core.errors import NotFinished, NotFound, UsageError
 from search.launch.open_search import state_of, trial_of
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -48,14 +48,14 @@ def add_trial(
     notebook = opened(file)
     search, slash, trial = name.partition("/")
     if not slash:
-        raise UsageProblem(f"--from-trial takes SEARCH/TRIAL, such as triplet/t0007, got {name!r}")
+        raise UsageError(f"--from-trial takes SEARCH/TRIAL, such as triplet/t0007, got {name!r}")
     state = state_of(search)
     record = trial_of(search, state, trial)
     evidence = _evidence(state, record)
     basis = notebook.entry(based_on) if based_on else _last_kept(notebook)
     delta = delta_to(basis, TrainConfig.model_validate(record.config))
     if basis is not None and not delta:
-        raise UsageProblem(f"{name} has the config of entry {basis.number}: nothing to write down")
+        raise UsageError(f"{name} has the config of entry {basis.number}: nothing to write down")
     fields = {
         "number": next_number(notebook),
         "based_on": basis.number if basis else "",

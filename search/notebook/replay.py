@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
 from search.launch.settings import LaunchRequest, Settings
 from search.ledger.ledger import Ledger
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.notebook.claims import Judged, judge
@@ -124,7 +124,7 @@ def replay(request: ReplayRequest, display: "Display") -> ReplayOutcome:
     # The sampler is never asked: a budget of no trials leaves those that are wished for.
     settings = replace(settings, trials=0, rungs=[epochs])
     record = {"notebook": what.notebook.name, "scale": what.scale.text, "command": _again(request)}
-    state = launch.pursue(
+    state = launch.run_search(
         what.name, asked, space, settings, before, display, wishes=wishes, replay=record
     )
     return ReplayOutcome(what, state, plan)
@@ -142,16 +142,16 @@ def planned(request: ReplayRequest) -> Replay:
     tested: list[Claim] = []
     if request.check:
         if request.file is not None:
-            raise UsageProblem("--check is about the findings of the log; leave out --file")
+            raise UsageError("--check is about the findings of the log; leave out --file")
         numbers = {entry.number for entry in wanted}
         tested = [claim for claim in claims() if not numbers or claim.entry in numbers]
         if not tested:
             known = ", ".join(sorted({claim.entry for claim in claims()}))
-            raise UsageProblem(f"no claim about {request.entries}; there are claims about {known}")
+            raise UsageError(f"no claim about {request.entries}; there are claims about {known}")
         pairs = [number for claim in tested for number in (claim.entry, claim.against)]
         wanted = [notebook.entry(number) for number in dict.fromkeys(pairs)]
     elif not wanted:
-        raise UsageProblem("which entries? spksearch replay 101-106,116 --corpus DIR")
+        raise UsageError("which entries? spksearch replay 101-106,116 --corpus DIR")
     entries = _with_sources(notebook, wanted)
     name = request.launch.name or _name(request, notebook)
     return Replay(name, notebook, entries, tested, request.scale, request.seeds)
@@ -186,7 +186,7 @@ def _check_same(what: Replay, request: ReplayRequest, before: Settings | None) -
     state = Ledger.open(ledger_path(what.name)).state()
     was = state.search.get("replay")
     if was is None:
-        raise UsageProblem(f"search {what.name!r} exists and is no replay; choose another --name")
+        raise UsageError(f"search {what.name!r} exists and is no replay; choose another --name")
     now = {"notebook": what.notebook.name, "scale": what.scale.text}
     differences = [
         f"{key} {was[key]} before, {now[key]} now" for key in now if was[key] != now[key]
@@ -195,7 +195,7 @@ def _check_same(what: Replay, request: ReplayRequest, before: Settings | None) -
         # Schedules end with the training: with more epochs it would be another one.
         differences.append(f"--max-epochs {before.max_epochs} before, {request.epochs} now")
     if differences:
-        raise UsageProblem(
+        raise UsageError(
             f"replay {what.name!r} exists and is another one: {'; '.join(differences)}; choose "
             "another --name"
         )
@@ -241,7 +241,7 @@ def steps_per_epoch(config: TrainConfig, corpus: "Corpus") -> int:
         1,
     )
     if not made:
-        raise UsageProblem(
+        raise UsageError(
             f"not one batch of {config.batches.speakers} speakers x {config.batches.utterances} "
             "utterances can be made from this corpus; replay at a smaller --scale"
         )
@@ -261,12 +261,12 @@ def _epochs(what: Replay, steps: dict[str, int]) -> int:
     )
 
 
-def _wish(what: Replay, entry: Entry, seed: int, config: TrainConfig, steps: int) -> Wish:
+def _wish(what: Replay, entry: Entry, seed: int, config: TrainConfig, steps: int) -> QueuedTrial:
     if not what.scale.is_full:
         config = paced(config, steps)
     config = config.model_copy(update={"seed": seed})
     words = [f"entry {entry.number}", what.scale.words, f"seed {seed}" if what.seeds > 1 else ""]
-    return Wish(
+    return QueuedTrial(
         key=wish_key(what, entry.number, seed),
         config=config.model_dump(mode="json"),
         origin=", ".join(filter(None, words)),

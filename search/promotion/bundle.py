@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.atomic_folder import filled, write_json
-from search.core.errors import SpksearchError, UsageProblem
+from search.core.errors import SpksearchError, UsageError
 from search.data import location
 from search.evaluation import evaluate, test_access, verifier
 from search.evaluation import metrics as judgement
@@ -133,7 +133,7 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     else:
         store = evaluate.packed(place, display, search["seed"])
     if store.sha256 != search["corpus_sha256"]:
-        raise UsageProblem(
+        raise UsageError(
             f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
             "as it was"
         )
@@ -224,7 +224,7 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     """
     folder = location.parsed(search["corpus"])
     if isinstance(folder, Path) and not folder.is_dir():
-        raise UsageProblem(
+        raise UsageError(
             f"{folder}: the corpus of this search is not there; its test pairs are needed"
         )
     corpus = location.opened(folder, search["seed"], allow_overlap=True)
@@ -233,7 +233,7 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     known = set(store.of_split("test"))
     for pair in corpus.test_pairs:
         if not {pair.enrolment, pair.test} <= known:
-            raise UsageProblem(
+            raise UsageError(
                 f"{folder}: {pair.enrolment} or {pair.test} of the test pairs was not there when "
                 "the search began; promote with the corpus as it was"
             )

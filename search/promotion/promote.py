@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import manager
 from search.core.atomic_folder import read_report
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.redact import redact
 from search.evaluation import metrics, pair_list, test_access
@@ -161,7 +161,7 @@ def _earlier(folder: Path, choice: "Choice") -> dict[str, Any] | None:
     if document is None:
         return None
     if document["model"]["checkpoint_sha256"] != choice.report.sha256:
-        raise UsageProblem(
+        raise UsageError(
             f"{folder} holds a promotion of another checkpoint than the ledger names; move it away"
         )
     return document

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import NotFinished, UsageProblem
+from search.core.errors import NotFinished, UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, canvas, percent, save
@@ -71,9 +71,9 @@ def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) ->
         NotFinished: without an epoch there is nothing to draw.
     """
     if path.suffix.lower() != ".png":
-        raise UsageProblem(f"--plot {path}: a PNG is written; name the file *.png")
+        raise UsageError(f"--plot {path}: a PNG is written; name the file *.png")
     if not path.parent.is_dir():
-        raise UsageProblem(f"--plot {path}: no folder {path.parent}")
+        raise UsageError(f"--plot {path}: no folder {path.parent}")
     if not trial.reports:
         raise NotFinished(f"trial {trial.trial} has no epoch yet; there is nothing to draw")
     found = of_trial(trial, state.rungs)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from search.checkpoints.retention import best_kept
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
 from search.reporting.documents import differences, flat
@@ -31,7 +31,7 @@ def sorted_trials(state: SearchState, column: str) -> list[TrialRecord]:
     if column not in known:
         near = get_close_matches(column, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
-        raise UsageProblem(f"--sort: no column {column!r}; {hint}")
+        raise UsageError(f"--sort: no column {column!r}; {hint}")
     return sorted(state.trials.values(), key=lambda trial: (*_key(trial, column), trial.trial))
 
 

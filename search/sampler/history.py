@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import optuna_trials
-from search.scheduler.policy import Rule
-from search.scheduler.rung_index import Index
+from search.scheduler.policy import AshaPolicy
+from search.scheduler.rung_index import RungIndex
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -29,15 +29,15 @@ _MOST_GOOD = 25
 """TPE's own: which share of all trials is good, and with one objective how many at most."""
 
 
-class Known:
+class SamplerHistory:
     """Follows a state; `look` before every question."""
 
-    def __init__(self, state: SearchState, index: Index | None = None) -> None:
+    def __init__(self, state: SearchState, index: RungIndex | None = None) -> None:
         self._state = state
-        self._index = Index(state) if index is None else index
-        self._rule: Rule | None = None
+        self._index = RungIndex(state) if index is None else index
+        self._rule: AshaPolicy | None = None
         self._read = 0
-        self._yardstick: optuna_trials.Yardstick | None = None
+        self._yardstick: optuna_trials.RungReference | None = None
         self._told: dict[str, FrozenTrial] = {}
         self._stale: dict[str, None] = {}
         self._spaces: Counter[frozenset[tuple[str, str]]] = Counter()
@@ -45,7 +45,7 @@ class Known:
         self.tried: set[str] = set()
         """Signatures of all trials."""
 
-    def look(self, rule: Rule) -> "Known":
+    def look(self, rule: AshaPolicy) -> "SamplerHistory":
         """Take in what has happened since; what is known is then what a fresh one would know."""
         self._index.look(rule)
         known = self._state.trials
@@ -64,19 +64,19 @@ class Known:
         enough = (r for r in reversed(rungs) if self._index.results(r) >= ENOUGH_RESULTS)
         return next(enough, rungs[0])
 
-    def standing(self, rung: int) -> list[str]:
+    def ranking(self, rung: int) -> list[str]:
         """The trials with a result at a rung, best first."""
-        return self._index.standing(rung)
+        return self._index.ranking(rung)
 
     def told(self, rung: int) -> "list[FrozenTrial]":
         """All trials, judged at a rung, as Optuna is told of them; oldest first."""
-        yardstick = optuna_trials.yardstick(self._state, rung, self._of_rule)
-        if yardstick != self._yardstick:
-            self._yardstick = yardstick
+        rung_reference = optuna_trials.rung_reference(self._state, rung, self._of_rule)
+        if rung_reference != self._yardstick:
+            self._yardstick = rung_reference
             self._told, self._stale = {}, dict.fromkeys(self._state.trials)
             self._spaces = Counter()
         for name in self._stale:
-            self._tell(self._state.trials[name], yardstick)
+            self._tell(self._state.trials[name], rung_reference)
         self._stale = {}
         return list(self._told.values())
 
@@ -84,10 +84,10 @@ class Known:
         """The axes that all have of whom TPE learns, when last told."""
         return optuna_trials.joint(space for space, count in self._spaces.items() if count)
 
-    def _tell(self, trial: TrialRecord, yardstick: optuna_trials.Yardstick) -> None:
+    def _tell(self, trial: TrialRecord, rung_reference: optuna_trials.RungReference) -> None:
         before = self._told.get(trial.trial)
         number = len(self._told) + 1 if before is None else before.number
-        now = self._told[trial.trial] = optuna_trials.one(trial, yardstick, number)
+        now = self._told[trial.trial] = optuna_trials.to_frozen_trial(trial, rung_reference, number)
         space = frozenset(trial.distributions.items())
         self._spaces[space] += optuna_trials.is_learnt_from(now) - optuna_trials.is_learnt_from(
             before
@@ -116,7 +116,7 @@ class Known:
         count = min(round(_GOOD * most), _MOST_GOOD) if one_aim else round(_GOOD * most)
         found: set[int] = set()
         for each in reversed([each for each in self._of_rule.rungs if each <= rung]):
-            for name in self._index.standing(each):
+            for name in self._index.ranking(each):
                 if len(found) == count:
                     return found
                 if not optuna_trials.is_verdict_on_config(self._state.trials[name]):
@@ -124,6 +124,6 @@ class Known:
         return found
 
     @property
-    def _of_rule(self) -> Rule:
+    def _of_rule(self) -> AshaPolicy:
         assert self._rule is not None, "look first"
         return self._rule

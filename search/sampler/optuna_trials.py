@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler.prior import Prior
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -28,30 +28,30 @@ _TRAINS = "trains"
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class RungReference:
     """What a trial is told by, beside its own record."""
 
     rung: int
-    rule: Rule
+    rule: AshaPolicy
     worst_eer: float = _WORST_EER
     """Of two objectives: the highest EER at the rung."""
     worst_size: float = 1.0
     """Of two objectives: the size of the largest encoder."""
 
 
-def yardstick(state: SearchState, rung: int, rule: Rule) -> Yardstick:
+def rung_reference(state: SearchState, rung: int, rule: AshaPolicy) -> RungReference:
     """What all trials of a search are told by, if they are judged at `rung`."""
     if len(rule.objectives) == 1:
-        return Yardstick(rung, rule)
+        return RungReference(rung, rule)
     trials = state.trials.values()
     results = [trial.at(rung) for trial in trials if math.isfinite(trial.at(rung))]
     sizes = [size for trial in trials for size in trial.sizes(rule.objectives[1:])]
-    return Yardstick(
+    return RungReference(
         rung, rule, max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0)
     )
 
 
-def one(trial: TrialRecord, by: Yardstick, number: int) -> "FrozenTrial":
+def to_frozen_trial(trial: TrialRecord, by: RungReference, number: int) -> "FrozenTrial":
     """One trial of a search, with as many values as the search has objectives.
 
     Args:
@@ -75,7 +75,7 @@ def prior(points: Prior) -> list["FrozenTrial"]:
     ]
 
 
-def _of_one(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
+def _of_one(trial: TrialRecord, by: RungReference) -> dict[str, Any]:
     """One trial of a search for the lowest EER.
 
     One that did not come as far as the rung is pruned with its values on the way; one that could
@@ -96,7 +96,7 @@ def _of_one(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
     return {"state": _without_result(trial)}
 
 
-def _of_both(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
+def _of_both(trial: TrialRecord, by: RungReference) -> dict[str, Any]:
     """One trial of a search for a low EER and a small encoder.
 
     One that could not be trained violates a constraint, and has the worst EER and the size of the
@@ -118,7 +118,7 @@ def _of_both(trial: TrialRecord, by: Yardstick) -> dict[str, Any]:
     return {"state": TrialState.COMPLETE, "values": values, "constraints": violated}
 
 
-def _on_the_way(trial: TrialRecord, by: Yardstick) -> dict[int, float]:
+def _on_the_way(trial: TrialRecord, by: RungReference) -> dict[int, float]:
     """Its EERs at lower rungs."""
     lower = {rung: trial.at(rung) for rung in by.rule.rungs if rung < by.rung}
     return {rung: value for rung, value in lower.items() if math.isfinite(value)}
@@ -171,7 +171,7 @@ def is_learnt_from(told: "FrozenTrial | None") -> bool:
 
 def is_verdict_on_config(trial: TrialRecord) -> bool:
     """Whether it was given up, or has to wait for memory without any result."""
-    return trial.state == "failed" or (trial.wants_room and not trial.reports)
+    return trial.state == "failed" or (trial.needs_exclusive_memory and not trial.reports)
 
 
 def _violated(trial: TrialRecord) -> dict[str, float]:

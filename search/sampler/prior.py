@@ -69,7 +69,7 @@ def of_event(event: Mapping[str, Any]) -> Prior:
     return Prior(event["source"], tuple(PriorPoint(**point) for point in event["points"]))
 
 
-def share(state: "SearchState", standing: Sequence[str]) -> float:
+def share(state: "SearchState", ranking: Sequence[str]) -> float:
     """The probability that the next suggestion is asked of the prior.
 
     n0 / (n0 + n), and as much less as its trials lose against the others: with A the probability
@@ -78,10 +78,10 @@ def share(state: "SearchState", standing: Sequence[str]) -> float:
 
     Args:
         state: the search.
-        standing: its trials with a result where they are compared, best first; those without one
+        ranking: its trials with a result where they are compared, best first; those without one
             that are over are worse than all of them, and equal.
     """
-    places = {name: float(place) for place, name in enumerate(standing)}
+    places = {name: float(place) for place, name in enumerate(ranking)}
     over = [trial for trial in state.trials.values() if trial.trial in places or _is_over(trial)]
     its = [places.get(trial.trial, math.inf) for trial in over if is_of_prior(trial)]
     others = [places.get(trial.trial, math.inf) for trial in over if not is_of_prior(trial)]

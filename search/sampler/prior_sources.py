@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import existing_ledger
 from search.launch.open_search import state_of
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
 from search.sampler.prior import KEY, Prior, PriorPoint, chosen
-from search.scheduler.asha import standing
-from search.scheduler.policy import Rule
+from search.scheduler.asha import ranking
+from search.scheduler.policy import AshaPolicy
 from search.space import loader as spaces_there
 from search.space import locate
 from search.space.branches import Space
@@ -55,7 +55,7 @@ class WarmStart:
     prior: Prior
     sha256: str
     """Of the source."""
-    wishes: list[Wish]
+    wishes: list[QueuedTrial]
     known: int
     """How much the source knew."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
@@ -100,9 +100,9 @@ def take(
         sha256 = hashlib.sha256(notebook.path.read_bytes()).hexdigest()
         found, known = list(_of_notebook(notebook, space, left_out)), len(notebook.entries)
         if not found:
-            raise UsageProblem(_nothing_of_the_log(notebook, space, left_out))
+            raise UsageError(_nothing_of_the_log(notebook, space, left_out))
     elif source == name:
-        raise UsageProblem(f"--warm-start {source}: a search cannot begin with itself")
+        raise UsageError(f"--warm-start {source}: a search cannot begin with itself")
     else:
         state = state_of(source)
         sha256 = hashlib.sha256(existing_ledger(source).read_bytes()).hexdigest()
@@ -111,7 +111,7 @@ def take(
             len(state.trials),
         )
         if not found:
-            raise UsageProblem(_nothing_of(source, space, left_out))
+            raise UsageError(_nothing_of(source, space, left_out))
     first = chosen([each for each in found if each.may_be_first], count, _apart)
     prior = Prior(source, tuple(_point(each, space) for each in found))
     return WarmStart(prior, sha256, [_wish(each, space, seed) for each in first], known, left_out)
@@ -127,9 +127,9 @@ def _point(candidate: Candidate, space: Space) -> PriorPoint:
     return PriorPoint(candidate.name, known, {name: made.distributions[name] for name in known})
 
 
-def _wish(candidate: Candidate, space: Space, seed: int) -> Wish:
+def _wish(candidate: Candidate, space: Space, seed: int) -> QueuedTrial:
     made = sampler.completed(space, candidate.place.axes, seed)
-    return Wish(
+    return QueuedTrial(
         key=f"{KEY}{candidate.name}",
         config=made.config.model_dump(mode="json"),
         origin=candidate.name,
@@ -231,9 +231,9 @@ def _of_search(
     left_out: list[tuple[str, str]],
 ) -> Iterator[Candidate]:
     """Its trials as it ranked them: the higher rung first, then by what they came to there."""
-    rule = replace(Rule.of(state.search), objectives=tuple(objectives))
+    rule = replace(AshaPolicy.of(state.search), objectives=tuple(objectives))
     order = list(
-        dict.fromkeys(name for rung in reversed(rule.rungs) for name in standing(state, rung, rule))
+        dict.fromkeys(name for rung in reversed(rule.rungs) for name in ranking(state, rung, rule))
     )
     failed = [name for name, trial in state.trials.items() if _is_hopeless(trial, order)]
     for name in state.trials.keys() - {*order, *failed}:

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.ledger.state import SearchState
 from search.sampler import optuna_trials
 from search.sampler import prior as priors
-from search.sampler.history import Known
-from search.scheduler.policy import Rule
+from search.sampler.history import SamplerHistory
+from search.scheduler.policy import AshaPolicy
 from search.space.branches import Space
 from spkmodel.config import TrainConfig
 
@@ -46,10 +46,10 @@ class Suggestion:
 def suggest(
     space: Space,
     state: SearchState,
-    rule: Rule,
+    rule: AshaPolicy,
     seed: int,
     kind: Kind = "tpe",
-    known: Known | None = None,
+    known: SamplerHistory | None = None,
 ) -> Suggestion | None:
     """A config that has not been tried; None if none is found, so small is the space.
 
@@ -64,12 +64,12 @@ def suggest(
     Raises:
         UsageProblem: if the space cannot build what it asked for.
     """
-    known = (known or Known(state)).look(rule)
+    known = (known or SamplerHistory(state)).look(rule)
     rung = known.model_rung()
     told = known.modelled(rung) if kind == "tpe" else []
     for attempt in range(_TRIES):
         chance = _derived(seed, len(state.trials), attempt)
-        if kind == "tpe" and _is_for_prior(state, known.standing(rung), chance):
+        if kind == "tpe" and _is_for_prior(state, known.ranking(rung), chance):
             assert state.prior is not None
             suggestion = _of_prior(space, state.prior, chance)
         else:
@@ -81,12 +81,12 @@ def suggest(
     return None
 
 
-def _is_for_prior(state: SearchState, standing: Sequence[str], chance: int) -> bool:
+def _is_for_prior(state: SearchState, ranking: Sequence[str], chance: int) -> bool:
     """Whether the prior is asked for a suggestion, by chance."""
     if state.prior is None or not state.prior.points:
         return False
     drawn = _derived(chance, "prior") / 2**32
-    return drawn < priors.fading(state) and drawn < priors.share(state, standing)
+    return drawn < priors.fading(state) and drawn < priors.share(state, ranking)
 
 
 def _of_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
@@ -124,7 +124,7 @@ def _ask(
     try:
         config = space.function(trial)
     except ValueError as error:
-        raise UsageProblem(f"space {space.name!r} with {trial.params}: {error}") from error
+        raise UsageError(f"space {space.name!r} with {trial.params}: {error}") from error
     distributions = {
         name: optuna.distributions.distribution_to_json(distribution)
         for name, distribution in trial.distributions.items()

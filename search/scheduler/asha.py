@@ -18,22 +18,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.scheduler import pareto
 from search.scheduler.policy import (
-    End,
-    Rule,
-    aim,
+    AshaPolicy,
+    TrialOutcome,
     awaits_end,
-    holds_place,
+    counts_at_rung,
     is_heading_to,
     is_interrupted,
     is_judged_on_arrival,
     is_open,
-    own_end,
-    rests_at,
+    is_paused_at,
+    target_rung,
+    terminal_state,
 )
 
 EXHAUSTED = "every config of the space has been tried"
@@ -43,9 +43,9 @@ HOPELESS = 3
 """Trials that may crash for good before anything is reported; then nothing new is begun."""
 
 
-def rule_in_force(state: SearchState) -> Rule:
+def rule_in_force(state: SearchState) -> AshaPolicy:
     """What was set down; where the space has run out of configs, no trial more than there was."""
-    rule = Rule.of(state.search)
+    rule = AshaPolicy.of(state.search)
     return rule if state.exhausted is None else replace(rule, trials=state.exhausted)
 
 
@@ -66,10 +66,10 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StartQueued:
     """Make a trial of a wish and train it to the first rung; no budget of trials forbids it."""
 
-    wish: Wish
+    wish: QueuedTrial
     to_rung: int
 
 
@@ -92,7 +92,7 @@ class Done:
     reason: str
 
 
-Job = Resume | Advance | Wanted | NewTrial | Wait | Done
+Job = Resume | Advance | StartQueued | NewTrial | Wait | Done
 
 
 class Trials(Protocol):
@@ -106,7 +106,7 @@ class Trials(Protocol):
         """The oldest trial that is short of the rung it was going to, and does not want room."""
         ...
 
-    def wanting_room(self) -> TrialRecord | None:
+    def needing_exclusive_memory(self) -> TrialRecord | None:
         """The oldest trial that is short of it because it ran out of memory."""
         ...
 
@@ -138,7 +138,7 @@ class Trials(Protocol):
 class Scan:
     """The answers, each by looking at all trials: what they mean."""
 
-    def __init__(self, state: SearchState, rule: Rule) -> None:
+    def __init__(self, state: SearchState, rule: AshaPolicy) -> None:
         self._state = state
         self._rule = rule
 
@@ -146,13 +146,17 @@ class Scan:
         return any(trial.live for trial in self._state.trials.values())
 
     def interrupted(self) -> TrialRecord | None:
-        return self._interrupted(wants_room=False)
+        return self._interrupted(needs_exclusive_memory=False)
 
-    def wanting_room(self) -> TrialRecord | None:
-        return self._interrupted(wants_room=True)
+    def needing_exclusive_memory(self) -> TrialRecord | None:
+        return self._interrupted(needs_exclusive_memory=True)
 
-    def _interrupted(self, wants_room: bool) -> TrialRecord | None:
-        trials = (t for t in self._state.trials.values() if t.wants_room == wants_room)
+    def _interrupted(self, needs_exclusive_memory: bool) -> TrialRecord | None:
+        trials = (
+            t
+            for t in self._state.trials.values()
+            if t.needs_exclusive_memory == needs_exclusive_memory
+        )
         return next((trial for trial in trials if is_interrupted(trial, self._rule)), None)
 
     def failed(self) -> int:
@@ -165,35 +169,37 @@ class Scan:
         return any(is_heading_to(t, rung, self._rule) for t in self._state.trials.values())
 
     def results(self, rung: int) -> int:
-        return len(table(self._state, rung))
+        return len(rung_results(self._state, rung))
 
     def place(self, trial: TrialRecord, rung: int) -> int | None:
-        names = standing(self._state, rung, self._rule)
+        names = ranking(self._state, rung, self._rule)
         return names.index(trial.trial) + 1 if trial.trial in names else None
 
     def waiting(self, rung: int, places: int) -> list[TrialRecord]:
-        ranked = [self._state.trials[name] for name in standing(self._state, rung, self._rule)]
-        best = [trial for trial in ranked if holds_place(trial, rung)][:places]
-        return [trial for trial in best if rests_at(trial, rung, self._rule)]
+        ranked = [self._state.trials[name] for name in ranking(self._state, rung, self._rule)]
+        best = [trial for trial in ranked if counts_at_rung(trial, rung)][:places]
+        return [trial for trial in best if is_paused_at(trial, rung, self._rule)]
 
 
 def next_job(
-    state: SearchState, rule: Rule, spent_hours: float = 0.0, trials: Trials | None = None
+    state: SearchState, rule: AshaPolicy, spent_hours: float = 0.0, trials: Trials | None = None
 ) -> Job:
     """What a free slot should do now; on hold, nothing is started, but what is over still ends."""
     job = _next_job(state, rule, spent_hours, trials or Scan(state, rule))
     return Wait() if state.holds and not isinstance(job, Done) else job
 
 
-def ends(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[End]:
+def ends(state: SearchState, rule: AshaPolicy, trials: Trials | None = None) -> list[TrialOutcome]:
     """The ends that have come about since the last event and are not recorded yet."""
     trials = trials or Scan(state, rule)
     due = [trial for trial in trials.to_judge() if awaits_end(trial) and not trial.live]
-    found = [own_end(trial, rule) or _on_arrival(state, trial, rule, trials) for trial in due]
+    found = [
+        terminal_state(trial, rule) or _on_arrival(state, trial, rule, trials) for trial in due
+    ]
     return [end for end in found if end is not None]
 
 
-def vain(state: SearchState) -> list[tuple[str, str]]:
+def unfulfillable_requests(state: SearchState) -> list[tuple[str, str]]:
     """Wishes, by key, that can no longer be fulfilled, and why."""
     found = []
     for wish in state.queue.values():
@@ -208,11 +214,13 @@ def vain(state: SearchState) -> list[tuple[str, str]]:
     return found
 
 
-def last_ends(state: SearchState, rule: Rule, why: str, trials: Trials | None = None) -> list[End]:
+def last_ends(
+    state: SearchState, rule: AshaPolicy, why: str, trials: Trials | None = None
+) -> list[TrialOutcome]:
     """The ends of all that waited to the last, once nothing can run any more."""
     trials = trials or Scan(state, rule)
     return [
-        End(trial.trial, "stopped", _place(trial, rule, why, trials), "budget")
+        TrialOutcome(trial.trial, "stopped", _place(trial, rule, why, trials), "budget")
         for trial in state.trials.values()
         if is_open(trial)
     ]
@@ -228,7 +236,7 @@ def is_hopeless(state: SearchState) -> bool:
     return sum(trial.ended_in == len(state.sessions) for trial in failed) >= HOPELESS
 
 
-def advancing(state: SearchState, rule: Rule, trials: Trials | None = None) -> list[Advance]:
+def advancing(state: SearchState, rule: AshaPolicy, trials: Trials | None = None) -> list[Advance]:
     """All trials that may go to their next rung now: highest rung first, best first."""
     trials = trials or Scan(state, rule)
     found: list[Advance] = []
@@ -243,15 +251,15 @@ def advancing(state: SearchState, rule: Rule, trials: Trials | None = None) -> l
     return found
 
 
-def table(state: SearchState, rung: int) -> list[tuple[float, str]]:
+def rung_results(state: SearchState, rung: int) -> list[tuple[float, str]]:
     """All results at a rung, best first, ties by trial; what is not finite is no result."""
     results = ((trial.at(rung), trial.trial) for trial in state.trials.values())
     return sorted(each for each in results if math.isfinite(each[0]))
 
 
-def standing(state: SearchState, rung: int, rule: Rule) -> list[str]:
+def ranking(state: SearchState, rung: int, rule: AshaPolicy) -> list[str]:
     """The trials with a result at a rung, best first."""
-    results = table(state, rung)
+    results = rung_results(state, rung)
     if len(rule.objectives) == 1:
         return [name for _, name in results]
     return pareto.ordered(
@@ -262,17 +270,17 @@ def standing(state: SearchState, rung: int, rule: Rule) -> list[str]:
 # --- how -------------------------------------------------------------------------------------
 
 
-def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials) -> Job:
+def _next_job(state: SearchState, rule: AshaPolicy, spent_hours: float, trials: Trials) -> Job:
     is_live = trials.any_live()
     over = _why_over(state, rule, spent_hours, trials)
     if over:
         return Wait() if is_live else Done(over)
     interrupted = trials.interrupted()
     if interrupted is not None:
-        return Resume(interrupted.trial, aim(interrupted, rule))
+        return Resume(interrupted.trial, target_rung(interrupted, rule))
     wish = next((wish for wish in state.queue.values() if _is_ready(state, wish)), None)
     if wish is not None:
-        return Wanted(wish, rule.rungs[0])
+        return StartQueued(wish, rule.rungs[0])
     candidates = advancing(state, rule, trials)
     if candidates:
         return candidates[0]
@@ -281,21 +289,21 @@ def _next_job(state: SearchState, rule: Rule, spent_hours: float, trials: Trials
     if is_live:
         return Wait()
     # What ran out of memory beside others is tried once more when it has the machines to itself.
-    last = trials.wanting_room()
-    return Done(_all_tried(state)) if last is None else Resume(last.trial, aim(last, rule))
+    last = trials.needing_exclusive_memory()
+    return Done(_all_tried(state)) if last is None else Resume(last.trial, target_rung(last, rule))
 
 
 def _all_tried(state: SearchState) -> str:
     return "all trials tried" if state.exhausted is None else EXHAUSTED
 
 
-def _is_ready(state: SearchState, wish: Wish) -> bool:
+def _is_ready(state: SearchState, wish: QueuedTrial) -> bool:
     """Whether the weights that it starts from, if any, are there."""
     trial = state.trials.get(state.begun.get(wish.weights_of, ""))
     return not wish.weights_of or (trial is not None and trial.state == "complete")
 
 
-def _why_over(state: SearchState, rule: Rule, spent_hours: float, trials: Trials) -> str:
+def _why_over(state: SearchState, rule: AshaPolicy, spent_hours: float, trials: Trials) -> str:
     """Why nothing more is to be started although something is left; empty if there is no reason."""
     if state.search_stop:
         return "asked to stop"
@@ -311,7 +319,7 @@ def too_many_failed(most: int) -> str:
     return f"more than {most} trials failed"
 
 
-def _places(results: int, rule: Rule, settled: bool) -> int:
+def _places(results: int, rule: AshaPolicy, settled: bool) -> int:
     """How many of so many results at a rung go on."""
     # Once no other trial can come to this rung, the share is rounded up: otherwise a search with
     # few trials would leave its last rungs empty.
@@ -323,16 +331,18 @@ def _places(results: int, rule: Rule, settled: bool) -> int:
 # --- what has come about ------------------------------------------------------------------------
 
 
-def _on_arrival(state: SearchState, trial: TrialRecord, rule: Rule, trials: Trials) -> End | None:
+def _on_arrival(
+    state: SearchState, trial: TrialRecord, rule: AshaPolicy, trials: Trials
+) -> TrialOutcome | None:
     if not is_judged_on_arrival(trial, rule):
         return None
     if any(job.trial == trial.trial for job in advancing(state, rule, trials)):
         return None
     reason = _place(trial, rule, f"not among the best 1/{rule.eta}", trials)
-    return End(trial.trial, "stopped", reason, "rule")
+    return TrialOutcome(trial.trial, "stopped", reason, "rule")
 
 
-def _place(trial: TrialRecord, rule: Rule, why: str, trials: Trials) -> str:
+def _place(trial: TrialRecord, rule: AshaPolicy, why: str, trials: Trials) -> str:
     rung = max((r for r in rule.rungs if r <= trial.epoch), default=0)
     if not rung:
         return f"{why} before rung {rule.rungs[0]}"

@@ -6,7 +6,7 @@ from typing import Any
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE
 from search.scheduler.asha import advancing, ends, rule_in_force
-from search.scheduler.policy import aim, is_interrupted
+from search.scheduler.policy import is_interrupted, target_rung
 
 
 def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:
@@ -47,7 +47,7 @@ def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
         return [f"{event['time']}: {job} while on hold ({', '.join(state.holds)})"]
     allowed = {(each.trial, each.to_rung) for each in advancing(state, rule)}
     if is_interrupted(trial, rule):
-        allowed.add((trial.trial, aim(trial, rule)))
+        allowed.add((trial.trial, target_rung(trial, rule)))
     return [] if job in allowed else [f"{event['time']}: {job} not among {sorted(allowed)}"]
 
 

@@ -2,13 +2,13 @@
 
 from search.ledger.state import SearchState
 from search.scheduler.asha import advancing
-from search.scheduler.policy import Rule, is_interrupted
+from search.scheduler.policy import AshaPolicy, is_interrupted
 
 MOST = 1000
 """More is not asked of an autoscaler at a time; its own bounds are lower as a rule."""
 
 
-def wanted(state: SearchState, rule: Rule) -> int:
+def wanted(state: SearchState, rule: AshaPolicy) -> int:
     """Trials that run or could begin at once; on hold or asked to stop, those that run.
 
     A hold for want of machines does not count: it is what the demand is to end.

@@ -27,7 +27,7 @@ REFUSALS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AshaPolicy:
     """What decides; all of it stands in the `search` event."""
 
     rungs: tuple[int, ...]
@@ -56,7 +56,7 @@ class Rule:
             raise ValueError("a search needs a budget: trials, hours or both")
 
     @classmethod
-    def of(cls, search: Mapping[str, Any]) -> "Rule":
+    def of(cls, search: Mapping[str, Any]) -> "AshaPolicy":
         """The rule that a `search` event sets down."""
         return cls(
             rungs=tuple(search["rungs"]),
@@ -89,7 +89,7 @@ def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class TrialOutcome:
     """A trial is over, or over until the search is extended."""
 
     trial: str
@@ -124,22 +124,22 @@ def may_go_on(trial: TrialRecord) -> bool:
     )
 
 
-def aim(trial: TrialRecord, rule: Rule) -> int:
+def target_rung(trial: TrialRecord, rule: AshaPolicy) -> int:
     """Where its last segment was going; if the ladder has changed, the rung just below that."""
     return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
 
 
-def rests_at(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+def is_paused_at(trial: TrialRecord, rung: int, rule: AshaPolicy) -> bool:
     """Whether the trial waits with this rung as its highest, and nobody wants it stopped."""
     return (
         may_go_on(trial)
         and not trial.stop_asked
-        and trial.epoch >= aim(trial, rule)
+        and trial.epoch >= target_rung(trial, rule)
         and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
     )
 
 
-def holds_place(trial: TrialRecord, rung: int) -> bool:
+def counts_at_rung(trial: TrialRecord, rung: int) -> bool:
     """Whether its result counts for the places of a rung.
 
     A trial killed or failed after this rung had its turn; one that ended here frees its place.
@@ -147,34 +147,34 @@ def holds_place(trial: TrialRecord, rung: int) -> bool:
     return trial.state not in ("killed", "failed") or trial.epoch > rung
 
 
-def is_heading_to(trial: TrialRecord, rung: int, rule: Rule) -> bool:
+def is_heading_to(trial: TrialRecord, rung: int, rule: AshaPolicy) -> bool:
     """Whether a result of this trial may still come to the rung from below."""
     under_way = trial.live or is_interrupted(trial, rule)
-    return under_way and trial.epoch < rung and aim(trial, rule) <= rung
+    return under_way and trial.epoch < rung and target_rung(trial, rule) <= rung
 
 
-def is_interrupted(trial: TrialRecord, rule: Rule) -> bool:
+def is_interrupted(trial: TrialRecord, rule: AshaPolicy) -> bool:
     """Whether a trial is short of the rung it was going to and may be started again."""
     return (
         may_go_on(trial)
         and not trial.stop_asked
         and _given_up(trial) is None
-        and trial.epoch < aim(trial, rule)
+        and trial.epoch < target_rung(trial, rule)
     )
 
 
-def own_end(trial: TrialRecord, rule: Rule) -> End | None:
+def terminal_state(trial: TrialRecord, rule: AshaPolicy) -> TrialOutcome | None:
     """The end of a trial that no other has a say in."""
     if not awaits_end(trial) or trial.live:
         return None
     if trial.stop_asked:
-        return End(trial.trial, "killed", "stopped by hand", "user")
+        return TrialOutcome(trial.trial, "killed", "stopped by hand", "user")
     given_up = _given_up(trial)
     if given_up is not None:
         why, kind = given_up
-        return End(trial.trial, "failed", f"{why}: {trial.reason}", "failure", kind)
+        return TrialOutcome(trial.trial, "failed", f"{why}: {trial.reason}", "failure", kind)
     if trial.epoch >= rule.rungs[-1]:
-        return End(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
+        return TrialOutcome(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
     return None
 
 
@@ -196,7 +196,7 @@ def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
     return None
 
 
-def is_judged_on_arrival(trial: TrialRecord, rule: Rule) -> bool:
+def is_judged_on_arrival(trial: TrialRecord, rule: AshaPolicy) -> bool:
     """Whether it ends where it is, unless it may go on at once."""
     is_there = trial.attempt > 0 and not is_interrupted(trial, rule)
     return rule.kind == "stopping" and is_open(trial) and not trial.live and is_there

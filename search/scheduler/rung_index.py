@@ -13,15 +13,15 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.scheduler.asha import standing
+from search.scheduler.asha import ranking
 from search.scheduler.policy import (
-    Rule,
-    aim,
-    holds_place,
+    AshaPolicy,
+    counts_at_rung,
     is_interrupted,
     is_judged_on_arrival,
-    own_end,
-    rests_at,
+    is_paused_at,
+    target_rung,
+    terminal_state,
 )
 
 Result = tuple[float, str]
@@ -34,13 +34,13 @@ class _Part:
 
     live: bool = False
     interrupted: bool = False
-    wants_room: bool = False
+    needs_exclusive_memory: bool = False
     """Interrupted, for want of memory; not counted among the interrupted."""
     failed: bool = False
     to_judge: bool = False
     heading_to: int = 0
     """The lowest epoch at which a rung may still expect it; 0: it is not under way."""
-    rests_at: int = 0
+    paused_at: int = 0
     """The rung where it waits; 0: nowhere."""
     results: dict[int, Result] = field(default_factory=dict)
     """By rung; of those that are finite."""
@@ -52,16 +52,16 @@ class _Part:
 _NOTHING = _Part()
 
 
-class Index:
+class RungIndex:
     """Follows a state; `look` before every question."""
 
     def __init__(self, state: SearchState) -> None:
         self._state = state
-        self._rule: Rule | None = None
+        self._rule: AshaPolicy | None = None
         self._read = 0
         self._clear()
 
-    def look(self, rule: Rule) -> "Index":
+    def look(self, rule: AshaPolicy) -> "RungIndex":
         """Take in what has happened since; the answers are then those of `Scan(state, rule)`."""
         known = self._state.trials
         touched = self._state.touched_since(self._read)
@@ -82,8 +82,12 @@ class Index:
     def interrupted(self) -> TrialRecord | None:
         return self._trial(self._interrupted[0]) if self._interrupted else None
 
-    def wanting_room(self) -> TrialRecord | None:
-        return self._trial(self._wanting_room[0]) if self._wanting_room else None
+    def needing_exclusive_memory(self) -> TrialRecord | None:
+        return (
+            self._trial(self._needing_exclusive_memory[0])
+            if self._needing_exclusive_memory
+            else None
+        )
 
     def failed(self) -> int:
         return self._failed
@@ -103,7 +107,7 @@ class Index:
             return None
         if self._has_one_aim:
             return bisect_left(self._results[rung], result) + 1
-        return self._standing(rung).index(trial.trial) + 1
+        return self._ranking(rung).index(trial.trial) + 1
 
     def waiting(self, rung: int, places: int) -> list[TrialRecord]:
         if not self._waiting.get(rung):
@@ -118,24 +122,24 @@ class Index:
         return found
 
     def _waiting_of_many_aims(self, rung: int, places: int) -> list[TrialRecord]:
-        placed = [name for name in self._standing(rung) if rung in self._parts[name].places]
+        placed = [name for name in self._ranking(rung) if rung in self._parts[name].places]
         return [
             self._state.trials[name]
             for name in placed[:places]
-            if self._parts[name].rests_at == rung
+            if self._parts[name].paused_at == rung
         ]
 
-    def standing(self, rung: int) -> list[str]:
+    def ranking(self, rung: int) -> list[str]:
         """The trials with a result at a rung, best first."""
         if self._has_one_aim:
             return [name for _, name in self._results.get(rung, ())]
-        return list(self._standing(rung))
+        return list(self._ranking(rung))
 
-    def _standing(self, rung: int) -> list[str]:
+    def _ranking(self, rung: int) -> list[str]:
         """What the rule says, kept until there is another result or size at the rung."""
         if rung not in self._orders:
             assert self._rule is not None
-            self._orders[rung] = standing(self._state, rung, self._rule)
+            self._orders[rung] = ranking(self._state, rung, self._rule)
         return self._orders[rung]
 
     def _trial(self, number: int) -> TrialRecord:
@@ -154,7 +158,7 @@ class Index:
         self._live = 0
         self._failed = 0
         self._interrupted: list[int] = []
-        self._wanting_room: list[int] = []
+        self._needing_exclusive_memory: list[int] = []
         self._to_judge: list[int] = []
         self._heading_to: Counter[int] = Counter()
         self._results: dict[int, list[Result]] = {}
@@ -162,7 +166,7 @@ class Index:
         self._waiting: dict[int, list[Result]] = {}
         self._orders: dict[int, list[str]] = {}
 
-    def _take(self, trial: TrialRecord, rule: Rule) -> None:
+    def _take(self, trial: TrialRecord, rule: AshaPolicy) -> None:
         number = self._numbers.setdefault(trial.trial, len(self._names))
         if number == len(self._names):
             self._names.append(trial.trial)
@@ -171,7 +175,12 @@ class Index:
         self._live += now.live - before.live
         self._failed += now.failed - before.failed
         _keep(self._interrupted, number, was=before.interrupted, now=now.interrupted)
-        _keep(self._wanting_room, number, was=before.wants_room, now=now.wants_room)
+        _keep(
+            self._needing_exclusive_memory,
+            number,
+            was=before.needs_exclusive_memory,
+            now=now.needs_exclusive_memory,
+        )
         _keep(self._to_judge, number, was=before.to_judge, now=now.to_judge)
         if now.heading_to != before.heading_to:
             self._heading_to[before.heading_to] -= before.heading_to > 0
@@ -191,25 +200,25 @@ class Index:
         )
         _replace(
             self._waiting.setdefault(rung, []),
-            old if rung == before.rests_at else None,
-            new if rung == now.rests_at else None,
+            old if rung == before.paused_at else None,
+            new if rung == now.paused_at else None,
         )
 
 
-def _part(trial: TrialRecord, rule: Rule) -> _Part:
+def _part(trial: TrialRecord, rule: AshaPolicy) -> _Part:
     interrupted = is_interrupted(trial, rule)
     under_way = trial.live or interrupted
     results = {r: (trial.at(r), trial.trial) for r in rule.rungs if r in trial.reports}
     return _Part(
         live=trial.live,
-        interrupted=interrupted and not trial.wants_room,
-        wants_room=interrupted and trial.wants_room,
+        interrupted=interrupted and not trial.needs_exclusive_memory,
+        needs_exclusive_memory=interrupted and trial.needs_exclusive_memory,
         failed=trial.state == "failed",
-        to_judge=own_end(trial, rule) is not None or is_judged_on_arrival(trial, rule),
-        heading_to=max(aim(trial, rule), trial.epoch + 1) if under_way else 0,
-        rests_at=next((rung for rung in rule.rungs if rests_at(trial, rung, rule)), 0),
+        to_judge=terminal_state(trial, rule) is not None or is_judged_on_arrival(trial, rule),
+        heading_to=max(target_rung(trial, rule), trial.epoch + 1) if under_way else 0,
+        paused_at=next((rung for rung in rule.rungs if is_paused_at(trial, rung, rule)), 0),
         results={rung: result for rung, result in results.items() if result[0] < float("inf")},
-        places=frozenset(rung for rung in rule.rungs if holds_place(trial, rung)),
+        places=frozenset(rung for rung in rule.rungs if counts_at_rung(trial, rung)),
         sizes=trial.sizes(rule.objectives[1:]),
     )
 

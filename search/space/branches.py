@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.validation_messages import words
 from search.space import pairwise
 from spkmodel.config import TrainConfig
@@ -117,7 +117,7 @@ def fewest(space: Space) -> int:
     return math.prod(len(recorder.asked[name].choices) for name in recorder.answers)
 
 
-def walk(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
+def enumerate_branches(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
     """Branches with the numbers in the middle, each with the plan that leads there."""
     known: dict[str, Range] = {}
     first: TrainConfig | None = None
@@ -127,7 +127,7 @@ def walk(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]
         for name, extent in recorder.asked.items():
             before = known.setdefault(name, extent)
             if before != extent:
-                raise UsageProblem(f"space {space.name!r}: {_two_ranges(name, before, extent)}")
+                raise UsageError(f"space {space.name!r}: {_two_ranges(name, before, extent)}")
         yield plan, config, recorder
 
 
@@ -190,9 +190,9 @@ def build(
     except Exception as error:
         made = ", ".join(f"{name} = {choice}" for name, choice in recorder.answers.items())
         where = f"with {made or 'no choice made yet'} (numbers at the {position})"
-        raise UsageProblem(f"space {space.name!r} {where}: {_words(error)}") from error
+        raise UsageError(f"space {space.name!r} {where}: {_words(error)}") from error
     if not isinstance(config, TrainConfig):
-        raise UsageProblem(
+        raise UsageError(
             f"space {space.name!r} must return a TrainConfig, got {type(config).__name__}"
         )
     return config, recorder
@@ -208,7 +208,7 @@ def _words(error: Exception) -> str:
 def check_seed(space: Space, one: TrainConfig, other: TrainConfig) -> None:
     """Refuse two configs of one space with different seeds."""
     if one.seed != other.seed:
-        raise UsageProblem(
+        raise UsageError(
             f"space {space.name!r} sets config.seed to {one.seed} and to {other.seed}; the seed is "
             "no axis"
         )

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Literal
 
 import spaces
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.space.branches import (
     MOST_BRANCHES,
     Choice,
@@ -21,8 +21,8 @@ from search.space.branches import (
     Space,
     build,
     check_seed,
+    enumerate_branches,
     fewest,
-    walk,
 )
 from spkmodel.config import TrainConfig
 
@@ -88,17 +88,17 @@ def load(name_or_path: str) -> Space:
     if not is_path and name_or_path not in available():
         near = difflib.get_close_matches(name_or_path, available(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageProblem(
+        raise UsageError(
             f"no space {name_or_path!r}; {hint}there are {', '.join(available())}, or the path of "
             "a .py file"
         )
     path = Path(name_or_path) if is_path else _folder() / f"{name_or_path}.py"
     if not path.is_file():
-        raise UsageProblem(f"no space file {path}")
+        raise UsageError(f"no space file {path}")
     module = _run(path)
     function = getattr(module, "space", None)
     if not callable(function):
-        raise UsageProblem(f"{path} has no function space(trial) -> TrainConfig")
+        raise UsageError(f"{path} has no function space(trial) -> TrainConfig")
     question = (inspect.getdoc(module) or "").partition("\n")[0]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Space(path.stem, function, question, path.absolute(), digest)
@@ -112,7 +112,7 @@ def branches(space: Space) -> list[Branch]:
             or if the seed or the fidelity is an axis.
     """
     found = []
-    for plan, config, recorder in walk(space):
+    for plan, config, recorder in enumerate_branches(space):
         for position in ("low", "high"):
             extreme, _ = build(space, plan, position)
             check_seed(space, config, extreme)
@@ -139,7 +139,7 @@ def describe(space: Space) -> list[Axis]:
     """
     ranges: dict[str, Range] = {}
     shapes: _Shapes = {}
-    for _, _, recorder in walk(space):
+    for _, _, recorder in enumerate_branches(space):
         for name, extent in recorder.asked.items():
             ranges.setdefault(name, extent)
         choices = shapes.setdefault(tuple(recorder.asked), {})
@@ -186,7 +186,7 @@ def _run(path: Path) -> ModuleType:
     try:
         specification.loader.exec_module(module)
     except Exception as error:
-        raise UsageProblem(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
 
 

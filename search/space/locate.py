@@ -16,7 +16,7 @@ _SWEEPS = 4
 
 
 @dataclass
-class Follower:
+class RecordedTrial:
     """Stands in for Optuna's trial: answers with what is known where that fits."""
 
     known: Mapping[str, Any]
@@ -82,7 +82,7 @@ def fits(answer: Any, extent: Range) -> bool:
 
 def placed(space: Space, axes: Mapping[str, Any]) -> Place:
     """Where the answers of another space, or of an earlier form of this one, lie."""
-    follower = Follower(axes)
+    follower = RecordedTrial(axes)
     try:
         space.function(follower)
     except ValueError as error:
@@ -128,7 +128,7 @@ class _Guess:
 
     def __init__(self, space: Space, target: dict[str, Any], answers: dict[str, Any]) -> None:
         self._space, self._target = space, target
-        self.follower = Follower(answers)
+        self.follower = RecordedTrial(answers)
         self.left: list[tuple[str, Any, Any]]
         try:
             made = space.function(self.follower).model_dump(mode="json")

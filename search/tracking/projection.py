@@ -65,7 +65,7 @@ class Point:
 
 
 @dataclass(slots=True)
-class MirroredRun:
+class ProjectedRun:
     """One MLflow run as it should be."""
 
     name: str
@@ -78,12 +78,12 @@ class MirroredRun:
     """None while its status is RUNNING."""
 
 
-class Mirror:
+class RunProjection:
     """All runs of one search, from its ledger's events in their order."""
 
     def __init__(self) -> None:
         self.state = SearchState()
-        self.runs: dict[str, MirroredRun] = {}
+        self.runs: dict[str, ProjectedRun] = {}
         self.events = 0
         self.name = ""
         self.started = ""
@@ -160,7 +160,7 @@ class Mirror:
             tags = {"kind": "search", "search": self.name, "started": self.started}
             tags["state"] = "running"
             started_ms = milliseconds(event["time"])
-            self.runs[SEARCH] = MirroredRun(self.name, started_ms, settings, tags)
+            self.runs[SEARCH] = ProjectedRun(self.name, started_ms, settings, tags)
         run = self.runs[SEARCH]
         # A param can be set once only; what an extension changed is told by a tag.
         for key, value in settings.items():
@@ -193,7 +193,7 @@ class Mirror:
         name = run_name(trial, event["config"])
         if event.get("log_entry") is not None:
             name = f"{trial} {event['origin']}"
-        self.runs[trial] = MirroredRun(name, milliseconds(event["time"]), params, tags)
+        self.runs[trial] = ProjectedRun(name, milliseconds(event["time"]), params, tags)
         return {trial}
 
     def _points(self, event: Event, place: int) -> set[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import redact
 from search.tracking import server_guard
@@ -102,9 +102,9 @@ class Server:
         end = time.monotonic() + seconds
         while not answers(self.port):
             if not self.alive():
-                raise EnvironmentProblem(f"the MLflow server ended{self._last_words()}")
+                raise EnvironmentSetupError(f"the MLflow server ended{self._last_words()}")
             if time.monotonic() > end:
-                raise EnvironmentProblem(
+                raise EnvironmentSetupError(
                     f"the MLflow server gave no answer on port {self.port} within "
                     f"{seconds:.0f} s{self._last_words()}"
                 )
@@ -251,7 +251,7 @@ def _environment(folder: Path, store: str) -> dict[str, str]:
 def _choose_port(asked: int | None, last: _Record | None) -> int:
     if asked is not None:
         if not _free(asked):
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"port {asked} on {HOST} is occupied; give another one with --port, or none for "
                 f"any that is free"
             )
@@ -300,7 +300,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "mlflow-server.lock").open("w")
     except OSError as problem:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"cannot write in {folder}: {problem.strerror}; set SPKSEARCH_HOME to another folder"
         ) from problem
     with lock:

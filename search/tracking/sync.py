@@ -20,12 +20,12 @@ from typing import IO, TYPE_CHECKING
 from search.core.redact import redact
 from search.ledger.ledger import Ledger
 from search.tracking import ui_view
-from search.tracking.projection import SEARCH, Mirror
+from search.tracking.projection import SEARCH, RunProjection
 from search.tracking.server import READY_SECONDS, answers, find_running
 
 if TYPE_CHECKING:
     from search.tracking.stop_tags import StopTags
-    from search.tracking.uploader import Delivery
+    from search.tracking.uploader import Uploader
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ class Tracker:
         self._uri = tracking_uri
         self._revive = revive
         self._offset = 0
-        self._mirror = Mirror()
+        self._mirror = RunProjection()
         self._changed: set[str] = set()
-        self._delivery: Delivery | None = None
+        self._delivery: Uploader | None = None
         self._stop_tags: StopTags | None = None
         self._waiting: Counter[str] = Counter()
         """By run: events that MLflow has not received yet."""
@@ -230,7 +230,7 @@ class Tracker:
         self._waiting.clear()
         self._queued = 0
         if self._hurry or time.monotonic() - self._decorated_at > _DECORATE_SECONDS:
-            self._delivery.decorate()
+            self._delivery.update_ui_tags()
             self._decorated_at = time.monotonic()
 
     def _received(self, key: str) -> None:
@@ -239,7 +239,7 @@ class Tracker:
     def _failed(self, problem: Exception) -> None:
         """Say it once, help the server up, and wait, longer each time."""
         if self._delivery is not None:
-            self._delivery.doubt()
+            self._delivery.invalidate()
         self._error = redact(" ".join(str(problem).split()))[:300]
         if self._failures == 0:
             log.warning("MLflow does not take what it is sent, trying on: %s", self._error)
@@ -290,15 +290,15 @@ def take_turn(folder: Path) -> IO[str] | None:
     return lock
 
 
-def _clients(uri: str, mirror: Mirror, folder: Path) -> "tuple[Delivery, StopTags]":
+def _clients(uri: str, mirror: RunProjection, folder: Path) -> "tuple[Uploader, StopTags]":
     from mlflow import MlflowClient
 
     from search.tracking.rest_client import for_server
     from search.tracking.stop_tags import StopTags
-    from search.tracking.uploader import Delivery
+    from search.tracking.uploader import Uploader
 
     client = MlflowClient(tracking_uri=uri)
-    return Delivery(client, for_server(uri, client), mirror), StopTags(client, folder)
+    return Uploader(client, for_server(uri, client), mirror), StopTags(client, folder)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import existing_ledger, ledger_path, searches
 from search.core.redact import HIDDEN, redact, without_user
 from search.ledger.ledger import Ledger
@@ -70,11 +70,11 @@ def experiment_of(ledger: Path, uri: str) -> str:
     try:
         experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
     except MlflowException as problem:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"MLflow at {redact(uri)} does not answer: {redact(str(problem))}"
         ) from problem
     if experiment is None:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"MLflow at {redact(uri)} has no experiment {name!r}; `spksearch doctor` checks it"
         )
     return str(experiment.experiment_id)
@@ -88,7 +88,7 @@ def tracking_uri(ledger: Path | None) -> str:
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or (recorded_uri(ledger) if ledger else "")
     if HIDDEN in uri:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"the search records to {uri}; set MLFLOW_TRACKING_URI to this address with its "
             f"credentials, which are not kept anywhere"
         )

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from search.core.redact import redact
 from search.tracking import ui_view
-from search.tracking.projection import CURSOR, HOLD, PASSING, SEARCH, Mirror, MirroredRun, Point
+from search.tracking.projection import (
+    CURSOR,
+    HOLD,
+    PASSING,
+    SEARCH,
+    Point,
+    ProjectedRun,
+    RunProjection,
+)
 from search.tracking.rest_client import RunCalls, Words
 
 if TYPE_CHECKING:
@@ -40,10 +48,10 @@ class _Delivered:
     status: str = "RUNNING"
 
 
-class Delivery:
+class Uploader:
     """The MLflow side of one search."""
 
-    def __init__(self, client: "MlflowClient", calls: RunCalls, mirror: Mirror) -> None:
+    def __init__(self, client: "MlflowClient", calls: RunCalls, mirror: RunProjection) -> None:
         """`calls` reach the same server as `client`: those of which there are thousands."""
         self._client = client
         self._calls = calls
@@ -59,7 +67,7 @@ class Delivery:
         """Nothing more is delivered."""
         self._calls.close()
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """After an error: look again what is there before anything is sent."""
         self._attached = False
 
@@ -88,7 +96,7 @@ class Delivery:
         """By run id, whose they are: trials' names, and `SEARCH`."""
         return {there.run_id: key for key, there in self._known.items()}
 
-    def decorate(self) -> None:
+    def update_ui_tags(self) -> None:
         """Note and shared view of the experiment; what the server refuses is left out."""
         from mlflow.exceptions import MlflowException, RestException
 
@@ -164,7 +172,7 @@ class Delivery:
         return runs
 
     @staticmethod
-    def _as_delivered(run: "Run", wanted: MirroredRun) -> _Delivered:
+    def _as_delivered(run: "Run", wanted: ProjectedRun) -> _Delivered:
         return _Delivered(
             run.info.run_id,
             points=sum(point.event < _received(run) for point in wanted.points),
@@ -192,7 +200,7 @@ class Delivery:
             self._calls.update(there.run_id, wanted.status, wanted.ended_ms)
             there.status = wanted.status
 
-    def _create(self, key: str, wanted: MirroredRun) -> _Delivered:
+    def _create(self, key: str, wanted: ProjectedRun) -> _Delivered:
         # The tags that find it again go with the request that makes it: if the answer is lost, the
         # run is found and not made twice. The cursor does not: nothing was received yet.
         tags = self._tags(key, wanted)
@@ -202,12 +210,12 @@ class Delivery:
         )
         return _Delivered(run_id, tags=dict(tags))
 
-    def _tags(self, key: str, wanted: MirroredRun) -> dict[str, str]:
+    def _tags(self, key: str, wanted: ProjectedRun) -> dict[str, str]:
         if key == SEARCH:
             return wanted.tags | {CURSOR: str(self._mirror.events)}
         return wanted.tags | {"mlflow.parentRunId": self._known[SEARCH].run_id}
 
-    def _send(self, key: str, there: _Delivered, wanted: MirroredRun) -> None:
+    def _send(self, key: str, there: _Delivered, wanted: ProjectedRun) -> None:
         tags = {
             name: value
             for name, value in self._tags(key, wanted).items()
@@ -271,7 +279,7 @@ def _received(run: "Run") -> int:
     return int(run.data.tags.get(CURSOR, "0"))
 
 
-def note(mirror: Mirror) -> str:
+def note(mirror: RunProjection) -> str:
     """What stands above the experiment's table, of which the page shows the heading."""
     eer, trial, epoch = mirror.best
     result = f"best dev EER {eer:.2%}, trial {trial} at epoch {epoch}" if trial else "no result yet"

@@ -12,7 +12,7 @@ from spkmodel.augment.channel import (
     room_spectra,
 )
 from spkmodel.augment.data_pp import pre_process
-from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.augment.sounds import at_snr, babble, draw_talkers, excerpt, gain
 from spkmodel.config import Augment, Babble
 
@@ -25,7 +25,7 @@ class Augmenter:
     """
 
     def __init__(
-        self, config: Augment, surroundings: Surroundings, device: torch.device | str = "cpu"
+        self, config: Augment, surroundings: NoiseAndRooms, device: torch.device | str = "cpu"
     ) -> None:
         self._config = config
         self._device = torch.device(device)

@@ -31,7 +31,7 @@ class SurroundingsError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class NoiseAndRooms:
     """What one split may hear: ambiences in [-1, 1], rooms of unit energy with their peak first."""
 
     ambiences: tuple[Sound, ...]
@@ -40,7 +40,7 @@ class Surroundings:
     """Of the ambiences, then of the rooms."""
 
 
-def open_surroundings(noise: Path | None, rooms: Path | None, split: Split) -> Surroundings:
+def open_surroundings(noise: Path | None, rooms: Path | None, split: Split) -> NoiseAndRooms:
     """One split's share of two folders of audio files, read once; None stands for built-in ones.
 
     Files are 16 kHz mono WAV, FLAC or Ogg, searched below the folder; of an ambience the first
@@ -60,7 +60,7 @@ def open_surroundings(noise: Path | None, rooms: Path | None, split: Split) -> S
         else [(path.name, _read_room(path)) for path in _files_of(rooms, split)],
     ]
     ambiences, responses = (tuple(sound for _, sound in part) for part in named)
-    return Surroundings(ambiences, responses, tuple(name for part in named for name, _ in part))
+    return NoiseAndRooms(ambiences, responses, tuple(name for part in named for name, _ in part))
 
 
 def fingerprint(noise: Path | None, rooms: Path | None) -> str:

@@ -58,7 +58,7 @@ class AAMSoftmaxLoss(nn.Module):
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
             cosines = F.linear(F.normalize(exact), F.normalize(self.weight))
-            of_target = farther(
+            of_target = add_margin(
                 cosines.gather(1, speakers[:, None]), self.margin_rad.now, self.fallback
             )
             logits = self.scale * cosines.scatter(1, speakers[:, None], of_target)
@@ -103,15 +103,17 @@ class SubCentreAAMSoftmaxLoss(nn.Module):
             cosines = to_centres.reshape(len(exact), -1, self.centres).amax(dim=2)
             hard = cosines.detach().scatter(1, own, -torch.inf).topk(self.hard_speakers).indices
             penalty = self.penalty_per_margin * self.margin_rad.now
-            shifted = cosines.scatter(1, hard, _nearer(cosines.gather(1, hard), penalty)).scatter(
-                1, own, farther(cosines.gather(1, own), self.margin_rad.now, self.fallback)
+            shifted = cosines.scatter(
+                1, hard, _subtract_penalty(cosines.gather(1, hard), penalty)
+            ).scatter(
+                1, own, add_margin(cosines.gather(1, own), self.margin_rad.now, self.fallback)
             )
             output = classified(self.scale * shifted, cosines, speakers)
         margin = output.loss.new_tensor(self.margin_rad.now)
         return LossOutput(output.loss, output.parts | {"margin_rad": margin})
 
 
-def farther(
+def add_margin(
     cosines: Float[Tensor, "batch some"], margin_rad: float, fallback: Fallback
 ) -> Float[Tensor, "batch some"]:
     """The cosine of the angle that is the margin wider, or what stands for it.
@@ -134,7 +136,7 @@ def farther(
     return torch.where(cosines > below, shifted, line)
 
 
-def _nearer(
+def _subtract_penalty(
     cosines: Float[Tensor, "batch some"], penalty_rad: float
 ) -> Float[Tensor, "batch some"]:
     """The cosine of the angle that is the penalty narrower."""

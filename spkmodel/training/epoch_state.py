@@ -23,7 +23,7 @@ def never() -> bool:
     return False
 
 
-class Left(Exception):
+class EpochInterrupted(Exception):
     """The epoch under way was left between two steps of the optimiser, as was asked."""
 
     def __init__(self, epoch: int, steps: int, of: int) -> None:
@@ -47,7 +47,7 @@ class EpochResult:
 
 
 @dataclass
-class EpochUnderWay:
+class EpochState:
     """How far an epoch has come, and the chance that its next batch draws from."""
 
     number: int
@@ -67,7 +67,7 @@ class EpochUnderWay:
     """States of torch's own generators where it was left, by the kind of device."""
 
     @classmethod
-    def begun(cls, seed: int, number: int) -> "EpochUnderWay":
+    def begun(cls, seed: int, number: int) -> "EpochState":
         """An epoch before its first batch."""
         return cls(number, torch.Generator().manual_seed(mixed(seed, number)))
 
@@ -126,7 +126,7 @@ class EpochUnderWay:
     @classmethod
     def of_state(
         cls, tensors: dict[str, Tensor], numbers: dict[str, Any], device: torch.device
-    ) -> "EpochUnderWay":
+    ) -> "EpochState":
         """What `state` gave, its figures on the device."""
         generator = torch.Generator()
         generator.set_state(tensors["generator"])

@@ -13,7 +13,7 @@ class Diverged(RuntimeError):
     """The loss or the gradient is no longer finite."""
 
 
-class Watch:
+class NaNGuard:
     """Sees to it that what is not finite does not pass for a result."""
 
     def __init__(self, device: torch.device, *, at_once: bool) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spkmodel import losses
 from spkmodel.augment import Augmenter
-from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.core.progress import Progress, silent
@@ -23,15 +23,15 @@ from spkmodel.nn import encoders
 from spkmodel.training import batches, warm_start
 from spkmodel.training.averaging import WeightAverage, named
 from spkmodel.training.epoch_state import (
+    EpochInterrupted,
     EpochResult,
-    EpochUnderWay,
+    EpochState,
     Leave,
-    Left,
     never,
     seeded,
     steps_of,
 )
-from spkmodel.training.nan_guard import Watch
+from spkmodel.training.nan_guard import NaNGuard
 from spkmodel.training.optimise import Stepper
 from spkmodel.training.schedules import learning_rate
 from spkmodel.training.stages import Stage, stage_of
@@ -48,7 +48,7 @@ class Training:
         self,
         config: TrainConfig,
         store: Store,
-        surroundings: Surroundings,
+        surroundings: NoiseAndRooms,
         device: torch.device | str = "cpu",
         warm: checkpoint.Checkpoint | None = None,
     ) -> None:
@@ -70,13 +70,13 @@ class Training:
         )
         self._surroundings = surroundings
         self._device = torch.device(device)
-        self._watch = Watch(self._device, at_once=self._device.type == "cpu")
+        self._watch = NaNGuard(self._device, at_once=self._device.type == "cpu")
         self._stage = stage_of(config, 1)
         self._steps = 0
         """Of the optimiser in this stage."""
-        self._left: EpochUnderWay | None = None
+        self._left: EpochState | None = None
         """The epoch that was left between two steps."""
-        self._ended: EpochUnderWay | None = None
+        self._ended: EpochState | None = None
         """The one that was trained last, to its end."""
         with seeded(config.seed, 0):
             self.encoder = encoders.build(config.encoder).to(self._device)
@@ -118,7 +118,7 @@ class Training:
                 epoch had never been left.
         """
         started = time.monotonic()
-        here = self._left or EpochUnderWay.begun(self.config.seed, self.epoch + 1)
+        here = self._left or EpochState.begun(self.config.seed, self.epoch + 1)
         self._left = self._ended = None
         self._enter(stage_of(self.config, here.number))
         self.encoder.train()
@@ -142,12 +142,14 @@ class Training:
         if not is_whole:
             self._left = here
             share = self.config.batches_per_step
-            raise Left(here.number, steps_of(here.batches, share), steps_of(len(plan), share))
+            raise EpochInterrupted(
+                here.number, steps_of(here.batches, share), steps_of(len(plan), share)
+            )
         self.epoch, self._ended = here.number, here
         return here.result()
 
     def _trained(
-        self, here: EpochUnderWay, plan: batches.EpochBatches, progress: Progress, leave: Leave
+        self, here: EpochState, plan: batches.EpochBatches, progress: Progress, leave: Leave
     ) -> bool:
         """Train the batches that are left to do; whether all are done and nobody said to leave."""
         share = self.config.batches_per_step
@@ -163,7 +165,7 @@ class Training:
                 return False
         return True
 
-    def _check_start(self, here: EpochUnderWay) -> None:
+    def _check_start(self, here: EpochState) -> None:
         is_begun = self._is_warm or self.epoch or here.batches
         if self.config.warm_start is not None and not is_begun:
             raise ValueError(
@@ -171,7 +173,7 @@ class Training:
                 "first epoch"
             )
 
-    def reopen(self) -> Left:
+    def reopen(self) -> EpochInterrupted:
         """Take back the end of the epoch just trained, before anything came of it.
 
         `state` is then of its middle, with every step done.
@@ -180,7 +182,7 @@ class Training:
         self._left, self._ended = self._ended, None
         self.epoch -= 1
         steps = steps_of(self._left.batches, self.config.batches_per_step)
-        return Left(self._left.number, steps, steps)
+        return EpochInterrupted(self._left.number, steps, steps)
 
     def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         # At whatever rate a class has it, a speaker is one person.
@@ -312,7 +314,7 @@ class Training:
         part = saved.state.get("under_way")
         self._left = self._ended = None
         if part is not None:
-            self._left = EpochUnderWay.of_state(saved.below("under_way"), part, self._device)
+            self._left = EpochState.of_state(saved.below("under_way"), part, self._device)
         self._enter(stage_of(self.config, self._left.number if self._left else self.epoch))
         if saved.state["format"] == 1:
             moments, numbers = self._stepper.named_state(moments, numbers)

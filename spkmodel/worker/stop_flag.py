@@ -29,7 +29,7 @@ def forget(folder: Path, attempt: int) -> None:
         _place(folder, attempt).unlink()
 
 
-class Told:
+class StopFlag:
     """Whether the word has come, as far as is known; looks while the `with` block lasts."""
 
     def __init__(self, folder: Path, attempt: int) -> None:
@@ -41,7 +41,7 @@ class Told:
         """Costs nothing: the storage is not asked."""
         return self._has_come.is_set()
 
-    def __enter__(self) -> "Told":
+    def __enter__(self) -> "StopFlag":
         threading.Thread(target=self._look, name="told", daemon=True).start()
         return self
 

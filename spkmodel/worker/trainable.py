@@ -16,18 +16,18 @@ import ray
 import torch
 from ray import tune
 
-from spkmodel.augment.noise_and_rooms import Surroundings, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data import store_cache
 from spkmodel.data.store import Store
-from spkmodel.training.epoch_state import EpochResult, Left
+from spkmodel.training.epoch_state import EpochInterrupted, EpochResult
 from spkmodel.training.nan_guard import Diverged
 from spkmodel.training.trainer import Training
 from spkmodel.verification.embed_and_score import Verdict, evaluate_encoder
 from spkmodel.verification.scoring import Collapsed
 from spkmodel.worker import processes
-from spkmodel.worker.stop_flag import Told
+from spkmodel.worker.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
 
     def setup(self, config: dict[str, Any]) -> None:
         self._stores: dict[str, Store] = {}
-        self._surroundings: dict[tuple[str, str], Surroundings] = {}
+        self._surroundings: dict[tuple[str, str], NoiseAndRooms] = {}
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -124,11 +124,11 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _epoch(self) -> dict[str, Any]:
         started = time.monotonic()
         training = self._prepared()
-        with Told(Path(self._segment.folder), self._segment.attempt) as told:
+        with StopFlag(Path(self._segment.folder), self._segment.attempt) as told:
             try:
                 epoch = training.run_epoch(leave=told)
                 verdict = self._judged(training, told)
-            except Left as left:
+            except EpochInterrupted as left:
                 return self._left(training, left, started)
         place, sha256 = self._saved(training, f"epoch{training.epoch:04d}")
         seconds = time.monotonic() - started
@@ -141,7 +141,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
         )
 
-    def _left(self, training: Training, left: Left, started: float) -> dict[str, Any]:
+    def _left(self, training: Training, left: EpochInterrupted, started: float) -> dict[str, Any]:
         """The end of a segment that was told to leave, in the middle of an epoch."""
         place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-step{left.steps}")
         self._say(f"{left}, as it was told")
@@ -203,7 +203,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _next_epoch(self) -> int:
         return 1 if self._training is None else self._training.epoch + 1
 
-    def _judged(self, training: Training, told: Told) -> Verdict:
+    def _judged(self, training: Training, told: StopFlag) -> Verdict:
         """What the network is worth on the dev pairs.
 
         Raises:
@@ -235,7 +235,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             self._stores[place] = Store.open(folder)
         return self._stores[place]
 
-    def _surroundings_of(self, noise: str, rooms: str) -> Surroundings:
+    def _surroundings_of(self, noise: str, rooms: str) -> NoiseAndRooms:
         key = (noise, rooms)
         if key not in self._surroundings:
             self._surroundings[key] = open_surroundings(

@@ -30,7 +30,7 @@ def test_a_run_is_a_point_of_the_space(space, number):
     run = lab_report.runs().entry(number)
     place = locate.located(space, run.config)
     assert place.misfits == ()
-    follower = locate.Follower(place.axes)
+    follower = locate.RecordedTrial(place.axes)
     assert space.function(follower) == run.config
     assert follower.misfits == {}
 
@@ -63,9 +63,9 @@ def test_no_run_lists_a_change_that_is_none():
 
 def test_fewer_parameters_spans_fiftyfold_and_has_the_labs_network_inside():
     space = loader.load("fewer_parameters")
-    small = locate.Follower({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
-    large = locate.Follower({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
-    lab = locate.Follower({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
+    small = locate.RecordedTrial({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
+    large = locate.RecordedTrial({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
+    lab = locate.RecordedTrial({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
     few, many, own = (
         model_size.count(space.function(each), 10).encoder for each in (small, large, lab)
     )

@@ -1,9 +1,9 @@
 """A controller on a ledger of its own, without Ray; a test plays its trainings."""
 
 from search.checkpoints.files import listed
-from search.engine.controller import Driver
+from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
 SPACE = '''"""How fast?"""
@@ -27,11 +27,11 @@ class Rig:
             fields = {"rungs": [1, 3], "eta": 3, "rule": "promotion"}
             event = self.ledger.append("search", **fields, trials=trials, hours=hours)
             self.state.apply(event)
-        self.driver = Driver(
+        self.driver = SearchController(
             self.ledger,
             self.state,
             loader.load(str(folder / "made.py")),
-            Rule.of(self.state.search),
+            AshaPolicy.of(self.state.search),
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=0,
             kind="tpe",
@@ -85,5 +85,5 @@ class KeptRig(Rig):
         return [event for event in self.ledger.events() if event["event"] == kind]
 
     def there(self):
-        self.driver._keeper.drain()
+        self.driver._checkpoints.drain()
         return sorted(listed(self.folder))

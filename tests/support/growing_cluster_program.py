@@ -37,12 +37,12 @@ def main(home):
 
 
 def grow_and_shrink(cluster, home):
-    from search.cluster.autoscaling import Room, checked, followed
+    from search.cluster.autoscaling import SlotMonitor, checked, followed
     from search.cluster.slots import Needs
-    from search.core.errors import EnvironmentProblem
+    from search.core.errors import EnvironmentSetupError
 
     told, limit, needs = {}, [None], Needs(1)
-    room = Room(checked(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3)
+    room = SlotMonitor(checked(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3)
     with followed(room):
         told["at first"] = room()
         joined = cluster.add_node(num_cpus=3, **MEMORY)
@@ -56,7 +56,7 @@ def grow_and_shrink(cluster, home):
         told["shrunk"] = room()
     try:
         checked(Needs(4), home)
-    except EnvironmentProblem as problem:
+    except EnvironmentSetupError as problem:
         told["too large"] = str(problem)
     return told
 

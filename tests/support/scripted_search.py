@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from search.ledger.state import SearchState
 from search.scheduler.asha import ends
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from spkmodel.config import AdamW, TrainConfig
 
 
@@ -22,7 +22,7 @@ class Story:
 
     @property
     def rule(self):
-        return Rule.of(self.state.search)
+        return AshaPolicy.of(self.state.search)
 
     def record(self, event, **fields):
         self.now += timedelta(seconds=1)

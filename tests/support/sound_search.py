@@ -7,9 +7,9 @@ import torch
 
 from bench.chaos import toy
 from bench.chaos.evidence import Evidence, Run, read, recorded
-from search.engine.controller import Driver
+from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 from search.space import loader
 from spkmodel.core import checkpoint
 
@@ -35,7 +35,9 @@ def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
             rungs=list(ladder(max_epochs)),
         )
         state = ledger.state()
-        driver = Driver(ledger, state, space, Rule.of(state.search), _settings, 0, "tpe")
+        driver = SearchController(
+            ledger, state, space, AshaPolicy.of(state.search), _settings, 0, "tpe"
+        )
         driver.begin()
         while not isinstance(segment := driver.next_segment(), str):
             _train(driver, folder, *segment)

@@ -14,10 +14,10 @@ from ray import tune
 from search.core.errors import Interrupted
 from search.engine import hang_detection, tune_runner
 from search.ledger.ledger import Ledger
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 from search.space import loader
 from spkmodel.worker.processes import announce
-from spkmodel.worker.stop_flag import Told
+from spkmodel.worker.stop_flag import StopFlag
 
 SPACE = '''"""How fast should it learn?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -89,7 +89,7 @@ class Toy(tune.Trainable):
     def _sleep(self, folder, seconds):
         """What is left of the epoch's naps, each so long; whether it was left before the last."""
         segment = self.segment
-        with Told(folder, segment["attempt"]) as told:
+        with StopFlag(folder, segment["attempt"]) as told:
             while self.naps < NAPS:
                 time.sleep(seconds)
                 self.naps += 1
@@ -156,7 +156,7 @@ def run(
             ledger,
             state,
             loader.load(str(folder / "toy_space.py")),
-            Rule.of(state.search),
+            AshaPolicy.of(state.search),
             Toy,
             settings,
             resources={"cpu": 1},
@@ -164,7 +164,7 @@ def run(
             seed=0,
             storage=folder,
             poll=poll,
-            patience=patience or hang_detection.Patience(),
+            patience=patience or hang_detection.HangTimeout(),
             grace_seconds=grace_seconds,
         )
     return state

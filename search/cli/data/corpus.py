@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.cli.options import Json
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.reporting import console
 from search.reporting.console import help_text
 
@@ -134,7 +134,7 @@ def pack(
     if to is not None:
         uri = location.parsed(to)
         if not isinstance(uri, str):
-            raise UsageProblem(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
+            raise UsageError(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
         with for_stderr().task(f"publishing at {uri}", "bytes") as progress:
             sha256 = location.publish(there, store.Store.open(packed), uri, progress)
         console.answer(f"{uri} ({sha256[:16]})")

@@ -53,13 +53,13 @@ def import_voxceleb_trainer(
     json_wanted: Json = False,
 ) -> None:
     """Take over a training of voxceleb_trainer."""
-    from search.core.errors import UsageProblem
+    from search.core.errors import UsageError
     from search.importers.voxceleb_trainer import commands, importing
     from search.importers.voxceleb_trainer.options import parse
 
     yaml, command = _parted(given or [])
     if yaml is None and not command:
-        raise UsageProblem("give its YAML file, or its command line after --; or both")
+        raise UsageError("give its YAML file, or its command line after --; or both")
     options = parse(command, yaml, trainer)
     where = "DIR" if corpus is None else str(corpus)
     if options["eval"]:
@@ -90,17 +90,17 @@ def _speakers(corpus: Path) -> int:
 
 
 def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
-    from search.core.errors import UsageProblem
+    from search.core.errors import UsageError
     from search.importers.voxceleb_trainer import space_file
 
     if path.suffix != ".py":
-        raise UsageProblem(f"--space {path}: a space is a .py file")
+        raise UsageError(f"--space {path}: a space is a .py file")
     whence = "a command line of voxceleb_trainer" if yaml is None else yaml.name
     text = space_file.source(
         config, f"Does a training of voxceleb_trainer do better here ({whence})?"
     )
     if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise UsageProblem(f"{path} is there and is another; choose another --space")
+        raise UsageError(f"{path} is there and is another; choose another --space")
     path.write_text(text, encoding="utf-8")
 
 

@@ -157,16 +157,16 @@ def trials(
 
 def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
     """The Pareto front of a search."""
-    from search.core.errors import UsageProblem
+    from search.core.errors import UsageError
     from search.launch.open_search import state_of, status_of
     from search.reporting.trial_tables import front_of, front_table
 
     if not pareto:
-        raise UsageProblem("--plot draws the Pareto front: give --pareto too")
+        raise UsageError("--plot draws the Pareto front: give --pareto too")
     if sort is not None:
-        raise UsageProblem("--pareto has an order of its own, by size: leave out --sort")
+        raise UsageError("--pareto has an order of its own, by size: leave out --sort")
     if plot is not None and plot.suffix.lower() != ".png":
-        raise UsageProblem(f"--plot writes a PNG: name a file .png, got {plot}")
+        raise UsageError(f"--plot writes a PNG: name a file .png, got {plot}")
     state = state_of(name)
     front, others = front_of(state)
     if plot is not None and front:

@@ -21,7 +21,7 @@ from search.cli.options import (
     Rooms,
     TrackingUri,
 )
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.data.location import parsed
 from search.reporting import console
 from search.reporting.documents import document
@@ -206,7 +206,7 @@ def _corpus_before(name: str) -> Path | str:
     from search.launch.open_search import state_of
 
     if not ledger_path(name).is_file():
-        raise UsageProblem(
+        raise UsageError(
             f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
             f"{name!r} to go on with)"
         )

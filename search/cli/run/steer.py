@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import Concurrent, DiskGb, KeepCheckpoints
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.reporting import console
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
@@ -117,9 +117,9 @@ def budget(
     from search.requests.messages import Budget, who
 
     if disk_gb is not None and not 0 < disk_gb < float("inf"):
-        raise UsageProblem(f"--disk-gb must be positive, got {disk_gb}")
+        raise UsageError(f"--disk-gb must be positive, got {disk_gb}")
     if hours is not None and not 0 < hours < float("inf"):
-        raise UsageProblem(f"--hours must be positive, got {hours}")
+        raise UsageError(f"--hours must be positive, got {hours}")
     request = Budget(
         by=who(),
         trials=trials,
@@ -131,7 +131,7 @@ def budget(
         disk_gb=disk_gb,
     )
     if not request.changes():
-        raise UsageProblem(
+        raise UsageError(
             "which budget? --trials, --hours, --max-epochs, --finalists, --concurrent, "
             "--keep-checkpoints or --disk-gb"
         )
@@ -188,9 +188,9 @@ def add(
         case None, str() if file is None and size.is_full:
             request = additions.of_trial(state, trial, changes=changes)
         case None, str():
-            raise UsageProblem("--scale and --file go with --entry, not with --trial")
+            raise UsageError("--scale and --file go with --entry, not with --trial")
         case _:
-            raise UsageProblem(
+            raise UsageError(
                 f"what is to be tried? spksearch add {name} --entry 116, or --trial t0007 --set "
                 "path=value"
             )

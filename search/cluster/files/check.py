@@ -16,7 +16,7 @@ from search.cluster.files import (
 )
 from search.cluster.files.findings import FileFindings, Finding
 from search.cluster.files.yaml_source import Document
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 
 _YAML = (".yaml", ".yml")
 _OF_SKYPILOT = {"run", "setup", "resources", "num_nodes"}
@@ -30,7 +30,7 @@ def check(paths: Sequence[Path]) -> list[FileFindings]:
     """
     reports = [check_file(path) for path in _files(paths)]
     if all(report.skipped for report in reports):
-        raise UsageProblem(
+        raise UsageError(
             f"nothing to check in {', '.join(map(str, paths))}: "
             + ("; ".join(f"{each.file}: {each.skipped}" for each in reports[:5]) or "no files")
         )
@@ -70,7 +70,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         elif path.is_file():
             yield path
         else:
-            raise UsageProblem(f"no file or folder {path}")
+            raise UsageError(f"no file or folder {path}")
 
 
 def _yaml(path: Path, text: str) -> FileFindings:

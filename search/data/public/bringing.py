@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from search.core.errors import EnvironmentProblem, SpksearchError, UsageProblem
+from search.core.errors import EnvironmentSetupError, SpksearchError, UsageError
 from search.data.public import transfer
 from search.data.public.catalogue import Archive, PublicCorpus
 from search.data.public.transfer import Forbidden, Remote
@@ -27,9 +27,9 @@ class Bringer:
         waits_seconds: Sequence[float],
     ) -> None:
         if source is not None and not source.is_dir():
-            raise UsageProblem(f"{source} is not a folder; --from names one that has the archives")
+            raise UsageError(f"{source} is not a folder; --from names one that has the archives")
         if mirror is not None and urlsplit(mirror).scheme not in ("http", "https"):
-            raise UsageProblem(f"--mirror {mirror}: an address starts with http:// or https://")
+            raise UsageError(f"--mirror {mirror}: an address starts with http:// or https://")
         self._public, self._into, self._source = public, into, source
         self._mirror, self._display, self._waits = mirror, display, waits_seconds
         self.files: dict[str, str] = {}
@@ -98,7 +98,7 @@ class Bringer:
         there = [path for path in paths if path.is_file()]
         if there and len(there) < len(paths):
             missing = ", ".join(path.name for path in paths if path not in there)
-            raise UsageProblem(f"{self._source} has {there[0].name}, but not {missing}")
+            raise UsageError(f"{self._source} has {there[0].name}, but not {missing}")
         for path, piece in zip(there, archive.pieces, strict=False):
             self._check(path, piece)
         return there
@@ -107,7 +107,7 @@ class Bringer:
         self._display.say(f"checking {path}")
         found = transfer.sha256_of(path)
         if remote.sha256 not in ("", found):
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"{path}: SHA-256 {found}, published is {remote.sha256}: it was cut short, damaged "
                 "or changed; download it again"
             )

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.data.public import layouts
 from search.data.public.layouts import Layout
 from search.data.public.transfer import Remote
@@ -74,7 +74,7 @@ def find(name: str) -> PublicCorpus:
         return known[name]
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageProblem(
+    raise UsageError(
         f"no public corpus {name!r} is known; {hint}`spksearch corpus fetch --list` names them"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.data.public import folder as folders
 from search.data.public import transfer
 from search.data.public.bringing import Bringer
@@ -92,7 +92,7 @@ def _test_list(public: PublicCorpus, asked: str | None) -> str:
         return names[0] if names else ""
     if asked not in names:
         there = f"it has {', '.join(names)}" if names else "it has none: its pairs are drawn"
-        raise UsageProblem(f"--test-list {asked}: no official list of {public.name}; {there}")
+        raise UsageError(f"--test-list {asked}: no official list of {public.name}; {there}")
     return asked
 
 
@@ -110,13 +110,13 @@ def _as_asked(
         ("the seed", there.seed, seed),
     ):
         if has != wants:
-            raise UsageProblem(
+            raise UsageError(
                 f"{folder}: {what} there is {has!r}, asked for is {wants!r}; fetch into another "
                 "folder"
             )
     found = sum(1 for path in (folder / "wav").rglob("*.flac") if path.is_file())
     if found != there.utterances:
-        raise UsageProblem(
+        raise UsageError(
             f"{folder}: {found} utterances are there, {there.utterances} were fetched; remove the "
             "folder and fetch it anew"
         )
@@ -125,9 +125,9 @@ def _as_asked(
 
 def _require_ours(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageProblem(f"{folder} is a file; name a new folder")
+        raise UsageError(f"{folder} is a file; name a new folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED).is_dir():
-        raise UsageProblem(f"{folder} holds something else; name a new or an empty folder")
+        raise UsageError(f"{folder} holds something else; name a new or an empty folder")
 
 
 def _require_space(
@@ -144,7 +144,7 @@ def _require_space(
     left = max(0, download_bytes - bring.arrived(archives)) + max(0, public.folder_bytes - done)
     available = free(folder)
     if available < left:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{folder}: {public.name} needs about {left / 1e9:.1f} GB there (download and corpus "
             f"side by side), {available / 1e9:.1f} GB are free; make room or name another "
             "disk"
@@ -159,7 +159,7 @@ def _alone(unfinished: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise EnvironmentProblem(
+            raise EnvironmentSetupError(
                 f"{unfinished.parent}: another process fetches into this folder; wait for it"
             ) from error
         yield
@@ -180,14 +180,14 @@ def _gathered(
     shutil.rmtree(whole / ".unpacked", ignore_errors=True)
     count, bad = len(gathered.places), len(gathered.unusable)
     if not count:
-        raise UsageProblem(
+        raise UsageError(
             f"no utterance of {public.name} was found; its archives are "
             f"{', '.join(name for archive in archives for name in archive.names)}, unpacked they "
             f"have paths such as {public.layout.shows}"
         )
     if bad > _MOST_UNUSABLE * (count + bad):
         some = next(iter(gathered.unusable.items()))
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{bad} of {count + bad} utterances cannot be used, such as {some[0]} ({some[1]}): the "
             "archive or the folder is damaged"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.data.public.catalogue import PublicCorpus
 from search.data.public.gather import Gathered
 from search.data.public.layouts import Layout, Split
@@ -56,7 +56,7 @@ def official_pairs(
     """
     pairs = read_pairs(path)
     if len(pairs) != expected:
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{path.name}: {len(pairs)} pairs, published were {expected}: it was changed or cut "
             "short; remove it and try again"
         )
@@ -66,7 +66,7 @@ def official_pairs(
         renamed[name] = "" if place is None else place.target
     missing = sorted(name for name, target in renamed.items() if target not in there)
     if missing:
-        raise UsageProblem(
+        raise UsageError(
             f"{path.name}: {len(missing)} of its {len(renamed)} utterances are not there, such as "
             f"{missing[0]}: part of the corpus is missing"
         )
@@ -110,7 +110,7 @@ def write_identification(
         part, _, path = line.partition(" ")
         place = layout.place(path.strip())
         if part not in of or place is None:
-            raise UsageProblem(f"{parts}:{number}: {line!a} is not '<1|2|3> <path>'")
+            raise UsageError(f"{parts}:{number}: {line!a} is not '<1|2|3> <path>'")
         if place.target in gathered.places:
             of[part].append(TrainEntry(place.speaker, place.target))
     rng = np.random.default_rng(seed)
@@ -193,6 +193,4 @@ def read_mark(folder: Path) -> Fetched | None:
         document = json.loads(path.read_bytes())
         return Fetched(**{name: document[name] for name in Fetched.__dataclass_fields__})
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageProblem(
-            f"{path}: not written by `spksearch corpus fetch` ({error!r})"
-        ) from error
+        raise UsageError(f"{path}: not written by `spksearch corpus fetch` ({error!r})") from error

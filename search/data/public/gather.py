@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.data.public.layouts import Layout, Place
 from search.data.public.unpack import Member
 from spkmodel.core.progress import Progress, silent
@@ -68,12 +68,12 @@ def _wanted(
         if place is None:
             continue
         if place.target in into.places:
-            raise UsageProblem(
+            raise UsageError(
                 f"{member.name}: a second file for {place.target}; the folder or archive holds the "
                 "corpus more than once"
             )
         if problem := utterance_problem(place.target):
-            raise UsageProblem(f"{member.name}: {problem}")
+            raise UsageError(f"{member.name}: {problem}")
         into.places[place.target] = place
         yield place, member
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from spkmodel.core.progress import Progress, silent
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Remote:
         return Path(urlsplit(self.url).path).name
 
 
-class Forbidden(EnvironmentProblem):
+class Forbidden(EnvironmentSetupError):
     """The server wants to know who asks."""
 
 
@@ -87,7 +87,7 @@ def fetch(
         EnvironmentProblem: not there, unreachable, not what was announced, or no space.
     """
     if urlsplit(remote.url).scheme not in ("http", "https"):
-        raise UsageProblem(f"{remote.url}: an address starts with http:// or https://")
+        raise UsageError(f"{remote.url}: an address starts with http:// or https://")
     if path.is_file():
         found = sha256_of(path)
         if remote.sha256 in ("", found):
@@ -104,7 +104,7 @@ def fetch(
         found = sha256_of(part)
     if remote.sha256 not in ("", found):
         forget(part)
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{remote.url}: what came has SHA-256 {found}, published is {remote.sha256}: the file "
             "there was changed or is damaged, nothing of it was kept; try again, or another "
             "--mirror"
@@ -143,7 +143,7 @@ def _transfer(
         except _Broken as error:
             failures = 1 if _size(part) > before else failures + 1
             if failures > len(waits_seconds):
-                raise EnvironmentProblem(
+                raise EnvironmentSetupError(
                     f"{remote.url}: {error}; {_size(part) // MEGABYTE} MB are here, the same "
                     "command goes on from there"
                 ) from error
@@ -228,7 +228,7 @@ def _write(
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise EnvironmentProblem(
+        raise EnvironmentSetupError(
             f"{part}: no space left after {_size(part) // MEGABYTE} of "
             f"{origin.total // MEGABYTE} MB; make room, the same command goes on from there"
         ) from error
@@ -246,7 +246,7 @@ def _http_problem(url: str, error: urllib.error.HTTPError) -> Exception:
         return _Restart()
     if error.code in (401, 403):
         return Forbidden(f"{url}: {said}: it gives this file only to those it knows")
-    return EnvironmentProblem(
+    return EnvironmentSetupError(
         f"{url}: {said}; it may have moved: name another place with --mirror URL, or download it "
         "by hand and give its folder with --from FOLDER"
     )

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -71,7 +71,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as bad:
-        raise UsageProblem(
+        raise UsageError(
             f"{path}: not a whole tar or zip archive ({bad}); remove it and get it anew"
         ) from bad
 
@@ -110,7 +110,7 @@ def _of_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
         if stat.S_ISLNK(mode):
             raise _hostile(path, entry.filename, "it is a link")
         if entry.flag_bits & 1:
-            raise UsageProblem(f"{path}: {entry.filename} is encrypted; unpack it by hand")
+            raise UsageError(f"{path}: {entry.filename} is encrypted; unpack it by hand")
         if not entry.is_dir():
             yield _member(path, entry.filename, entry.file_size, partial(archive.open, entry))
 
@@ -124,8 +124,8 @@ def _member(path: Path, name: str, size: int, opener: Callable[[], IO[bytes]]) -
     return Member("/".join(parts), path, opener)
 
 
-def _hostile(path: Path, name: str, why: str) -> UsageProblem:
-    return UsageProblem(
+def _hostile(path: Path, name: str, why: str) -> UsageError:
+    return UsageError(
         f"{path}: {name!a} is refused: {why}; no archive of a public corpus has such a file, do "
         "not use this one"
     )

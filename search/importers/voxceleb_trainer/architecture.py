@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from spkmodel.config import (
     Encoder,
     LinearMel,
@@ -62,13 +62,13 @@ def read_off(weights: Weights, reading: Reading) -> Encoder:
     if "netcnn.0.weight" in weights:
         return _vggvox(weights, reading)
     if not {"conv1.weight", "layer4.0.conv1.weight", "fc.weight"} <= set(weights):
-        raise UsageProblem(f"{_guess(weights)}; known are {KNOWN}")
+        raise UsageError(f"{_guess(weights)}; known are {KNOWN}")
     if "attention.0.weight" in weights:
         return _v2(weights, reading)
     if "sap_linear.weight" not in weights:
-        raise UsageProblem(f"{_guess(weights)}; known are {KNOWN}")
+        raise UsageError(f"{_guess(weights)}; known are {KNOWN}")
     if "torchfb.mel_scale.fb" not in weights:
-        raise UsageProblem(
+        raise UsageError(
             "ResNetSE34, the thin ResNet-34 on a linear spectrogram of voxceleb_trainer until "
             f"2020-11-23 (no filterbank is among the weights), is not supported; known are {KNOWN}"
         )
@@ -107,7 +107,7 @@ def _v2(weights: Weights, reading: Reading) -> Encoder:
 def _vggvox(weights: Weights, reading: Reading) -> Encoder:
     has_attention = "sap_linear.weight" in weights
     if not has_attention and reading.vggvox_pooling is None:
-        raise UsageProblem(
+        raise UsageError(
             "VGGVox without attention: its encoder_type was TAP or MAX, which have the same "
             "weights; say which with --vggvox-pooling mean (TAP) or max (MAX)"
         )
@@ -154,7 +154,7 @@ def _by_width(dense: Tensor, pooled: int) -> Literal["sap", "asp"]:
     """The pooling, by how many numbers it hands to the dense layer."""
     width = dense.shape[1]
     if width not in (pooled, 2 * pooled):
-        raise UsageProblem(
+        raise UsageError(
             f"its dense layer takes {width} numbers, its pooling gives {pooled} (SAP) or "
             f"{2 * pooled} (ASP); known are {KNOWN}"
         )

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from pydantic import ValidationError
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.validation_messages import words
 from search.importers.voxceleb_trainer.losses import LOSSES, utterances
 from search.importers.voxceleb_trainer.options import Options
@@ -89,7 +89,7 @@ def imported(options: Options, speakers: int | None = None) -> Imported:
             seed=options.values.get("seed", 0),
         )
     except ValidationError as error:
-        raise UsageProblem(f"no config of ours can be like this one: {words(error)}") from error
+        raise UsageError(f"no config of ours can be like this one: {words(error)}") from error
     remarks += [*_classes(options, speakers), *_unused(options), *_further(options)]
     return Imported(config, options["max_epoch"], tuple(remarks))
 
@@ -133,7 +133,7 @@ def _known(option: str, name: str, there: Collection[str]) -> str:
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     hint = f"did you mean {lower[near[0]]}? " if near else ""
     said = f"is {name!r}" if name else "is not given"
-    raise UsageProblem(
+    raise UsageError(
         f"{option} {said}, at which the trainer stops; {hint}it has {', '.join(there)}"
     )
 
@@ -143,7 +143,7 @@ def _known(option: str, name: str, there: Collection[str]) -> str:
 
 def _encoder(options: Options, remarks: list[Remark]) -> Encoder:
     if options["model"] == "ResNetSE34":
-        raise UsageProblem(
+        raise UsageError(
             "model ResNetSE34, the thin ResNet-34 on a linear spectrogram of before 2020-11-23, is "
             "not among ours; ResNetSE34L has its widths on mels"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.importers.voxceleb_trainer import architecture, names, weights_file
 from search.importers.voxceleb_trainer.architecture import KNOWN, Reading
 from search.importers.voxceleb_trainer.weights_file import WeightsFile
@@ -55,9 +55,9 @@ def read(path: Path, reading: Reading) -> Network:
     file = weights_file.read(path)
     try:
         config = architecture.read_off(file.encoder, reading)
-    except (UsageProblem, ValueError, KeyError, IndexError) as error:
+    except (UsageError, ValueError, KeyError, IndexError) as error:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageProblem(f"{path}: {what}") from error
+        raise UsageError(f"{path}: {what}") from error
     encoder = encoders.build(config)
     _require_same_features(path, file.encoder, encoder)
     _fill(path, encoder, config, file.encoder)
@@ -74,7 +74,7 @@ def read(path: Path, reading: Reading) -> Network:
 def _fill(path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Tensor]) -> None:
     placed, unknown = names.renamed(weights, config)
     if unknown:
-        raise UsageProblem(
+        raise UsageError(
             f"{path}: {len(unknown)} weights have no place in {config.kind}, such as {unknown[0]}; "
             f"known are {KNOWN}"
         )
@@ -84,7 +84,7 @@ def _fill(path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Te
         encoder.load_state_dict(ours | placed)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
-        raise UsageProblem(f"{path}: does not fit {config.kind}: {'; '.join(lines)}") from error
+        raise UsageError(f"{path}: does not fit {config.kind}: {'; '.join(lines)}") from error
 
 
 _NOT_LEARNED = ("front_end.spectrogram.", "front_end.mel_scale.")
@@ -104,7 +104,7 @@ def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.M
             continue
         same = theirs[0].shape == own.shape and torch.allclose(theirs[0], own, atol=_FILTERS_AGREE)
         if not same:
-            raise UsageProblem(
+            raise UsageError(
                 f"{path}: its {ending.rpartition('.')[2]} {tuple(theirs[0].shape)} is not that of "
                 f"16 kHz audio, 25 ms windows and {own.shape[-1]} mels from 0 to 8 kHz "
                 f"{tuple(own.shape)}: it was trained on other features than voxceleb_trainer's"

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 
 import yaml
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.importers.voxceleb_trainer.remarks import Remark
 
 Edition = Literal["2020", "2021", "2026"]
@@ -147,7 +147,7 @@ def _options_of(command: Sequence[str]) -> list[str]:
         try:
             words = shlex.split(words[0].replace("\\\n", " "))
         except ValueError as error:
-            raise UsageProblem(f"the command line cannot be split into words: {error}") from error
+            raise UsageError(f"the command line cannot be split into words: {error}") from error
     words = [word for word in words if word.strip() not in ("", "\\", "!")]
     script = [place for place, word in enumerate(words) if word.endswith(".py")]
     return words[script[0] + 1 :] if script else words
@@ -186,7 +186,7 @@ def _edition(words: Sequence[str], remarks: list[Remark]) -> Edition:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageProblem(f"its command line: {message}")
+        raise UsageError(f"its command line: {message}")
 
 
 def _parsed(
@@ -251,20 +251,20 @@ def _truth(name: str, text: str, remarks: list[Remark]) -> bool:
 
 def _from_yaml(path: Path, remarks: list[Remark]) -> dict[str, Any]:
     if not path.is_file():
-        raise UsageProblem(f"{path}: no such file; its --config names a YAML file")
+        raise UsageError(f"{path}: no such file; its --config names a YAML file")
     if path.stat().st_size > _LARGEST_YAML:
-        raise UsageProblem(f"{path}: larger than any config ({_LARGEST_YAML} bytes at most)")
+        raise UsageError(f"{path}: larger than any config ({_LARGEST_YAML} bytes at most)")
     try:
         text = path.read_text(encoding="utf-8")
         _require_each_once(path, yaml.compose(text, Loader=yaml.SafeLoader))
         content = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{path}: not a YAML file that can be used: {error}") from error
+        raise UsageError(f"{path}: not a YAML file that can be used: {error}") from error
     plain = (str, int, float, bool, type(None))
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, plain) for key, value in content.items()
     ):
-        raise UsageProblem(f"{path}: a config of the trainer is a list of `option: value` lines")
+        raise UsageError(f"{path}: a config of the trainer is a list of `option: value` lines")
     if "config" in content:
         remarks.append(Remark("misleads", "config", f"{path.name}: a config cannot name another"))
     return {name: value for name, value in content.items() if name != "config"}
@@ -275,7 +275,7 @@ def _require_each_once(path: Path, node: Any) -> None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     keys = [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise UsageProblem(f"{path}: {', '.join(twice)} is there twice; keep one")
+        raise UsageError(f"{path}: {', '.join(twice)} is there twice; keep one")
 
 
 def _edition_of_yaml(written: Mapping[str, Any]) -> Edition:
@@ -322,7 +322,7 @@ def _converted(option: _Option, value: Any, remarks: list[Remark]) -> Any:
     try:
         found = option.kind(value)
     except (TypeError, ValueError) as error:
-        raise UsageProblem(
+        raise UsageError(
             f"{option.name}: {value!r} is not {option.kind.__name__}; the trainer stops at it"
         ) from error
     if option.kind is int and isinstance(value, float) and value != found:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 
 LARGEST_BYTES = 8 << 30
 _PREFIX = "__S__."
@@ -53,12 +53,12 @@ def read(path: Path) -> WeightsFile:
             warnings.simplefilter("ignore")  # of how the file was written: what counts is an error
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UsageProblem(
+        raise UsageError(
             f"{path}: holds more than tensors, and what it would run was not run "
             f"({_brief(error)}); {RIGHT}"
         ) from error
     except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise UsageProblem(
+        raise UsageError(
             f"{path}: cut short, damaged or not a torch file ({_brief(error)}); {RIGHT}"
         ) from error
     with path.open("rb") as file:
@@ -70,11 +70,11 @@ def _require_plausible(path: Path) -> None:
     """By its size and first bytes: torch reads all of a file before it knows what it is."""
     size = path.stat().st_size
     if not 0 < size <= LARGEST_BYTES:
-        raise UsageProblem(f"{path}: {size} bytes; a checkpoint has up to {LARGEST_BYTES}; {RIGHT}")
+        raise UsageError(f"{path}: {size} bytes; a checkpoint has up to {LARGEST_BYTES}; {RIGHT}")
     with path.open("rb") as file:
         start = file.read(_FIRST_BYTES)
     if what := _recognised(start):
-        raise UsageProblem(f"{path}: {what}; {RIGHT}")
+        raise UsageError(f"{path}: {what}; {RIGHT}")
     if start.startswith(b"PK"):
         _require_torch_zip(path)
 
@@ -100,14 +100,14 @@ def _require_torch_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise UsageProblem(f"{path}: cut short or damaged ({error}); {RIGHT}") from error
+        raise UsageError(f"{path}: cut short or damaged ({error}); {RIGHT}") from error
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in names or "code" in {name.partition("/")[0] for name in names}:
-        raise UsageProblem(f"{path}: a TorchScript program, which is not run here; {RIGHT}")
+        raise UsageError(f"{path}: a TorchScript program, which is not run here; {RIGHT}")
     if "data.pkl" not in names:
-        raise UsageProblem(f"{path}: a zip archive without a torch file in it; {RIGHT}")
+        raise UsageError(f"{path}: a zip archive without a torch file in it; {RIGHT}")
     if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
-        raise UsageProblem(f"{path}: unpacks to more than {LARGEST_BYTES} bytes; {RIGHT}")
+        raise UsageError(f"{path}: unpacks to more than {LARGEST_BYTES} bytes; {RIGHT}")
 
 
 def _parted(path: Path, content: Any, sha256: str) -> WeightsFile:
@@ -131,10 +131,10 @@ def _parted(path: Path, content: Any, sha256: str) -> WeightsFile:
 def _state(path: Path, content: Any) -> dict[str, Tensor]:
     """Names to tensors; what DataParallel put into the names is taken out."""
     if not isinstance(content, dict) or not content:
-        raise UsageProblem(f"{path}: holds {_kind(content)}, not a network's weights; {RIGHT}")
+        raise UsageError(f"{path}: holds {_kind(content)}, not a network's weights; {RIGHT}")
     for name, entry in content.items():
         if not isinstance(name, str) or not isinstance(entry, Tensor):
-            raise UsageProblem(
+            raise UsageError(
                 f"{path}: holds {_kind(entry)} under {name!r} where a tensor should be (its keys: "
                 f"{_some(content)}); {RIGHT}"
             )
@@ -148,7 +148,7 @@ def _without_wrapper(name: str) -> str:
 def _require_finite(path: Path, state: dict[str, Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise UsageProblem(
+            raise UsageError(
                 f"{path}: {name} has values that are NaN or infinite: that training diverged; take "
                 "an earlier checkpoint of it"
             )

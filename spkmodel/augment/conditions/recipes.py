@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int16
 
 from spkmodel import augment
 from spkmodel.augment.conditions import codec, telephone
-from spkmodel.augment.noise_and_rooms import SAMPLE_RATE, Surroundings
+from spkmodel.augment.noise_and_rooms import SAMPLE_RATE, NoiseAndRooms
 from spkmodel.core.condition_names import Condition
 
 ROOM_PROBABILITY = 0.5
@@ -36,7 +36,7 @@ def apply(
     condition: Condition,
     waveform: Float32[np.ndarray, " samples"],
     utterance: str,
-    surroundings: Surroundings,
+    surroundings: NoiseAndRooms,
 ) -> Heard:
     """One utterance in a condition; its path is the seed, so neither order nor process matters.
 
@@ -71,7 +71,7 @@ def hear(
     condition: Condition,
     waveform: Int16[np.ndarray, " samples"],
     utterance: str,
-    surroundings: Surroundings,
+    surroundings: NoiseAndRooms,
 ) -> Int16[np.ndarray, " heard"]:
     """`apply` between stored samples; what would clip is made quieter as a whole."""
     if condition == "clean":
@@ -104,7 +104,7 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + float(torch.rand((), generator=generator)) * (high - low)
 
 
-def _mismatched(waveform: np.ndarray, utterance: str, surroundings: Surroundings) -> np.ndarray:
+def _mismatched(waveform: np.ndarray, utterance: str, surroundings: NoiseAndRooms) -> np.ndarray:
     generator = _generator(utterance)
     in_room, snr, offset = torch.rand(3, generator=generator).tolist()
     room = int(torch.randint(len(surroundings.rooms), (), generator=generator))
@@ -131,7 +131,7 @@ def _short(waveform: np.ndarray, generator: torch.Generator) -> np.ndarray:
 
 
 def _far_field(
-    waveform: np.ndarray, surroundings: Surroundings, generator: torch.Generator
+    waveform: np.ndarray, surroundings: NoiseAndRooms, generator: torch.Generator
 ) -> np.ndarray:
     room = int(torch.randint(len(surroundings.rooms), (), generator=generator))
     ambience = int(torch.randint(len(surroundings.ambiences), (), generator=generator))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from spkmodel.augment.conditions import codec
 from spkmodel.augment.conditions.recipes import hear
-from spkmodel.augment.noise_and_rooms import Split, Surroundings, fingerprint, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, Split, fingerprint, open_surroundings
 from spkmodel.core.condition_names import SOMEWHERE, Condition
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.store import Store, StoreError, Utterance, write_store
@@ -70,11 +70,11 @@ def conditioned_store(
 
 def surroundings_of(
     condition: Condition, noise: Path | None, rooms: Path | None, split: Split
-) -> Surroundings:
+) -> NoiseAndRooms:
     """What a split's utterances hear in a condition: nothing, unless it takes place somewhere."""
     if condition in SOMEWHERE:
         return open_surroundings(noise, rooms, split)
-    return Surroundings((), (), ())
+    return NoiseAndRooms((), (), ())
 
 
 def _mark(condition: Condition, noise: Path | None, rooms: Path | None) -> str:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from search.checkpoints import external_references
-from search.checkpoints.external_references import Neighbours
+from search.checkpoints.external_references import ExternalReferences
 
 START = {"weights": "mine/t0001", "checkpoint": "/home/mine/x", "sha256": "a" * 64}
 
@@ -44,11 +44,11 @@ def test_what_a_trial_of_another_search_started_from_is_named_and_its_own_is_not
         _line("trial", trial="t0001", warm_start=None),
         _line("trial", trial="t0002", warm_start=START | {"sha256": "b" * 64}),
     )
-    assert _looked(Neighbours(mine)) == ({"b" * 64}, set())
+    assert _looked(ExternalReferences(mine)) == ({"b" * 64}, set())
 
 
 def test_what_waits_in_another_queue_is_named_until_it_is_begun_or_withdrawn(mine):
-    near = Neighbours(mine)
+    near = ExternalReferences(mine)
     first = {"warm_start": {"weights": "mine/t0003", "sha256": ""}}
     second = {"warm_start": {"weights": "mine/t0004", "sha256": ""}}
     third = {"warm_start": {"weights": "third/t0005", "sha256": ""}}
@@ -64,7 +64,7 @@ def test_what_waits_in_another_queue_is_named_until_it_is_begun_or_withdrawn(min
 def test_only_what_has_come_since_is_read_and_a_line_under_way_is_read_when_it_is_whole(
     mine, monkeypatch
 ):
-    near, line = Neighbours(mine), _line("trial", trial="t0001", warm_start=START)
+    near, line = ExternalReferences(mine), _line("trial", trial="t0001", warm_start=START)
     second = line.replace("a" * 64, "b" * 64)
     _write(mine, "other", line, end=second[:-9])
     assert _looked(near)[0] == {"a" * 64}
@@ -81,7 +81,7 @@ def test_only_what_has_come_since_is_read_and_a_line_under_way_is_read_when_it_i
 
 
 def test_a_search_that_is_removed_or_begun_anew_needs_nothing_any_more(mine):
-    near = Neighbours(mine)
+    near = ExternalReferences(mine)
     folder = _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
     assert _looked(near)[0] == {"a" * 64}
     (folder / "ledger.jsonl").rename(folder / "away")
@@ -94,7 +94,7 @@ def test_a_ledger_that_is_damaged_or_cannot_be_read_hurts_nobody_else(mine):
     line = _line("trial", trial="t0001", warm_start=START)
     _write(mine, "damaged", '"warm_start": {\n', "[]\n", '["warm_start": {]\n', line)
     (mine.parent / "strange" / "ledger.jsonl").mkdir(parents=True)
-    assert _looked(Neighbours(mine))[0] == {"a" * 64}
+    assert _looked(ExternalReferences(mine))[0] == {"a" * 64}
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
@@ -102,7 +102,7 @@ def test_while_the_storage_is_away_what_was_read_stands(mine, monkeypatch, numbe
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    near = Neighbours(mine)
+    near = ExternalReferences(mine)
     _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
     assert near.look()
     for name in ("listdir", "stat"):
@@ -114,7 +114,7 @@ def test_while_the_storage_is_away_what_was_read_stands(mine, monkeypatch, numbe
 
 
 def test_a_home_that_is_not_mounted_is_not_one_without_searches(mine):
-    near = Neighbours(mine)
+    near = ExternalReferences(mine)
     _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
     assert near.look()
     home = mine.parent.rename(mine.parent.with_name("elsewhere"))

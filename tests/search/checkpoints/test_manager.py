@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from search.checkpoints import storage_health
-from search.checkpoints.external_references import Neighbours
-from search.checkpoints.files import fault, forgotten, listed
-from search.checkpoints.storage_health import Disk, Trouble
+from search.checkpoints.external_references import ExternalReferences
+from search.checkpoints.files import forgotten, integrity_error, listed
+from search.checkpoints.storage_health import Disk, StorageError
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.messages import Budget
@@ -110,7 +110,7 @@ def test_a_storage_that_is_gone_says_nothing_about_a_checkpoint(rig):
     shutil.rmtree(rig.folder / "trials")
     (rig.folder / "ledger.jsonl").rename(rig.folder / "elsewhere")
     with pytest.raises(OSError, match="the storage is gone"):
-        fault(rig.folder, report)
+        integrity_error(rig.folder, report)
 
 
 # --- few -------------------------------------------------------------------------------------
@@ -224,7 +224,9 @@ def test_a_storage_that_keeps_refusing_is_tried_ever_more_rarely(rig):
 
 def test_a_crash_in_words_of_the_storage_is_none_of_the_trials(rig):
     name = rig.driver.next_segment()[0].trial
-    rig.driver.segment_over(name, 1, "OSError: [Errno 28] No space left on device", "storage")
+    rig.driver.on_attempt_finished(
+        name, 1, "OSError: [Errno 28] No space left on device", "storage"
+    )
     assert rig.state.trials[name].crashes == 0
     assert "no space left on device" in rig.state.holds["disk"]
 
@@ -284,7 +286,7 @@ def test_nothing_is_removed_while_it_is_not_known_what_other_searches_start_from
     rig.driver.next_segment()
     rig.train(name, 2, 3, attempt=2)
     first = rig.place(name, 1)
-    monkeypatch.setattr(Neighbours, "look", lambda _: False)
+    monkeypatch.setattr(ExternalReferences, "look", lambda _: False)
     rig.later()
     rig.driver.finish()
     assert rig.events("removed") == []
@@ -311,7 +313,7 @@ def test_a_probe_writes_for_real_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    assert storage_health.probe(tmp_path, 1) == Trouble(
+    assert storage_health.probe(tmp_path, 1) == StorageError(
         "disk", f"{tmp_path}: no space left on device"
     )
     assert list(tmp_path.iterdir()) == []

@@ -46,10 +46,10 @@ def test_what_rests_or_may_be_extended_keeps_its_last_two_and_what_has_ended_for
     tale.end(names[4], "killed", by="user")
     tale.segment(names[5], 9)
     tale.crash(names[5])
-    tidy = gone(tale)
-    assert [tidy[name] for name in names] == [[1], [1], [1, 2, 3], [1, 2, 3], [1, 2, 3], [1]]
+    prune = gone(tale)
+    assert [prune[name] for name in names] == [[1], [1], [1, 2, 3], [1, 2, 3], [1, 2, 3], [1]]
     assert tale.state.trials["t0001"].state == "complete"
-    assert tidy["t0001"] == [2, 3, 4, 5, 6, 7]
+    assert prune["t0001"] == [2, 3, 4, 5, 6, 7]
 
 
 def test_no_two_passes_remove_the_same_and_the_second_finds_nothing():

@@ -12,14 +12,14 @@ import pytest
 from search.cli.app import run
 from search.cli.error_handling import exit_code, message
 from search.core.errors import (
-    EnvironmentProblem,
+    EnvironmentSetupError,
     GateNotMet,
     Interrupted,
     NotFinished,
     NotFound,
     NoUsableTrial,
     SpksearchError,
-    UsageProblem,
+    UsageError,
 )
 from search.ledger.ledger import Ledger
 from search.requests.messages import Budget, Pause, Stop, Unpause, who
@@ -212,8 +212,8 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys):
     ("error", "code"),
     [
         (SpksearchError("x"), 1),
-        (UsageProblem("x"), 2),
-        (EnvironmentProblem("x"), 3),
+        (UsageError("x"), 2),
+        (EnvironmentSetupError("x"), 3),
         (NoUsableTrial("x"), 4),
         (GateNotMet("x"), 5),
         (NotFound("x"), 6),

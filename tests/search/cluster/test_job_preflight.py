@@ -9,7 +9,7 @@ import pytest
 
 from search.cluster import preflight
 from search.cluster.job_preflight import check_jobs
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _nobody(tmp_path, monkeypatch):
 
 def test_an_open_cluster_behind_a_forwarded_port_gets_no_job():
     with dashboard(200, machines("10.0.0.1")) as address:
-        with pytest.raises(EnvironmentProblem, match="asks for no token"):
+        with pytest.raises(EnvironmentSetupError, match="asks for no token"):
             check_jobs(address)
         check_jobs(address, insecure=True)
     with dashboard(200, machines("127.0.0.1")) as address:
@@ -58,7 +58,7 @@ def test_an_open_cluster_behind_a_forwarded_port_gets_no_job():
 
 def test_where_a_token_is_wanted_there_must_be_one(tmp_path):
     with dashboard(401, {}) as address:
-        with pytest.raises(EnvironmentProblem, match="wants a token, and there is none here"):
+        with pytest.raises(EnvironmentSetupError, match="wants a token, and there is none here"):
             check_jobs(address)
         token = tmp_path / ".ray" / "auth_token"
         token.parent.mkdir()
@@ -70,8 +70,8 @@ def test_where_a_token_is_wanted_there_must_be_one(tmp_path):
 def test_what_is_no_dashboard_is_told():
     with (
         dashboard(200, ["hello"]) as address,
-        pytest.raises(EnvironmentProblem, match="no Ray dashboard"),
+        pytest.raises(EnvironmentSetupError, match="no Ray dashboard"),
     ):
         check_jobs(address)
-    with pytest.raises(EnvironmentProblem, match="no Ray dashboard answers"):
+    with pytest.raises(EnvironmentSetupError, match="no Ray dashboard answers"):
         check_jobs("http://127.0.0.1:1")

@@ -13,7 +13,7 @@ import pytest
 from search.cluster import node_probe, nodes
 from search.cluster.autoscaling import checked
 from search.cluster.slots import Needs, Node
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from spkmodel.data import store_cache
 from tests.support import growing_cluster_program
 
@@ -24,7 +24,7 @@ def looked(name="10.0.0.2", **facts):
         "code": node_probe.code_hash(),
         "storage": "",
     }
-    return nodes.Looked(Node(name, 4, 0, name), here | facts)
+    return nodes.NodeReport(Node(name, 4, 0, name), here | facts)
 
 
 def survey_of(machine, tmp_path):
@@ -108,7 +108,7 @@ def test_a_machine_of_a_real_cluster_is_checked_and_one_that_is_gone_is_named(tm
     assert "refused" in machine.facts["tracking"]
     assert abs(machine.clock_ahead_seconds) <= machine.clock_error_seconds + 0.01
     gone = Node("10.9.9.9", 4, 0, "ab" * 28)
-    with pytest.raises(EnvironmentProblem, match=r"1 of 2 machines") as problem:
+    with pytest.raises(EnvironmentSetupError, match=r"1 of 2 machines") as problem:
         nodes.check([*here, gone], tmp_path, seconds=5)
     assert "10.9.9.9" in str(problem.value)
 
@@ -116,7 +116,7 @@ def test_a_machine_of_a_real_cluster_is_checked_and_one_that_is_gone_is_named(tm
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_starts(tmp_path):
-    with pytest.raises(EnvironmentProblem, match="wants 64 CPUs"):
+    with pytest.raises(EnvironmentSetupError, match="wants 64 CPUs"):
         checked(Needs(64), tmp_path)
     assert len(checked(Needs(1), tmp_path)) == 1
 

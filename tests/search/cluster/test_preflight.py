@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.cluster import connection, preflight
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.paths import search_folder
 from tests.support import fake_ray_head
 from tests.support.fake_ray_head import OURS
@@ -41,7 +41,7 @@ def token_file(tmp_path, text=SECRET, mode=0o600):
 
 def test_an_open_cluster_that_others_can_reach_is_refused_unless_one_insists(head):
     address = head(machines=("10.0.0.1", "10.0.0.2"))
-    with pytest.raises(EnvironmentProblem, match="asks for no token") as refusal:
+    with pytest.raises(EnvironmentSetupError, match="asks for no token") as refusal:
         preflight.check(address)
     assert "10.0.0.1, 10.0.0.2" in str(refusal.value)
     assert "--insecure" in str(refusal.value)
@@ -61,13 +61,13 @@ def test_an_open_cluster_within_this_machine_will_do(head):
 
 def test_a_token_is_shown_only_where_one_is_asked_for(head, tmp_path, monkeypatch):
     address = head(machines=("10.0.0.1",), token=SECRET)
-    with pytest.raises(EnvironmentProblem, match="wants a token, and there is none here"):
+    with pytest.raises(EnvironmentSetupError, match="wants a token, and there is none here"):
         preflight.check(address)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    with pytest.raises(EnvironmentProblem, match="no file"):
+    with pytest.raises(EnvironmentSetupError, match="no file"):
         preflight.check(address)
     token_file(tmp_path, "f" * 32)
-    with pytest.raises(EnvironmentProblem, match="is not that of the Ray cluster") as refusal:
+    with pytest.raises(EnvironmentSetupError, match="is not that of the Ray cluster") as refusal:
         preflight.check(address)
     assert "f" * 32 not in str(refusal.value)
     token_file(tmp_path)
@@ -77,7 +77,7 @@ def test_a_token_is_shown_only_where_one_is_asked_for(head, tmp_path, monkeypatc
 
 def test_a_token_that_others_can_read_is_refused(head, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token_file(tmp_path, mode=0o644)))
-    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+    with pytest.raises(EnvironmentSetupError, match="chmod 600"):
         preflight.check(head(token=SECRET))
 
 
@@ -92,24 +92,24 @@ def test_rays_own_place_of_the_token_is_looked_at_last(tmp_path, monkeypatch):
 
 
 def test_another_ray_is_named_with_ours(head):
-    with pytest.raises(EnvironmentProblem, match=f"runs Ray 2.1.0, here is {OURS}"):
+    with pytest.raises(EnvironmentSetupError, match=f"runs Ray 2.1.0, here is {OURS}"):
         preflight.check(head(ray_version="2.1.0"))
 
 
 def test_where_nothing_answers_it_is_said_at_once():
-    with pytest.raises(EnvironmentProblem, match=r"no Ray head answers at 127\.0\.0\.1:1"):
+    with pytest.raises(EnvironmentSetupError, match=r"no Ray head answers at 127\.0\.0\.1:1"):
         preflight.check("127.0.0.1:1")
 
 
 @pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "nonsense", "10.0.0.1", "x:y"])
 def test_what_is_no_address_is_a_usage_problem(address):
-    with pytest.raises(UsageProblem, match="--address takes HOST:PORT"):
+    with pytest.raises(UsageError, match="--address takes HOST:PORT"):
         preflight.check(address)
 
 
 def test_tls_wants_its_files(monkeypatch):
     monkeypatch.setenv("RAY_USE_TLS", "1")
-    with pytest.raises(EnvironmentProblem, match="RAY_TLS_SERVER_CERT names no file"):
+    with pytest.raises(EnvironmentSetupError, match="RAY_TLS_SERVER_CERT names no file"):
         preflight.check("127.0.0.1:1")
 
 
@@ -121,7 +121,7 @@ def test_the_token_of_a_head_of_ours_is_for_us_alone_and_stays(tmp_path):
     connection._write_token(path)
     assert path.read_text() == token
     path.chmod(0o640)
-    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+    with pytest.raises(EnvironmentSetupError, match="chmod 600"):
         connection._write_token(path)
     assert [each.name for each in path.parent.iterdir()] == ["ray-token"]
 
@@ -130,7 +130,7 @@ def test_a_token_that_was_named_for_a_head_of_ours_must_be_ours_alone_too(tmp_pa
     path = token_file(tmp_path, mode=0o644)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    with pytest.raises(EnvironmentProblem, match="chmod 600"):
+    with pytest.raises(EnvironmentSetupError, match="chmod 600"):
         connection._own_token()
     path.chmod(0o600)
     connection._own_token()
@@ -153,7 +153,7 @@ def test_where_only_the_mode_is_set_a_head_of_ours_has_our_token_and_not_one_of_
 
 @pytest.mark.parametrize("name", ["../other", "a/b", ".hidden", "", "a b", "$(id)", "x" * 65])
 def test_a_name_that_could_leave_its_folder_or_confuse_a_shell_is_refused(name):
-    with pytest.raises(UsageProblem, match="a search's name is 1 to 64"):
+    with pytest.raises(UsageError, match="a search's name is 1 to 64"):
         search_folder(name)
 
 

@@ -48,7 +48,7 @@ def test_each_machine_gets_a_certificate_of_the_authority_and_keys_are_private(t
 
 
 @pytest.fixture
-def guarded(tmp_path):
+def capture_error(tmp_path):
     """What a machine without TLS sets, and one with."""
     token = tmp_path / "token"
     token.touch(0o600)
@@ -75,7 +75,7 @@ def certificates(folder):
 
 
 @pytest.fixture
-def port(guarded):
+def port(capture_error):
     """Of a head with TLS and a token."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def port(guarded):
     command += ["--include-dashboard=false", "--object-store-memory=80000000"]
     command += [f"--temp-dir={folder}"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    head = subprocess.Popen(command, env=guarded[1], **quiet)
+    head = subprocess.Popen(command, env=capture_error[1], **quiet)
     yield port
     head.terminate()
     head.wait(30)
@@ -97,9 +97,9 @@ def port(guarded):
 @pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_head_with_tls_and_a_token_is_joined_and_without_certificates_it_is_not(
-    tmp_path, guarded, port
+    tmp_path, capture_error, port
 ):
-    plain, tls = guarded
+    plain, tls = capture_error
     deadline = time.monotonic() + 90
     joined = join(port, tls)
     while joined.returncode and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.core import lock
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.lock import DriverInfo, Lock, driver_alive, driver_of, this_process
 from spkmodel.worker.processes import boot_id
 
@@ -69,7 +69,7 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_is_not_robbed(tmp_pa
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        with pytest.raises(EnvironmentProblem, match="driven by process 1 on elsewhere"):
+        with pytest.raises(EnvironmentSetupError, match="driven by process 1 on elsewhere"):
             Lock.acquire(tmp_path)
     finally:
         alive.set()
@@ -118,7 +118,7 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_as_it_is_looked_at_k
     (tmp_path / "turn-000001.json").touch()
     monkeypatch.setattr("search.core.lock.LEASE_SECONDS", 60)
     threading.Timer(0.1, _leave, (tmp_path, 0.0)).start()
-    with pytest.raises(EnvironmentProblem, match="driven by process 1 on elsewhere"):
+    with pytest.raises(EnvironmentSetupError, match="driven by process 1 on elsewhere"):
         Lock.acquire(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_an_owner_that_cannot_be_read_is_outlasted_like_one_of_another_host(tmp_
     assert "somebody unknown" in said[0]
     (tmp_path / "driver.json").write_text(text)
     threading.Timer(0.1, (tmp_path / "driver.json").write_text, (f"{text} ",)).start()
-    with pytest.raises(EnvironmentProblem, match="driven by another process"):
+    with pytest.raises(EnvironmentSetupError, match="driven by another process"):
         Lock.acquire(tmp_path)
 
 
@@ -159,7 +159,10 @@ def test_who_holds_the_lock_only_to_write_down_a_word_is_waited_for(tmp_path):
     brief = Lock.acquire(tmp_path)
     threading.Timer(0.2, brief.release).start()
     Lock.acquire(tmp_path).release()
-    with Lock.acquire(tmp_path), pytest.raises(EnvironmentProblem, match=f"process {os.getpid()}"):
+    with (
+        Lock.acquire(tmp_path),
+        pytest.raises(EnvironmentSetupError, match=f"process {os.getpid()}"),
+    ):
         Lock.acquire(tmp_path)
 
 
@@ -167,7 +170,9 @@ def test_who_only_writes_something_down_is_no_driver_and_is_not_robbed_either(tm
     with Lock.acquire(tmp_path, drives=False):
         assert driver_alive(tmp_path) is None
         assert driver_of(tmp_path).pid == os.getpid()
-        with pytest.raises(EnvironmentProblem, match=r"writes something down about .*; try again"):
+        with pytest.raises(
+            EnvironmentSetupError, match=r"writes something down about .*; try again"
+        ):
             Lock.acquire(tmp_path)
 
 
@@ -176,7 +181,7 @@ def test_one_that_was_robbed_takes_nothing_from_its_robbers_heirs(tmp_path, monk
     robbed = Lock.acquire(tmp_path)
     _leave(tmp_path, 0.0)
     (tmp_path / "turn-000001.json").write_text((tmp_path / "driver.json").read_text())
-    with pytest.raises(EnvironmentProblem, match="process 1 on elsewhere"):
+    with pytest.raises(EnvironmentSetupError, match="process 1 on elsewhere"):
         robbed.renew()
     robbed.release()
     assert driver_of(tmp_path).host == "elsewhere"
@@ -187,7 +192,7 @@ def test_a_later_turn_ends_an_earlier_one_though_the_beat_is_not_written_yet(tmp
     monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Lock.acquire(tmp_path) as held:
         (tmp_path / "turn-000002.json").touch()
-        with pytest.raises(EnvironmentProblem, match="another process, just starting"):
+        with pytest.raises(EnvironmentSetupError, match="another process, just starting"):
             held.renew()
 
 
@@ -222,7 +227,7 @@ class Machine(threading.Thread):
                 self.knows.set()
                 while not self.may_leave.wait(LEASE / 20):
                     held.renew()
-        except EnvironmentProblem as problem:
+        except EnvironmentSetupError as problem:
             self.problem = str(problem)
         finally:
             self.knows.set()

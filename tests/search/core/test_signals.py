@@ -10,7 +10,7 @@ import pytest
 
 from search.cli import error_handling
 from search.core import signals
-from search.core.errors import EnvironmentProblem, Interrupted, Told
+from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
 from search.engine.request_handler import ask
@@ -34,7 +34,7 @@ def _sent(number):
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_is_raised_where_it_comes_and_afterwards_means_what_it_meant(number):
     before = [signal.getsignal(each) for each in BOTH]
-    with pytest.raises(Told, match=signal.Signals(number).name) as told, signals.raised():
+    with pytest.raises(SignalReceived, match=signal.Signals(number).name) as told, signals.raised():
         _sent(number)
     assert error_handling.exit_code(told.value) == 128 + number
     assert [signal.getsignal(each) for each in BOTH] == before
@@ -46,7 +46,7 @@ def test_what_ray_makes_of_a_signal_while_it_starts_is_still_a_signal():
         _sent(signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Told, match="SIGTERM"), signals.kept():
+    with pytest.raises(SignalReceived, match="SIGTERM"), signals.kept():
         start()
     with pytest.raises(SystemExit, match="3"), signals.kept():
         sys.exit(3)
@@ -94,7 +94,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
     monkeypatch.setattr(launch, "_tracked", nothing)
     monkeypatch.setattr(launch, "cluster", lambda *_, **__: _sent(number))
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
-        launch.pursue("trip", request_, SPACE, _settings(request_), None, Silent())
+        launch.run_search("trip", request_, SPACE, _settings(request_), None, Silent())
     assert driver_alive(ledger_path("trip").parent) is None
     assert launch.settings_of("trip") == _settings(request_)
 
@@ -104,12 +104,14 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
 ):
     monkeypatch.setattr(launch, "_drive", lambda *_: None)
     settings = _settings(request_)
-    launch.pursue("trip", request_, SPACE, settings, None, Silent())
+    launch.run_search("trip", request_, SPACE, settings, None, Silent())
     before = launch.settings_of("trip")
     ask("trip", Budget(by="anna", trials=48))
     for stale in (None, before):  # one that thought it was the first, and one that had looked
-        with pytest.raises(EnvironmentProblem, match="changed by somebody else while this launch"):
-            launch.pursue("trip", request_, SPACE, settings, stale, Silent())
+        with pytest.raises(
+            EnvironmentSetupError, match="changed by somebody else while this launch"
+        ):
+            launch.run_search("trip", request_, SPACE, settings, stale, Silent())
     assert Ledger.open(ledger_path("trip")).state().search["trials"] == 48
-    launch.pursue("trip", request_, None, launch.settings_of("trip"), launch.settings_of("trip"),
-                  Silent())  # fmt: skip
+    settings = launch.settings_of("trip")
+    launch.run_search("trip", request_, None, settings, settings, Silent())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.cli import app
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.data import location
 from spkmodel.data.corpus import open_corpus
 from tests.support.untrained_search import make_corpus
@@ -103,7 +103,7 @@ def test_a_uri_stays_as_it_is_but_for_a_last_slash():
 
 @pytest.mark.parametrize("place", ["s3://key:hunter2@bucket/x", "s3://bucket/x?secret_key=hunter2"])
 def test_a_uri_with_a_secret_is_refused_without_repeating_it(place):
-    with pytest.raises(UsageProblem, match="environment") as caught:
+    with pytest.raises(UsageError, match="environment") as caught:
         location.parsed(place)
     assert "hunter2" not in str(caught.value)
 

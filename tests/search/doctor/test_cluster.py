@@ -45,7 +45,7 @@ def test_a_cluster_that_is_away_is_exit_3(capsys):
     ],
 )
 def test_how_a_cluster_is_guarded(guard, machine, tls, level):
-    found = preflight.Entrance("a:1", guard, (machine,), "2.60.0", tls)
+    found = preflight.ClusterAuth("a:1", guard, (machine,), "2.60.0", tls)
     assert local.guard_check(found).level == level
 
 
@@ -59,7 +59,7 @@ def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
     room = {"free_bytes": 100 * 2**30, "cache": "/tmp/c", "cache_free_bytes": 100 * 2**30}
     facts = here | room | {"storage": "", "gpus": [], "tracking": ""}
     node = Node("10.0.0.2", 4, for_trials)
-    looked = nodes.Looked(node, facts | changes, "", ahead, 0.01)
+    looked = nodes.NodeReport(node, facts | changes, "", ahead, 0.01)
     found = nodes.Survey(home, here, [looked])
     return {each.name: each for each in cluster._of_machine(found, looked, 2)}
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.lock import this_process
-from search.engine.controller import Driver
-from search.ledger.queue import Wish
+from search.engine.controller import SearchController
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Stop
@@ -65,11 +65,11 @@ def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
 
 def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
     rig.driver.next_segment()
-    rig.driver.segment_over("t0001", 1, "the node went away")
+    rig.driver.on_attempt_finished("t0001", 1, "the node went away")
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, trial.attempt) == ("t0001", 2)
     assert rig.say("t0001", attempt=1, dev_eer=0.1)
-    rig.driver.segment_over("t0001", 1, "again")
+    rig.driver.on_attempt_finished("t0001", 1, "again")
     assert (trial.live, trial.epoch, trial.crashes) == (True, 0, 1)
 
 
@@ -80,13 +80,13 @@ def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_ch
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0001", {"attempt": 2, "to_rung": 3})
     rig.say("t0001", attempt=2, epoch=2, dev_eer=0.29)
-    rig.driver.segment_over("t0001", 2, "its node cannot be reached", "lost_node")
+    rig.driver.on_attempt_finished("t0001", 2, "its node cannot be reached", "lost_node")
     assert rig.driver.next_segment() == (trial, {"attempt": 3, "to_rung": 3})
     assert trial.last.checkpoint == "trials/t0001/e2-2", "it goes on from what was recorded"
     before = rig.ledger.path.read_bytes()
     assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01), "it is told to stop"
     assert rig.say("t0001", attempt=2, epoch=2, failure="diverged: late")
-    rig.driver.segment_over("t0001", 2, "killed at last", "crash")
+    rig.driver.on_attempt_finished("t0001", 2, "killed at last", "crash")
     assert rig.ledger.path.read_bytes() == before
     assert rig.say("t0001", attempt=3, epoch=3, dev_eer=0.28)
     assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01)
@@ -168,7 +168,7 @@ def test_what_is_asked_once_there_is_nothing_left_to_do_is_for_the_next_driver(r
     rig.driver.poll()
     assert rig.driver.next_segment() == "done"
     mailbox.write(rig.folder, Budget(by="anna", trials=9))
-    rig.driver._steering._looked = 0.0
+    rig.driver._requests._looked = 0.0
     rig.driver.poll()
     rig.driver.finish()
     assert rig.state.finish["reason"] == "asked to stop"
@@ -179,13 +179,13 @@ def test_what_is_asked_once_there_is_nothing_left_to_do_is_for_the_next_driver(r
 def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch):
     def resolve(config):
         if config.warm_start is not None:
-            raise UsageProblem("no such weights")
+            raise UsageError("no such weights")
 
     monkeypatch.setattr("search.checkpoints.warm_start.resolve", resolve)
     monkeypatch.setattr("os.fsync", lambda _: None)
     warm = TrainConfig(warm_start=WarmStart(weights="nobody/t0001")).model_dump(mode="json")
     for number in range(1100):
-        wish = Wish(f"added/{number}", warm, "added")
+        wish = QueuedTrial(f"added/{number}", warm, "added")
         rig.state.apply(rig.ledger.append("queued", **wish.event()))
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, len(rig.state.withdrawn)) == ("t0001", 1100)
@@ -205,7 +205,7 @@ def unreadable(monkeypatch, times):
 
 def wish_for_warm_weights(rig):
     warm = TrainConfig(warm_start=WarmStart(weights="other/t0001")).model_dump(mode="json")
-    rig.state.apply(rig.ledger.append("queued", **Wish("added/1", warm, "added").event()))
+    rig.state.apply(rig.ledger.append("queued", **QueuedTrial("added/1", warm, "added").event()))
 
 
 def test_weights_that_the_storage_does_not_give_now_are_asked_for_again_and_end_nothing(
@@ -320,7 +320,7 @@ def test_an_interrupted_search_has_no_trial_running_and_no_end(rig):
 
 
 def test_a_copy_for_tunes_files_is_no_driver(rig):
-    assert not isinstance(pickle.loads(pickle.dumps(rig.driver)), Driver)
+    assert not isinstance(pickle.loads(pickle.dumps(rig.driver)), SearchController)
 
 
 def test_a_hold_is_written_once_and_starts_nothing_until_it_is_released(rig):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from search.ledger.state import SearchState
-from search.scheduler.asha import table
+from search.scheduler.asha import rung_results
 from search.scheduler.audit import recompute_rungs, wrong_decisions
 from tests.support import full_disk_program
 
@@ -47,7 +47,7 @@ def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
     epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
     assert set(epochs.values()) == {1}
     assert wrong_decisions(events) == []
-    assert recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
+    assert recompute_rungs(events) == {rung: rung_results(state, rung) for rung in state.rungs}
     held = [event["event"] for event in events if event.get("cause") == "disk"]
     assert held == ["hold", "release"] * (len(held) // 2)
     assert held

@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.engine import graceful_stop
-from search.engine.graceful_stop import GRACE, Departure, grace_of_environment
+from search.engine.graceful_stop import GRACE, GracefulStop, grace_of_environment
 
 ONE, TWO = ("t0001", 1), ("t0002", 3)
 
@@ -30,26 +30,26 @@ def _wait(condition):
 
 def test_all_are_told_and_waited_for_until_each_has_spoken_or_is_gone(tmp_path):
     clock = Clock()
-    leaving = Departure(tmp_path, [ONE, TWO], 10.0, clock)
+    leaving = GracefulStop(tmp_path, [ONE, TWO], 10.0, clock)
     _wait(lambda: _files(tmp_path) == ["trials/t0001/leave-0001", "trials/t0002/leave-0003"])
-    assert leaving.awaits([ONE, TWO])
+    assert leaving.is_waiting_for([ONE, TWO])
     leaving.heard(ONE)
-    assert leaving.awaits([ONE, TWO])
-    assert not leaving.awaits([ONE]), "the other one has died"
+    assert leaving.is_waiting_for([ONE, TWO])
+    assert not leaving.is_waiting_for([ONE]), "the other one has died"
     assert leaving.silent == {TWO}
     leaving.heard(TWO)
-    assert not leaving.awaits([ONE, TWO])
+    assert not leaving.is_waiting_for([ONE, TWO])
     leaving.close()
     assert _files(tmp_path) == []
 
 
 def test_the_silent_are_cut_within_three_seconds_and_given_up_after_the_grace(tmp_path):
     clock = Clock()
-    leaving = Departure(tmp_path, [ONE], 10.0, clock)
+    leaving = GracefulStop(tmp_path, [ONE], 10.0, clock)
     seen = {}
     for seconds in (0.0, 1.9, 2.9, 9.9, 10.0):
         clock.now = 100.0 + seconds
-        seen[seconds] = (leaving.is_cut_due, leaving.awaits([ONE]))
+        seen[seconds] = (leaving.is_cut_due, leaving.is_waiting_for([ONE]))
     leaving.close()
     assert seen == {
         0.0: (False, True),
@@ -61,8 +61,8 @@ def test_the_silent_are_cut_within_three_seconds_and_given_up_after_the_grace(tm
 
 
 def test_without_a_grace_nobody_is_told_and_all_are_cut_at_once(tmp_path):
-    leaving = Departure(tmp_path, [ONE], 0.0, Clock())
-    assert (leaving.is_cut_due, leaving.awaits([ONE])) == (True, False)
+    leaving = GracefulStop(tmp_path, [ONE], 0.0, Clock())
+    assert (leaving.is_cut_due, leaving.is_waiting_for([ONE])) == (True, False)
     leaving.close()
     assert _files(tmp_path) == []
 
@@ -72,8 +72,8 @@ def test_a_storage_that_does_not_answer_holds_no_driver_up(tmp_path, monkeypatch
     monkeypatch.setattr(graceful_stop.told, "tell_to_leave", lambda *_: answers.wait(10))
     monkeypatch.setattr(graceful_stop, "_FORGET_SECONDS", 0.05)
     began = time.monotonic()
-    leaving = Departure(tmp_path, [ONE], 10.0)
-    assert leaving.awaits([ONE])
+    leaving = GracefulStop(tmp_path, [ONE], 10.0)
+    assert leaving.is_waiting_for([ONE])
     leaving.close()
     assert time.monotonic() - began < 3
     answers.set()
@@ -87,5 +87,5 @@ def test_the_grace_is_the_environments_or_ten_seconds(monkeypatch):
         assert grace_of_environment() == seconds
     for text in ("soon", "-1", "nan", "inf"):
         monkeypatch.setenv(GRACE, text)
-        with pytest.raises(UsageProblem, match=f"{GRACE} must be .*{text}"):
+        with pytest.raises(UsageError, match=f"{GRACE} must be .*{text}"):
             grace_of_environment()

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from search.engine.hang_detection import Patience, Silence, limit
+from search.engine.hang_detection import HangTimeout, Heartbeats, limit
 from tests.support.scripted_search import Story
 
-PATIENCE = Patience(epochs=10, floor_seconds=60)
+PATIENCE = HangTimeout(epochs=10, floor_seconds=60)
 
 
 def _trained(tale, seconds):
@@ -36,7 +36,7 @@ def test_silence_may_last_as_long_as_some_usual_epochs(own, others, seconds):
 
 def test_silence_grows_until_it_is_broken_and_only_of_those_at_work():
     now = [0.0]
-    silence = Silence(lambda: now[0])
+    silence = Heartbeats(lambda: now[0])
     assert silence.look(["a"]) == {"a": 0}
     now[0] = 3
     assert silence.look(["a", "b"]) == {"a": 3, "b": 0}
@@ -49,7 +49,7 @@ def test_silence_grows_until_it_is_broken_and_only_of_those_at_work():
 
 def test_what_the_driver_was_not_there_to_hear_is_no_silence():
     now = [0.0]
-    silence = Silence(lambda: now[0])
+    silence = Heartbeats(lambda: now[0])
     silence.look(["a"])
     now[0] = 3600
     assert silence.look(["a"]) == {"a": 5.0}

@@ -14,7 +14,7 @@ from search.ledger.state import SearchState
 from search.requests import mailbox, messages
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop
-from search.scheduler.asha import table
+from search.scheduler.asha import rung_results
 from search.scheduler.audit import recompute_rungs, wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.controller_rig import Rig
@@ -74,7 +74,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
             (folder / place).mkdir(parents=True)
             (folder / place / "state.json").write_text("0123456789")
         (folder / "ledger.jsonl").write_text("".join(lines[:said]))
-        assert launch.anything_left(Ledger.open(folder / "ledger.jsonl")), kinds[said - 1]
+        assert launch.has_work(Ledger.open(folder / "ledger.jsonl")), kinds[said - 1]
         rig = Rig(folder)
         before = SearchState.from_events(map(json.loads, lines[:said]))
         _go_on(rig)
@@ -83,7 +83,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
         after = SearchState.from_events(events)
         assert after == rig.state
         assert wrong_decisions(events) == []
-        assert recompute_rungs(events) == {rung: table(after, rung) for rung in after.rungs}
+        assert recompute_rungs(events) == {rung: rung_results(after, rung) for rung in after.rungs}
         epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
         assert set(epochs.values()) == {1}, "no epoch is trained twice"
         assert len(after.trials) == 4
@@ -95,7 +95,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
             assert after.trials[name].reports.items() >= trial.reports.items()
         ends = Counter(e["trial"] for e in events if e["event"] == "end")
         assert set(ends.values()) == {1}, "and no end is said twice"
-        assert not launch.anything_left(Ledger.open(folder / "ledger.jsonl"))
+        assert not launch.has_work(Ledger.open(folder / "ledger.jsonl"))
 
 
 def test_a_trial_without_a_first_attempt_gets_one_before_there_is_another_trial(whole, tmp_path):
@@ -117,7 +117,7 @@ def test_a_checkpoint_without_a_report_is_removed_and_its_epoch_is_trained_again
     (renamed / "state.json").write_text("{}")
     rig.ledger.close()
     after = Rig(tmp_path / "trip")
-    assert after.driver._keeper._remover.drain(10)
+    assert after.driver._checkpoints._remover.drain(10)
     assert not renamed.exists()
     trial, config = after.driver.next_segment()
     assert (config, trial.last) == ({"attempt": 2, "to_rung": 1}, None)
@@ -132,7 +132,7 @@ def _config(rate):
 
 
 def _poll(rig):
-    rig.driver._steering._looked = 0.0
+    rig.driver._requests._looked = 0.0
     rig.driver.poll()
 
 

@@ -93,7 +93,7 @@ def test_the_processes_of_our_own_head_are_written_down_and_are_nobodys_leftover
 def test_a_process_of_another_host_is_killed_by_a_task_there(tmp_path, orphan, monkeypatch):
     _head(tmp_path, orphan)
     # The machine is this one, reached as another would be.
-    monkeypatch.setattr(orphan_processes.Leftover, "is_here", property(lambda _: False))
+    monkeypatch.setattr(orphan_processes.OrphanProcess, "is_here", property(lambda _: False))
     (ended,) = orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path))
     assert (ended.pid, ended.fate) == (orphan.pid, "killed")
     assert orphan.wait(5) == -signal.SIGKILL

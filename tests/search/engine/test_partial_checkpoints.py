@@ -234,7 +234,7 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
     assert after.state.trials["t0001"].goes_on_from.epoch == 1
     assert sorted(after.state.trials["t0001"].reports) == [1]
     after.driver.next_segment()
-    after.driver._keeper.tidy()
+    after.driver._checkpoints.prune()
     assert after.there() == ["trials/t0001/e1-1"]
     after.ledger.close()
 

@@ -2,9 +2,18 @@
 
 import pytest
 
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
-from search.scheduler.asha import Advance, Done, NewTrial, Resume, Wait, Wanted, next_job, vain
+from search.scheduler.asha import (
+    Advance,
+    Done,
+    NewTrial,
+    Resume,
+    StartQueued,
+    Wait,
+    next_job,
+    unfulfillable_requests,
+)
 from search.scheduler.audit import wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.scripted_search import Story
@@ -12,7 +21,7 @@ from tests.support.scripted_search import Story
 
 def _wish(key, rate=0.004, **fields):
     config = TrainConfig(optimiser=AdamW(learning_rate=rate)).model_dump(mode="json")
-    return Wish(key=key, config=config, origin=f"entry {key}", **fields)
+    return QueuedTrial(key=key, config=config, origin=f"entry {key}", **fields)
 
 
 def _queue(tale, *wishes):
@@ -41,11 +50,11 @@ def test_wishes_come_in_their_order_before_new_ideas_and_after_what_was_interrup
     tale = Story(trials=3)
     one, two = _wish("106"), _wish("107")
     _queue(tale, one, two)
-    assert next_job(tale.state, tale.rule) == Wanted(one, 1)
+    assert next_job(tale.state, tale.rule) == StartQueued(one, 1)
     name = _begin(tale, "106")
     assert next_job(tale.state, tale.rule) == Resume(name, 1)
     tale.segment(name, 1)
-    assert next_job(tale.state, tale.rule) == Wanted(two, 1)
+    assert next_job(tale.state, tale.rule) == StartQueued(two, 1)
     tale.segment(_begin(tale, "107"), 1)
     assert next_job(tale.state, tale.rule) == NewTrial(1)
     assert tale.state.begun == {"106": "t0001", "107": "t0002"}
@@ -57,7 +66,7 @@ def test_a_wish_counts_into_the_budget_but_is_not_forbidden_by_it():
     tale.train(tale.trial(), 1, 0.3)
     wish = _wish("116")
     _queue(tale, wish)
-    assert next_job(tale.state, tale.rule) == Wanted(wish, 1)
+    assert next_job(tale.state, tale.rule) == StartQueued(wish, 1)
     tale = Story(trials=2)
     tale.train(tale.trial(), 1, 0.3)
     _queue(tale, _wish("110", weights_of="106"))
@@ -76,7 +85,7 @@ def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete()
     tale = Story(rungs=(2,), trials=0)
     source, warm = _wish("106"), _wish("110", weights_of="106")
     _queue(tale, warm, source)
-    assert next_job(tale.state, tale.rule) == Wanted(source, 2)
+    assert next_job(tale.state, tale.rule) == StartQueued(source, 2)
     name = _begin(tale, "106")
     tale.segment(name, 2)
     assert next_job(tale.state, tale.rule) == Wait()
@@ -84,19 +93,19 @@ def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete()
     assert next_job(tale.state, tale.rule) == Wait()
     tale.report(name, 2, 0.2)
     tale.settle()
-    assert next_job(tale.state, tale.rule) == Wanted(warm, 2)
-    assert vain(tale.state) == []
+    assert next_job(tale.state, tale.rule) == StartQueued(warm, 2)
+    assert unfulfillable_requests(tale.state) == []
     assert wrong_decisions(tale.events) == []
 
 
 def test_a_wish_whose_source_failed_or_never_was_is_vain():
     tale = Story(trials=0)
     _queue(tale, _wish("106"), _wish("110", weights_of="106"), _wish("111", weights_of="105"))
-    assert [key for key, _ in vain(tale.state)] == ["111"]
+    assert [key for key, _ in unfulfillable_requests(tale.state)] == ["111"]
     name = _begin(tale, "106")
     tale.segment(name, 1)
     tale.end(name, "failed", "diverged: loss is nan", "failure")
-    reasons = dict(vain(tale.state))
+    reasons = dict(unfulfillable_requests(tale.state))
     assert "t0001 are wanted, which failed" in reasons["110"]
     for key, reason in reasons.items():
         tale.record("withdrawn", key=key, reason=reason)
@@ -114,7 +123,7 @@ def test_a_wish_that_waits_does_not_keep_the_others_from_their_last_rungs():
     tale.train(tale.trial(), 1, 0.4)
     assert next_job(tale.state, tale.rule) == Advance("t0001", 3)
     tale.train("t0001", 3, 0.2)
-    assert isinstance(next_job(tale.state, tale.rule), Wanted)
+    assert isinstance(next_job(tale.state, tale.rule), StartQueued)
 
 
 def test_a_queue_is_what_its_events_add_up_to():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from search.core.errors import NotFound, UsageProblem
+from search.core.errors import NotFound, UsageError
 from search.core.lock import driver_of, this_process
 from search.engine import request_handler
 from search.engine.request_handler import ask, words
@@ -51,7 +51,7 @@ def _sent(rig, *requests):
     """Have the driver look at these; the last events of the ledger."""
     for request in requests:
         mailbox.write(rig.folder, request)
-    rig.driver._steering._looked = 0.0
+    rig.driver._requests._looked = 0.0
     rig.driver.poll()
     assert mailbox.pending(rig.folder) == []
     assert rig.ledger.state() == rig.state
@@ -76,7 +76,7 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
     assert (record.state, record.ended_by) == ("killed", "user")
     assert mailbox.pending(folder) == []
     assert driver_of(folder) is None
-    with pytest.raises(UsageProblem, match=rf"{trial} of search 'trip' has ended already"):
+    with pytest.raises(UsageError, match=rf"{trial} of search 'trip' has ended already"):
         ask("trip", Stop(by=BY, trial=trial))
 
 
@@ -88,7 +88,7 @@ def test_a_trial_that_only_a_budget_ended_can_be_stopped_for_good(folder):
     assert ask("trip", Stop(by=BY, trial="t0001")) == "recorded"
     record = _state(folder).trials["t0001"]
     assert (record.state, record.ended_by) == ("killed", "user")
-    with pytest.raises(UsageProblem, match="has ended already"):
+    with pytest.raises(UsageError, match="has ended already"):
         ask("trip", Stop(by=BY, trial="t0001"))
 
 
@@ -98,7 +98,7 @@ def test_a_trial_that_only_a_budget_ended_can_be_stopped_for_good(folder):
     [(Stop(by=BY), "to stop"), (Pause(by=BY), "to pause"), (Unpause(by=BY), "to resume")],
 )
 def test_without_a_driver_there_is_nothing_to_stop_pause_or_resume(request_, nothing):
-    with pytest.raises(UsageProblem, match=f"not running: nothing {nothing}; launching it again"):
+    with pytest.raises(UsageError, match=f"not running: nothing {nothing}; launching it again"):
         ask("trip", request_)
 
 
@@ -243,7 +243,7 @@ def test_hours_raised_keep_a_search_from_ending(spksearch_home):
 
 def test_a_budget_of_a_replay_may_be_its_hours_and_its_slots_but_not_its_entries(rig):
     rig.state.search["replay"] = {"command": "spksearch replay 116"}
-    with pytest.raises(UsageProblem, match=r"'trip' is a replay.*--max-epochs"):
+    with pytest.raises(UsageError, match=r"'trip' is a replay.*--max-epochs"):
         words(rig.state, Budget(by=BY, max_epochs=3), ME)
     ((_, event),) = words(rig.state, Budget(by=BY, hours=3, concurrent=2), ME)
     assert (event["hours"], event["concurrent"]) == (3, 2)
@@ -302,7 +302,7 @@ def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch)
         began = time.monotonic()
         assert ask("trip", Pause(by=BY)) == "done"
         assert time.monotonic() - began < 5
-        with pytest.raises(UsageProblem, match="paused by"):
+        with pytest.raises(UsageError, match="paused by"):
             ask("trip", Pause(by=BY))
         assert ask("trip", Budget(by=BY, trials=9)) == "done"
     finally:

@@ -22,7 +22,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
-from search.scheduler.asha import table
+from search.scheduler.asha import rung_results
 from search.scheduler.audit import recompute_rungs, wrong_decisions
 from spkmodel.worker.processes import process_start, worker_of
 from tests.support import toy_search
@@ -47,7 +47,7 @@ def assert_sound(folder):
             is_there = (folder / report.checkpoint / "state.json").is_file()
             assert is_there == trial.has_checkpoint(report)
     assert wrong_decisions(events) == []
-    assert recompute_rungs(events) == {rung: table(state, rung) for rung in state.rungs}
+    assert recompute_rungs(events) == {rung: rung_results(state, rung) for rung in state.rungs}
     return state
 
 
@@ -263,7 +263,7 @@ def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_pa
     assert sorted(after.trials[best.trial].reports) == list(range(1, 10))
     assert after.trials[best.trial].at(3) == best.at(3)
     assert wrong_decisions(events) == []
-    assert recompute_rungs(events) == {rung: table(after, rung) for rung in after.rungs}
+    assert recompute_rungs(events) == {rung: rung_results(after, rung) for rung in after.rungs}
 
 
 def test_a_signal_leaves_though_the_storage_cannot_be_written_and_all_goes_on_later(
@@ -322,7 +322,10 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
 
 def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeypatch):
     """Tune may tell twice of one end: of an actor that dies while it is being stopped."""
-    complete, error = tune_runner._Segments.on_trial_complete, tune_runner._Watch.on_trial_error
+    complete, error = (
+        tune_runner._Segments.on_trial_complete,
+        tune_runner._ProgressCallback.on_trial_error,
+    )
 
     def twice(hooks, trial_id, **told):
         complete(hooks, trial_id, **told)
@@ -333,7 +336,7 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
         error(hooks, **told)
 
     monkeypatch.setattr(tune_runner._Segments, "on_trial_complete", twice)
-    monkeypatch.setattr(tune_runner._Watch, "on_trial_error", again)
+    monkeypatch.setattr(tune_runner._ProgressCallback, "on_trial_error", again)
     toy_search.run(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
     state = assert_sound(tmp_path / "twice")
     assert state.finish["reason"] == "all trials tried"
@@ -452,7 +455,7 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
 
 def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_epoch(tmp_path):
     folder = tmp_path / "frozen"
-    patience = hang_detection.Patience(epochs=10, floor_seconds=2)
+    patience = hang_detection.HangTimeout(epochs=10, floor_seconds=2)
     toy_search.run(folder, trials=4, patience=patience, freezes=["t0003"])
     state = assert_sound(folder)
     cuts = [e for e in events_of(folder) if e["event"] == "crash"]

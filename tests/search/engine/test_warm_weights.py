@@ -3,12 +3,12 @@ import shutil
 import pytest
 
 from search.checkpoints import warm_start
-from search.core.errors import UsageProblem
-from search.engine.controller import Driver
+from search.core.errors import UsageError
+from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
-from search.tracking.projection import Mirror
+from search.tracking.projection import RunProjection
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 from tests.support import untrained_search
 
@@ -64,7 +64,7 @@ def test_a_folder_is_itself_and_must_be_the_one_that_was_meant(night):
     folder = night.checkpoint("t0002", 3)
     found = warm_start.resolve(_config(folder))
     assert warm_start.resolve(_config(folder, sha256=found.sha256)) == found
-    with pytest.raises(UsageProblem, match=r"warm_start\.sha256=0000.*other weights"):
+    with pytest.raises(UsageError, match=r"warm_start\.sha256=0000.*other weights"):
         warm_start.resolve(_config(folder, sha256="0" * 64))
 
 
@@ -75,7 +75,7 @@ def test_without_a_warm_start_there_is_nothing_to_find():
 @pytest.mark.usefixtures("night")
 @pytest.mark.parametrize("weights", ["night/t0009", "day/t0001", "nowhere/at/all"])
 def test_weights_that_are_not_there_are_an_error_that_says_what_is_taken(weights):
-    with pytest.raises(UsageProblem, match=r"warm_start\.weights=.*SEARCH/TRIAL") as problem:
+    with pytest.raises(UsageError, match=r"warm_start\.weights=.*SEARCH/TRIAL") as problem:
         warm_start.resolve(_config(weights))
     assert problem.value.exit_code == 2
 
@@ -85,7 +85,7 @@ def test_a_branch_of_another_shape_is_refused_before_anything_starts(tmp_path):
     path = tmp_path / "warm.py"
     path.write_text(SPACE.replace("{dims}", "16, 32"))
     branches = loader.branches(loader.load(str(path)))
-    with pytest.raises(UsageProblem, match=r"embedding_dim=32.*encoder.embedding_dim is 32"):
+    with pytest.raises(UsageError, match=r"embedding_dim=32.*encoder.embedding_dim is 32"):
         warm_start.check("warm", branches)
     warm_start.check("warm", branches[:1])
 
@@ -99,11 +99,11 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
         ledger.append("search", **fields, trials=2, hours=None)
         state = ledger.state()
         seen = []
-        driver = Driver(
+        driver = SearchController(
             ledger,
             state,
             loader.load(str(path)),
-            Rule.of(state.search),
+            AshaPolicy.of(state.search),
             lambda trial, *_: seen.append(warm_start.of_event(trial.warm_start)) or {},
             seed=0,
             kind="tpe",
@@ -113,7 +113,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
         found = warm_start.resolve(_config("night/t0003"))
         assert seen == [found]
         assert ledger.trials()["t0001"].warm_start == found.event()
-        mirror = Mirror()
+        mirror = RunProjection()
         for event in ledger.events():
             mirror.add(event)
     tags = mirror.runs["t0001"].tags
@@ -124,5 +124,5 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
 def test_another_front_end_is_named_by_its_field():
     other = TDNN(features=LogMel(mels=32), channels=12, dilations=(2,), expansion=2)
     config = TrainConfig(encoder=other, warm_start=WarmStart(weights="night/t0003"))
-    with pytest.raises(UsageProblem, match=r"encoder\.features\.mels is 32, the checkpoint's 24"):
+    with pytest.raises(UsageError, match=r"encoder\.features\.mels is 32, the checkpoint's 24"):
         warm_start.resolve(config)

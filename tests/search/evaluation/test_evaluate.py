@@ -8,7 +8,7 @@ import pytest
 
 from search.cli import app
 from search.core.atomic_folder import filled
-from search.core.errors import NotFound, SpksearchError, UsageProblem
+from search.core.errors import NotFound, SpksearchError, UsageError
 from search.evaluation import evaluate, test_access
 from search.models import loader
 from search.reporting import snapshot
@@ -87,7 +87,7 @@ def test_the_same_evaluation_may_replace_itself_and_no_other(corpus, tmp_path):
     first = evaluate.evaluate("night/t0003", corpus, Path("valid_trials.txt"), out=out)
     again = evaluate.evaluate("night/t0003", corpus, Path("valid_trials.txt"), out=out)
     assert first.document["eer"] == again.document["eer"]
-    with pytest.raises(UsageProblem, match="choose another --out"):
+    with pytest.raises(UsageError, match="choose another --out"):
         evaluate.evaluate("night/t0002", corpus, Path("valid_trials.txt"), out=out)
     assert lines_of(out / "scores.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["o"]
@@ -104,7 +104,7 @@ def test_an_unknown_utterance_is_an_error_with_its_line(corpus, tmp_path):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_list_that_is_nowhere_is_named(corpus, tmp_path):
-    with pytest.raises(UsageProblem, match="neither here nor in"):
+    with pytest.raises(UsageError, match="neither here nor in"):
         evaluate.evaluate("night/t0003", corpus, Path("nowhere.txt"), out=tmp_path / "o")
 
 
@@ -112,7 +112,7 @@ def test_a_list_that_is_nowhere_is_named(corpus, tmp_path):
 def test_pairs_across_splits_have_no_mismatched_condition(corpus, tmp_path):
     listed = tmp_path / "mixed.txt"
     listed.write_text("1 wav/v06/0.wav wav/v06/1.wav\n0 wav/v06/0.wav wav/v12/1.wav\n")
-    with pytest.raises(UsageProblem, match="several splits"):
+    with pytest.raises(UsageError, match="several splits"):
         evaluate.evaluate("night/t0003", corpus, listed, "mismatched", tmp_path / "o")
 
 
@@ -175,13 +175,13 @@ def test_what_is_promoted_is_what_the_tables_call_best(tiny):
         ("night/t0099", NotFound, "no trial 't0099'"),
         ("nothing/t0001", NotFound, "no search 'nothing'"),
         ("no-such-thing", NotFound, "searches here: night"),
-        ("{folder}", UsageProblem, "holds neither encoder.safetensors nor a checkpoint"),
+        ("{folder}", UsageError, "holds neither encoder.safetensors nor a checkpoint"),
         (
             "{folder}/old.model",
-            UsageProblem,
+            UsageError,
             "not a torch file; right is a file that voxceleb_trainer",
         ),
-        ("models:/name", UsageProblem, "models:/NAME@ALIAS"),
+        ("models:/name", UsageError, "models:/NAME@ALIAS"),
     ],
 )
 def test_what_is_no_model_is_told_what_is(source, error, words, tmp_path):
@@ -193,7 +193,7 @@ def test_what_is_no_model_is_told_what_is(source, error, words, tmp_path):
 def test_nothing_that_came_with_a_model_is_unpickled(tmp_path):
     (tmp_path / "encoder.safetensors").write_bytes(b"\x80\x04\x95 a pickle, not safetensors")
     (tmp_path / "config.json").write_text(untrained_search.CONFIG.model_dump_json())
-    with pytest.raises(UsageProblem, match="not a promoted model"):
+    with pytest.raises(UsageError, match="not a promoted model"):
         loader.read_promoted(tmp_path, "cpu")
 
 

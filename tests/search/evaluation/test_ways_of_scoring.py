@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from search.cli.app import run
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.evaluation import evaluate, test_access, verifier
 from search.evaluation.analysis import Extras
 from search.evaluation.protocol import DEFAULT, Protocol
@@ -124,7 +124,7 @@ def test_a_cohort_may_be_a_list_of_utterances(judged, store, tmp_path):
 @pytest.mark.usefixtures("tiny")
 def test_a_cohort_that_knows_the_pairs_speakers_is_refused(judged, store, tmp_path):
     (tmp_path / "c.txt").write_text("\n".join([*store.of_split("train"), "wav/v07/0.wav"]))
-    with pytest.raises(UsageProblem, match=r"c\.txt and the pairs of .* share 1 speakers \(v07\)"):
+    with pytest.raises(UsageError, match=r"c\.txt and the pairs of .* share 1 speakers \(v07\)"):
         judged(Protocol(norm="as_norm1", cohort=tmp_path / "c.txt"))
 
 
@@ -173,11 +173,11 @@ def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, c
 
 
 def test_pairs_that_judge_or_share_speakers_never_calibrate(judged):
-    with pytest.raises(UsageProblem, match=r"shares 6 speakers with valid_trials\.txt"):
+    with pytest.raises(UsageError, match=r"shares 6 speakers with valid_trials\.txt"):
         judged(extras=Extras(calibrate_on=DEV))
-    with pytest.raises(UsageProblem, match="judge and never teach"):
+    with pytest.raises(UsageError, match="judge and never teach"):
         judged(extras=Extras(calibrate_on=TEST))
-    with pytest.raises(UsageProblem, match="--calibrate-on: no list of pairs nowhere"):
+    with pytest.raises(UsageError, match="--calibrate-on: no list of pairs nowhere"):
         judged(extras=Extras(calibrate_on=Path("nowhere")))
 
 
@@ -230,7 +230,7 @@ def test_a_speaker_without_a_line_is_unknown(judged):
     ],
 )
 def test_a_column_that_there_is_not_is_told_which_there_are(judged, by, words):
-    with pytest.raises(UsageProblem, match=words):
+    with pytest.raises(UsageError, match=words):
         judged(extras=Extras(by=by))
 
 
@@ -262,7 +262,7 @@ def test_another_protocol_is_another_evaluation_and_another_look(judged, tiny):
     judged(pairs=TEST)
     assert judged(pairs=TEST).document["looks"] == 0
     crops = Protocol(crops=2, crop_seconds=0.3)
-    with pytest.raises(UsageProblem, match="choose another --out"):
+    with pytest.raises(UsageError, match="choose another --out"):
         judged(crops, pairs=TEST)
     second = judged(crops, pairs=TEST, out="p")
     assert second.document["looks"] == 1

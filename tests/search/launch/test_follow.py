@@ -15,18 +15,18 @@ import pytest
 
 from search.cli import app, error_handling
 from search.core.errors import (
-    EnvironmentProblem,
+    EnvironmentSetupError,
     GateNotMet,
     Interrupted,
     NotFinished,
     NotFound,
     NoUsableTrial,
     SpksearchError,
-    UsageProblem,
+    UsageError,
 )
 from search.core.lock import this_process
 from search.launch import background, exit_record, follow, ray_job
-from search.launch.background import Detached, arguments
+from search.launch.background import BackgroundLaunch, arguments
 from search.launch.follow import driver_log, trial_log, wait
 from search.launch.open_search import state_of, status_of
 from search.launch.settings import LaunchRequest
@@ -60,7 +60,7 @@ def tale():
 
 def _here(**changes):
     me = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
-    return Detached(kind="process", **({"by": "anna"} | me | changes))
+    return BackgroundLaunch(kind="process", **({"by": "anna"} | me | changes))
 
 
 # --- wait ------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_waiting_for_a_search_without_a_usable_trial_says_so(spksearch_home):
 
 def test_waiting_ends_when_the_driver_is_gone_or_the_time_is_up(spksearch_home, tale):
     folder = _written(spksearch_home, tale)
-    with pytest.raises(EnvironmentProblem, match=r"nobody drives.*\n.*launch quickstart --name"):
+    with pytest.raises(EnvironmentSetupError, match=r"nobody drives.*\n.*launch quickstart --name"):
         wait("trip", 5)
     with (
         Ledger.open(folder / "ledger.jsonl", write=True),
@@ -111,7 +111,7 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
     with pytest.raises(NotFinished):
         wait("trip", 0.2)
     background.write("trip", _here(started="0-1"))
-    with pytest.raises(EnvironmentProblem, match="ended before the search began\n"):
+    with pytest.raises(EnvironmentSetupError, match="ended before the search began\n"):
         wait("trip", 5)
     assert (spksearch_home / "trip" / "detached.json").is_file()
 
@@ -120,8 +120,8 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
     ("code", "kind"),
     [
         (1, SpksearchError),
-        (2, UsageProblem),
-        (3, EnvironmentProblem),
+        (2, UsageError),
+        (3, EnvironmentSetupError),
         (4, NoUsableTrial),
         (5, GateNotMet),
         (143, Interrupted),
@@ -150,11 +150,11 @@ def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home
     with pytest.raises(NotFinished, match="has recorded nothing yet"):
         state_of("trip")
     background.write("trip", _here(token="new", started="0-1"))
-    with pytest.raises(EnvironmentProblem, match="without a word: killed"):
+    with pytest.raises(EnvironmentSetupError, match="without a word: killed"):
         state_of("trip")
     exit_record.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
     _written(spksearch_home, tale)
-    with pytest.raises(EnvironmentProblem, match="ended with exit code 3: the Ray cluster"):
+    with pytest.raises(EnvironmentSetupError, match="ended with exit code 3: the Ray cluster"):
         wait("trip", 5)
     assert state_of("trip").trials, "what was recorded is shown all the same"
 
@@ -172,10 +172,12 @@ def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, mon
 def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
     spksearch_home, monkeypatch
 ):
-    job = background.Detached(kind="job", by="me", address="http://a:8265", submission_id="s-1")
+    job = background.BackgroundLaunch(
+        kind="job", by="me", address="http://a:8265", submission_id="s-1"
+    )
     background.write("trip", job)
     monkeypatch.setattr(ray_job, "is_running", lambda _: False)
-    with pytest.raises(EnvironmentProblem, match="does not share") as caught:
+    with pytest.raises(EnvironmentSetupError, match="does not share") as caught:
         wait("trip", 5)
     assert str(spksearch_home) in str(caught.value)
 
@@ -307,26 +309,26 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
 
 def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home, tmp_path):
     request = LaunchRequest(space="quickstart", corpus=tmp_path / "nowhere")
-    with pytest.raises(UsageProblem, match="nowhere"):
+    with pytest.raises(UsageError, match="nowhere"):
         background.launch(request, "anna")
     assert "nowhere" in (spksearch_home / "quickstart" / "launch.log").read_text()
     record = background.of("quickstart")
     assert (record.by, record.host) == ("anna", socket.gethostname())
     assert record.is_running() is False
     assert (record.ended.code, "nowhere" in record.ended.words) == (2, True)
-    with pytest.raises(UsageProblem, match="no space"):
+    with pytest.raises(UsageError, match="no space"):
         background.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
-    with pytest.raises(UsageProblem, match="leave out --detach"):
+    with pytest.raises(UsageError, match="leave out --detach"):
         background.launch(LaunchRequest(space="quickstart", corpus=tmp_path, dry_run=True), "anna")
 
 
 def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksearch_home, tmp_path):
     request = LaunchRequest(space="quickstart", corpus=tmp_path)
     path = spksearch_home / "quickstart" / "ledger.jsonl"
-    with Ledger.open(path, write=True), pytest.raises(EnvironmentProblem, match="is driven by"):
+    with Ledger.open(path, write=True), pytest.raises(EnvironmentSetupError, match="is driven by"):
         background.launch(request, "anna")
     background.write("quickstart", _here())
-    with pytest.raises(EnvironmentProblem, match=f"launched already, by process {os.getpid()}"):
+    with pytest.raises(EnvironmentSetupError, match=f"launched already, by process {os.getpid()}"):
         background.launch(request, "anna")
 
 
@@ -347,7 +349,9 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
 
 def test_a_launch_that_prepares_on_another_machine_is_ended_there(spksearch_home, tale):
     background.write("trip", _here(host="elsewhere", token="abc"))
-    with pytest.raises(EnvironmentProblem, match=r"on elsewhere prepares .* on that machine does"):
+    with pytest.raises(
+        EnvironmentSetupError, match=r"on elsewhere prepares .* on that machine does"
+    ):
         background.end_early("trip")
     _written(spksearch_home, tale)
     assert background.end_early("trip") is None, "what drives, or does not, is asked by its ledger"
@@ -380,7 +384,7 @@ def test_of_two_launches_in_the_background_at_once_the_second_sees_the_first(tmp
     def launch(by):
         try:
             told.append(background.launch(request, by))
-        except EnvironmentProblem as problem:
+        except EnvironmentSetupError as problem:
             told.append(str(problem))
 
     both = [threading.Thread(target=launch, args=(by,)) for by in ("anna", "bob")]

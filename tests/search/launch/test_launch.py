@@ -13,14 +13,14 @@ import pytest
 import soundfile
 
 from search.cli import error_handling
-from search.core.errors import NoUsableTrial, UsageProblem
+from search.core.errors import NoUsableTrial, UsageError
 from search.core.paths import ledger_path
 from search.evaluation import evaluate
 from search.launch import launch
 from search.launch.settings import LaunchRequest
 from search.launch.summary import outcome_of
 from search.ledger.ledger import Ledger
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.promotion import promote
 from search.reporting.terminal import Silent
 from search.scheduler import asha, audit
@@ -88,7 +88,7 @@ def test_a_launch_killed_in_mid_search_goes_on_and_nothing_is_lost_or_doubled(
     assert len(epochs) == len(set(epochs))
     assert audit.wrong_decisions(events) == []
     for rung, results in audit.recompute_rungs(events).items():
-        assert results == asha.table(state, rung)
+        assert results == asha.rung_results(state, rung)
 
     client, run_of, runs = _runs(tracked.uri, name)
     assert runs == 8
@@ -117,16 +117,16 @@ def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_no
     search.report(_segment(search, 1), 1, 0.3)
     search.write("stop", trial=None, now=False, by="me")
     search.finish()
-    assert launch.anything_left(Ledger.open(search.path))
+    assert launch.has_work(Ledger.open(search.path))
     search.write("driver", host="here", pid=2, started="0-2")
     search.report(_segment(search, 2), 1, 0.2)
     for epoch in (2, 3):
         search.segment("t0002", 3, from_epoch=1, attempt=epoch)
         search.report("t0002", epoch, 0.2, attempt=epoch)
-    assert launch.anything_left(Ledger.open(search.path)), "one of two may still advance"
+    assert launch.has_work(Ledger.open(search.path)), "one of two may still advance"
     search.write("search", rungs=[1, 3])
     search.finish()
-    assert not launch.anything_left(Ledger.open(search.path))
+    assert not launch.has_work(Ledger.open(search.path))
 
 
 def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(fake_search):
@@ -135,22 +135,22 @@ def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(fa
     search.report(_segment(search, 1), 1, 0.3)
     search.write("exhausted", trials=1)
     ledger = Ledger.open(search.path)
-    assert launch.anything_left(ledger), "its books are not closed"
+    assert launch.has_work(ledger), "its books are not closed"
     search.finish()
-    assert not launch.anything_left(ledger)
+    assert not launch.has_work(ledger)
     for change in (
         {"trials": 12},
         {"hours": 2.0},
         {"space_sha256": "6" * 64},
     ):
         search.write("search", **change)
-        assert launch.anything_left(ledger), change
+        assert launch.has_work(ledger), change
         search.write("exhausted", trials=1)
         search.finish()
-        assert not launch.anything_left(ledger)
-    wish = Wish("added/1", {}, "added: by hand")
+        assert not launch.has_work(ledger)
+    wish = QueuedTrial("added/1", {}, "added: by hand")
     search.write("queued", **wish.event())
-    assert launch.anything_left(ledger), "what somebody wishes for is tried all the same"
+    assert launch.has_work(ledger), "what somebody wishes for is tried all the same"
 
 
 def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(fake_search):
@@ -158,9 +158,9 @@ def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(fake_se
     search.begin(trials=1, hours=None, rungs=[1])
     search.report(_segment(search, 1), 1, 0.3)
     search.end("t0001", "complete", 1)
-    assert launch.anything_left(Ledger.open(search.path))
+    assert launch.has_work(Ledger.open(search.path))
     search.finish()
-    assert not launch.anything_left(Ledger.open(search.path))
+    assert not launch.has_work(Ledger.open(search.path))
 
 
 def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_problem(
@@ -173,13 +173,13 @@ def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_
     search.end("t0002", "failed", 0, "diverged: loss is nan at epoch 1")
     ledger = Ledger.open(search.path)
     search.write("finish", reason="more than 0 trials failed", totals={})
-    assert not launch.anything_left(ledger)
+    assert not launch.has_work(ledger)
     outcome = outcome_of("night", ledger.state())
     assert "best: " in str(outcome.lines)
     assert error_handling.exit_code(outcome.problem) == 5
     assert "more than 0 of its trials failed (1 diverged)" in str(outcome.problem)
     search.write("search", max_failed=1)
-    assert launch.anything_left(ledger), "the same launch with a larger number goes on"
+    assert launch.has_work(ledger), "the same launch with a larger number goes on"
 
 
 def _segment(search, number):
@@ -226,7 +226,7 @@ def test_a_dry_run_writes_nothing_and_another_corpus_is_refused(
     other = buzz.write_corpus(tmp_path / "other")
     lines = (other / "train_list.txt").read_text().splitlines()
     (other / "train_list.txt").write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(UsageProblem, match="the corpus"):
+    with pytest.raises(UsageError, match="the corpus"):
         launch.launch(LaunchRequest(**(vars(request) | {"corpus": other})), Silent())
 
 

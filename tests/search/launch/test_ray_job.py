@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.launch import background, ray_job
-from search.launch.background import Detached
+from search.launch.background import BackgroundLaunch
 from search.launch.settings import LaunchRequest
 from search.space.loader import load
 from tests.support import buzz
@@ -61,7 +61,7 @@ def test_a_space_of_ours_goes_by_its_name_and_too_much_code_does_not_go(tmp_path
     assert ray_job._stage(tmp_path / "one", load("quickstart").path) == ""
     monkeypatch.setattr(ray_job, "_MOST_BYTES", 1000)
     (tmp_path / "two").mkdir()
-    with pytest.raises(EnvironmentProblem, match="no more than 0 MB travel"):
+    with pytest.raises(EnvironmentSetupError, match="no more than 0 MB travel"):
         ray_job._stage(tmp_path / "two", load("quickstart").path)
 
 
@@ -96,7 +96,7 @@ def test_no_secret_is_in_a_jobs_description(spksearch_home, monkeypatch, own_spa
     request = LaunchRequest(
         space=str(own_space), corpus=Path("x"), tracking_uri="https://anna:hush@mlflow"
     )
-    with pytest.raises(EnvironmentProblem, match="holds a password") as told:
+    with pytest.raises(EnvironmentSetupError, match="holds a password") as told:
         ray_job.submit("trip", request, "http://127.0.0.1:1", own_space, "anna")
     assert "hush" not in str(told.value)
 
@@ -106,9 +106,9 @@ def test_a_cluster_that_does_not_answer_is_told_and_its_job_not_known(monkeypatc
         raise ConnectionError(f"nothing at {address}, https://anna:hush@there")
 
     monkeypatch.setattr(ray_job, "_client", away)
-    gone = Detached(kind="job", by="anna", address="http://127.0.0.1:9", submission_id="x")
+    gone = BackgroundLaunch(kind="job", by="anna", address="http://127.0.0.1:9", submission_id="x")
     assert ray_job.is_running(gone) is None
-    with pytest.raises(EnvironmentProblem, match="takes no jobs: nothing at http") as told:
+    with pytest.raises(EnvironmentSetupError, match="takes no jobs: nothing at http") as told:
         list(ray_job.log(gone, follow=False))
     assert "hush" not in str(told.value)
 
@@ -119,7 +119,9 @@ def test_a_job_that_could_not_be_found_again_from_here_is_not_started(own_space,
     request = LaunchRequest(
         space=str(own_space), corpus=Path("/corpora/speech"), address="http://127.0.0.1:1"
     )
-    with pytest.raises(EnvironmentProblem, match="SPKSEARCH_HOME is a folder that the cluster's"):
+    with pytest.raises(
+        EnvironmentSetupError, match="SPKSEARCH_HOME is a folder that the cluster's"
+    ):
         background.launch(request, "anna")
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.launch.settings import (
     LaunchRequest,
     decide,
@@ -69,7 +69,7 @@ def test_a_larger_max_epochs_adds_a_rung():
     ],
 )
 def test_another_search_under_the_same_name_is_refused_and_the_difference_named(asked, words):
-    with pytest.raises(UsageProblem, match=words):
+    with pytest.raises(UsageError, match=words):
         _decided(_decided(), **asked)
 
 
@@ -86,7 +86,7 @@ def test_a_search_keeps_its_surroundings_whatever_the_environment_says_later(tmp
 
 
 def test_another_corpus_under_the_same_name_is_refused():
-    with pytest.raises(UsageProblem, match="the corpus"):
+    with pytest.raises(UsageError, match="the corpus"):
         _decided(replace(_decided(), corpus_sha256="d" * 64))
 
 
@@ -94,7 +94,7 @@ def test_another_corpus_under_the_same_name_is_refused():
     "asked", [{"trials": 0}, {"hours": 0.0}, {"cpus_per_trial": 0.0}, {"gpus_per_trial": -1.0}]
 )
 def test_numbers_out_of_range_are_refused(asked):
-    with pytest.raises(UsageProblem, match="must"):
+    with pytest.raises(UsageError, match="must"):
         _decided(**asked)
 
 
@@ -115,5 +115,5 @@ def test_surroundings_come_from_the_flag_then_the_environment_then_the_corpus(
     monkeypatch.setenv("SPKSEARCH_NOISE", str(tmp_path / "environment"))
     assert surroundings_folder(None, "noise", corpus) == tmp_path / "environment"
     assert surroundings_folder(tmp_path / "asked", "noise", corpus) == tmp_path / "asked"
-    with pytest.raises(UsageProblem, match="--noise"):
+    with pytest.raises(UsageError, match="--noise"):
         surroundings_folder(tmp_path / "nowhere", "noise", corpus)

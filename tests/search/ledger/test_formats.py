@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.cli.app import run
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.launch.launch import settings_of
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT
@@ -70,7 +70,7 @@ def test_a_ledger_of_a_later_version_is_refused_with_both_numbers(old, event, ca
     later = {"event": event, "time": "2026-11-25T10:00:00+00:00", "search": "old"}
     lines.append(json.dumps(later | {"format": FORMAT + 1, "rungs": "unheard of"}))
     (old / "ledger.jsonl").write_text("\n".join(lines) + "\n")
-    with pytest.raises(EnvironmentProblem, match=rf"format {FORMAT + 1}.*up to {FORMAT}"):
+    with pytest.raises(EnvironmentSetupError, match=rf"format {FORMAT + 1}.*up to {FORMAT}"):
         Ledger.open(old / "ledger.jsonl").state()
     assert run(["status", "old"]) == 3
     assert "later version" in capsys.readouterr().err

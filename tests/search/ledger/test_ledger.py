@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.core.lock import driver_of
 from search.ledger.ledger import Ledger, LedgerDamaged
 from spkmodel.worker.processes import boot_id
@@ -135,7 +135,7 @@ def test_an_event_waits_for_storage_that_refuses_and_is_then_written_whole_and_o
             seen.append((problem.errno, ledger.trouble))
             disk.broken = len(seen) < 3
 
-        ledger.be_patient(patience)
+        ledger.set_retry_policy(patience)
         ledger.append("note", number=2)
         assert ledger.trouble is None
         ledger.append("note", number=3)
@@ -155,7 +155,7 @@ def test_after_giving_up_on_the_storage_the_ledger_is_sound(path, monkeypatch, t
     with Ledger.open(path, write=True) as ledger:
         ledger.append("note", number=1)
         disk = Disk(monkeypatch, errno.EIO, 7, takes_back)
-        ledger.be_patient(patience)
+        ledger.set_retry_policy(patience)
         for _ in range(2):
             with pytest.raises(Enough):
                 ledger.append("note", number=2)
@@ -212,7 +212,7 @@ def test_there_is_one_driver_and_the_second_learns_which(path):
     with (
         Ledger.open(path, write=True),
         pytest.raises(
-            EnvironmentProblem, match=rf"process {os.getpid()} on {socket.gethostname()}"
+            EnvironmentSetupError, match=rf"process {os.getpid()} on {socket.gethostname()}"
         ),
     ):
         Ledger.open(path, write=True)
@@ -229,7 +229,7 @@ def test_of_many_that_open_at_once_one_drives(path):
         gate.wait()
         try:
             held.append(Ledger.open(path, write=True))
-        except EnvironmentProblem as problem:
+        except EnvironmentSetupError as problem:
             refused.append(problem)
 
     threads = [threading.Thread(target=race) for _ in range(8)]
@@ -256,7 +256,7 @@ def test_a_dead_owner_on_this_host_is_taken_over_at_once(path):
         [sys.executable, "-c", _HOLD, str(path)], stdout=subprocess.PIPE, text=True
     )
     assert owner.stdout.readline() == "held\n"
-    with pytest.raises(EnvironmentProblem, match=f"process {owner.pid} "):
+    with pytest.raises(EnvironmentSetupError, match=f"process {owner.pid} "):
         Ledger.open(path, write=True)
     owner.kill()
     owner.wait()
@@ -284,7 +284,7 @@ def test_a_driver_that_lost_its_lease_to_another_host_may_not_append(path, monke
     with Ledger.open(path, write=True) as ledger:
         ledger.append("note", number=1)
         _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() + 60)
-        with pytest.raises(EnvironmentProblem, match="elsewhere"):
+        with pytest.raises(EnvironmentSetupError, match="elsewhere"):
             ledger.append("note", number=2)
     assert _numbers(path) == [1]
     assert driver_of(path.parent).host == "elsewhere"
@@ -305,7 +305,7 @@ def test_a_full_disk_leaves_a_whole_ledger_and_a_message(path, monkeypatch):
         real = os.write
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda descriptor, line: real(descriptor, line[:9]))
-            with pytest.raises(EnvironmentProblem, match="No space left"):
+            with pytest.raises(EnvironmentSetupError, match="No space left"):
                 ledger.append("note", number=2)
         ledger.append("note", number=3)
     assert _numbers(path) == [1, 3]
@@ -314,5 +314,5 @@ def test_a_full_disk_leaves_a_whole_ledger_and_a_message(path, monkeypatch):
 
 def test_a_folder_that_cannot_be_made_is_a_problem_of_the_environment(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentProblem, match="SPKSEARCH_HOME"):
+    with pytest.raises(EnvironmentSetupError, match="SPKSEARCH_HOME"):
         Ledger.open(tmp_path / "file" / "trip" / "ledger.jsonl", write=True)

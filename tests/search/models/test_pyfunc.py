@@ -85,9 +85,9 @@ def test_a_registered_model_brings_the_code_and_the_versions_it_needs(saved):
 
 @pytest.mark.parametrize("uri", ["models:/a", "models:/a@b/1", "models:/a/latest", "models:/a/b/1"])
 def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
-    from search.core.errors import UsageProblem
+    from search.core.errors import UsageError
 
-    with pytest.raises(UsageProblem, match="NAME@ALIAS"):
+    with pytest.raises(UsageError, match="NAME@ALIAS"):
         registry.parsed(uri)
     assert registry.parsed("models:/spksearch-tiny@candidate") == (
         "spksearch-tiny",
@@ -97,10 +97,10 @@ def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
 
 
 def test_a_tracking_server_that_is_away_is_a_problem_of_the_environment_without_secrets():
-    from search.core.errors import EnvironmentProblem
+    from search.core.errors import EnvironmentSetupError
 
     with (
-        pytest.raises(EnvironmentProblem, match="no answer") as caught,
+        pytest.raises(EnvironmentSetupError, match="no answer") as caught,
         registry.connected("http://someone:secret@127.0.0.1:1") as client,
     ):
         client.search_registered_models()

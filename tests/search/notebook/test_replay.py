@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.cli.app import run
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.core.paths import ledger_path
 from search.launch import launch
 from search.launch.settings import LaunchRequest
@@ -75,7 +75,7 @@ def test_a_check_runs_both_sides_of_every_claim_once_for_each_seed(request_for):
     ],
 )
 def test_what_cannot_be_replayed_is_said(request_for, fields, words):
-    with pytest.raises((UsageProblem, NotebookError), match=words):
+    with pytest.raises((UsageError, NotebookError), match=words):
         replays.planned(request_for(**fields))
 
 
@@ -94,7 +94,7 @@ def test_a_notebook_of_ones_own_is_replayed_like_the_log(request_for, tmp_path):
     assert [entry.number for entry in what.entries] == ["106", "110", "129"]
     assert what.name == "replay-mine-129-1-16"
     assert replays.wish_key(what, "129", 0) == "mine/129/1/16/0"
-    with pytest.raises(UsageProblem, match="findings of the log; leave out --file"):
+    with pytest.raises(UsageError, match="findings of the log; leave out --file"):
         replays.planned(request_for("129", file=path, check=True))
 
 
@@ -232,8 +232,8 @@ def _assert_it_goes_on(request, source):
     assert [trial.log_entry for trial in after.trials.values()] == ["106", "110", "107"]
     assert after.trials["t0001"].reports == source.reports, "what has been run is not run again"
     assert again.replay.name == "warm"
-    with pytest.raises(UsageProblem, match=r"another one: scale 1/16 before, 1/8 now"):
+    with pytest.raises(UsageError, match=r"another one: scale 1/16 before, 1/8 now"):
         replays.replay(replace(request, scale=Scale(8)), Silent())
-    with pytest.raises(UsageProblem, match=r"--max-epochs 1 before, 2 now"):
+    with pytest.raises(UsageError, match=r"--max-epochs 1 before, 2 now"):
         replays.replay(replace(request, epochs=2), Silent())
     assert launch.settings_of("warm").trials == 0

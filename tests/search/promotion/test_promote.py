@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageProblem
+from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageError
 from search.evaluation import evaluate
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
@@ -260,7 +260,7 @@ def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "home" / "corpora")
     (voices / "wav" / "v00" / "0.wav").write_bytes((voices / "wav/v00/1.wav").read_bytes())
     shutil.rmtree(report.folder)
-    with pytest.raises(UsageProblem, match="the corpus has changed"):
+    with pytest.raises(UsageError, match="the corpus has changed"):
         promote.promote("bald")
 
 

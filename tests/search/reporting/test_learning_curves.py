@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from search.core.errors import NotFinished, UsageProblem
+from search.core.errors import NotFinished, UsageError
 from search.reporting import learning_curves
 from tests.support.scripted_search import Story
 
@@ -68,5 +68,5 @@ def test_a_trial_is_drawn_as_it_is(tale, tmp_path):
     ("name", "words"), [("t.pdf", r"a PNG is written"), ("no/t.png", "no folder .*no")]
 )
 def test_a_file_that_cannot_be_drawn_into_is_refused(tale, tmp_path, name, words):
-    with pytest.raises(UsageProblem, match=words):
+    with pytest.raises(UsageError, match=words):
         learning_curves.plot_trial(tmp_path / name, "story", tale.state, tale.state.trials["t0001"])

@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console
 
-from search.core.errors import UsageProblem
-from search.ledger.queue import Wish
+from search.core.errors import UsageError
+from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.reporting.documents import differences, document, flat, of_snapshot, of_whole_trial
 from search.reporting.snapshot import command_again, expected_epochs, snapshot
@@ -148,7 +148,7 @@ def test_a_search_fits_on_one_line():
 
 def test_what_is_wished_for_is_counted_and_a_replay_is_gone_on_with_by_its_own_command():
     replay = {"notebook": "logged", "scale": "1/4", "command": "spksearch replay 106,110"}
-    wish = Wish(key="110", config={}, origin="entry 110", weights_of="106")
+    wish = QueuedTrial(key="110", config={}, origin="entry 110", weights_of="106")
     events = [
         example.search_event(trials=0, replay=replay),
         example.event("queued", 1, **wish.event()),
@@ -195,7 +195,7 @@ def test_trials_sort_by_an_axis_and_those_without_it_come_last():
 
 
 def test_an_unknown_column_names_the_nearest():
-    with pytest.raises(UsageProblem, match="did you mean 'channels'"):
+    with pytest.raises(UsageError, match="did you mean 'channels'"):
         sorted_trials(state(), "chanels")
 
 

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from bench import toy_search
 from search.ledger.trial import SIZE
 from search.sampler import history, optuna_trials, sampler
-from search.sampler.history import Known
+from search.sampler.history import SamplerHistory
 from search.scheduler import rung_index
 from tests.support.random_events import Teller
 from tests.support.scripted_search import Story
@@ -46,7 +46,7 @@ def _searched(trials, rungs=(1, 3, 9), **search):
     """A search that the sampler went through, a third of it going on from every rung."""
     tale = Story(rungs, trials=trials + 1)
     tale.record("search", **search)
-    kept = Known(tale.state)
+    kept = SamplerHistory(tale.state)
     for number in range(trials):
         idea = sampler.suggest(SPACE, tale.state, tale.rule, 0, known=kept)
         name = tale.trial(idea.axes, idea.distributions, idea.config, **{SIZE: 100 + number % 7})
@@ -67,12 +67,12 @@ def _searched(trials, rungs=(1, 3, 9), **search):
 @settings(max_examples=15, deadline=None)
 def test_after_any_events_the_kept_and_the_fresh_suggest_the_same(objectives, data):
     teller = Searcher(data.draw, "promotion", objectives)
-    teller.kept = Known(teller.tale.state)
+    teller.kept = SamplerHistory(teller.tale.state)
     for _ in range(data.draw(st.integers(5, 30))):
         teller.happen()
         if data.draw(st.booleans()):
             state, rule = teller.tale.state, teller.tale.rule
-            kept, fresh = teller.kept.look(rule), Known(state).look(rule)
+            kept, fresh = teller.kept.look(rule), SamplerHistory(state).look(rule)
             assert kept.tried == fresh.tried
             assert kept.model_rung() == fresh.model_rung()
             for rung in rule.rungs:
@@ -85,7 +85,7 @@ def test_after_any_events_the_kept_and_the_fresh_suggest_the_same(objectives, da
 @pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
 def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_does(objectives):
     tale = _searched(60, objectives=objectives)
-    told = Known(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.rule)
     rung = told.model_rung()
     chance = sampler._derived(5, len(tale.state.trials), 0)
     study = optuna.create_study(
@@ -100,7 +100,7 @@ def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_do
 
 def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_evenly():
     tale = _searched(160)
-    told = Known(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.rule)
     rung = told.model_rung()
     everything, modelled = told.told(rung), told.modelled(rung, 60)
     assert len(modelled) == 60
@@ -118,12 +118,12 @@ def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_ev
 @pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
 def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale = _searched(30, objectives=objectives)
-    kept = Known(tale.state)
+    kept = SamplerHistory(tale.state)
     rule = tale.rule
     rung = kept.look(rule).model_rung()
     kept.told(rung)
     looked = []
-    for module, name in ((optuna_trials, "one"), (rung_index, "_part")):
+    for module, name in ((optuna_trials, "to_frozen_trial"), (rung_index, "_part")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
     tale.record("hold", cause="user", reason="paused", by="anna")
@@ -147,7 +147,7 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
     tale.segment(bad, 3)
     tale.report(bad, 1, 0.001)
     tale.end(bad, "failed", "diverged: loss is nan", "failure")
-    told = Known(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.rule)
     assert (told.model_rung(), len(told.told(3))) == (3, 41)
     assert told._good(3, 300) == set(range(1, 26))
 
@@ -155,7 +155,7 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
 def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(monkeypatch):
     monkeypatch.setattr(history, "MODELLED", 50)
     tale = _searched(120)
-    kept = Known(tale.state)
+    kept = SamplerHistory(tale.state)
     for seed in range(3):
         sampler.suggest(SPACE, tale.state, tale.rule, seed, known=kept)
         tale.train(tale.trial(), 1, 0.1)

@@ -8,8 +8,8 @@ from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
 from search.sampler.prior import KEY, ORIGIN, Prior, PriorPoint
-from search.scheduler.asha import standing
-from search.scheduler.policy import Rule
+from search.scheduler.asha import ranking
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
 from tests.support.scripted_search import Story
 
@@ -48,7 +48,7 @@ def _add(tale, space, dev_eer, idea=None):
 
 
 def _share(tale):
-    return priors.share(tale.state, standing(tale.state, 1, tale.rule))
+    return priors.share(tale.state, ranking(tale.state, 1, tale.rule))
 
 
 def test_the_ledger_gives_the_prior_back(space):
@@ -150,7 +150,7 @@ def test_few_trials_leave_room_for_more_than_the_prior():
 
 def test_a_right_prior_helps_at_once_and_a_wrong_one_does_not_hurt_for_long():
     """The same searches three times; `python -m bench.priors` has the figures of many more."""
-    rule = Rule(rungs=(1,), trials=24)
+    rule = AshaPolicy(rungs=(1,), trials=24)
     none, right, wrong = (
         np.array([toy_search.regrets(seed, prior, rule) for seed in range(4)])
         for prior in toy_search.PRIORS

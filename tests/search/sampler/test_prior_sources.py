@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from search.core.errors import NotFound, UsageProblem
+from search.core.errors import NotFound, UsageError
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
 from search.launch.settings import LaunchRequest, decide
@@ -109,7 +109,7 @@ def test_entries_that_start_from_others_weights_and_repetitions_are_left_out_and
 
 
 def test_a_space_that_does_not_span_the_log_is_told_what_would_not_fit():
-    with pytest.raises(UsageProblem) as error:
+    with pytest.raises(UsageError) as error:
         _take("logged", loader.load("quickstart"))
     assert "no entry of the log is a point of space 'quickstart'" in str(error.value)
     assert "encoder.kind would be tdnn, not log_net" in str(error.value)
@@ -184,10 +184,10 @@ def test_a_search_that_is_not_there_or_has_nothing_that_fits_is_an_error(home):
     space = _space(home, TINY)
     with pytest.raises(NotFound, match="earlier"):
         _take("earlyer", space)
-    with pytest.raises(UsageProblem, match="cannot begin with itself"):
+    with pytest.raises(UsageError, match="cannot begin with itself"):
         _take("new", space)
     other = _space(home, TINY.replace('"channels"', '"width"').replace('learning_rate"', 'rate"'))
-    with pytest.raises(UsageProblem, match="none of its 5 trials lies in space 'made'"):
+    with pytest.raises(UsageError, match="none of its 5 trials lies in space 'made'"):
         _take("earlier", other)
 
 
@@ -210,7 +210,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     request = LaunchRequest(space="made", corpus=home, warm_start="earlier", trials=9)
     known = preparation.known_before("new", space, request, None)
     settings = _settings(request, sha256=known.sha256)
-    launch.pursue("new", request, space, settings, None, Silent(), known=known)
+    launch.run_search("new", request, space, settings, None, Silent(), known=known)
     events = list(Ledger.open(ledger_path("new")).events())
     assert [event["event"] for event in events] == ["search", "queued", "queued", "prior"]
     assert (events[0]["warm_start"], events[0]["warm_start_trials"]) == ("earlier", 3)
@@ -225,7 +225,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     assert preparation.known_before("new", space, again, before) is None
     extended = _settings(again, before, sha256="other")
     assert extended.warm_start_sha256 == known.sha256
-    launch.pursue("new", again, space, extended, before, Silent())
+    launch.run_search("new", again, space, extended, before, Silent())
     events = list(Ledger.open(ledger_path("new")).events())
     assert [event["event"] for event in events].count("queued") == 2
 
@@ -244,13 +244,13 @@ def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, mo
 
 def test_another_source_is_another_search(home):
     before = _settings(LaunchRequest(space="made", corpus=home, warm_start="logged"))
-    with pytest.raises(UsageProblem, match="--warm-start: logged before, earlier now"):
+    with pytest.raises(UsageError, match="--warm-start: logged before, earlier now"):
         _settings(LaunchRequest(space="made", corpus=home, warm_start="earlier"), before)
     plain = _settings(LaunchRequest(space="made", corpus=home))
-    with pytest.raises(UsageProblem, match="--warm-start: none before, logged now"):
+    with pytest.raises(UsageError, match="--warm-start: none before, logged now"):
         _settings(LaunchRequest(space="made", corpus=home, warm_start="logged"), plain)
     both = ("dev_eer", "encoder_parameters")
-    with pytest.raises(UsageProblem, match="--objectives: dev_eer before"):
+    with pytest.raises(UsageError, match="--objectives: dev_eer before"):
         _settings(LaunchRequest(space="made", corpus=home, objectives=both), plain)
-    with pytest.raises(UsageProblem, match="name its source too"):
+    with pytest.raises(UsageError, match="name its source too"):
         _settings(LaunchRequest(space="made", corpus=home, warm_start_trials=3))

@@ -4,10 +4,10 @@ import time
 import pytest
 from optuna.trial import TrialState
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.sampler import sampler
-from search.sampler.history import Known
-from search.scheduler.policy import Rule
+from search.sampler.history import SamplerHistory
+from search.scheduler.policy import AshaPolicy
 from search.space import loader
 from spkmodel.config import TrainConfig
 from tests.support.scripted_search import Story
@@ -45,12 +45,12 @@ def _told(tale, name, rung=None):
 
 
 def _all_told(tale, rung=None):
-    known = Known(tale.state).look(tale.rule)
+    known = SamplerHistory(tale.state).look(tale.rule)
     return known.told(rung or known.model_rung())
 
 
 def _model_rung(tale):
-    return Known(tale.state).look(tale.rule).model_rung()
+    return SamplerHistory(tale.state).look(tale.rule).model_rung()
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
@@ -196,7 +196,7 @@ def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
         '    rate = trial.suggest_float("rate", 2, 3)\n'
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate))\n",
     )
-    with pytest.raises(UsageProblem, match=r"space 'made' with \{'rate'"):
+    with pytest.raises(UsageError, match=r"space 'made' with \{'rate'"):
         sampler.suggest(space, Story().state, Story().rule, seed=0)
 
 
@@ -216,7 +216,9 @@ def test_a_thousand_trials_are_taken_in_within_a_second(space):
         tale.segment(name, 1)
         tale.report(name, 1, 0.1 + number % 7 / 100)
     began = time.process_time()
-    assert sampler.suggest(space, tale.state, Rule((1, 3, 9), trials=1001), seed=0) is not None
+    assert (
+        sampler.suggest(space, tale.state, AshaPolicy((1, 3, 9), trials=1001), seed=0) is not None
+    )
     assert time.process_time() - began < 1
 
 

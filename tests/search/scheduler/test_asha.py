@@ -4,23 +4,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.ledger.queue import Wish
+from search.ledger.queue import QueuedTrial
 from search.scheduler.asha import (
     Advance,
     Done,
     NewTrial,
     Resume,
+    StartQueued,
     Wait,
-    Wanted,
     advancing,
     ends,
     last_ends,
     next_job,
-    standing,
-    table,
+    ranking,
+    rung_results,
 )
 from search.scheduler.audit import recompute_rungs, wrong_decisions
-from search.scheduler.policy import Rule, ladder
+from search.scheduler.policy import AshaPolicy, ladder
 from tests.support.scripted_search import Story
 
 
@@ -70,11 +70,11 @@ def test_the_last_rung_is_the_end_of_training_and_the_others_are_powers(max_epoc
 
 def test_a_rule_without_a_budget_or_with_falling_rungs_is_refused():
     with pytest.raises(ValueError, match="trials, hours or both"):
-        Rule((1, 3))
+        AshaPolicy((1, 3))
     with pytest.raises(ValueError, match="rising"):
-        Rule((3, 1), trials=1)
+        AshaPolicy((3, 1), trials=1)
     with pytest.raises(ValueError, match="at least 2"):
-        Rule((1, 3), eta=1, trials=1)
+        AshaPolicy((1, 3), eta=1, trials=1)
 
 
 def test_a_search_begins_with_a_new_trial():
@@ -122,7 +122,7 @@ def test_equal_results_are_ranked_by_trial():
 def test_what_is_not_finite_never_survives_a_rung(value):
     tale = Story(trials=3)
     _try(tale, value, value, value)
-    assert table(tale.state, 1) == []
+    assert rung_results(tale.state, 1) == []
     assert next_job(tale.state, tale.rule) == Done("all trials tried")
 
 
@@ -327,7 +327,7 @@ def test_whatever_comes_the_search_ends_and_the_ledger_bears_out_every_decision(
         for rung, results in recompute_rungs(tale.events).items()
     }
     assert {rung: sorted(r) for rung, r in finite.items()} == {
-        rung: table(tale.state, rung) for rung in tale.rule.rungs
+        rung: rung_results(tale.state, rung) for rung in tale.rule.rungs
     }
     assert all(trial.state in ("complete", "stopped") for trial in tale.state.trials.values())
     assert len(tale.state.trials) == trials
@@ -351,22 +351,22 @@ def _both(*results, rungs=(1, 3), eta=3, trials=24):
 def test_a_small_encoder_advances_though_larger_ones_are_better():
     results = [(0.10, 900), (0.11, 1000), (0.12, 1100), (0.30, 10), (0.31, 11), (0.32, 12)]
     tale = _both(*results)
-    assert standing(tale.state, 1, tale.rule)[:2] == ["t0001", "t0004"]
+    assert ranking(tale.state, 1, tale.rule)[:2] == ["t0001", "t0004"]
     assert advancing(tale.state, tale.rule) == [Advance("t0001", 3), Advance("t0004", 3)]
-    alone = Rule((1, 3), trials=24)
+    alone = AshaPolicy((1, 3), trials=24)
     assert [job.trial for job in advancing(tale.state, alone)] == ["t0001", "t0002"]
 
 
 def test_what_is_larger_and_worse_stands_behind_and_is_told_its_place():
     tale = _both((0.2, 100), (0.3, 200), (0.4, 50))
-    assert standing(tale.state, 1, tale.rule) == ["t0001", "t0003", "t0002"]
+    assert ranking(tale.state, 1, tale.rule) == ["t0001", "t0003", "t0002"]
     reasons = {end.trial: end.reason for end in last_ends(tale.state, tale.rule, "over")}
     assert reasons["t0002"] == "over; 3 of 3 at rung 1"
 
 
 def test_an_encoder_whose_size_is_not_known_counts_as_the_largest():
     tale = _both((0.2, 100), (0.2, None))
-    assert standing(tale.state, 1, tale.rule) == ["t0001", "t0002"]
+    assert ranking(tale.state, 1, tale.rule) == ["t0001", "t0002"]
 
 
 def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer():
@@ -393,12 +393,12 @@ def _held(tale):
 
 def test_on_hold_nothing_is_started_whatever_would_come_next():
     new, wanted, ahead, cut = Story(), Story(), Story(), Story()
-    wanted.record("queued", **Wish("w", {}, "a wish").event())
+    wanted.record("queued", **QueuedTrial("w", {}, "a wish").event())
     _try(ahead, 0.3, 0.2, 0.1)
     cut.segment(cut.trial(), 1)
     cut.crash("t0001")
     kinds = [type(next_job(tale.state, tale.rule)) for tale in (new, wanted, ahead, cut)]
-    assert kinds == [NewTrial, Wanted, Advance, Resume]
+    assert kinds == [NewTrial, StartQueued, Advance, Resume]
     assert [_held(tale) for tale in (new, wanted, ahead, cut)] == [Wait()] * 4
     cut.record("release", cause="disk", by="watchdog")
     assert next_job(cut.state, cut.rule) == Resume("t0001", 1)

@@ -2,7 +2,7 @@
 
 from search.ledger.state import SearchState
 from search.scheduler.demand import MOST, wanted
-from search.scheduler.policy import Rule
+from search.scheduler.policy import AshaPolicy
 
 
 def state_with(*events):
@@ -21,15 +21,15 @@ def begun(name):
 
 
 def test_what_runs_and_what_may_still_be_tried_is_wanted():
-    rule = Rule(rungs=(1, 3), trials=5)
+    rule = AshaPolicy(rungs=(1, 3), trials=5)
     assert wanted(state_with(), rule) == 5
     assert wanted(state_with(*begun("t0001")), rule) == 5
-    assert wanted(state_with(*begun("t0001")), Rule(rungs=(1, 3), trials=1)) == 1
-    assert wanted(state_with(), Rule(rungs=(1, 3), hours=2)) == MOST
+    assert wanted(state_with(*begun("t0001")), AshaPolicy(rungs=(1, 3), trials=1)) == 1
+    assert wanted(state_with(), AshaPolicy(rungs=(1, 3), hours=2)) == MOST
 
 
 def test_on_hold_no_machine_is_asked_for_but_for_what_runs():
-    rule = Rule(rungs=(1, 3), trials=5)
+    rule = AshaPolicy(rungs=(1, 3), trials=5)
     paused = ("hold", {"cause": "user", "reason": "lunch", "by": "me"})
     shrunk = ("hold", {"cause": "cluster", "reason": "no room", "by": "driver"})
     assert wanted(state_with(*begun("t0001"), paused), rule) == 1

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.ledger.trial import SIZE
-from search.scheduler.asha import Scan, advancing, ends, last_ends, next_job, standing
+from search.scheduler.asha import Scan, advancing, ends, last_ends, next_job, ranking
 from search.scheduler.policy import is_open
-from search.scheduler.rung_index import Index
+from search.scheduler.rung_index import RungIndex
 from tests.support.random_events import Teller
 from tests.support.scripted_search import Story
 
@@ -17,14 +17,14 @@ def assert_same_answers(state, rule, index):
     scan = Scan(state, rule)
     assert trials.any_live() == scan.any_live()
     assert trials.interrupted() == scan.interrupted()
-    assert trials.wanting_room() == scan.wanting_room()
+    assert trials.needing_exclusive_memory() == scan.needing_exclusive_memory()
     assert trials.failed() == scan.failed()
     assert ends(state, rule, trials) == ends(state, rule)
     assert last_ends(state, rule, "over", trials) == last_ends(state, rule, "over")
     assert advancing(state, rule, trials) == advancing(state, rule)
     assert next_job(state, rule, 0.0, trials) == next_job(state, rule, 0.0)
     for rung in rule.rungs:
-        assert trials.standing(rung) == standing(state, rung, rule)
+        assert trials.ranking(rung) == ranking(state, rung, rule)
         assert trials.any_heading_to(rung) == scan.any_heading_to(rung)
         for places in (0, 1, 2, 99):
             assert trials.waiting(rung, places) == scan.waiting(rung, places)
@@ -38,7 +38,7 @@ def assert_same_answers(state, rule, index):
 @settings(max_examples=40, deadline=None)
 def test_after_any_event_the_index_answers_as_a_scan_does(kind, objectives, data):
     teller = Teller(data.draw, kind, objectives)
-    index = Index(teller.tale.state)
+    index = RungIndex(teller.tale.state)
     for _ in range(data.draw(st.integers(1, 40))):
         teller.happen()
         assert_same_answers(teller.tale.state, teller.tale.rule, index)
@@ -46,7 +46,7 @@ def test_after_any_event_the_index_answers_as_a_scan_does(kind, objectives, data
 
 def test_what_was_missed_is_caught_up_with():
     tale = Story(trials=100)
-    index = Index(tale.state)
+    index = RungIndex(tale.state)
     for number in range(30):
         tale.train(tale.trial(), 1, 0.1 + (number * 7 % 30) / 100)
         if number % 10 == 0:
@@ -57,7 +57,7 @@ def test_what_was_missed_is_caught_up_with():
 
 def test_only_what_an_end_may_have_come_about_for_is_looked_at():
     tale = Story(trials=100)
-    index = Index(tale.state)
+    index = RungIndex(tale.state)
     for number in range(30):
         tale.train(tale.trial(), 1, number / 100)
     assert all(is_open(trial) for trial in tale.state.trials.values())
@@ -71,9 +71,9 @@ def test_a_size_that_is_learnt_later_is_taken_in():
     tale.record("search", objectives=["dev_eer", SIZE])
     for number in range(4):
         tale.train(tale.trial(**{SIZE: 100 + number}), 1, 0.2)
-    index = Index(tale.state)
-    assert index.look(tale.rule).standing(1)[0] == "t0001"
+    index = RungIndex(tale.state)
+    assert index.look(tale.rule).ranking(1)[0] == "t0001"
     tale.state.trials["t0004"].encoder_parameters = 50
     tale.record("later_version", trial="t0004")
     assert_same_answers(tale.state, tale.rule, index)
-    assert index.look(tale.rule).standing(1)[0] == "t0004"
+    assert index.look(tale.rule).ranking(1)[0] == "t0004"

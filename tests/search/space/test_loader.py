@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.space import loader
 
 NESTED = '''"""Which loss, and how hard should it push?
@@ -104,9 +104,9 @@ def test_an_axis_is_described_with_range_condition_and_the_entries_behind_it(mak
 
 
 def test_an_unknown_space_is_answered_with_the_nearest_and_all():
-    with pytest.raises(UsageProblem, match=r"did you mean 'quickstart'\? there are .*triplet"):
+    with pytest.raises(UsageError, match=r"did you mean 'quickstart'\? there are .*triplet"):
         loader.load("quikstart")
-    with pytest.raises(UsageProblem, match=r"no space file nowhere/x\.py"):
+    with pytest.raises(UsageError, match=r"no space file nowhere/x\.py"):
         loader.load("nowhere/x.py")
 
 
@@ -124,7 +124,7 @@ def test_the_spaces_that_come_along_can_be_loaded_by_name():
     ],
 )
 def test_a_file_that_is_no_space_is_refused_with_its_path(make, source, words):
-    with pytest.raises(UsageProblem, match=rf"made\.py .*{words}"):
+    with pytest.raises(UsageError, match=rf"made\.py .*{words}"):
         make(source)
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_space_is_refused_with_its_path(make, source, words):
     ],
 )
 def test_what_no_search_could_run_is_refused_before_it_starts(make, lines, words):
-    with pytest.raises(UsageProblem, match=words):
+    with pytest.raises(UsageError, match=words):
         loader.branches(make(_space_of(*lines)))
 
 
@@ -229,7 +229,7 @@ def test_a_selection_meets_conditions_and_what_fails_for_two_choices_is_found(ma
     faulty = text.replace("{fault}", fault).replace(
         'trial.suggest_categorical("x7"', 'x7 = trial.suggest_categorical("x7"'
     )
-    with pytest.raises(UsageProblem, match="these two"):
+    with pytest.raises(UsageError, match="these two"):
         loader.branches(make(_space_of(*faulty.split("\n"))))
 
 

@@ -34,7 +34,7 @@ def space(tmp_path_factory):
 
 
 def _config(space, **known):
-    follower = locate.Follower(known)
+    follower = locate.RecordedTrial(known)
     config = space.function(follower)
     assert follower.misfits == {}
     return config

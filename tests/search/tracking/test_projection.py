@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.tracking.projection import CURSOR, HOLD, SEARCH, Mirror, finite, run_name
+from search.tracking.projection import CURSOR, HOLD, SEARCH, RunProjection, finite, run_name
 from search.tracking.uploader import note
 
 
@@ -13,14 +13,14 @@ def search(fake_search):
     return made
 
 
-def mirror_of(search) -> Mirror:
-    mirror = Mirror()
+def mirror_of(search) -> RunProjection:
+    mirror = RunProjection()
     for event in search.events:
         mirror.add(event)
     return mirror
 
 
-def points(mirror: Mirror, key: str, metric: str) -> list[tuple[int, float]]:
+def points(mirror: RunProjection, key: str, metric: str) -> list[tuple[int, float]]:
     return [(each.step, each.value) for each in mirror.runs[key].points if each.key == metric]
 
 

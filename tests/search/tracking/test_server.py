@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from search.core.errors import EnvironmentProblem
+from search.core.errors import EnvironmentSetupError
 from search.tracking import server_guard
 from search.tracking.server import find_running, start
 from spkmodel.worker.processes import process_start
@@ -59,14 +59,14 @@ def test_an_occupied_port_is_named(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(EnvironmentProblem, match=f"port {port} on 127.0.0.1 is occupied"):
+        with pytest.raises(EnvironmentSetupError, match=f"port {port} on 127.0.0.1 is occupied"):
             start(tmp_path, port=port)
     assert not (tmp_path / "mlflow-server.json").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "home").write_text("a file")
-    with pytest.raises(EnvironmentProblem, match=r"cannot write in .*home"):
+    with pytest.raises(EnvironmentSetupError, match=r"cannot write in .*home"):
         start(tmp_path / "home")
 
 
@@ -76,7 +76,9 @@ def test_a_server_that_ends_at_once_shows_the_end_of_its_log(tmp_path, monkeypat
         "search.tracking.server._command", lambda port: [sys.executable, "-c", words, str(port)]
     )
     server = start(tmp_path)
-    with pytest.raises(EnvironmentProblem, match=r"(?s)server ended.*mlflow-server\.log") as told:
+    with pytest.raises(
+        EnvironmentSetupError, match=r"(?s)server ended.*mlflow-server\.log"
+    ) as told:
         server.wait_ready()
     server.stop()
     assert "no database at mysql://***@nowhere" in str(told.value)
@@ -87,7 +89,7 @@ def test_a_server_that_never_answers_is_given_up_and_ended(tmp_path, monkeypatch
         "search.tracking.server._command", lambda port: [sys.executable, "-c", SLEEPER, str(port)]
     )
     server = start(tmp_path)
-    with pytest.raises(EnvironmentProblem, match=f"no answer on port {server.port}"):
+    with pytest.raises(EnvironmentSetupError, match=f"no answer on port {server.port}"):
         server.wait_ready(seconds=0.3)
     server.stop()
     assert not server.alive()

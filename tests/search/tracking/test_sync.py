@@ -7,7 +7,7 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from search.tracking.projection import CURSOR, HOLD, SEARCH, Mirror
+from search.tracking.projection import CURSOR, HOLD, SEARCH, RunProjection
 from search.tracking.sync import Tracker, catch_up, take_turn
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def runs_of(client, search, view_type=1):
 
 def assert_mirrored(client, search) -> dict:
     """MLflow has one run per trial and every point of the ledger exactly once; the runs."""
-    mirror = Mirror()
+    mirror = RunProjection()
     for event in search.events:
         mirror.add(event)
     runs = runs_of(client, search)

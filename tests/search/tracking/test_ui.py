@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.core.errors import EnvironmentProblem, NotFound
+from search.core.errors import EnvironmentSetupError, NotFound
 from search.core.paths import ledger_path
 from search.tracking import ui
 
@@ -34,7 +34,7 @@ def test_the_environment_beats_the_ledger_and_the_ledger_the_local_store(fake_se
 @pytest.mark.usefixtures("home")
 def test_credentials_that_no_ledger_holds_are_asked_for(fake_search):
     fake_search("guarded").begin(tracking_uri="https://***@mlflow.example")
-    with pytest.raises(EnvironmentProblem, match="set MLFLOW_TRACKING_URI"):
+    with pytest.raises(EnvironmentSetupError, match="set MLFLOW_TRACKING_URI"):
         ui.serve("guarded", say=[].append)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from spkmodel import augment
 from spkmodel.augment import Augmenter
-from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.config import Augment, Babble, DataPP
 
 EVERYTHING = Augment(
@@ -25,7 +25,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.fixture(scope="module")
-def around() -> Surroundings:
+def around() -> NoiseAndRooms:
     chance = np.random.default_rng(0)
     rooms = []
     for taps in (800, 3000):
@@ -33,7 +33,7 @@ def around() -> Surroundings:
         room[0] = 5
         rooms.append((room / np.linalg.norm(room)).astype(np.float32))
     ambiences = [chance.standard_normal(length).astype(np.float32) for length in (900, 20000)]
-    return Surroundings(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
+    return NoiseAndRooms(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_drawn_filters_stay_within_their_range():
 @pytest.mark.parametrize("field", ["room_probability", "noise_probability"])
 def test_a_step_without_anything_to_draw_from_is_an_error(field):
     with pytest.raises(ValueError, match=f"augment.{field}"):
-        Augmenter(Augment.model_validate({field: 0.5}), Surroundings((), (), ()))
+        Augmenter(Augment.model_validate({field: 0.5}), NoiseAndRooms((), (), ()))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 31, 24000, 37001])

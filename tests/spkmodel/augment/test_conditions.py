@@ -17,7 +17,7 @@ from spkmodel.augment.conditions import (
     telephone,
 )
 from spkmodel.augment.conditions.recipes import DIRECT_SAMPLES, distant
-from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store, write_store
 
@@ -28,12 +28,12 @@ def waveform_of(name: str, samples: int = 8000) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def around() -> Surroundings:
+def around() -> NoiseAndRooms:
     chance = np.random.default_rng(1)
     room = np.concatenate([[3], chance.standard_normal(800) * np.exp(-np.arange(800) / 100)])
     rooms = ((room / np.linalg.norm(room)).astype(np.float32),)
     ambiences = tuple(chance.standard_normal(9000).astype(np.float32) for _ in range(2))
-    return Surroundings(ambiences, rooms, ("a", "b", "c"))
+    return NoiseAndRooms(ambiences, rooms, ("a", "b", "c"))
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_mismatched_condition_is_as_it_was_before_there_were_others():
         room[0] = 5
         rooms.append((room / np.linalg.norm(room)).astype(np.float32))
     ambiences = [chance.standard_normal(length).astype(np.float32) for length in (900, 20000)]
-    around = Surroundings(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
+    around = NoiseAndRooms(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
     for k, expected in enumerate(
         [
             [1565, 7446, 4539, 8891, 2002, -1969],
@@ -217,8 +217,8 @@ def test_far_field_is_noisier_than_mismatched_and_always_in_a_room():
     click[8000] = 0.5
     room = np.zeros(2000, np.float32)
     room[0], room[1500] = 0.8, 0.6
-    silent = Surroundings((np.full(100, 1e-9, np.float32),), (room,), ("a", "r"))
-    noisy = Surroundings((np.resize([0.1, -0.1], 900).astype(np.float32),), (room,), ("a", "r"))
+    silent = NoiseAndRooms((np.full(100, 1e-9, np.float32),), (room,), ("a", "r"))
+    noisy = NoiseAndRooms((np.resize([0.1, -0.1], 900).astype(np.float32),), (room,), ("a", "r"))
     for name in "abcdefgh":
         dry = conditions.apply("far_field", click, name, silent)
         assert dry[9500] > dry[8000] > 0

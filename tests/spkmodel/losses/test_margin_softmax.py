@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spkmodel import config as c
 from spkmodel import losses
-from spkmodel.losses.margin_softmax import farther
+from spkmodel.losses.margin_softmax import add_margin
 from tests.support.loss_family import SPEAKERS, built, drawn, waves
 
 HAND_EMBEDDINGS = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 2.0]])
@@ -138,7 +138,7 @@ def test_without_a_margin_both_margin_losses_are_the_scaled_cosine_softmax():
 def costs_by_angle(fallback, margin_rad):
     """What the target's logit lacks to 1, at 400 angles from 0 to pi."""
     angles = torch.linspace(0, math.pi, 400, dtype=torch.float64)
-    return (1 - farther(angles.cos()[:, None], margin_rad, fallback))[:, 0].tolist()
+    return (1 - add_margin(angles.cos()[:, None], margin_rad, fallback))[:, 0].tolist()
 
 
 @settings(max_examples=40, deadline=None)

@@ -35,7 +35,7 @@ from spkmodel.config import (
 )
 from spkmodel.config.losses import Weighted
 from spkmodel.core import checkpoint
-from spkmodel.training.epoch_state import Left
+from spkmodel.training.epoch_state import EpochInterrupted
 from spkmodel.training.nan_guard import Diverged
 from spkmodel.training.trainer import Training
 from spkmodel.verification.embed_and_score import load_encoder
@@ -153,7 +153,7 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
             try:
                 # Again and again in one epoch, and perhaps with nothing left to do but its end.
                 result = training.run_epoch(leave=After(chance.choice([2, 3])))
-            except Left as left:
+            except EpochInterrupted as left:
                 steps.append(left.steps)
                 folder = tmp_path / str(next(folders))
                 sha256 = checkpoint.write(folder, *training.state())
@@ -176,7 +176,7 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
     monkeypatch.setattr(
         "spkmodel.training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
-    with pytest.raises(Left, match=r"epoch 1 was left after 2 of \d+ steps") as left:
+    with pytest.raises(EpochInterrupted, match=r"epoch 1 was left after 2 of \d+ steps") as left:
         training.run_epoch(leave=After(2))
     assert (left.value.epoch, left.value.steps) == (1, 2)
     halves, whole = training.run_epoch(), straight.run_epoch()
@@ -187,7 +187,7 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
 
 def test_what_is_skipped_is_not_cut_out_again(buzz_store, surroundings, tmp_path, monkeypatch):
     training = Training(_config(), buzz_store, surroundings)
-    with pytest.raises(Left) as left:
+    with pytest.raises(EpochInterrupted) as left:
         training.run_epoch(leave=After(3))
     checkpoint.write(tmp_path / "half", *training.state())
     again = Training(_config(), buzz_store, surroundings)
@@ -207,7 +207,7 @@ def test_where_the_epoch_began_warm_it_is_not_asked_for_the_weights_again(
     config = _config(warm_start=WarmStart(weights="first/t0001"))
     warm = checkpoint.read(tmp_path / "first")
     training = Training(config, buzz_store, surroundings, warm=warm)
-    with pytest.raises(Left):
+    with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(1))
     checkpoint.write(tmp_path / "half", *training.state())
     again = Training(config, buzz_store, surroundings)
@@ -220,7 +220,7 @@ def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle
     buzz_store, surroundings, tmp_path
 ):
     training = Training(_config(ema=EMA()), buzz_store, surroundings)
-    with pytest.raises(Left):
+    with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(2))
     tensors, half = training.state()
     assert (half["format"], half["epoch"], half["under_way"]["batches"]) == (3, 0, 2)
@@ -254,7 +254,7 @@ def test_no_epoch_is_left_with_numbers_that_are_not_finite(buzz_store, surroundi
 def test_leaving_leaves_torchs_own_generator_alone(buzz_store, surroundings):
     before = torch.random.get_rng_state()
     training = Training(_config(), buzz_store, surroundings)
-    with pytest.raises(Left):
+    with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(1))
     training.run_epoch()
     assert torch.equal(before, torch.random.get_rng_state())

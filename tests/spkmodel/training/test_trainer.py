@@ -28,7 +28,7 @@ from spkmodel.config import (
     Triplet,
 )
 from spkmodel.core import checkpoint
-from spkmodel.training.nan_guard import Diverged, Watch
+from spkmodel.training.nan_guard import Diverged, NaNGuard
 from spkmodel.training.trainer import Training
 from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
 
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_the_first_format_is_resumed(buzz_store, surroundings, t
 
 
 def test_where_asking_costs_time_a_wild_number_is_remembered_until_it_is_asked_for():
-    watch = Watch(torch.device("cpu"), at_once=False)
+    watch = NaNGuard(torch.device("cpu"), at_once=False)
     watch.begin(3)
     for value in (1.0, float("inf"), 2.0):
         watch.see("the loss", torch.tensor(value))

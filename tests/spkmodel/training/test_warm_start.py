@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spkmodel.augment.noise_and_rooms import Surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.config import (
     EMA,
     TDNN,
@@ -22,7 +22,7 @@ from spkmodel.nn import encoders
 from spkmodel.training import warm_start
 from spkmodel.training.trainer import Training
 
-SURROUNDINGS = Surroundings((), (), ())
+SURROUNDINGS = NoiseAndRooms((), (), ())
 
 
 def _config(**changes):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spkmodel.worker import stop_flag
-from spkmodel.worker.stop_flag import Told
+from spkmodel.worker.stop_flag import StopFlag
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _comes(word, seconds=5.0):
 
 
 def test_the_word_comes_to_the_attempt_that_is_meant_and_to_no_other(tmp_path):
-    with Told(tmp_path / "one", 1) as first, Told(tmp_path / "one", 2) as second:
+    with StopFlag(tmp_path / "one", 1) as first, StopFlag(tmp_path / "one", 2) as second:
         stop_flag.tell_to_leave(tmp_path / "one", 2)
         assert _comes(second)
         assert not first()
@@ -32,7 +32,7 @@ def test_the_word_comes_to_the_attempt_that_is_meant_and_to_no_other(tmp_path):
 
 def test_a_word_that_was_there_before_is_heard(tmp_path):
     stop_flag.tell_to_leave(tmp_path, 3)
-    with Told(tmp_path, 3) as word:
+    with StopFlag(tmp_path, 3) as word:
         assert _comes(word)
 
 
@@ -53,7 +53,7 @@ def test_a_storage_in_trouble_is_looked_at_again_and_holds_nobody_up(tmp_path, m
     stop_flag.tell_to_leave(tmp_path, 1)
     monkeypatch.setattr(Path, "iterdir", iterdir)
     began = time.monotonic()
-    with Told(tmp_path, 1) as word:
+    with StopFlag(tmp_path, 1) as word:
         while len(looks) < 2:
             time.sleep(0.005)
         assert not word()
@@ -63,7 +63,7 @@ def test_a_storage_in_trouble_is_looked_at_again_and_holds_nobody_up(tmp_path, m
 
 
 def test_nobody_looks_once_it_is_over(tmp_path):
-    with Told(tmp_path, 1) as word:
+    with StopFlag(tmp_path, 1) as word:
         pass
     time.sleep(0.05)
     stop_flag.tell_to_leave(tmp_path, 1)

@@ -10,7 +10,7 @@ import pytest
 from search.cli import app
 from search.cluster.files import tools
 from search.cluster.files.check import check, check_file
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 
 CLUSTER = Path(__file__).parents[4] / "cluster"
 
@@ -315,9 +315,9 @@ def test_one_unknown_manifest_among_known_ones_is_said(tmp_path):
 
 def test_nothing_to_check_is_an_error(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(UsageProblem, match=r"notes\.txt"):
+    with pytest.raises(UsageError, match=r"notes\.txt"):
         check([tmp_path])
-    with pytest.raises(UsageProblem, match="no file or folder"):
+    with pytest.raises(UsageError, match="no file or folder"):
         check([tmp_path / "gone"])
 
 

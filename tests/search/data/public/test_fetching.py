@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from search.cli.app import run
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.data.public import catalogue, fetching
 from search.data.public.catalogue import Archive, Lists
 from search.data.public.transfer import Remote
@@ -236,7 +236,7 @@ def test_another_official_list_can_be_the_test_list(shelf, tmp_path):
     public = vox(shelf, lists={"veri_test.txt": (VERI, 2), "veri_test2.txt": (clean, 2)})
     fetch(public, tmp_path / "c", test_list="veri_test2.txt")
     assert "vb/00001.flac" in (tmp_path / "c/test_trials.txt").read_text().splitlines()[0]
-    with pytest.raises(UsageProblem, match=r"it has veri_test\.txt, veri_test2\.txt"):
+    with pytest.raises(UsageError, match=r"it has veri_test\.txt, veri_test2\.txt"):
         fetch(public, tmp_path / "d", test_list="veri_test3.txt")
 
 
@@ -303,10 +303,10 @@ def test_a_whole_folder_is_left_as_it_is(small_ocean, shelf, tmp_path):
     asked = len(shelf.asked)
     assert fetch(small_ocean, tmp_path / "c") == first
     assert len(shelf.asked) == asked
-    with pytest.raises(UsageProblem, match="the seed there is 0, asked for is 1"):
+    with pytest.raises(UsageError, match="the seed there is 0, asked for is 1"):
         fetch(small_ocean, tmp_path / "c", seed=1)
     next((tmp_path / "c/wav").rglob("*.flac")).unlink()
-    with pytest.raises(UsageProblem, match="26 utterances are there, 27 were fetched"):
+    with pytest.raises(UsageError, match="26 utterances are there, 27 were fetched"):
         fetch(small_ocean, tmp_path / "c")
 
 
@@ -314,7 +314,7 @@ def test_what_was_broken_off_is_never_taken_for_a_corpus_and_is_gone_on_with(
     small_ocean, shelf, tmp_path
 ):
     shelf.breaks_after = [500, 0, 0]
-    with pytest.raises(EnvironmentProblem, match="the same command goes on"):
+    with pytest.raises(EnvironmentSetupError, match="the same command goes on"):
         fetch(small_ocean, tmp_path / "c")
     with pytest.raises(ValueError, match=r"neither train_list\.txt nor a folder wav"):
         open_corpus(tmp_path / "c")
@@ -361,7 +361,7 @@ def test_a_call_that_died_while_moving_into_place_is_gone_on_with(
 
 
 def test_without_room_nothing_is_begun(small_ocean, shelf, tmp_path):
-    with pytest.raises(EnvironmentProblem, match=r"needs about 0\.0 GB .* 0\.0 GB are free"):
+    with pytest.raises(EnvironmentSetupError, match=r"needs about 0\.0 GB .* 0\.0 GB are free"):
         fetch(small_ocean, tmp_path / "c", free=lambda _: 1_999_999)
     assert shelf.asked == []
     fetch(small_ocean, tmp_path / "c", free=lambda _: 2_000_000)
@@ -369,14 +369,14 @@ def test_without_room_nothing_is_begun(small_ocean, shelf, tmp_path):
 
 def test_a_folder_with_something_else_is_left_alone(small_ocean, tmp_path):
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(UsageProblem, match="holds something else"):
+    with pytest.raises(UsageError, match="holds something else"):
         fetch(small_ocean, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_second_process_in_the_same_folder_is_told(small_ocean, tmp_path):
     with fetching._alone(tmp_path / "c/.fetch"), pytest.raises(
-        EnvironmentProblem, match="another process fetches into this folder"
+        EnvironmentSetupError, match="another process fetches into this folder"
     ):  # fmt: skip
         fetch(small_ocean, tmp_path / "c")
 
@@ -384,12 +384,12 @@ def test_a_second_process_in_the_same_folder_is_told(small_ocean, tmp_path):
 def test_a_corpus_for_those_with_a_key_says_how_to_get_it(shelf, tmp_path):
     public = vox(shelf)
     shelf.status["dev.zip"] = [403]
-    with pytest.raises(EnvironmentProblem, match=r"403 .*ask for a key at https.*--from FOLDER"):
+    with pytest.raises(EnvironmentSetupError, match=r"403 .*ask for a key at https.*--from FOLDER"):
         fetch(public, tmp_path / "c")
 
 
 def test_an_official_list_that_is_cut_short_is_refused(shelf, tmp_path):
-    with pytest.raises(EnvironmentProblem, match=r"veri_test\.txt: 2 pairs, published were 4"):
+    with pytest.raises(EnvironmentSetupError, match=r"veri_test\.txt: 2 pairs, published were 4"):
         fetch(vox(shelf, lists={"veri_test.txt": (VERI, 4)}), tmp_path / "c")
 
 
@@ -403,7 +403,7 @@ def test_a_list_that_is_not_the_test_list_may_be_missing(shelf, tmp_path):
 def test_an_utterance_that_cannot_be_used_is_left_out_and_named(shelf, tmp_path, monkeypatch):
     files = ocean() | {"speechocean762/WAVE/SPEAKER0001/000019999.WAV": sound(1, seconds=0.01)}
     public = published(shelf, "speechocean762", o_DOT_tar_DOT_gz=tar_gz(files))
-    with pytest.raises(EnvironmentProblem, match=r"1 of 28 .*000019999\.flac .*damaged"):
+    with pytest.raises(EnvironmentSetupError, match=r"1 of 28 .*000019999\.flac .*damaged"):
         fetch(public, tmp_path / "c")
     monkeypatch.setattr(fetching, "_MOST_UNUSABLE", 0.1)
     fetched = fetch(public, tmp_path / "c")
@@ -419,7 +419,7 @@ def test_archives_that_are_here_are_checked_used_and_kept(small_ocean, shelf, tm
     own.mkdir()
     archive = own / "speechocean762.tar.gz"
     archive.write_bytes(shelf.files["speechocean762.tar.gz"][:-1])
-    with pytest.raises(EnvironmentProblem, match=r"SHA-256 .* published is"):
+    with pytest.raises(EnvironmentSetupError, match=r"SHA-256 .* published is"):
         fetch(small_ocean, tmp_path / "c", source=own)
     archive.write_bytes(shelf.files["speechocean762.tar.gz"])
     fetch(small_ocean, tmp_path / "c", source=own)
@@ -436,7 +436,7 @@ def test_one_of_two_archives_is_not_enough(shelf, tmp_path):
         public, archives=lambda: (Archive(sum((a.pieces for a in public.archives()), ())),)
     )
     (own / "dev.zip").write_bytes(shelf.files["dev.zip"])
-    with pytest.raises(UsageProblem, match=r"has dev\.zip, but not test\.zip"):
+    with pytest.raises(UsageError, match=r"has dev\.zip, but not test\.zip"):
         fetch(both, tmp_path / "c", source=own)
 
 
@@ -453,7 +453,7 @@ def test_an_unpacked_folder_will_do_and_is_said_to_be_unchecked(small_ocean, she
 
 def test_a_folder_with_nothing_of_it_says_what_would_be_there(small_ocean, tmp_path):
     (tmp_path / "own").mkdir()
-    with pytest.raises(UsageProblem, match=r"speechocean762\.tar\.gz.*WAVE/SPEAKER0001/"):
+    with pytest.raises(UsageError, match=r"speechocean762\.tar\.gz.*WAVE/SPEAKER0001/"):
         fetch(small_ocean, tmp_path / "c", source=tmp_path / "own")
 
 

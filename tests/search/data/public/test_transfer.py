@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from search.core.errors import EnvironmentProblem, UsageProblem
+from search.core.errors import EnvironmentSetupError, UsageError
 from search.data.public import transfer
 from search.data.public.transfer import Forbidden, Remote
 
@@ -123,7 +123,7 @@ def test_a_server_without_ranges_starts_anew(shelf, path):
 
 def test_a_wrong_checksum_leaves_nothing_and_names_both(shelf, path):
     url = shelf.put("a.tar", OTHER)
-    with pytest.raises(EnvironmentProblem) as caught:
+    with pytest.raises(EnvironmentSetupError) as caught:
         fetch(url, path)
     assert SHA256 in str(caught.value)
     assert hashlib.sha256(OTHER).hexdigest() in str(caught.value)
@@ -131,7 +131,7 @@ def test_a_wrong_checksum_leaves_nothing_and_names_both(shelf, path):
 
 
 def test_a_missing_file_is_named_with_what_to_do(shelf, path):
-    with pytest.raises(EnvironmentProblem, match=r"404 .*--mirror URL.*--from FOLDER"):
+    with pytest.raises(EnvironmentSetupError, match=r"404 .*--mirror URL.*--from FOLDER"):
         fetch(f"{shelf.url}/gone.tar", path)
     assert len(shelf.asked) == 1
 
@@ -150,14 +150,16 @@ def test_a_busy_server_is_asked_again_and_not_for_ever(shelf, path):
     fetch(url, path)
     path.unlink()
     shelf.status["a.tar"] = [503] * 9
-    with pytest.raises(EnvironmentProblem, match=r"503 .*the same command goes on"):
+    with pytest.raises(EnvironmentSetupError, match=r"503 .*the same command goes on"):
         fetch(url, path)
     assert len(shelf.status["a.tar"]) == 6
 
 
 def test_a_transfer_that_only_ever_breaks_ends_with_what_came(shelf, path):
     shelf.breaks_after = [100, 0, 0, 0]
-    with pytest.raises(EnvironmentProblem, match="the connection ended after 100 of 10240 bytes"):
+    with pytest.raises(
+        EnvironmentSetupError, match="the connection ended after 100 of 10240 bytes"
+    ):
         fetch(shelf.put("a.tar", CONTENT), path)
     assert path.with_name("a.tar.part").read_bytes() == CONTENT[:100]
 
@@ -166,7 +168,7 @@ def test_nobody_there_is_an_environment_problem(path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(EnvironmentProblem, match="Connection refused"):
+    with pytest.raises(EnvironmentSetupError, match="Connection refused"):
         fetch(f"http://127.0.0.1:{port}/a.tar", path)
 
 
@@ -195,7 +197,7 @@ def test_a_full_disk_keeps_what_came_and_says_so(shelf, path, monkeypatch):
             Full(real(self, mode, **more)) if mode in ("ab", "wb") else real(self, mode, **more)
         ),
     )
-    with pytest.raises(EnvironmentProblem, match="no space left"):
+    with pytest.raises(EnvironmentSetupError, match="no space left"):
         fetch(url, path)
     monkeypatch.undo()
     assert path.with_name("a.tar.part").stat().st_size == 512
@@ -205,5 +207,5 @@ def test_a_full_disk_keeps_what_came_and_says_so(shelf, path, monkeypatch):
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://here/a.tar", "a.tar"])
 def test_only_web_addresses_are_followed(url, path):
-    with pytest.raises(UsageProblem, match="http:// or https://"):
+    with pytest.raises(UsageError, match="http:// or https://"):
         fetch(url, path)

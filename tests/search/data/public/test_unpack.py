@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.data.public import unpack
 from search.data.public.unpack import files_below, members
 
@@ -62,12 +62,12 @@ def test_an_archive_in_pieces_is_read_as_one(tmp_path, make):
 @pytest.mark.parametrize("name", ["../out.wav", "a/../../out.wav", "..\\out.wav"])
 @pytest.mark.parametrize("make", [tar_of, zip_of])
 def test_a_name_that_leads_out_ends_the_work(tmp_path, make, name):
-    with pytest.raises(UsageProblem, match=r"out\.wav.* is refused"):
+    with pytest.raises(UsageError, match=r"out\.wav.* is refused"):
         read([make(tmp_path / "x", {"a/1.wav": b"", name: b"evil"})])
 
 
 def test_an_absolute_name_in_a_zip_is_refused(tmp_path):
-    with pytest.raises(UsageProblem, match="leads out of the archive"):
+    with pytest.raises(UsageError, match="leads out of the archive"):
         read([zip_of(tmp_path / "x", {"/etc/passwd": b""})])
 
 
@@ -78,7 +78,7 @@ def test_a_link_out_of_a_tar_is_refused(tmp_path, kind, leads):
     def link(entry):
         entry.type, entry.linkname, entry.size = kind, leads, 0
 
-    with pytest.raises(UsageProblem, match="is refused"):
+    with pytest.raises(UsageError, match="is refused"):
         read([tar_of(tmp_path / "x", {"a/1.wav": b""}, link)])
 
 
@@ -86,7 +86,7 @@ def test_a_device_in_a_tar_is_refused(tmp_path):
     def device(entry):
         entry.type, entry.size = tarfile.CHRTYPE, 0
 
-    with pytest.raises(UsageProblem, match="is refused"):
+    with pytest.raises(UsageError, match="is refused"):
         read([tar_of(tmp_path / "x", {"dev/zero": b""}, device)])
 
 
@@ -95,13 +95,13 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
         entry = zipfile.ZipInfo("a/1.wav")
         entry.external_attr = (stat.S_IFLNK | 0o777) << 16
         out.writestr(entry, "/etc/passwd")
-    with pytest.raises(UsageProblem, match="it is a link"):
+    with pytest.raises(UsageError, match="it is a link"):
         read([tmp_path / "x"])
 
 
 def test_a_file_larger_than_any_utterance_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(unpack, "LARGEST_FILE", 2000)
-    with pytest.raises(UsageProblem, match="3000 bytes are more than the 2000 allowed"):
+    with pytest.raises(UsageError, match="3000 bytes are more than the 2000 allowed"):
         read([tar_of(tmp_path / "x", FILES)])
 
 
@@ -109,7 +109,7 @@ def test_a_file_larger_than_any_utterance_is_refused(tmp_path, monkeypatch):
 def test_an_archive_that_was_cut_short_is_named(tmp_path, make):
     path = make(tmp_path / "x", {"a": os.urandom(5000)})
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(UsageProblem, match=f"{path}: not a whole tar or zip archive"):
+    with pytest.raises(UsageError, match=f"{path}: not a whole tar or zip archive"):
         read([path])
 
 

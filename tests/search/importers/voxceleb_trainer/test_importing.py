@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.cli.app import run
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.importers.voxceleb_trainer import importing, space_file
 from search.importers.voxceleb_trainer.options import parse
 from search.space import loader
@@ -376,7 +376,7 @@ def test_values_are_converted_as_the_trainer_converts_them(tmp_path):
     ],
 )
 def test_a_file_that_is_no_config_is_refused(tmp_path, text, says):
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         parse([], yaml(tmp_path, text))
     assert says in str(caught.value)
 
@@ -460,7 +460,7 @@ def test_a_training_without_a_trap_has_nothing_to_be_said():
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_with_a_hint(options, says):
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         taken(options)
     assert says in str(caught.value)
 

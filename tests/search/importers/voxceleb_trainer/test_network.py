@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from search.cli.app import run
-from search.core.errors import UsageProblem
+from search.core.errors import UsageError
 from search.importers.voxceleb_trainer import names, network
 from search.importers.voxceleb_trainer.architecture import Reading
 from search.models import loader
@@ -221,7 +221,7 @@ class Bomb:
 
 
 def refused(path, reading=None):
-    with pytest.raises(UsageProblem) as caught:
+    with pytest.raises(UsageError) as caught:
         network.read(path, reading or Reading())
     return str(caught.value)
 
@@ -342,7 +342,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, change, says):
 
 
 def test_what_only_such_a_file_has_is_refused_for_other_models(tmp_path):
-    with pytest.raises(UsageProblem, match=r"--log-input.*this is none"):
+    with pytest.raises(UsageError, match=r"--log-input.*this is none"):
         loader.load(str(tmp_path), "cpu", reading=Reading())
 
 
