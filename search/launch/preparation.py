@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from search.core.errors import UsageError
 from search.core.paths import home, ledger_path, search_folder
 from search.data import location
+from search.launch.open_search import state_of
 from search.launch.settings import (
     OBJECTIVES,
     LaunchRequest,
@@ -114,6 +115,7 @@ def known_before(
         name=name,
         seed=before.seed if before else request.seed or 0,
         objectives=before.objectives if before else request.objectives or OBJECTIVES[:1],
+        read_state=state_of,
     )
 
 

@@ -68,26 +68,6 @@ def of_whole_trial(state: SearchState, trial: TrialRecord, status: str) -> Docum
     }
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config with dotted keys; parts in a list are counted from 0."""
-    result: dict[str, Any] = {}
-    for key, entry in config.items():
-        if isinstance(entry, Mapping):
-            result |= flat(entry, f"{prefix}{key}.")
-        elif isinstance(entry, list | tuple) and any(isinstance(e, Mapping) for e in entry):
-            result |= flat({str(i): e for i, e in enumerate(entry)}, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = entry
-    return result
-
-
-def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Dotted keys in which two configs differ, with both values; None where one lacks the key."""
-    here, there = flat(config), flat(other)
-    keys = [*here, *(key for key in there if key not in here)]
-    return [(k, here.get(k), there.get(k)) for k in keys if here.get(k) != there.get(k)]
-
-
 def _finite(value: Any) -> Any:
     """Infinite and undefined numbers become null: JSON has none."""
     match value:

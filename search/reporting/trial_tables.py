@@ -8,10 +8,10 @@ from typing import Any
 from rich.table import Table
 
 from search.checkpoints.retention import best_kept
+from search.core.config_differences import differences, flat
 from search.core.errors import UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
-from search.reporting.documents import differences, flat
 from search.reporting.snapshot import best_of, trial_state
 from search.reporting.tables import axes_text, best_text, duration, interval, percent, value
 from search.scheduler import pareto

@@ -7,14 +7,13 @@ grows afterwards, or goes, changes nothing.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from search.core.errors import UsageError
 from search.core.paths import existing_ledger
-from search.launch.open_search import state_of
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -78,7 +77,14 @@ class WarmStart:
 
 
 def take(
-    source: str, space: Space, count: int, *, name: str, seed: int, objectives: Sequence[str]
+    source: str,
+    space: Space,
+    count: int,
+    *,
+    name: str,
+    seed: int,
+    objectives: Sequence[str],
+    read_state: Callable[[str], SearchState],
 ) -> WarmStart:
     """Read a source.
 
@@ -89,6 +95,7 @@ def take(
         name: of the search that is about to begin.
         seed: of that search.
         objectives: of that search; by them an earlier search's trials are ordered.
+        read_state: returns the state of an earlier search, by its name.
 
     Raises:
         NotFound: if there is no such search.
@@ -104,7 +111,7 @@ def take(
     elif source == name:
         raise UsageError(f"--warm-start {source}: a search cannot begin with itself")
     else:
-        state = state_of(source)
+        state = read_state(source)
         sha256 = hashlib.sha256(existing_ledger(source).read_bytes()).hexdigest()
         found, known = (
             list(_of_search(source, state, space, objectives, left_out)),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.reporting.documents import differences
+from search.core.config_differences import differences
 from search.space.branches import Choice, Range, Space
 from spkmodel.config import TrainConfig
 

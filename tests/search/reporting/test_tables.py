@@ -6,7 +6,7 @@ from rich.console import Console
 from search.core.errors import UsageError
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
-from search.reporting.documents import differences, document, flat, of_snapshot, of_whole_trial
+from search.reporting.documents import document, of_snapshot, of_whole_trial
 from search.reporting.snapshot import command_again, expected_epochs, snapshot
 from search.reporting.tables import duration, news, percent, snapshot_line, snapshot_table
 from search.reporting.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
@@ -244,13 +244,6 @@ def test_the_best_trial_is_compared_with_the_default(tmp_path):
     assert "not 96" in page
 
 
-def test_differences_name_keys_that_only_one_side_has():
-    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}, "d": 3}) == [
-        ("a.c", 2, None),
-        ("d", None, 3),
-    ]
-
-
 def test_documents_have_a_schema_and_no_number_that_json_lacks():
     made = document("status", **of_snapshot(snapshot(state(), now=NOW)), odd=[float("nan"), 1.5])
     assert made["schema"] == "spksearch.status/1"
@@ -263,15 +256,6 @@ def test_a_whole_trial_has_every_epoch_and_its_config():
     whole = of_whole_trial(here, here.trials["t0002"], "running")
     assert [report["epoch"] for report in whole["reports"]] == [1, 2, 3]
     assert TrainConfig.model_validate(whole["config"]).signature == whole["signature"]
-
-
-def test_a_flat_config_counts_the_parts_of_a_list_and_keeps_other_lists_whole():
-    config = {"loss": {"terms": [{"weight": 1.0}, {"weight": 2.0}]}, "channels": [32, 64]}
-    assert flat(config) == {
-        "loss.terms.0.weight": 1.0,
-        "loss.terms.1.weight": 2.0,
-        "channels": [32, 64],
-    }
 
 
 def test_a_hold_is_shown_everywhere_and_is_news_when_it_comes_and_goes():

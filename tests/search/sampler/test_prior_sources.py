@@ -7,6 +7,7 @@ import pytest
 from search.core.errors import NotFound, UsageError
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
+from search.launch.open_search import state_of
 from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
 from search.reporting.terminal import Silent
@@ -48,7 +49,9 @@ def _space(folder, source, name="made"):
 
 
 def _take(source, space, count=3, objectives=("dev_eer",)):
-    return prior_sources.take(source, space, count, name="new", seed=4, objectives=objectives)
+    return prior_sources.take(
+        source, space, count, name="new", seed=4, objectives=objectives, read_state=state_of
+    )
 
 
 @pytest.fixture
