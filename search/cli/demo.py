@@ -12,14 +12,14 @@ from search.launch.settings import LaunchRequest
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from search.reporting.terminal import Display
+    from search.reporting.terminal import SearchDisplay
 
 TRIALS = 10
 MAX_EPOCHS = 27
 NAME = "demo"
 
 
-def run_demo(folder: Path, display: "Display") -> list["RenderableType"]:
+def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
     """Run every step in `folder` and return what a person should read at the end.
 
     A second run goes on with the first one, whatever became of it.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.core.errors import UsageError
+from search.core.progress import Display
 from search.evaluation import pair_list, subgroups
 from search.evaluation.metrics import Judgement, sounding
 from search.evaluation.pair_list import PairList
 from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting.figure_style import percent
-from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from search.core.atomic_folder import filled, read_report, write_json
 from search.core.errors import UsageError
 from search.core.paths import home
+from search.core.progress import Display, Silent
 from search.data import location
 from search.evaluation import analysis as extras_of_pairs
 from search.evaluation import metrics, pair_list, test_access, verifier
@@ -21,7 +22,6 @@ from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.launch.settings import surroundings_folder
 from search.models import loader
-from search.reporting.terminal import Display, Silent
 
 if TYPE_CHECKING:
     from search.importers.voxceleb_trainer.architecture import Reading

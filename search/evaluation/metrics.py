@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.core.errors import UsageError
+from search.core.progress import Display
 from search.evaluation.pair_list import PairList, counts
 from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting import det_figure, figure_style
-from search.reporting.terminal import Display
 from spkmodel.core.condition_names import SOMEWHERE
 
 if TYPE_CHECKING:

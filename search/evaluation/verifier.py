@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageError
+from search.core.progress import Display
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, TOP, Protocol
-from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
     import torch

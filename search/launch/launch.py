@@ -43,7 +43,7 @@ from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
 if TYPE_CHECKING:
-    from search.reporting.terminal import Display
+    from search.reporting.terminal import SearchDisplay
     from search.tracking.server import Server
     from search.tracking.sync import Tracker
 
@@ -53,7 +53,7 @@ _DRAIN_SECONDS = 30.0
 _RECORDED_VERSIONS = ("spksearch", "torch", "torchaudio", "ray", "optuna", "mlflow", "numpy")
 
 
-def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
+def launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     """Start a search, or go on with the one of that name.
 
     Raises:
@@ -73,7 +73,7 @@ def launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
         ) from told
 
 
-def _launch(request: LaunchRequest, display: "Display") -> LaunchOutcome:
+def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     space = loader.load(request.space)
     branches = loader.branches(space)
     name = request.name or space.name
@@ -115,7 +115,7 @@ def run_search(
     space: loader.Space,
     settings: Settings,
     before: Settings | None,
-    display: "Display",
+    display: "SearchDisplay",
     *,
     wishes: Sequence[QueuedTrial] = (),
     known: WarmStart | None = None,
@@ -226,7 +226,7 @@ def _drive(
     space: loader.Space,
     settings: Settings,
     request: LaunchRequest,
-    display: "Display",
+    display: "SearchDisplay",
     grace_seconds: float,
 ) -> None:
     """Connect, run to the end, deliver what MLflow has not had yet."""
@@ -323,7 +323,9 @@ def _segment_settings(
 
 
 @contextmanager
-def _tracked(ledger: Ledger, request: LaunchRequest, display: "Display") -> Iterator["Tracker"]:
+def _tracked(
+    ledger: Ledger, request: LaunchRequest, display: "SearchDisplay"
+) -> Iterator["Tracker"]:
     """MLflow fed from the ledger while the context lasts; a server of our own where none is given.
 
     Whatever happens to MLflow, the search goes on; what it could not take is told at the end.

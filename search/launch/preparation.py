@@ -22,7 +22,7 @@ from search.sampler.prior_sources import WarmStart
 from search.space import loader
 
 if TYPE_CHECKING:
-    from search.reporting.terminal import Display
+    from search.core.progress import Display
     from spkmodel.data.corpus import Corpus
 
 

@@ -29,7 +29,7 @@ from spaces.logged.scale import LOG_STEPS, Scale, paced, scaled
 from spkmodel.config import TrainConfig
 
 if TYPE_CHECKING:
-    from search.reporting.terminal import Display
+    from search.reporting.terminal import SearchDisplay
     from spkmodel.data.corpus import Corpus
 
 SPACE = "replay"
@@ -84,7 +84,7 @@ class ReplayOutcome:
     plan: list[str]
 
 
-def replay(request: ReplayRequest, display: "Display") -> ReplayOutcome:
+def replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcome:
     """Run entries, or go on with running them.
 
     Raises:

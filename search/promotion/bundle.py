@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.atomic_folder import filled, write_json
 from search.core.errors import SpksearchError, UsageError
+from search.core.progress import Display
 from search.data import location
 from search.evaluation import evaluate, test_access, verifier
 from search.evaluation import metrics as judgement
@@ -16,7 +17,6 @@ from search.ledger.ledger import Ledger
 from search.models import loader
 from search.promotion import model_card
 from search.reporting import learning_curves
-from search.reporting.terminal import Display
 
 if TYPE_CHECKING:
     from search.models.loader import Choice, Model

@@ -13,6 +13,7 @@ from search.checkpoints import manager
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
+from search.core.progress import Display, Silent
 from search.core.redact import redact
 from search.evaluation import metrics, pair_list, test_access
 from search.ledger.ledger import Ledger
@@ -21,7 +22,6 @@ from search.models.registry import Registered
 from search.promotion import bundle
 from search.reporting.figure_style import percent
 from search.reporting.snapshot import command_again
-from search.reporting.terminal import Display, Silent
 from search.tracking import sync
 
 if TYPE_CHECKING:

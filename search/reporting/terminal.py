@@ -20,10 +20,11 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from search.core.progress import Display
 from search.reporting import console
 from search.reporting.snapshot import Snapshot
 from search.reporting.tables import duration, news, snapshot_line, snapshot_table
-from spkmodel.core.progress import Progress, silent
+from spkmodel.core.progress import Progress
 
 Source = Callable[[], Snapshot]
 
@@ -31,41 +32,18 @@ _LOOKING = 0.05
 """Share of the time that taking snapshots may take."""
 
 
-class Display(Protocol):
-    """What long work tells a person; all of it goes to stderr."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        ...
-
-    def task(self, what: str, unit: str) -> AbstractContextManager[Progress]:
-        """A bar for as long as the context lasts: `with display.task("packing", "utterances")`."""
-        ...
+class SearchDisplay(Display, Protocol):
+    """A display that can also follow a running search."""
 
     def watch(self, source: Source) -> AbstractContextManager[None]:
-        """A search as `source` sees it, for as long as the context lasts; called on a thread."""
+        """Show the search that `source` returns while the context lasts; called on a thread."""
         ...
 
 
-def for_stderr() -> Display:
+def for_stderr() -> SearchDisplay:
     """The display that suits stderr as it is now."""
     err = console.stderr()
     return Terminal(err) if err.is_terminal else Lines()
-
-
-class Silent:
-    """Tells nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing is said."""
-
-    @contextmanager
-    def task(self, what: str, unit: str) -> Iterator[Progress]:  # noqa: ARG002 (the protocol's names)
-        yield silent
-
-    @contextmanager
-    def watch(self, source: Source) -> Iterator[None]:  # noqa: ARG002 (the protocol's name)
-        yield
 
 
 class _Rate(ProgressColumn):

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from search.core.errors import EnvironmentSetupError, SpksearchError, UsageError
+from search.core.progress import Display
 from search.data.public import transfer
 from search.data.public.catalogue import Archive, PublicCorpus
 from search.data.public.transfer import Forbidden, Remote
 from search.data.public.unpack import Member, files_below, members
-from search.reporting.terminal import Display
 
 
 class Bringer:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, UsageError
+from search.core.progress import Display, Silent
 from search.data.public import folder as folders
 from search.data.public import transfer
 from search.data.public.bringing import Bringer
 from search.data.public.catalogue import Archive, Lists, PublicCorpus
 from search.data.public.folder import Fetched
 from search.data.public.gather import Gathered, gather
-from search.reporting.terminal import Display, Silent
 from spkmodel.data.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
 from spkmodel.data.lists import Pair
 

@@ -13,11 +13,11 @@ from search.core import signals
 from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
 from search.core.lock import driver_alive
 from search.core.paths import ledger_path
+from search.core.progress import Silent
 from search.engine.request_handler import ask
 from search.launch import launch, preparation
 from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
-from search.reporting.terminal import Silent
 from search.requests.messages import Budget
 from search.space import loader
 

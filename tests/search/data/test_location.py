@@ -117,9 +117,9 @@ def test_pack_to_a_path_is_a_usage_error(corpus, tmp_path, capsys):
 def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     uri, corpus, spksearch_home, tmp_path, condition
 ):
+    from search.core.progress import Silent
     from search.launch import preparation
     from search.launch.settings import LaunchRequest
-    from search.reporting.terminal import Silent
     from search.space import loader
     from spkmodel.data import store_cache
 

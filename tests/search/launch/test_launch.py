@@ -15,6 +15,7 @@ import soundfile
 from search.cli import error_handling
 from search.core.errors import NoUsableTrial, UsageError
 from search.core.paths import ledger_path
+from search.core.progress import Silent
 from search.evaluation import evaluate
 from search.launch import launch
 from search.launch.settings import LaunchRequest
@@ -22,7 +23,6 @@ from search.launch.summary import outcome_of
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.promotion import promote
-from search.reporting.terminal import Silent
 from search.scheduler import asha, audit
 from tests.support import buzz
 from tests.support.tiny_space import SPACE

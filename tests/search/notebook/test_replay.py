@@ -8,11 +8,11 @@ import pytest
 from search.cli.app import run
 from search.core.errors import UsageError
 from search.core.paths import ledger_path
+from search.core.progress import Silent
 from search.launch import launch
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.notebook import replay as replays
-from search.reporting.terminal import Silent
 from search.scheduler import audit
 from spaces.logged import NotebookError, notebook, writing
 from spaces.logged.claims import claims

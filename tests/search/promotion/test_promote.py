@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageError
+from search.core.progress import Silent
 from search.evaluation import evaluate
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
 from search.promotion import bundle, promote
-from search.reporting.terminal import Silent
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
 from tests.support import untrained_search

@@ -6,9 +6,10 @@ import time
 import pytest
 from rich.console import Console
 
+from search.core.progress import Silent
 from search.ledger.state import SearchState
 from search.reporting.snapshot import Snapshot, snapshot
-from search.reporting.terminal import Lines, Silent, Terminal, _Latest, for_stderr
+from search.reporting.terminal import Lines, Terminal, _Latest, for_stderr
 from tests.support import example_search as example
 
 SHORT = 0.01

@@ -6,11 +6,11 @@ import pytest
 
 from search.core.errors import NotFound, UsageError
 from search.core.paths import ledger_path
+from search.core.progress import Silent
 from search.launch import launch, preparation
 from search.launch.open_search import state_of
 from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
-from search.reporting.terminal import Silent
 from search.sampler import prior_sources
 from search.space import loader
 from spaces import logged

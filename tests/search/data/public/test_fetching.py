@@ -14,10 +14,10 @@ import soundfile
 
 from search.cli.app import run
 from search.core.errors import EnvironmentSetupError, UsageError
+from search.core.progress import Silent
 from search.data.public import catalogue, fetching
 from search.data.public.catalogue import Archive, Lists
 from search.data.public.transfer import Remote
-from search.reporting.terminal import Silent
 from spkmodel.data.corpus import check, open_corpus
 from spkmodel.data.lists import read_pairs
 
