@@ -1,8 +1,9 @@
-"""Where the weights of a warm start lie: found by name, and held against the config before a start.
+"""Find the weights of a warm start by name, and check them against the config before a start.
 
-`SEARCH/TRIAL` is what it is everywhere (`search.models.loader`): of the epochs whose checkpoint is
-kept, the one with the lowest dev EER. What was found is written into the ledger with the trial, so
-that a second attempt starts from the same weights whatever has become of the first trial since.
+`SEARCH/TRIAL` means the same as everywhere (`search.checkpoints.selection`): of the epochs whose
+checkpoint is kept, the one with the lowest dev EER. What was found is written into the ledger with
+the trial, so that a second attempt starts from the same weights whatever has happened to the first
+trial since.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.checkpoints.selection import parse_trial, select_checkpoint
 from search.core.errors import NotFound, NoUsableTrial, UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.ledger.ledger import Ledger
-from search.models import loader
 
 if TYPE_CHECKING:
     from search.space.loader import Branch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmWeights:
-    """A checkpoint to start from."""
+    """A checkpoint that a training starts from."""
 
     weights: str
     """As the config names it."""
@@ -32,25 +33,25 @@ class WarmWeights:
     sha256: str
 
     def event(self) -> dict[str, str]:
-        """The field `warm_start` of a trial's event."""
+        """Return the field `warm_start` of a trial's event."""
         return asdict(self)
 
 
-def of_event(fields: Mapping[str, Any] | None) -> WarmWeights | None:
-    """What `event` wrote; None for a trial that starts from chance."""
+def from_event(fields: Mapping[str, Any] | None) -> WarmWeights | None:
+    """Return what `WarmWeights.event` wrote; None for a trial that starts from chance."""
     return None if fields is None else WarmWeights(**fields)
 
 
 def resolve(config: "TrainConfig") -> WarmWeights | None:
-    """The checkpoint that a config starts from, which fits it; None without a warm start.
+    """Return the checkpoint that a config starts from; None without a warm start.
 
     Raises:
-        UsageProblem: there is none, it is not the one that was meant, or it has another shape.
+        UsageError: if there is none, it is not the one that was meant, or it has another shape.
     """
     if config.warm_start is None:
         return None
     try:
-        folder, recorded = _place(config.warm_start.weights)
+        folder, recorded = _locate(config.warm_start.weights)
         found, its = _read(folder, recorded)
     except (ValueError, NotFound, NoUsableTrial) as error:
         raise UsageError(
@@ -63,6 +64,7 @@ def resolve(config: "TrainConfig") -> WarmWeights | None:
             f"{config.warm_start.weights} is {found[:16]}...: other weights than were meant; leave "
             "it empty to take these, or name the folder of the checkpoint that has it"
         )
+    # Imported here because it loads torch, which `describe` does without.
     from spkmodel.training import warm_start
 
     try:
@@ -76,7 +78,7 @@ def check(space: str, branches: Iterable["Branch"]) -> None:
     """Resolve the warm start of every branch of a space.
 
     Raises:
-        UsageProblem: naming the branch that has none that fits.
+        UsageError: naming the branch whose warm start cannot be used.
     """
     for branch in branches:
         try:
@@ -86,23 +88,24 @@ def check(space: str, branches: Iterable["Branch"]) -> None:
             raise UsageError(f"space {space} with {chosen or 'no choices'}: {problem}") from None
 
 
-def _place(weights: str) -> tuple[Path, str | None]:
-    """Folder, and the hash where the ledger has it."""
+def _locate(weights: str) -> tuple[Path, str | None]:
+    """Return the folder of the checkpoint, and its hash if it is in a ledger."""
     folder = Path(weights)
     if folder.is_dir():
         return folder.absolute(), None
-    named = loader.trial_of(weights)
+    named = parse_trial(weights)
     if named is None:
         raise NotFound("no such folder")
     search, trial = named
     state = Ledger.open(existing_ledger(search)).state()
-    choice = loader.choose(state, search_folder(search), trial)
+    choice = select_checkpoint(state, search_folder(search), trial)
     return choice.folder, choice.report.sha256
 
 
+# A space asks for the same checkpoint in each of its branches, and hashing it takes seconds.
 @lru_cache(maxsize=16)
 def _read(folder: Path, recorded: str | None) -> tuple[str, "TrainConfig"]:
-    """Hash and config."""
+    """Return the hash and the config of a checkpoint."""
     from spkmodel.config import TrainConfig
     from spkmodel.core import checkpoint
 

@@ -11,7 +11,7 @@ OURS = 1
 USAGE = 2
 ENVIRONMENT = 3
 
-_PACKAGES = Path(__file__).resolve().parent.parent
+_PACKAGES = Path(__file__).resolve().parents[2]
 _OWN = tuple(_PACKAGES / package for package in ("search", "spaces", "spkmodel"))
 
 

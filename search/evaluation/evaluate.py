@@ -14,17 +14,17 @@ from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.progress import Display, Silent
 from search.data import location
+from search.data.noise_and_rooms import find_recordings
 from search.evaluation import analysis as extras_of_pairs
 from search.evaluation import metrics, pair_list, test_access, verifier
 from search.evaluation.analysis import AnalysisResult, Extras
 from search.evaluation.metrics import Judgement
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
-from search.launch.settings import surroundings_folder
 from search.models import loader
 
 if TYPE_CHECKING:
-    from search.importers.voxceleb_trainer.architecture import Reading
+    from search.models.foreign.architecture import Reading
     from search.models.loader import Model
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
@@ -73,7 +73,7 @@ def evaluate(
         out: a new folder; by default one below the home folder, named by what is evaluated.
         protocol: how utterances are heard and pairs scored.
         extras: what is told besides the figures of the pairs.
-        noise: ambiences of the conditions that have some; see `settings.surroundings_folder`.
+        noise: ambiences of the conditions that have some; see `noise_and_rooms.find_recordings`.
         rooms: its room responses.
         tracking_uri: of the registry, for `models:/...`.
         reading: what a checkpoint of voxceleb_trainer does not tell.
@@ -100,8 +100,8 @@ def evaluate(
     folder = out or home() / "evaluations" / _folder_name(loaded, listed, condition, protocol)
     _require_free(folder, loaded, facts, condition, protocol)
     surroundings = (
-        surroundings_folder(noise, "noise", corpus),
-        surroundings_folder(rooms, "rooms", corpus),
+        find_recordings(noise, "noise", corpus),
+        find_recordings(rooms, "rooms", corpus),
     )
     with test_access.recorded_look(loaded, listed, condition, protocol) as look:
         taught = verifier.taught(loaded.encoder, device, protocol, lessons, store, display)

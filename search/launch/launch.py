@@ -297,7 +297,7 @@ def _segment_settings(
     threads = max(1, int(settings.cpus_per_trial))
 
     def of(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
-        last, warm = trial.goes_on_from, warm_start.of_event(trial.warm_start)
+        last, warm = trial.goes_on_from, warm_start.from_event(trial.warm_start)
         return segment_config(
             Segment(
                 trial=trial.trial,

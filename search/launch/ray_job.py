@@ -185,7 +185,7 @@ def _told(address: str) -> Iterator[None]:
 
 def _stage(folder: Path, space: Path) -> str:
     """Copy the packages, and the space if it is none of ours; its path there, or empty."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     for package in _PACKAGES:
         shutil.copytree(
             root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", ".*")

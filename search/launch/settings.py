@@ -9,6 +9,7 @@ from search.checkpoints.retention import DEFAULT_KEEP
 from search.core.errors import UsageError
 from search.core.redact import redact
 from search.data.location import absolute
+from search.data.noise_and_rooms import find_recordings
 from search.ledger.trial import OBJECTIVE, SIZE
 from search.sampler.prior import default_count
 from search.scheduler.policy import ladder
@@ -159,7 +160,7 @@ def from_ledger(event: dict[str, Any]) -> Settings:
 def surroundings_folders(
     request: LaunchRequest, before: Settings | None
 ) -> tuple[Path | None, Path | None]:
-    """Folders of ambiences and of rooms: as asked, as before, or as `surroundings_folder` finds.
+    """Folders of ambiences and of rooms: as asked, as before, or as `find_recordings` finds.
 
     Raises:
         UsageProblem: if one that was named is not a folder.
@@ -176,23 +177,7 @@ def _kept_or_found(
     """`before` is None without an earlier launch, empty if that one used the built-in ones."""
     if asked is None and before == "":
         return None
-    return surroundings_folder(asked or (Path(before) if before else None), kind, corpus)
-
-
-def surroundings_folder(asked: Path | None, kind: str, corpus: Path | str) -> Path | None:
-    """One of the two: `asked`, else $SPKSEARCH_NOISE or $SPKSEARCH_ROOMS, else in the corpus."""
-    variable = f"SPKSEARCH_{kind.upper()}"
-    from_environment = os.environ.get(variable)
-    named = asked or (Path(from_environment) if from_environment else None)
-    if named is not None:
-        if not named.is_dir():
-            source = f"--{kind}" if asked else variable
-            raise UsageError(f"{source}: no folder {named}")
-        return named.absolute()
-    if isinstance(corpus, str):
-        return None  # a URI has neither
-    inside = corpus / kind
-    return inside.absolute() if inside.is_dir() else None
+    return find_recordings(asked or (Path(before) if before else None), kind, corpus)
 
 
 def dev_condition(request: LaunchRequest, before: Settings | None) -> Condition:

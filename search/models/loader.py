@@ -5,32 +5,28 @@ hash that was recorded; of voxceleb_trainer's files only tensors are read. Nothi
 model is executed.
 """
 
-import difflib
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import NotFound, NoUsableTrial, SpksearchError, UsageError
+from search.checkpoints.selection import SelectedCheckpoint, parse_trial, select_checkpoint
+from search.core.errors import NotFound, SpksearchError, UsageError
 from search.core.paths import existing_ledger, search_folder, searches
 from search.ledger.ledger import Ledger
-from search.ledger.state import SearchState
-from search.ledger.trial import Report, TrialRecord
 from search.models import registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from search.importers.voxceleb_trainer.architecture import Reading
+    from search.models.foreign.architecture import Reading
     from spkmodel.config import TrainConfig
 
 WEIGHTS = "encoder.safetensors"
 CONFIG = "config.json"
 _LARGEST_CONFIG = 1 << 20
 _LARGEST_WEIGHTS = 8 << 30
-_TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)/(t\d+)")
 ACCEPTED = (
     "a model is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, the folder of a "
     "promoted model or of a checkpoint, or a file that voxceleb_trainer saved"
@@ -74,16 +70,6 @@ class Model:
         }
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A trial's checkpoint."""
-
-    trial: TrialRecord
-    report: Report
-    folder: Path
-    """Of the checkpoint."""
-
-
 def load(
     source: str,
     device: str,
@@ -119,59 +105,18 @@ def load(
         return read_promoted(folder, device)
     if folder.is_dir() and list(folder.glob("*.safetensors")):
         return read_checkpoint(folder, device)
-    if (named := trial_of(source)) is not None:
+    if (named := parse_trial(source)) is not None:
         search, trial = named
         state = Ledger.open(existing_ledger(search)).state()
-        return read_choice(search, choose(state, search_folder(search), trial), device)
+        return read_selected(search, select_checkpoint(state, search_folder(search), trial), device)
     raise _not_a_model(source, folder)
 
 
-def trial_of(source: str) -> tuple[str, str] | None:
-    """Search and trial of `SEARCH/TRIAL`; None if it is not of that form."""
-    match = _TRIAL.fullmatch(source)
-    return None if match is None else (match[1], match[2])
-
-
-def choose(state: SearchState, folder: Path, trial: str | None = None) -> Choice:
-    """The checkpoint to promote: of the named trial, or of the search's best.
-
-    The lowest dev EER of any epoch counts, of trials and within a trial; an epoch whose checkpoint
-    is gone is passed over.
-
-    Args:
-        state: of the search.
-        folder: the search's folder, to which checkpoints are relative.
-        trial: its name; None: the best.
-
-    Raises:
-        NotFound: no such trial.
-        NoUsableTrial: nothing to promote.
-    """
-    if trial is not None:
-        record = _named(state, trial)
-        report = _best_kept(record, folder)
-        if report is None:
-            raise NoUsableTrial(
-                f"trial {trial} ({record.state}{f', {record.reason}' if record.reason else ''}) "
-                f"has no usable epoch with a checkpoint{_what_became(record)}"
-            )
-        return Choice(record, report, folder / report.checkpoint)
-    for record in state.ranked():
-        report = _best_kept(record, folder)
-        if report is not None:
-            return Choice(record, report, folder / report.checkpoint)
-    states = ", ".join(sorted({record.state for record in state.trials.values()})) or "none yet"
-    raise NoUsableTrial(
-        f"search {folder.name!r} has no trial with a dev EER and a checkpoint "
-        f"({len(state.trials)} trials: {states}); `spksearch status {folder.name}` shows why"
-    )
-
-
-def read_choice(search: str, choice: Choice, device: str) -> Model:
-    """The chosen checkpoint's encoder, its hash compared with the ledger's."""
-    trial, epoch = choice.trial.trial, choice.report.epoch
+def read_selected(search: str, selected: SelectedCheckpoint, device: str) -> Model:
+    """Read the encoder of a selected checkpoint, and compare its hash with the ledger's."""
+    trial, epoch = selected.trial.trial, selected.report.epoch
     try:
-        model = read_checkpoint(choice.folder, device, choice.report.sha256)
+        model = read_checkpoint(selected.folder, device, selected.report.sha256)
     except ValueError as error:
         raise SpksearchError(str(error)) from error
     source = f"{search}/{trial} (epoch {epoch})"
@@ -224,8 +169,8 @@ def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> M
     Raises:
         UsageProblem: if the file is anything else.
     """
-    from search.importers.voxceleb_trainer import network
-    from search.importers.voxceleb_trainer.architecture import Reading
+    from search.models.foreign import network
+    from search.models.foreign.architecture import Reading
     from spkmodel.config import TrainConfig
 
     found = network.read(path, reading or Reading())
@@ -278,46 +223,6 @@ def _bytes_of(path: Path, most: int) -> bytes:
     if size > most:
         raise UsageError(f"{path}: {size} bytes are more than the {most} allowed")
     return path.read_bytes()
-
-
-def _named(state: SearchState, trial: str) -> TrialRecord:
-    if trial in state.trials:
-        return state.trials[trial]
-    near = difflib.get_close_matches(trial, state.trials, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`spksearch trials` lists them"
-    raise NotFound(f"no trial {trial!r} among {len(state.trials)}; {hint}")
-
-
-def _what_became(record: TrialRecord) -> str:
-    """Of the checkpoints that a trial had, and how to have such a one the next time."""
-    reports = record.reports.values()
-    removed = sum(report.checkpoint in record.removed for report in reports)
-    damaged = sum(report.checkpoint in record.damaged for report in reports)
-    parts = [f"{damaged} were damaged"] if damaged else []
-    if removed:
-        parts.append(
-            f"{removed} were removed to save space: of ended trials those of the best are kept, "
-            "as many as --keep-checkpoints says; `spksearch trials NAME` shows which they are"
-        )
-    return f"; {'; '.join(parts)}" if parts else "; it never got to one"
-
-
-def better_removed(choice: Choice) -> Report | None:
-    """An epoch of the chosen trial that was better, and whose checkpoint is gone."""
-    best = choice.trial.best()
-    return best if best is not None and best.epoch != choice.report.epoch else None
-
-
-def _best_kept(record: TrialRecord, folder: Path) -> Report | None:
-    """The usable epoch with the lowest dev EER among those whose checkpoint is there."""
-    kept = [
-        report
-        for report in record.reports.values()
-        if report.objective < float("inf")
-        and record.has_checkpoint(report)
-        and (folder / report.checkpoint).is_dir()
-    ]
-    return min(kept, key=lambda report: (report.objective, report.epoch), default=None)
 
 
 def _not_a_model(source: str, folder: Path) -> SpksearchError:

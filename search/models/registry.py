@@ -13,6 +13,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import spkmodel
 from search.core.errors import EnvironmentSetupError, NotFound, UsageError
 from search.core.redact import HIDDEN, redact
 from search.tracking import server as mlflow_server
@@ -26,8 +27,8 @@ REQUIREMENTS = (
     "torch", "torchaudio", "numpy", "pydantic", "safetensors", "jaxtyping", "soundfile", "mlflow",
 )  # fmt: skip
 """What `spkmodel` imports on the way from waveforms to embeddings."""
-_CODE = Path(__file__).with_name("registered_model.py")
-_MODELS = Path(__file__).resolve().parent.parent / "spkmodel"
+_CODE = Path(__file__).with_name("pyfunc.py")
+_MODELS = Path(spkmodel.__file__).resolve().parent
 _ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -19,7 +19,8 @@ from search.promotion import model_card
 from search.reporting import learning_curves
 
 if TYPE_CHECKING:
-    from search.models.loader import Choice, Model
+    from search.checkpoints.selection import SelectedCheckpoint
+    from search.models.loader import Model
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
 
@@ -30,7 +31,7 @@ TOLERANCE = 1e-6
 
 
 def judge(
-    ledger: Ledger, choice: "Choice", folder: Path, registered_as: str, display: Display
+    ledger: Ledger, choice: "SelectedCheckpoint", folder: Path, registered_as: str, display: Display
 ) -> dict[str, Any]:
     """Verify a checkpoint, score the test pairs in every condition, write the folder.
 
@@ -43,7 +44,7 @@ def judge(
     began = time.monotonic()
     search = ledger.state().search
     device = evaluate.default_device()
-    model = loader.read_choice(ledger.search, choice, device)
+    model = loader.read_selected(ledger.search, choice, device)
     store = _store(search, display)
     dev = _verified_dev(model, choice, search, store, device, display)
     tested = _test_pairs(search, store)
@@ -167,7 +168,7 @@ def _surroundings(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
 
 def _verified_dev(
     model: "Model",
-    choice: "Choice",
+    choice: "SelectedCheckpoint",
     search: dict[str, Any],
     store: "Store",
     device: str,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.checkpoints import manager
+from search.checkpoints import manager, selection
 from search.core.atomic_folder import read_report
 from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
@@ -17,7 +17,7 @@ from search.core.progress import Display, Silent
 from search.core.redact import redact
 from search.evaluation import metrics, pair_list, test_access
 from search.ledger.ledger import Ledger
-from search.models import loader, registry
+from search.models import registry
 from search.models.registry import Registered
 from search.promotion import bundle
 from search.reporting.figure_style import percent
@@ -25,7 +25,7 @@ from search.reporting.snapshot import command_again
 from search.tracking import sync
 
 if TYPE_CHECKING:
-    from search.models.loader import Choice
+    from search.checkpoints.selection import SelectedCheckpoint
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def promote(
 
     Args:
         name: the search; it must not be running.
-        trial: one of its trials; by default the best, see `model_source.choose`.
+        trial: one of its trials; by default the best, see `selection.select_checkpoint`.
         model: the registered model's name; by default `spksearch-<space>`.
         alias: which the version gets.
         tracking_uri: of the registry; see `registry.connected`.
@@ -123,12 +123,14 @@ def summary(report: PromotionReport) -> list[str]:
     ]
 
 
-def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display) -> "Choice":
+def _sound_choice(
+    ledger: Ledger, name: str, trial: str | None, display: Display
+) -> "SelectedCheckpoint":
     """The best checkpoint that is what the ledger says; one that is not is recorded as damaged."""
     from spkmodel.core import checkpoint
 
     while True:
-        choice = loader.choose(ledger.state(), search_folder(name), trial)
+        choice = selection.select_checkpoint(ledger.state(), search_folder(name), trial)
         report = choice.report
         try:
             checkpoint.read(choice.folder, report.sha256)
@@ -141,7 +143,7 @@ def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display
             )
         else:
             break
-    better = loader.better_removed(choice)
+    better = selection.better_epoch_removed(choice)
     if better is not None:
         display.say(
             f"{choice.trial.trial} was better at epoch {better.epoch} (dev EER "
@@ -151,11 +153,11 @@ def _sound_choice(ledger: Ledger, name: str, trial: str | None, display: Display
     return choice
 
 
-def _promoted_folder(name: str, choice: "Choice") -> Path:
+def _promoted_folder(name: str, choice: "SelectedCheckpoint") -> Path:
     return search_folder(name) / "promoted" / f"{choice.trial.trial}-{choice.report.epoch}"
 
 
-def _earlier(folder: Path, choice: "Choice") -> dict[str, Any] | None:
+def _earlier(folder: Path, choice: "SelectedCheckpoint") -> dict[str, Any] | None:
     """The report of this very checkpoint, if it was judged before."""
     document = read_report(folder)
     if document is None:

@@ -11,7 +11,7 @@ from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
-    from search.importers.voxceleb_trainer.architecture import Reading
+    from search.models.foreign.architecture import Reading
 
 Backend = Literal["cosine", "crop_distance"]
 Norm = Literal["none", "as_norm1", "as_norm2"]
@@ -202,7 +202,7 @@ def _reading(
     """None if nothing is said."""
     if all(said is None for said in (log_input, int16_scale, vggvox_pooling, sinc_stride)):
         return None
-    from search.importers.voxceleb_trainer.architecture import Reading
+    from search.models.foreign.architecture import Reading
 
     default = Reading()
     return Reading(

@@ -104,7 +104,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
             state,
             loader.load(str(path)),
             AshaPolicy.of(state.search),
-            lambda trial, *_: seen.append(warm_start.of_event(trial.warm_start)) or {},
+            lambda trial, *_: seen.append(warm_start.from_event(trial.warm_start)) or {},
             seed=0,
             kind="tpe",
         )

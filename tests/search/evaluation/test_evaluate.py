@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search.checkpoints import selection
 from search.cli import app
 from search.core.atomic_folder import filled
 from search.core.errors import NotFound, SpksearchError, UsageError
@@ -137,22 +138,22 @@ def test_a_condition_that_takes_place_nowhere_names_no_surroundings(corpus, tmp_
 
 
 def test_a_checkpoint_that_was_changed_is_refused(tiny, tmp_path):
-    choice = loader.choose(tiny.ledger.state(), tiny.home / "night", "t0003")
+    choice = selection.select_checkpoint(tiny.ledger.state(), tiny.home / "night", "t0003")
     folder = tmp_path / "changed"
     shutil.copytree(choice.folder, folder)
     untrained_search.write_checkpoint(folder, untrained_search.random_encoder(8))
-    changed = loader.Choice(choice.trial, choice.report, folder)
+    changed = selection.SelectedCheckpoint(choice.trial, choice.report, folder)
     with pytest.raises(SpksearchError, match="SHA-256"):
-        loader.read_choice("night", changed, "cpu")
+        loader.read_selected("night", changed, "cpu")
 
 
 def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
     state, folder = tiny.ledger.state(), tiny.home / "night"
-    best = loader.choose(state, folder, "t0003")
+    best = selection.select_checkpoint(state, folder, "t0003")
     hidden = best.folder.with_name("hidden")
     best.folder.rename(hidden)
     try:
-        other = loader.choose(state, folder, "t0003")
+        other = selection.select_checkpoint(state, folder, "t0003")
     finally:
         hidden.rename(best.folder)
     assert {best.report.epoch, other.report.epoch} == {1, 3}
@@ -161,7 +162,7 @@ def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
 
 def test_what_is_promoted_is_what_the_tables_call_best(tiny):
     state = tiny.ledger.state()
-    choice = loader.choose(state, tiny.home / "night")
+    choice = selection.select_checkpoint(state, tiny.home / "night")
     best = snapshot.best_of(state)
     assert (choice.trial.trial, choice.report.epoch) == (best.trial, best.epoch)
     every = [r.objective for t in state.trials.values() for r in t.reports.values()]

@@ -9,7 +9,6 @@ from search.launch.settings import (
     decide,
     extensions,
     from_ledger,
-    surroundings_folder,
     surroundings_folders,
 )
 
@@ -102,18 +101,3 @@ def test_a_password_never_reaches_the_settings():
     settings = _decided(tracking_uri="https://me:secret@mlflow.example/x")
     assert "secret" not in settings.tracking_uri
     assert "mlflow.example" in settings.tracking_uri
-
-
-def test_surroundings_come_from_the_flag_then_the_environment_then_the_corpus(
-    tmp_path, monkeypatch
-):
-    for name in ("asked", "environment", "corpus/noise"):
-        (tmp_path / name).mkdir(parents=True)
-    corpus = tmp_path / "corpus"
-    assert surroundings_folder(None, "noise", tmp_path) is None
-    assert surroundings_folder(None, "noise", corpus) == corpus / "noise"
-    monkeypatch.setenv("SPKSEARCH_NOISE", str(tmp_path / "environment"))
-    assert surroundings_folder(None, "noise", corpus) == tmp_path / "environment"
-    assert surroundings_folder(tmp_path / "asked", "noise", corpus) == tmp_path / "asked"
-    with pytest.raises(UsageError, match="--noise"):
-        surroundings_folder(tmp_path / "nowhere", "noise", corpus)

@@ -75,7 +75,7 @@ def test_the_signature_refuses_what_is_no_batch_of_waveforms(loaded):
 
 
 def test_a_registered_model_brings_the_code_and_the_versions_it_needs(saved):
-    assert (saved / "code" / "spkmodel" / "encoders" / "__init__.py").is_file()
+    assert (saved / "code" / "spkmodel" / "nn" / "encoders" / "__init__.py").is_file()
     assert not list(saved.rglob("__pycache__"))
     requirements = (saved / "requirements.txt").read_text().splitlines()
     wanted = f"torch=={torch.__version__.partition('+')[0]}"

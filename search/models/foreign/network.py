@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from search.core.errors import UsageError
-from search.importers.voxceleb_trainer import architecture, names, weights_file
-from search.importers.voxceleb_trainer.architecture import KNOWN, Reading
-from search.importers.voxceleb_trainer.weights_file import WeightsFile
+from search.models.foreign import architecture, weight_names, weights_file
+from search.models.foreign.architecture import KNOWN, Reading
+from search.models.foreign.weights_file import WeightsFile
 from spkmodel.config import Encoder, RawNet3
 from spkmodel.nn import encoders
 
@@ -72,7 +72,7 @@ def read(path: Path, reading: Reading) -> Network:
 
 
 def _fill(path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Tensor]) -> None:
-    placed, unknown = names.renamed(weights, config)
+    placed, unknown = weight_names.renamed(weights, config)
     if unknown:
         raise UsageError(
             f"{path}: {len(unknown)} weights have no place in {config.kind}, such as {unknown[0]}; "

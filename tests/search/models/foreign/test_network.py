@@ -12,9 +12,9 @@ import torch
 
 from search.cli.app import run
 from search.core.errors import UsageError
-from search.importers.voxceleb_trainer import names, network
-from search.importers.voxceleb_trainer.architecture import Reading
 from search.models import loader
+from search.models.foreign import network, weight_names
+from search.models.foreign.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
 from spkmodel.nn import encoders
 from tests.support import buzz
@@ -108,7 +108,7 @@ def test_embeddings_are_those_of_the_trainers_own_network(tmp_path, name, int16)
 def test_every_weight_of_the_trainer_has_its_own_place_and_none_is_left_over(tmp_path, name):
     state = state_of(name)
     found = network.read(saved(tmp_path / "x.model", state), CASES[name][2])
-    placed, unknown = names.renamed(state, found.config)
+    placed, unknown = weight_names.renamed(state, found.config)
     assert unknown == []
     constant = [
         n for n in state if "torchfb" in n or "flipped" in n or n.endswith(("window_", "n_"))
@@ -139,7 +139,7 @@ def test_all_forms_of_a_checkpoint_are_one_network(tmp_path, form):
     state = trainer.resnet_l()
     found = network.read(saved(tmp_path / "x.model", forms(state)[form]), Reading())
     want = encoders.build(found.config)
-    want.load_state_dict(want.state_dict() | names.renamed(state, found.config)[0])
+    want.load_state_dict(want.state_dict() | weight_names.renamed(state, found.config)[0])
     got = found.encoder.state_dict()
     assert all(torch.equal(got[name], tensor) for name, tensor in want.state_dict().items())
     assert found.epoch == (30 if form == "whole" else 0)
@@ -302,7 +302,7 @@ def test_other_contents_are_named(tmp_path, content, says):
 
 def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):
     path = saved(tmp_path / "x.model", {"a": torch.zeros(1000)})
-    monkeypatch.setattr("search.importers.voxceleb_trainer.weights_file.LARGEST_BYTES", 2000)
+    monkeypatch.setattr("search.models.foreign.weights_file.LARGEST_BYTES", 2000)
     assert "a checkpoint has up to 2000" in refused(path)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from search.checkpoints import selection
 from search.core.errors import NoUsableTrial
-from search.models import loader
 from tests.support.scripted_search import Story
 
 
@@ -12,7 +12,7 @@ def test_a_checkpoint_that_is_about_to_be_removed_is_not_chosen(tmp_path):
     tale.train(tale.trial(), 1, 0.3)
     place = tale.state.trials["t0001"].reports[1].checkpoint
     (tmp_path / place).mkdir(parents=True)
-    assert loader.choose(tale.state, tmp_path).report.checkpoint == place
+    assert selection.select_checkpoint(tale.state, tmp_path).report.checkpoint == place
     tale.remove("t0001", 1)
     with pytest.raises(NoUsableTrial):
-        loader.choose(tale.state, tmp_path)
+        selection.select_checkpoint(tale.state, tmp_path)

@@ -1,0 +1,1 @@
+"""Checkpoints that another trainer saved, as encoders of ours."""
