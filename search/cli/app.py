@@ -1,18 +1,18 @@
-"""The command line: which verbs there are, and what becomes of an error."""
+"""The command line: its verbs, and the exit code and message of an error."""
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
-from search.cli import error_handling
+from search.cli import demo, error_handling
 from search.cli.data import cluster, corpus
 from search.cli.models import evaluate, import_trainer
 from search.cli.read import doctor, inspect, notebook
-from search.cli.run import launch, replay, steer, watch
+from search.cli.run import launch, promote, replay, steer, ui, watch
 from search.core import signals
 from search.launch import exit_record
 from search.reporting import console
@@ -48,32 +48,45 @@ app = typer.Typer(
     ),
 )
 
-VERBS = (
-    (launch.demo, launch.DEMO),
-    (inspect.describe, inspect.DESCRIBE),
-    (launch.launch, launch.LAUNCH),
-    (inspect.list_searches, inspect.LIST),
-    (inspect.status, inspect.STATUS),
-    (inspect.trials, inspect.TRIALS),
-    (inspect.show, inspect.SHOW),
-    (watch.logs, watch.LOGS),
-    (watch.wait, watch.WAIT),
-    (steer.stop, steer.STOP),
-    (steer.pause, steer.PAUSE),
-    (steer.resume, steer.RESUME),
-    (steer.budget, steer.BUDGET),
-    (steer.add, steer.ADD),
-    (launch.promote, launch.PROMOTE),
-    (evaluate.evaluate, evaluate.EVALUATE),
-    (replay.replay, replay.REPLAY),
-    (import_trainer.import_voxceleb_trainer, import_trainer.IMPORT),
-    (launch.ui, launch.UI),
-    (doctor.doctor, doctor.DOCTOR),
-)
+Verb = tuple[Callable[..., Any], str, str]
+"""A function, its help, and its line in the help of all verbs."""
 
-for _function, _help in VERBS:
-    _name = _function.__name__.removesuffix("_searches").replace("_", "-")
-    _short = (_function.__doc__ or "").splitlines()[0]
+VERBS: dict[str, Verb] = {
+    "demo": (demo.demo, demo.DEMO, "Launch, promote and evaluate on voices made here."),
+    "describe": (inspect.describe, inspect.DESCRIBE, "The axis table of a space."),
+    "launch": (launch.launch, launch.LAUNCH, "Start a search, or go on with it."),
+    "list": (inspect.list_searches, inspect.LIST, "All searches, by name."),
+    "status": (
+        inspect.status,
+        inspect.STATUS,
+        "State, rungs, best so far, speed, what to do next.",
+    ),
+    "trials": (inspect.trials, inspect.TRIALS, "One trial a line."),
+    "show": (inspect.show, inspect.SHOW, "One trial in detail."),
+    "logs": (watch.logs, watch.LOGS, "What a trial, or a launch in the background, has said."),
+    "wait": (watch.wait, watch.WAIT, "Wait until a search has ended."),
+    "stop": (steer.stop, steer.STOP, "Ask a running search to stop."),
+    "pause": (steer.pause, steer.PAUSE, "Start nothing new in a running search."),
+    "resume": (steer.resume, steer.RESUME, "Go on with a paused search."),
+    "budget": (steer.budget, steer.BUDGET, "Change the budgets of a search."),
+    "add": (steer.add, steer.ADD, "Have a config tried next."),
+    "promote": (promote.promote, promote.PROMOTE, "Register a winner and evaluate it."),
+    "evaluate": (evaluate.evaluate, evaluate.EVALUATE, "Judge a model on a list of pairs."),
+    "replay": (
+        replay.replay,
+        replay.REPLAY,
+        "Run entries of a notebook, and test what they claim.",
+    ),
+    "import-voxceleb-trainer": (
+        import_trainer.import_voxceleb_trainer,
+        import_trainer.IMPORT,
+        "Take over a training of voxceleb_trainer.",
+    ),
+    "ui": (ui.ui, ui.UI, "Serve the MLflow UI."),
+    "doctor": (doctor.doctor, doctor.DOCTOR, "Look at this machine, or at a cluster."),
+}
+
+for _name, (_function, _help, _short) in VERBS.items():
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
 app.add_typer(corpus.app, name="corpus", context_settings=HELP)
 app.add_typer(cluster.app, name="cluster", context_settings=HELP)

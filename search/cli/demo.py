@@ -1,37 +1,61 @@
-"""The whole story on the built-in corpus: voices, launch, promote, evaluate."""
+"""The verb `demo`: launch, promote and evaluate on a corpus of synthetic voices."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from search.launch import launch
-from search.launch.settings import LaunchRequest
+import typer
+
+from search.reporting import console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from search.reporting.terminal import SearchDisplay
 
+DEMO = console.help_text(
+    "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
+    "spksearch demo",
+    "spksearch demo --dir /tmp/demo",
+)
+
 TRIALS = 10
 MAX_EPOCHS = 27
 NAME = "demo"
 
 
-def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
-    """Run every step in `folder` and return what a person should read at the end.
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="DIR", help="Where everything goes [default: SPKSEARCH_HOME]."
+        ),
+    ] = None,
+) -> None:
+    """Launch, promote and evaluate on voices made here."""
+    from search.core.paths import home
+    from search.reporting.terminal import for_stderr
 
-    A second run goes on with the first one, whatever became of it.
+    console.answer(*run_demo(folder or home(), for_stderr()))
+
+
+def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
+    """Run every step in `folder`, and return what a person should read at the end.
+
+    A second run goes on where the first one ended.
 
     Raises:
-        DemoCorpusError: if the extra that speaks the voices is not installed.
-        SpksearchError: whatever a step refuses.
+        DemoCorpusError: the extra that synthesises the voices is not installed.
+        SpksearchError: a step failed.
     """
+    from search.launch import launch
+    from search.launch.settings import LaunchRequest
     from search.promotion import promote
     from spkmodel.data import demo_corpus
 
-    with _home(folder):
+    with _home_at(folder):
         with display.task("speaking the built-in corpus", "utterances") as progress:
             corpus = demo_corpus.make(folder / "corpus", progress=progress)
         outcome = launch.launch(
@@ -48,23 +72,23 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
         report = promote.promote(NAME, display=display)
     # The search's own next commands would repeat what stands at the end.
     table = outcome.lines[: outcome.lines.index("next:")]
-    return [*table, "", *promote.summary(report), "", *_next(folder)]
+    return [*table, "", *promote.summary(report), "", *_next_commands(folder)]
 
 
-def _next(folder: Path) -> list[str]:
-    place = "" if folder == Path("runs").absolute() else f"SPKSEARCH_HOME={folder} "
+def _next_commands(folder: Path) -> list[str]:
+    prefix = "" if folder == Path("runs").absolute() else f"SPKSEARCH_HOME={folder} "
     return [
         "next:",
-        f"  {place}spksearch ui {NAME}               # browse every trial",
-        f"  {place}spksearch show {NAME} TRIAL       # one trial: config, curve, checkpoint",
+        f"  {prefix}spksearch ui {NAME}               # browse every trial",
+        f"  {prefix}spksearch show {NAME} TRIAL       # one trial: config, curve, checkpoint",
         "  spksearch describe triplet              # what else can be searched",
         "  spksearch launch triplet --corpus DIR   # your own speech",
     ]
 
 
 @contextmanager
-def _home(folder: Path) -> Iterator[None]:
-    """Everything that the steps write goes below `folder`."""
+def _home_at(folder: Path) -> Iterator[None]:
+    """Set SPKSEARCH_HOME to `folder` for a while, so that every step writes below it."""
     before = os.environ.get("SPKSEARCH_HOME")
     os.environ["SPKSEARCH_HOME"] = str(folder.absolute())
     try:

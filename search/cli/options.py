@@ -7,6 +7,7 @@ import typer
 
 from spkmodel.core.condition_names import Condition
 
+SearchName = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Concurrent = Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials at once.")]
 GpusPerTrial = Annotated[

@@ -1,16 +1,20 @@
-"""The verb `evaluate`: a model, a list of pairs, and how they are to be scored."""
+"""The verb `evaluate`: score a list of pairs with a model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from search.cli.option_groups import expand_groups
 from search.cli.options import Json, Noise, Rooms
 from search.reporting import console
 from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
+    from search.evaluation.analysis import Extras
+    from search.evaluation.protocol import Protocol
     from search.models.foreign.architecture import Reading
 
 Backend = Literal["cosine", "crop_distance"]
@@ -36,6 +40,125 @@ EVALUATE = console.help_text(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions:
+    """How utterances are cropped, and how pairs are scored."""
+
+    crops: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=100, help="Of each utterance, evenly spaced; 0: the whole."
+        ),
+    ] = 0
+    crop_seconds: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Of each crop [default: 4, where there are crops]."),
+    ] = None
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="Cosine of mean embeddings, or minus the mean distance of all pairs of crops."
+        ),
+    ] = "cosine"
+    norm: Annotated[
+        Norm,
+        typer.Option(
+            help="Each side's scores measured by its own nearest strangers (as_norm1), or by the "
+            "other side's (as_norm2)."
+        ),
+    ] = "none"
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The strangers, an utterance a line [default: means of the training list's "
+            "speakers].",
+        ),
+    ] = None
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=2, help="How many are nearest [default: 300, or all of fewer]."
+        ),
+    ] = None
+    subtract_mean: Annotated[
+        bool,
+        typer.Option(
+            "--subtract-mean", help="The training list's mean embedding, from every embedding."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """What is worked out from the scores beside the EER."""
+
+    calibrate_on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Pairs of other speakers that teach what a score is worth."
+        ),
+    ] = None
+    prior: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Of a target, when calibrating [default: 0.5]."),
+    ] = None
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMNS",
+            help="Figures by group or bin: gender,duration:1.5/3; numbers without edges in thirds.",
+        ),
+    ] = ""
+    worst: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Name the speakers that fare worst.")
+    ] = 0
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Another system's scores of these pairs, in any of the forms."
+        ),
+    ] = None
+    score_format: Annotated[
+        Form, typer.Option(help="A second file of scores, as another tool writes it.")
+    ] = "ours"
+    exact_scores: Annotated[
+        bool,
+        typer.Option(
+            "--exact-scores", help="Every digit in it, where that tool keeps 4 or 5 decimals."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignModelOptions:
+    """How a file that voxceleb_trainer saved is read, where the file does not tell."""
+
+    log_input: Annotated[
+        bool | None,
+        typer.Option(
+            "--log-input/--no-log-input",
+            help="Whether a voxceleb_trainer file was trained on log mels [default: it was].",
+        ),
+    ] = None
+    int16_scale: Annotated[
+        bool | None,
+        typer.Option(
+            "--int16-scale/--no-int16-scale",
+            help="Whether it was trained on samples of +-32768, as before 2021-04-24 [default: by "
+            "what the file tells].",
+        ),
+    ] = None
+    vggvox_pooling: Annotated[
+        Literal["mean", "max"] | None,
+        typer.Option(help="Of a VGGVox whose encoder_type was TAP or MAX."),
+    ] = None
+    sinc_stride: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Of a RawNet3 [default: 10].")
+    ] = None
+
+
+@expand_groups
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
     corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="Where the utterances are.")],
@@ -44,147 +167,31 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where report, plots and scores go.")
     ] = None,
-    crops: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, max=100, help="Of each utterance, evenly spaced; 0: the whole."
-        ),
-    ] = 0,
-    crop_seconds: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="Of each crop [default: 4, where there are crops]."),
-    ] = None,
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help="Cosine of mean embeddings, or minus the mean distance of all pairs of crops."
-        ),
-    ] = "cosine",
-    norm: Annotated[
-        Norm,
-        typer.Option(
-            help="Each side's scores measured by its own nearest strangers (as_norm1), or by the "
-            "other side's (as_norm2)."
-        ),
-    ] = "none",
-    cohort: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The strangers, an utterance a line [default: means of the training list's "
-            "speakers].",
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=2, help="How many are nearest [default: 300, or all of fewer]."
-        ),
-    ] = None,
-    subtract_mean: Annotated[
-        bool,
-        typer.Option(
-            "--subtract-mean", help="The training list's mean embedding, from every embedding."
-        ),
-    ] = False,
-    calibrate_on: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Pairs of other speakers that teach what a score is worth."
-        ),
-    ] = None,
-    prior: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Of a target, when calibrating [default: 0.5]."),
-    ] = None,
-    by: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMNS",
-            help="Figures by group or bin: gender,duration:1.5/3; numbers without edges in thirds.",
-        ),
-    ] = "",
-    worst: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Name the speakers that fare worst.")
-    ] = 0,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Another system's scores of these pairs, in any of the forms."
-        ),
-    ] = None,
-    score_format: Annotated[
-        Form, typer.Option(help="A second file of scores, as another tool writes it.")
-    ] = "ours",
-    exact_scores: Annotated[
-        bool,
-        typer.Option(
-            "--exact-scores", help="Every digit in it, where that tool keeps 4 or 5 decimals."
-        ),
-    ] = False,
+    *,
+    scoring: ScoringOptions,
+    analysis: AnalysisOptions,
     noise: Noise = None,
     rooms: Rooms = None,
-    log_input: Annotated[
-        bool | None,
-        typer.Option(
-            "--log-input/--no-log-input",
-            help="Whether a voxceleb_trainer file was trained on log mels [default: it was].",
-        ),
-    ] = None,
-    int16_scale: Annotated[
-        bool | None,
-        typer.Option(
-            "--int16-scale/--no-int16-scale",
-            help="Whether it was trained on samples of +-32768, as before 2021-04-24 [default: by "
-            "what the file tells].",
-        ),
-    ] = None,
-    vggvox_pooling: Annotated[
-        Literal["mean", "max"] | None,
-        typer.Option(help="Of a VGGVox whose encoder_type was TAP or MAX."),
-    ] = None,
-    sinc_stride: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Of a RawNet3 [default: 10].")
-    ] = None,
+    foreign: ForeignModelOptions,
     json_wanted: Json = False,
 ) -> None:
-    """Judge a model on a list of pairs."""
+    """Score a list of pairs with a model, and print its EER and what else was asked for."""
     from search.data.location import parsed
-    from search.evaluation.analysis import Extras
     from search.evaluation.evaluate import evaluate as evaluate_model
     from search.evaluation.evaluate import summary
-    from search.evaluation.protocol import Protocol
     from search.reporting.terminal import for_stderr
 
-    protocol = Protocol(
-        crops=crops,
-        crop_seconds=crop_seconds,
-        backend=backend,
-        norm=norm,
-        cohort=cohort,
-        top=top,
-        subtract_mean=subtract_mean,
-    )
-    extras = Extras(
-        calibrate_on=calibrate_on,
-        prior=prior,
-        by=by,
-        worst=worst,
-        against=against,
-        score_format=score_format,
-        exact_scores=exact_scores,
-    )
     report = evaluate_model(
         model,
         corpus=parsed(corpus),
         pairs=pairs,
         condition=condition,
         out=out,
-        protocol=protocol,
-        extras=extras,
+        protocol=_build_protocol(scoring),
+        extras=_build_extras(analysis),
         noise=noise,
         rooms=rooms,
-        reading=_reading(log_input, int16_scale, vggvox_pooling, sinc_stride),
+        reading=_build_reading(foreign),
         display=for_stderr(),
     )
     if json_wanted:
@@ -193,21 +200,44 @@ def evaluate(
         console.answer(*summary(report))
 
 
-def _reading(
-    log_input: bool | None,
-    int16_scale: bool | None,
-    vggvox_pooling: Literal["mean", "max"] | None,
-    sinc_stride: int | None,
-) -> "Reading | None":
-    """None if nothing is said."""
-    if all(said is None for said in (log_input, int16_scale, vggvox_pooling, sinc_stride)):
+def _build_protocol(options: ScoringOptions) -> "Protocol":
+    from search.evaluation.protocol import Protocol
+
+    return Protocol(
+        crops=options.crops,
+        crop_seconds=options.crop_seconds,
+        backend=options.backend,
+        norm=options.norm,
+        cohort=options.cohort,
+        top=options.top,
+        subtract_mean=options.subtract_mean,
+    )
+
+
+def _build_extras(options: AnalysisOptions) -> "Extras":
+    from search.evaluation.analysis import Extras
+
+    return Extras(
+        calibrate_on=options.calibrate_on,
+        prior=options.prior,
+        by=options.by,
+        worst=options.worst,
+        against=options.against,
+        score_format=options.score_format,
+        exact_scores=options.exact_scores,
+    )
+
+
+def _build_reading(options: ForeignModelOptions) -> "Reading | None":
+    """Return how to read a foreign file; None if no option was given."""
+    if options == ForeignModelOptions():
         return None
     from search.models.foreign.architecture import Reading
 
     default = Reading()
     return Reading(
-        default.log_input if log_input is None else log_input,
-        int16_scale,
-        vggvox_pooling,
-        default.sinc_stride if sinc_stride is None else sinc_stride,
+        default.log_input if options.log_input is None else options.log_input,
+        options.int16_scale,
+        options.vggvox_pooling,
+        default.sinc_stride if options.sinc_stride is None else options.sinc_stride,
     )

@@ -1,10 +1,12 @@
-"""The verb `replay`: entries of a notebook as trials of a search, and claims put to the test."""
+"""The verb `replay`: train entries of a notebook as a search, and test their claims."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli.option_groups import expand_groups
 from search.cli.options import (
     Address,
     AllowOverlap,
@@ -24,7 +26,7 @@ from search.reporting import console
 
 if TYPE_CHECKING:
     from search.notebook.claims import Judged
-    from search.notebook.replay import Replay, ReplayOutcome, Result
+    from search.notebook.replay import Replay, ReplayOutcome, ReplayRequest, Result
 
 REPLAY = console.help_text(
     "Run entries of the log, or of a notebook of yours, as the trials of a search.",
@@ -39,95 +41,107 @@ REPLAY = console.help_text(
 )
 
 
-def replay(
-    corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="The corpus.")],
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """The options of `replay`, in the order of its help."""
+
+    corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="The corpus.")]
     entries: Annotated[
         str, typer.Argument(metavar="ENTRIES", help="Such as 101-106,116.", show_default=False)
-    ] = "",
+    ] = ""
     scale: Annotated[
         str, typer.Option(metavar="SCALE", help="full, small, 1/2, 1/4, 1/8 or 1/16.")
-    ] = "full",
+    ] = "full"
     check: Annotated[
         bool, typer.Option("--check", help="Test what the log claims of these entries, or of all.")
-    ] = False,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Of each entry.")] = 1,
+    ] = False
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Of each entry.")] = 1
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A notebook of yours [default: the log].")
-    ] = None,
+    ] = None
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name [default: its entries].")
-    ] = None,
+    ] = None
     max_epochs: Annotated[
         int | None,
         typer.Option(
             metavar="N", min=1, help="Of each trial [default: 6; at full scale the log's steps]."
         ),
-    ] = None,
-    concurrent: Concurrent = None,
-    gpus_per_trial: GpusPerTrial = None,
-    cpus_per_trial: CpusPerTrial = None,
-    address: Address = None,
-    insecure: Insecure = False,
-    tracking_uri: TrackingUri = None,
-    dev_condition: DevCondition = None,
-    noise: Noise = None,
-    rooms: Rooms = None,
-    allow_overlap: AllowOverlap = False,
-    dry_run: DryRun = False,
-    json_wanted: Json = False,
-) -> None:
-    """Run entries of a notebook, and test what they claim."""
-    from search.data import location
-    from search.launch.settings import LaunchRequest
+    ] = None
+    concurrent: Concurrent = None
+    gpus_per_trial: GpusPerTrial = None
+    cpus_per_trial: CpusPerTrial = None
+    address: Address = None
+    insecure: Insecure = False
+    tracking_uri: TrackingUri = None
+    dev_condition: DevCondition = None
+    noise: Noise = None
+    rooms: Rooms = None
+    allow_overlap: AllowOverlap = False
+    dry_run: DryRun = False
+    json_wanted: Json = False
+
+
+@expand_groups
+def replay(options: ReplayOptions) -> None:
+    """Train entries of a notebook as a search, and test what the log claims of them."""
     from search.notebook import replay as replays
     from search.reporting.terminal import for_stderr
+
+    outcome = replays.replay(_build_request(options), for_stderr())
+    _print_outcome(outcome, options.json_wanted)
+
+
+def _build_request(options: ReplayOptions) -> "ReplayRequest":
+    from search.data import location
+    from search.launch.settings import LaunchRequest
+    from search.notebook.replay import SPACE, ReplayRequest
     from spaces.logged.scale import scale_of
 
-    place = location.parsed(corpus)
-    request = replays.ReplayRequest(
-        entries=entries,
-        corpus=place,
-        scale=scale_of(scale),
-        file=file,
-        check=check,
-        seeds=seeds,
-        epochs=max_epochs,
+    corpus = location.parsed(options.corpus)
+    return ReplayRequest(
+        entries=options.entries,
+        corpus=corpus,
+        scale=scale_of(options.scale),
+        file=options.file,
+        check=options.check,
+        seeds=options.seeds,
+        epochs=options.max_epochs,
         launch=LaunchRequest(
-            space=replays.SPACE,
-            corpus=place,
-            name=name,
-            concurrent=concurrent,
-            gpus_per_trial=gpus_per_trial,
-            cpus_per_trial=cpus_per_trial,
-            address=address,
-            insecure=insecure,
-            tracking_uri=tracking_uri,
-            dev_condition=dev_condition,
-            noise=noise,
-            rooms=rooms,
-            allow_overlap=allow_overlap,
-            dry_run=dry_run,
+            space=SPACE,
+            corpus=corpus,
+            name=options.name,
+            concurrent=options.concurrent,
+            gpus_per_trial=options.gpus_per_trial,
+            cpus_per_trial=options.cpus_per_trial,
+            address=options.address,
+            insecure=options.insecure,
+            tracking_uri=options.tracking_uri,
+            dev_condition=options.dev_condition,
+            noise=options.noise,
+            rooms=options.rooms,
+            allow_overlap=options.allow_overlap,
+            dry_run=options.dry_run,
         ),
     )
-    _answer(replays.replay(request, for_stderr()), json_wanted)
 
 
-def _answer(outcome: "ReplayOutcome", json_wanted: bool) -> None:
+def _print_outcome(outcome: "ReplayOutcome", json_wanted: bool) -> None:
     from search.notebook import replay as replays
 
-    what, state = outcome.replay, outcome.state
+    plan, state = outcome.replay, outcome.state
     if state is None:
         console.answer(*outcome.plan, "nothing was started or written; leave out --dry-run to run")
         return
-    found, judged = replays.results(what, state), replays.judged(what, state)
-    _print(what, found, judged, json_wanted)
+    results, claims = replays.results(plan, state), replays.judged(plan, state)
+    _print_results(plan, results, claims, json_wanted)
     if state.finish is not None and not state.ranked():
-        reasons = "; ".join(f"{each.entry.number}: {each.reason}" for each in found[:3])
-        raise NoUsableTrial(f"replay {what.name} ended and no entry has a dev EER ({reasons})")
+        reasons = "; ".join(f"{each.entry.number}: {each.reason}" for each in results[:3])
+        raise NoUsableTrial(f"replay {plan.name} ended and no entry has a dev EER ({reasons})")
 
 
-def _print(
-    what: "Replay", found: "list[Result]", judged: "list[Judged]", json_wanted: bool
+def _print_results(
+    plan: "Replay", results: "list[Result]", claims: "list[Judged]", json_wanted: bool
 ) -> None:
     from search.notebook import replay_pages as pages
     from search.reporting.documents import document
@@ -136,15 +150,15 @@ def _print(
         console.data(
             document(
                 "replay",
-                name=what.name,
-                notebook=what.notebook.name,
-                scale=what.scale.text,
-                results=[pages.of_result(each) for each in found],
-                claims=[pages.of_judged(each) for each in judged],
+                name=plan.name,
+                notebook=plan.notebook.name,
+                scale=plan.scale.text,
+                results=[pages.of_result(each) for each in results],
+                claims=[pages.of_judged(each) for each in claims],
             )
         )
         return
-    console.answer(pages.scale_line(what), pages.result_table(what, found))
-    if judged:
-        console.answer("", pages.claim_table(judged), "", pages.verdict_line(judged))
-    console.answer("", f"next    spksearch ui {what.name}", f"        spksearch trials {what.name}")
+    console.answer(pages.scale_line(plan), pages.result_table(plan, results))
+    if claims:
+        console.answer("", pages.claim_table(claims), "", pages.verdict_line(claims))
+    console.answer("", f"next    spksearch ui {plan.name}", f"        spksearch trials {plan.name}")

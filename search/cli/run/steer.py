@@ -1,15 +1,16 @@
-"""The verbs that steer a search from elsewhere: stop, pause, resume, add, budget."""
+"""The verbs that steer a running search from another terminal: stop, pause, resume, budget, add."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from search.cli.options import Concurrent, DiskGb, KeepCheckpoints
+from search.cli.options import Concurrent, DiskGb, KeepCheckpoints, SearchName
 from search.core.errors import UsageError
 from search.reporting import console
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
+Reply = Literal["done", "asked", "recorded"]
+"""What became of a request; see `search.engine.request_handler.ask`."""
 
 _ANYWHERE = "Works from any machine that sees the search's folder in its SPKSEARCH_HOME."
 
@@ -31,11 +32,11 @@ STOP = console.help_text(
 
 
 def stop(
-    name: Name,
+    name: SearchName,
     trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="Only this trial.")] = None,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the epoch's end.")] = False,
 ) -> None:
-    """Ask a running search to stop."""
+    """Ask a running search to stop, or one of its trials."""
     from search.engine.request_handler import ask
     from search.launch import background
     from search.requests.messages import Stop, who
@@ -61,12 +62,14 @@ PAUSE = console.help_text(
 )
 
 
-def pause(name: Name) -> None:
-    """Start nothing new in a running search."""
+def pause(name: SearchName) -> None:
+    """Ask a running search to start nothing new."""
     from search.engine.request_handler import ask
     from search.requests.messages import Pause, who
 
-    _tell(name, ask(name, Pause(by=who())), f"search {name} is paused; spksearch resume {name}")
+    _print_reply(
+        name, ask(name, Pause(by=who())), f"search {name} is paused; spksearch resume {name}"
+    )
 
 
 RESUME = console.help_text(
@@ -74,12 +77,12 @@ RESUME = console.help_text(
 )
 
 
-def resume(name: Name) -> None:
-    """Go on with a paused search."""
+def resume(name: SearchName) -> None:
+    """Ask a paused search to go on."""
     from search.engine.request_handler import ask
     from search.requests.messages import Unpause, who
 
-    _tell(name, ask(name, Unpause(by=who())), f"search {name} goes on")
+    _print_reply(name, ask(name, Unpause(by=who())), f"search {name} goes on")
 
 
 BUDGET = console.help_text(
@@ -87,13 +90,13 @@ BUDGET = console.help_text(
     "spksearch budget triplet --trials 48",
     "spksearch budget triplet --hours 12 --concurrent 4",
     "spksearch budget triplet --max-epochs 27     # the rungs follow",
-    more="What is lower than what is done means that nothing new is begun; a trial beyond the last "
-    "rung stops after its epoch. " + _ANYWHERE,
+    more="A budget below what has been used stops new trials; a trial beyond the last rung stops "
+    "after its epoch. " + _ANYWHERE,
 )
 
 
 def budget(
-    name: Name,
+    name: SearchName,
     trials: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Configs to try in all.")
     ] = None,
@@ -135,10 +138,11 @@ def budget(
             "which budget? --trials, --hours, --max-epochs, --finalists, --concurrent, "
             "--keep-checkpoints or --disk-gb"
         )
-    named = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
-    how = ask(name, request)
+    changes = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
+    reply = ask(name, request)
     again = command_again(state_of(name).search)
-    _tell(name, how, f"search {name}: {named}", f"it does not run; go on with\n  {again}")
+    text = f"search {name}: {changes}"
+    _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
 
 ADD = console.help_text(
@@ -153,7 +157,7 @@ ADD = console.help_text(
 
 
 def add(
-    name: Name,
+    name: SearchName,
     entry: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Of the log, such as 116.")
     ] = None,
@@ -172,7 +176,7 @@ def add(
         typer.Option(metavar="FILE", help="A notebook of yours that has the entry."),
     ] = None,
 ) -> None:
-    """Have a config tried next."""
+    """Ask a search to try a config next."""
     from search.engine.request_handler import ask
     from search.launch.open_search import state_of
     from search.notebook import additions
@@ -194,15 +198,18 @@ def add(
                 f"what is to be tried? spksearch add {name} --entry 116, or --trial t0007 --set "
                 "path=value"
             )
-    how, again = ask(name, request), command_again(state.search)
-    words = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
-    _tell(name, how, words, f"it does not run; go on with\n  {again}")
+    reply, again = ask(name, request), command_again(state.search)
+    text = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
+    _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
 
-def _tell(name: str, how: str, words: str, without_driver: str = "") -> None:
-    match how:
+def _print_reply(name: str, reply: Reply, text: str, without_driver: str = "") -> None:
+    match reply:
+        case "done":
+            console.answer(text)
         case "asked":
-            words = f"asked, as soon as it can be: {words}\n{_NOT_ANSWERED.format(name=name)}"
+            console.answer(
+                f"asked, as soon as it can be: {text}\n{_NOT_ANSWERED.format(name=name)}"
+            )
         case "recorded":
-            words = f"{words}\n{without_driver}"
-    console.answer(words)
+            console.answer(f"{text}\n{without_driver}")

@@ -1,12 +1,11 @@
-"""The verbs that look on while a search runs elsewhere: logs, wait."""
+"""The verbs that watch a search which runs elsewhere: logs, wait."""
 
 from typing import Annotated
 
 import typer
 
+from search.cli.options import SearchName
 from search.reporting import console
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
 LOGS = console.help_text(
     "What a trial, or a launch in the background, has said.",
@@ -17,7 +16,7 @@ LOGS = console.help_text(
 
 
 def logs(
-    name: Name,
+    name: SearchName,
     trial: Annotated[
         str | None, typer.Argument(metavar="TRIAL", help="[default: the launch itself].")
     ] = None,
@@ -25,16 +24,16 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on with what is said from now on.")
     ] = False,
 ) -> None:
-    """What a trial, or a launch in the background, has said."""
-    from search.launch import follow as watching
+    """Print the log of a trial, or of a launch in the background."""
+    from search.launch import follow as log_follower
 
     if trial is None:
-        pieces = watching.driver_log(name, follow)
+        pieces = log_follower.driver_log(name, follow)
     else:
-        pieces = watching.trial_log(name, trial, follow)
+        pieces = log_follower.trial_log(name, trial, follow)
     for piece in pieces:
         console.raw(piece)
-    if trial is None and (code := watching.launch_code(name)):
+    if trial is None and (code := log_follower.launch_code(name)):
         console.say(f"the launch of search {name!r} ended with exit code {code}")
 
 
@@ -49,18 +48,17 @@ WAIT = console.help_text(
 
 
 def wait(
-    name: Name,
+    name: SearchName,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0.0, help="[default: for ever].")
     ] = None,
 ) -> None:
     """Wait until a search has ended."""
-    from search.launch import follow as watching
-    from search.launch import summary
+    from search.launch import follow, summary
     from search.reporting.snapshot import snapshot
     from search.reporting.tables import snapshot_line
 
-    state = watching.wait(name, timeout)
+    state = follow.wait(name, timeout)
     console.answer(snapshot_line(snapshot(state)))
     if (problem := summary.lost_too_many(name, state)) is not None:
         raise problem

@@ -1,0 +1,39 @@
+"""The verb `promote`: verify, register and evaluate the best trial of a search."""
+
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Json, SearchName
+from search.reporting import console
+from search.reporting.documents import document
+
+PROMOTE = console.help_text(
+    "Verify the best checkpoint, register it, and judge it once on the test pairs.",
+    "spksearch promote triplet",
+    "spksearch promote triplet --trial t0007 --alias champion",
+)
+
+
+def promote(
+    name: SearchName,
+    trial: Annotated[str | None, typer.Option(metavar="TRIAL", help="[default: the best].")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The registered model's name [default: spksearch-SPACE]."
+        ),
+    ] = None,
+    alias: Annotated[str, typer.Option(metavar="NAME", help="Of the new version.")] = "candidate",
+    json_wanted: Json = False,
+) -> None:
+    """Register a trial's checkpoint, evaluate it on the test pairs, and print the result."""
+    from search.promotion.promote import promote as promote_trial
+    from search.promotion.promote import summary
+    from search.reporting.terminal import for_stderr
+
+    report = promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
+    if json_wanted:
+        console.data(document("promotion", **report.as_json()))
+    else:
+        console.answer(*summary(report))
