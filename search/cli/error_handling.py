@@ -5,14 +5,13 @@ import traceback
 from pathlib import Path
 
 from search.core.errors import Interrupted, SignalReceived, SpksearchError
-from search.core.paths import home
+from search.core.paths import CODE, home
 
 OURS = 1
 USAGE = 2
 ENVIRONMENT = 3
 
-_PACKAGES = Path(__file__).resolve().parents[2]
-_OWN = tuple(_PACKAGES / package for package in ("search", "spaces", "spkmodel"))
+_OWN = tuple(CODE / package for package in ("search", "spaces", "spkmodel"))
 
 
 def exit_code(error: BaseException) -> int:

@@ -124,7 +124,7 @@ def checked(needs: Needs, home: Path, folders: Sequence[str] = ()) -> list[Node]
     """The machines of the cluster that we have joined, each of which can run trials of ours.
 
     Raises:
-        EnvironmentProblem: if a machine does not share the storage, lacks a folder or runs
+        EnvironmentSetupError: if a machine does not share the storage, lacks a folder or runs
             something else, or a trial fits on none.
     """
     there = nodes.alive()

@@ -63,7 +63,7 @@ def cluster(
     """Join the cluster at `address` (or `RAY_ADDRESS`), or start a head here.
 
     Raises:
-        EnvironmentProblem: if the cluster does not answer, refuses us, or is open to everybody
+        EnvironmentSetupError: if the cluster does not answer, refuses us, or is open to everybody
             (`search.cluster.preflight`).
     """
     prepare_environment()
@@ -133,7 +133,7 @@ def _own_token() -> None:
     Left alone, Ray writes a token that everybody on the machine can read.
 
     Raises:
-        EnvironmentProblem: if the token that the user has chosen is missing or lies open.
+        EnvironmentSetupError: if the token that the user has chosen is missing or lies open.
     """
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return

@@ -24,7 +24,7 @@ def check_jobs(address: str, *, insecure: bool = False) -> None:
         insecure: whether one will do all the same.
 
     Raises:
-        EnvironmentProblem: also if nothing answers, or a token is wanted and there is none.
+        EnvironmentSetupError: also if nothing answers, or a token is wanted and there is none.
     """
     status, machines = _asked_by_http(address)
     if status in (401, 403):

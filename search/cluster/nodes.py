@@ -116,7 +116,7 @@ def check(
     """Whether trials can run on these machines, write where the driver reads, and read `folders`.
 
     Raises:
-        EnvironmentProblem: naming the machines that cannot, and why.
+        EnvironmentSetupError: naming the machines that cannot, and why.
     """
     found = survey(nodes, home, seconds=seconds, folders=folders)
     problems = []

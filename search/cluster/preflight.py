@@ -64,8 +64,8 @@ def check(address: str, *, insecure: bool = False) -> ClusterAuth:
         insecure: whether an open cluster that others can reach will do.
 
     Raises:
-        UsageProblem: if the address is none.
-        EnvironmentProblem: if nothing answers, the token is missing or wrong or lies open, the
+        UsageError: if the address is none.
+        EnvironmentSetupError: if nothing answers, the token is missing or wrong or lies open, the
             cluster runs another Ray, or is open to whoever reaches it.
     """
     entrance = look(address)
@@ -88,8 +88,8 @@ def look(address: str) -> ClusterAuth:
     """A cluster as it shows itself, without a word about whether that is good.
 
     Raises:
-        UsageProblem: if the address is none.
-        EnvironmentProblem: if nothing answers, or the token is missing, wrong or lies open.
+        UsageError: if the address is none.
+        EnvironmentSetupError: if nothing answers, or the token is missing, wrong or lies open.
     """
     place = _place(address)
     with _channel(place) as channel:
@@ -117,7 +117,7 @@ def own_token() -> Token | None:
     """The token that Ray would take, in Ray's order; None if there is none.
 
     Raises:
-        EnvironmentProblem: if a file that holds it is not ours alone, or is not there.
+        EnvironmentSetupError: if a file that holds it is not ours alone, or is not there.
     """
     if value := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return Token(value, "RAY_AUTH_TOKEN")
@@ -135,7 +135,7 @@ def check_private(path: Path) -> None:
     """Whether a secret's file is for our eyes only.
 
     Raises:
-        EnvironmentProblem: if it is not.
+        EnvironmentSetupError: if it is not.
     """
     status = path.stat()
     if stat.S_IMODE(status.st_mode) & 0o077:

@@ -21,7 +21,7 @@ def filled(folder: Path) -> Iterator[Path]:
     An earlier folder of that name is replaced; whoever must not replace one looks before.
 
     Raises:
-        EnvironmentProblem: if nothing can be written there.
+        EnvironmentSetupError: if nothing can be written there.
     """
     beside = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:

@@ -151,7 +151,7 @@ class Lock:
             drives: whether to become its driver; if not, to write something down.
 
         Raises:
-            EnvironmentProblem: naming who drives it.
+            EnvironmentSetupError: naming who drives it.
         """
         descriptor = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -173,7 +173,8 @@ class Lock:
         """Keep the lease; cheap enough to be called at every step.
 
         Raises:
-            EnvironmentProblem: if another driver took over because this one gave no sign of life.
+            EnvironmentSetupError: if another driver took over while this one gave no sign of
+                life.
         """
         if _now() - self._renewed >= _RENEW_SECONDS:
             self._check()
@@ -221,7 +222,7 @@ def _lock(folder: Path, descriptor: int) -> None:
     """Have the kernel's lock.
 
     Raises:
-        EnvironmentProblem: if another process of this host has it, or of any host where the file
+        EnvironmentSetupError: if another process of this host has it, or of any host where the file
             system carries locks.
     """
     end = _now() + _BRIEF_SECONDS
@@ -244,7 +245,7 @@ def _take_turn(folder: Path, say: Callable[[str], None]) -> int:
     """Get the turn after that of an owner who is known to be gone; its number.
 
     Raises:
-        EnvironmentProblem: if the owner is alive, or another gets the turn.
+        EnvironmentSetupError: if the owner is alive, or another gets the turn.
     """
     before = _turns(folder)
     owner = _read(_place(folder, before[-1])) if before else _read(folder / "driver.json")
@@ -293,7 +294,7 @@ def _outlast(
     """Return once the owner is known to be gone: the turns that are left then.
 
     Raises:
-        EnvironmentProblem: if it is alive, or another took over.
+        EnvironmentSetupError: if it is alive, or another took over.
     """
     if owner.is_of_this_host:
         if process_start(owner.pid) == owner.started:

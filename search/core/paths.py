@@ -7,6 +7,9 @@ from pathlib import Path
 from search.core.errors import EnvironmentSetupError, NotFound, UsageError
 from search.core.redact import redact
 
+CODE = Path(__file__).resolve().parents[2]
+"""The folder that holds the packages `search`, `spaces` and `spkmodel`."""
+
 LEDGER = "ledger.jsonl"
 """In the folder of every search."""
 
@@ -17,7 +20,7 @@ def home() -> Path:
     """The absolute folder of all searches, corpora and the tracking store; not created here.
 
     Raises:
-        EnvironmentProblem: if a URI is named.
+        EnvironmentSetupError: if a URI is named.
     """
     named = os.environ.get("SPKSEARCH_HOME") or "runs"
     if "://" in named:
@@ -33,7 +36,7 @@ def search_folder(name: str) -> Path:
     """The folder of a search, which need not exist.
 
     Raises:
-        UsageProblem: if the name could leave the home folder or confuse a shell.
+        UsageError: if the name could leave the home folder or confuse a shell.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(

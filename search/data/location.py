@@ -34,7 +34,7 @@ def parsed(place: str) -> Path | str:
     """A URI as it is, anything else as a path.
 
     Raises:
-        UsageProblem: for a URI with a secret in it, which would be recorded.
+        UsageError: for a URI with a secret in it, which would be recorded.
     """
     from spkmodel.data.store_cache import is_uri
 

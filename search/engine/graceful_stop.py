@@ -32,7 +32,7 @@ def grace_of_environment() -> float:
     """Seconds.
 
     Raises:
-        UsageProblem: the variable is no number of seconds.
+        UsageError: the variable is no number of seconds.
     """
     text = os.environ.get(GRACE, "")
     if not text:

@@ -54,7 +54,7 @@ def words(
 
     Raises:
         NotFound: it has no such trial.
-        UsageProblem: it cannot be done, or was asked of an earlier driver.
+        UsageError: it cannot be done, or was asked of an earlier driver.
     """
     match request:
         case Stop():
@@ -230,8 +230,8 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
 
     Raises:
         NotFound: there is no such search or trial.
-        UsageProblem: it cannot be done.
-        EnvironmentProblem: the ledger cannot be written.
+        UsageError: it cannot be done.
+        EnvironmentSetupError: the ledger cannot be written.
     """
     path = existing_ledger(name)
     while True:

@@ -68,7 +68,7 @@ class TrialFactory:
         """A trial of the sampler's idea, by its name; None if it has none that was not tried.
 
         Raises:
-            UsageProblem: if the weights that the space starts from are not there, or do not fit.
+            UsageError: if the weights that the space starts from are not there, or do not fit.
             NotNow: if a storage is in the way of them.
         """
         idea = sampler.suggest(self._space, self._state, rule, self._seed, self._kind, self._known)

@@ -77,7 +77,7 @@ class TuneSession:
         """Until a word can be written nothing goes on, and nothing is lost; but a signal leaves.
 
         Raises:
-            StorageAway: after a signal.
+            StorageUnavailableError: after a signal.
         """
         if self.signal:
             raise StorageUnavailableError(

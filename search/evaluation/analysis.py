@@ -33,7 +33,7 @@ class Extras:
     """What was asked for.
 
     Raises:
-        UsageProblem: for a flag that means nothing without another.
+        UsageError: for a flag that means nothing without another.
     """
 
     calibrate_on: Path | None = None
@@ -76,7 +76,7 @@ def plan(extras: Extras, corpus: Path, store: "Store", listed: PairList) -> Plan
     """Read and check everything that is asked for.
 
     Raises:
-        UsageProblem: for calibration pairs that share speakers with the list or are test pairs,
+        UsageError: for calibration pairs that share speakers with the list or are test pairs,
             an unknown column, a file that is not there.
         ListError: for a wrong line of any of the files.
     """

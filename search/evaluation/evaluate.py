@@ -80,7 +80,7 @@ def evaluate(
         display: what long work tells.
 
     Raises:
-        UsageProblem, ListError, CorpusError: what was asked for cannot be used.
+        UsageError, ListError, CorpusError: what was asked for cannot be used.
         NotFound: no such model.
         NotFinished: the model's search still runs.
     """

@@ -100,7 +100,7 @@ def sounding(
     """The store of the same utterances in a condition, with the surroundings of their split.
 
     Raises:
-        UsageProblem: if the pairs mix splits, so that no split's surroundings are theirs.
+        UsageError: if the pairs mix splits, so that no split's surroundings are theirs.
     """
     from spkmodel.augment import conditions
 

@@ -73,7 +73,7 @@ def found(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
     """Where a list is that is looked for from here, then in the corpus.
 
     Raises:
-        UsageProblem: if it is in neither.
+        UsageError: if it is in neither.
     """
     path = pairs if pairs.is_file() else corpus / pairs
     if not path.is_file():
@@ -85,7 +85,7 @@ def read(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> Pa
     """A list that is looked for from here, then in the corpus.
 
     Raises:
-        UsageProblem: if it is in neither.
+        UsageError: if it is in neither.
         ListError: for a wrong line, or an utterance that the corpus does not have.
     """
     path = found(pairs, corpus, flag)

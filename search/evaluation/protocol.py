@@ -24,7 +24,7 @@ class Protocol:
     """The default is what dev pairs are judged by in every trial.
 
     Raises:
-        UsageProblem: for a flag that means nothing without another.
+        UsageError: for a flag that means nothing without another.
     """
 
     crops: int = 0

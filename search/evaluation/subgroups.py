@@ -40,7 +40,7 @@ def plan(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Cut
     utterance in numbers takes a pair by the lower of its two.
 
     Raises:
-        UsageProblem: for a column that there is not, naming the nearest, or for wrong edges.
+        UsageError: for a column that there is not, naming the nearest, or for wrong edges.
         ListError: for a wrong line of the corpus's tables.
     """
     if not asked.strip():

@@ -97,7 +97,7 @@ def plan(
         lists: the pairs that will be scored.
 
     Raises:
-        UsageProblem: if there is nothing to learn from, or the cohort knows the pairs' speakers.
+        UsageError: if there is nothing to learn from, or the cohort knows the pairs' speakers.
         ListError: for a wrong line of the cohort's list.
     """
     crops = protocol.heard()

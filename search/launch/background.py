@@ -117,8 +117,8 @@ def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
     """Launch in the background: as a job of the cluster that is asked for, or on this machine.
 
     Raises:
-        UsageProblem: the space is wrong, or nothing would be started.
-        EnvironmentProblem: somebody drives the search, or the cluster takes no jobs.
+        UsageError: the space is wrong, or nothing would be started.
+        EnvironmentSetupError: somebody drives the search, or the cluster takes no jobs.
         SpksearchError: it ended at once.
     """
     from search.space import loader
@@ -193,7 +193,7 @@ def _start_here(
         The process, its record, and where its words begin in the log.
 
     Raises:
-        EnvironmentProblem: its log cannot be written.
+        EnvironmentSetupError: its log cannot be written.
     """
     folder = search_folder(name)
     log_path, token = folder / LOG, secrets.token_hex(8)
@@ -254,7 +254,7 @@ def end_early(name: str) -> BackgroundLaunch | None:
     """End a launch that drives nothing yet, and so hears no request; None if there is none.
 
     Raises:
-        EnvironmentProblem: it is on another machine, or on a cluster that does not answer.
+        EnvironmentSetupError: it is on another machine, or on a cluster that does not answer.
     """
     launched = of(name)
     if launched is None or driver_alive(search_folder(name)) is not None:

@@ -54,7 +54,7 @@ def wait(
         NotFound: there is no such search.
         NotFinished: it had not ended at the timeout.
         NoUsableTrial: it ended and no trial has a result.
-        EnvironmentProblem: its driver is gone, and it has not ended.
+        EnvironmentSetupError: its driver is gone, and it has not ended.
         SpksearchError: its launch in the background failed: with the same exit code.
     """
     if background.of(name) is None:
@@ -135,7 +135,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
 
     Raises:
         NotFound: no such search, or it was not launched in the background.
-        EnvironmentProblem: the cluster that has it does not answer.
+        EnvironmentSetupError: the cluster that has it does not answer.
     """
     launched = background.of(name)
     if launched is None:

@@ -57,8 +57,8 @@ def launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     """Start a search, or go on with the one of that name.
 
     Raises:
-        UsageProblem: space, corpus or settings are wrong, or the name is another search's.
-        EnvironmentProblem: cluster, storage or lock is in the way.
+        UsageError: space, corpus or settings are wrong, or the name is another search's.
+        EnvironmentSetupError: cluster, storage or lock is in the way.
         NoUsableTrial: the search ended and no trial is worth anything.
         Interrupted: a signal ended it; everything is saved.
     """
@@ -135,7 +135,7 @@ def run_search(
         replay: what a replay is of, recorded with the settings.
 
     Raises:
-        EnvironmentProblem: somebody else drives it, or has changed it meanwhile.
+        EnvironmentSetupError: somebody else drives it, or has changed it meanwhile.
         Interrupted: a signal ended it; everything is saved.
     """
     grace_seconds = grace_of_environment()

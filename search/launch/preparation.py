@@ -99,7 +99,7 @@ def known_before(
     """What a search begins with; None for nothing, and for one that has begun with it already.
 
     Raises:
-        UsageProblem: nothing of the source lies in the space, or none is named.
+        UsageError: nothing of the source lies in the space, or none is named.
         NotFound: there is no such search.
     """
     count = warm_start_trials(request, before)

@@ -23,7 +23,7 @@ from typing import Any
 
 from search.cluster import connection, job_preflight, preflight
 from search.core.errors import EnvironmentSetupError
-from search.core.paths import home
+from search.core.paths import CODE, home
 from search.core.redact import redact
 from search.data import location
 from search.launch import exit_record
@@ -55,7 +55,7 @@ def submit(
         by: who launches.
 
     Raises:
-        EnvironmentProblem: the cluster takes no jobs, or a secret would travel.
+        EnvironmentSetupError: the cluster takes no jobs, or a secret would travel.
     """
     tracking_uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     if redact(tracking_uri) != tracking_uri:
@@ -185,10 +185,9 @@ def _told(address: str) -> Iterator[None]:
 
 def _stage(folder: Path, space: Path) -> str:
     """Copy the packages, and the space if it is none of ours; its path there, or empty."""
-    root = Path(__file__).resolve().parents[2]
     for package in _PACKAGES:
         shutil.copytree(
-            root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", ".*")
+            CODE / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", ".*")
         )
     number = version("spksearch")
     about = folder / f"spksearch-{number}.dist-info"
@@ -197,7 +196,7 @@ def _stage(folder: Path, space: Path) -> str:
         f"Metadata-Version: 2.1\nName: spksearch\nVersion: {number}\n", encoding="utf-8"
     )
     own = ""
-    if not space.resolve().is_relative_to(root / "spaces"):
+    if not space.resolve().is_relative_to(CODE / "spaces"):
         (folder / OWN_SPACES).mkdir()
         shutil.copy(space, folder / OWN_SPACES / space.name)
         own = f"{OWN_SPACES}/{space.name}"
@@ -205,6 +204,6 @@ def _stage(folder: Path, space: Path) -> str:
     if size > _MOST_BYTES:
         raise EnvironmentSetupError(
             f"the code of this project is {size >> 20} MB, and no more than {_MOST_BYTES >> 20} MB "
-            f"travel with a job; what is large in {root / 'search'}, spaces or spkmodel?"
+            f"travel with a job; what is large in {CODE / 'search'}, spaces or spkmodel?"
         )
     return own

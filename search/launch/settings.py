@@ -163,7 +163,7 @@ def surroundings_folders(
     """Folders of ambiences and of rooms: as asked, as before, or as `find_recordings` finds.
 
     Raises:
-        UsageProblem: if one that was named is not a folder.
+        UsageError: if one that was named is not a folder.
     """
     return (
         _kept_or_found(request.noise, before.noise if before else None, "noise", request.corpus),
@@ -203,7 +203,7 @@ def decide(
     """Merge what is asked with what was; the names after the star are facts found by the caller.
 
     Raises:
-        UsageProblem: if an earlier search of this name is another search, naming each difference,
+        UsageError: if an earlier search of this name is another search, naming each difference,
             or if a number is out of range.
     """
     noise, rooms = surroundings_folders(request, before)
@@ -259,7 +259,7 @@ def warm_start_trials(request: LaunchRequest, before: Settings | None) -> int:
     """How many points of the warm start's source are tried first.
 
     Raises:
-        UsageProblem: if a number is asked for, and there is no source.
+        UsageError: if a number is asked for, and there is no source.
     """
     asked = request.warm_start_trials
     if before is not None:
@@ -278,7 +278,7 @@ def objectives(text: str) -> tuple[str, ...]:
     """What `--objectives` names.
 
     Raises:
-        UsageProblem: naming what there is.
+        UsageError: naming what there is.
     """
     names = tuple(name.strip() for name in text.split(","))
     if names not in (OBJECTIVES[:1], OBJECTIVES):

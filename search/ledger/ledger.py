@@ -75,7 +75,7 @@ class Ledger:
             drives: with `write`: whether as its driver, or only to write something down.
 
         Raises:
-            EnvironmentProblem: if another process drives the search, or the folder is read-only.
+            EnvironmentSetupError: if another process drives the search, or the folder is read-only.
         """
         name = path.parent.name if search is None else search
         if not write:
@@ -93,7 +93,7 @@ class Ledger:
         """Write one event, wait for the disk, and return it as readers will see it.
 
         Raises:
-            EnvironmentProblem: if the disk refuses and there is no patience with it, or another
+            EnvironmentSetupError: if the disk refuses and there is no patience with it, or another
                 driver took the search over.
             ValueError: if a number is not finite.
         """
@@ -109,7 +109,7 @@ class Ledger:
         """Renew the lease when it is time.
 
         Raises:
-            EnvironmentProblem: if another driver took the search over.
+            EnvironmentSetupError: if another driver took the search over.
         """
         assert self._lock is not None, "opened for reading"
         with self._turn:

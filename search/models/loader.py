@@ -87,8 +87,8 @@ def load(
 
     Raises:
         NotFound: no such model, search or trial.
-        UsageProblem: the source is nothing that can be used.
-        EnvironmentProblem: the tracking server is in the way.
+        UsageError: the source is nothing that can be used.
+        EnvironmentSetupError: the tracking server is in the way.
         SpksearchError: the weights are not the ones that were recorded.
     """
     folder = Path(source)
@@ -135,7 +135,7 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     """The encoder of a promoted model's folder.
 
     Raises:
-        UsageProblem: if a file is missing or is not what it should be.
+        UsageError: if a file is missing or is not what it should be.
         SpksearchError: if the weights' hash is not `sha256`.
     """
     from pydantic import ValidationError
@@ -167,7 +167,7 @@ def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> M
     """The encoder of a checkpoint of voxceleb_trainer.
 
     Raises:
-        UsageProblem: if the file is anything else.
+        UsageError: if the file is anything else.
     """
     from search.models.foreign import network
     from search.models.foreign.architecture import Reading

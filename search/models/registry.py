@@ -13,8 +13,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import spkmodel
 from search.core.errors import EnvironmentSetupError, NotFound, UsageError
+from search.core.paths import CODE
 from search.core.redact import HIDDEN, redact
 from search.tracking import server as mlflow_server
 
@@ -28,7 +28,7 @@ REQUIREMENTS = (
 )  # fmt: skip
 """What `spkmodel` imports on the way from waveforms to embeddings."""
 _CODE = Path(__file__).with_name("pyfunc.py")
-_MODELS = Path(spkmodel.__file__).resolve().parent
+_MODELS = CODE / "spkmodel"
 _ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -77,7 +77,7 @@ def connected(tracking_uri: str | None, recorded: str = "") -> Iterator["MlflowC
         recorded: what the search was launched with, without credentials.
 
     Raises:
-        EnvironmentProblem: if the server cannot be reached or refuses.
+        EnvironmentSetupError: if the server cannot be reached or refuses.
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or recorded
     if HIDDEN in uri:
@@ -138,7 +138,7 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
     """The files of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
-        UsageProblem: if `uri` is neither, or the version is not one that `promote` made.
+        UsageError: if `uri` is neither, or the version is not one that `promote` made.
         NotFound: no such model, version or alias.
     """
     import mlflow
@@ -159,7 +159,7 @@ def parsed(uri: str) -> tuple[str, str | None, str | None]:
     """Name, alias and version, one of the two None, of an address in the registry.
 
     Raises:
-        UsageProblem: if it is none.
+        UsageError: if it is none.
     """
     match = _URI.fullmatch(uri)
     if match is None:

@@ -38,7 +38,7 @@ def of_entry(
     Raises:
         NotebookError: there is no such entry, or it cannot be scaled.
         NotFound: there is no such notebook.
-        UsageProblem: a change is wrong, it does not fit the corpus, or what it starts from is not
+        UsageError: a change is wrong, it does not fit the corpus, or what it starts from is not
             there.
     """
     entry = opened(file).entry(number)
@@ -61,7 +61,7 @@ def of_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> A
 
     Raises:
         NotFound: there is no such trial.
-        UsageProblem: a change is wrong, or it does not fit the corpus.
+        UsageError: a change is wrong, or it does not fit the corpus.
     """
     record = trial_of(state.search["search"], state, trial)
     if not changes:
@@ -79,7 +79,7 @@ def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
     """From `path=value`: the value as JSON where it is, else as text.
 
     Raises:
-        UsageProblem: if one has no `=`.
+        UsageError: if one has no `=`.
     """
     changes = {}
     for text in assignments:

@@ -43,7 +43,7 @@ def add_trial(
     Raises:
         NotFound: if there is no such notebook, search or trial.
         NotFinished: if the trial has not ended, or has no result.
-        UsageProblem: if `name` is not SEARCH/TRIAL, or nothing differs from the basis.
+        UsageError: if `name` is not SEARCH/TRIAL, or nothing differs from the basis.
     """
     notebook = opened(file)
     search, slash, trial = name.partition("/")

@@ -89,7 +89,7 @@ def replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcome:
 
     Raises:
         NotebookError: an entry is unknown, a range goes backwards, an encoder cannot be scaled.
-        UsageProblem: the corpus does not fit, or the name is another replay's.
+        UsageError: the corpus does not fit, or the name is another replay's.
         Interrupted: a signal ended it; everything is saved.
     """
     what = planned(request)
@@ -135,7 +135,7 @@ def planned(request: ReplayRequest) -> Replay:
 
     Raises:
         NotebookError: an entry is unknown, or a range goes backwards.
-        UsageProblem: if there is nothing to run.
+        UsageError: if there is nothing to run.
     """
     notebook = opened(request.file)
     wanted = notebook.select(request.entries) if request.entries else []

@@ -39,7 +39,7 @@ def judge(
 
     Raises:
         SpksearchError: if the checkpoint is not what the ledger says.
-        UsageProblem: if the corpus is not there, or not as it was.
+        UsageError: if the corpus is not there, or not as it was.
     """
     began = time.monotonic()
     search = ledger.state().search
@@ -121,7 +121,7 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     """What the trials trained on; packed again if it was removed.
 
     Raises:
-        UsageProblem: if the corpus is no longer what it was then.
+        UsageError: if the corpus is no longer what it was then.
     """
     from spkmodel.data.store import Store
 
@@ -221,7 +221,7 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     """The corpus's test pairs, which no store and no ledger has; None if it has none.
 
     Raises:
-        UsageProblem: if the corpus is gone or is another one now.
+        UsageError: if the corpus is gone or is another one now.
     """
     folder = location.parsed(search["corpus"])
     if isinstance(folder, Path) and not folder.is_dir():

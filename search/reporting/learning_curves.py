@@ -67,7 +67,7 @@ def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) ->
     """The picture of a trial that may still run.
 
     Raises:
-        UsageProblem: if the file is no PNG by its name, or has no folder.
+        UsageError: if the file is no PNG by its name, or has no folder.
         NotFinished: without an epoch there is nothing to draw.
     """
     if path.suffix.lower() != ".png":

@@ -25,7 +25,7 @@ def sorted_trials(state: SearchState, column: str) -> list[TrialRecord]:
     """Trials by a column or an axis, lowest first; those that have none come last.
 
     Raises:
-        UsageProblem: naming the nearest column.
+        UsageError: naming the nearest column.
     """
     known = (*COLUMNS, *axis_names(state))
     if column not in known:

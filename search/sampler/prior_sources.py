@@ -99,7 +99,7 @@ def take(
 
     Raises:
         NotFound: if there is no such search.
-        UsageProblem: if nothing of it lies in the space.
+        UsageError: if nothing of it lies in the space.
     """
     left_out: list[tuple[str, str]] = []
     if source == LOGGED:

@@ -62,7 +62,7 @@ def suggest(
         known: what was gathered from `state` for earlier suggestions; it saves time, no more.
 
     Raises:
-        UsageProblem: if the space cannot build what it asked for.
+        UsageError: if the space cannot build what it asked for.
     """
     known = (known or SamplerHistory(state)).look(rule)
     rung = known.model_rung()
@@ -99,7 +99,7 @@ def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
     """A point of the space with these answers, and by chance those that are not known.
 
     Raises:
-        UsageProblem: if the space cannot build it.
+        UsageError: if the space cannot build it.
     """
     suggestion = _ask(space, [], _sampler("random", _derived(seed, axes), {}), fixed=axes)
     return replace(suggestion, config=suggestion.config.model_copy(update={"seed": seed}))

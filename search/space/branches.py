@@ -182,7 +182,7 @@ def build(
     """Run the space once.
 
     Raises:
-        UsageProblem: naming the choices made, if that fails.
+        UsageError: naming the choices made, if that fails.
     """
     recorder = Recorder(plan, position)
     try:

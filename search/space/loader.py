@@ -82,7 +82,7 @@ def load(name_or_path: str) -> Space:
     """A space of `spaces/` by its name, or one from a `.py` file, which is code and is run.
 
     Raises:
-        UsageProblem: if there is none, naming the nearest, or if the file does not define one.
+        UsageError: if there is none, naming the nearest, or if the file does not define one.
     """
     is_path = name_or_path.endswith(".py") or "/" in name_or_path
     if not is_path and name_or_path not in available():
@@ -108,7 +108,7 @@ def branches(space: Space) -> list[Branch]:
     """Combinations of categorical choices, each built and validated: all, or of many a selection.
 
     Raises:
-        UsageProblem: naming the choices made, if one cannot be built, if an axis has two ranges,
+        UsageError: naming the choices made, if one cannot be built, if an axis has two ranges,
             or if the seed or the fidelity is an axis.
     """
     found = []
@@ -135,7 +135,7 @@ def describe(space: Space) -> list[Axis]:
     """The axes in the order in which they are met.
 
     Raises:
-        UsageProblem: as `branches` does.
+        UsageError: as `branches` does.
     """
     ranges: dict[str, Range] = {}
     shapes: _Shapes = {}

@@ -97,7 +97,7 @@ class Server:
         """Returns once it answers.
 
         Raises:
-            EnvironmentProblem: with the end of its log, if it ended or the time is up.
+            EnvironmentSetupError: with the end of its log, if it ended or the time is up.
         """
         end = time.monotonic() + seconds
         while not answers(self.port):
@@ -159,7 +159,7 @@ def start(folder: Path | None = None, port: int | None = None, store: str | None
         store: database URI; by default sqlite in the home folder.
 
     Raises:
-        EnvironmentProblem: if the port is occupied or the folder cannot be written.
+        EnvironmentSetupError: if the port is occupied or the folder cannot be written.
     """
     folder = (folder or home()).absolute()
     store = store or f"sqlite:///{folder / 'mlflow.db'}"

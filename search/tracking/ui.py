@@ -25,7 +25,7 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
 
     Raises:
         NotFound: if there is no such search.
-        EnvironmentProblem: if the port is occupied or the server does not answer.
+        EnvironmentSetupError: if the port is occupied or the server does not answer.
     """
     ledgers = [existing_ledger(name)] if name is not None else [ledger_path(n) for n in searches()]
     uri = tracking_uri(ledgers[0] if name is not None else None)
@@ -61,7 +61,7 @@ def experiment_of(ledger: Path, uri: str) -> str:
     """The id of a search's experiment.
 
     Raises:
-        EnvironmentProblem: if the server does not answer, or does not know it.
+        EnvironmentSetupError: if the server does not answer, or does not know it.
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -84,7 +84,7 @@ def tracking_uri(ledger: Path | None) -> str:
     """Where MLflow is: the environment's word, else the ledger's; empty for the local store.
 
     Raises:
-        EnvironmentProblem: if credentials are needed, which no ledger holds.
+        EnvironmentSetupError: if credentials are needed, which no ledger holds.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or (recorded_uri(ledger) if ledger else "")
     if HIDDEN in uri:

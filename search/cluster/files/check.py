@@ -26,7 +26,7 @@ def check(paths: Sequence[Path]) -> list[FileFindings]:
     """A report on every file named, and on every file of every folder named.
 
     Raises:
-        UsageProblem: if a path does not exist, or nothing there is of a known kind.
+        UsageError: if a path does not exist, or nothing there is of a known kind.
     """
     reports = [check_file(path) for path in _files(paths)]
     if all(report.skipped for report in reports):

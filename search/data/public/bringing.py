@@ -86,8 +86,8 @@ class Bringer:
         """The archive's files in the given folder; empty if it has none of them.
 
         Raises:
-            UsageProblem: if it has some of the pieces.
-            EnvironmentProblem: if one is not what was published.
+            UsageError: if it has some of the pieces.
+            EnvironmentSetupError: if one is not what was published.
         """
         if self._source is None:
             return []

@@ -67,7 +67,7 @@ def find(name: str) -> PublicCorpus:
     """The corpus of a name.
 
     Raises:
-        UsageProblem: naming the nearest one.
+        UsageError: naming the nearest one.
     """
     known = {corpus.name: corpus for corpus in CORPORA}
     if name in known:

@@ -60,8 +60,8 @@ def fetch(
         waits_seconds: pauses after a broken connection.
 
     Raises:
-        UsageProblem: the folder is something else, the archives are.
-        EnvironmentProblem: the network, its servers or the disk are in the way.
+        UsageError: the folder is something else, the archives are.
+        EnvironmentSetupError: the network, its servers or the disk are in the way.
     """
     display = display or Silent()
     wanted = _test_list(public, test_list)
@@ -102,7 +102,7 @@ def _as_asked(
     """The whole folder that is there, if it is what was asked for.
 
     Raises:
-        UsageProblem: if it is not, or not whole any more.
+        UsageError: if it is not, or not whole any more.
     """
     for what, has, wants in (
         ("the corpus", there.corpus, public.name),

@@ -51,8 +51,8 @@ def official_pairs(
     """The pairs of a published list, with the paths of our folder.
 
     Raises:
-        EnvironmentProblem: if it has not as many pairs as were published.
-        UsageProblem: if an utterance is not there.
+        EnvironmentSetupError: if it has not as many pairs as were published.
+        UsageError: if an utterance is not there.
     """
     pairs = read_pairs(path)
     if len(pairs) != expected:
@@ -184,7 +184,7 @@ def read_mark(folder: Path) -> Fetched | None:
     """What a whole folder says of itself; None where there is no mark.
 
     Raises:
-        UsageProblem: for a mark that is not ours.
+        UsageError: for a mark that is not ours.
     """
     path = folder / MARK
     if not path.is_file():

@@ -84,7 +84,7 @@ def fetch(
 
     Raises:
         Forbidden: the server answers 401 or 403.
-        EnvironmentProblem: not there, unreachable, not what was announced, or no space.
+        EnvironmentSetupError: not there, unreachable, not what was announced, or no space.
     """
     if urlsplit(remote.url).scheme not in ("http", "https"):
         raise UsageError(f"{remote.url}: an address starts with http:// or https://")

@@ -40,7 +40,7 @@ class Member:
         """Its contents; to be called before the next member is drawn.
 
         Raises:
-            UsageProblem: if the archive ends before they do, or they are damaged.
+            UsageError: if the archive ends before they do, or they are damaged.
         """
         with _damage_named(self.source), self.opened() as file:
             shutil.copyfileobj(file, out, 1 << 20)
@@ -53,7 +53,7 @@ def members(parts: Sequence[Path]) -> Iterator[Member]:
         parts: the archive's file, or the pieces it was cut into, in order.
 
     Raises:
-        UsageProblem: for what is damaged, or would lead out of a folder it was unpacked in.
+        UsageError: for what is damaged, or would lead out of a folder it was unpacked in.
     """
     with _damage_named(parts[0]), ExitStack() as stack:
         files = [stack.enter_context(part.open("rb")) for part in parts]

@@ -64,7 +64,7 @@ def imported(options: Options, speakers: int | None = None) -> Imported:
         speakers: in its training list, where known.
 
     Raises:
-        UsageProblem: if no config of ours can be like it; says why and what would be right.
+        UsageError: if no config of ours can be like it; says why and what would be right.
     """
     remarks = list(options.remarks)
     name = _known("trainfunc", options["trainfunc"], LOSSES)

@@ -113,7 +113,7 @@ def parse(
         edition: of the trainer; None: read off how the options are written.
 
     Raises:
-        UsageProblem: for what cannot be read at all. What its trainer would refuse is a remark.
+        UsageError: for what cannot be read at all. What its trainer would refuse is a remark.
     """
     words = _options_of(command)
     remarks: list[Remark] = []

@@ -55,7 +55,7 @@ def read_off(weights: Weights, reading: Reading) -> Encoder:
     """The config of the network that has these weights.
 
     Raises:
-        UsageProblem: for weights of another network.
+        UsageError: for weights of another network.
     """
     if "conv1.filterbank.low_hz_" in weights:
         return _raw_net3(weights, reading)

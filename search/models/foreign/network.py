@@ -50,7 +50,7 @@ def read(path: Path, reading: Reading) -> Network:
         reading: what the weights do not tell.
 
     Raises:
-        UsageProblem: for anything else; it says what it is and what would be right.
+        UsageError: for anything else; it says what it is and what would be right.
     """
     file = weights_file.read(path)
     try:
@@ -94,7 +94,7 @@ def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.M
     """The checkpoint's own window and filterbank are what we compute.
 
     Raises:
-        UsageProblem: if they are not; the network was trained at another rate, or on other bands.
+        UsageError: if they are not; the network was trained at another rate, or on other bands.
     """
     ours = encoder.state_dict()
     for ending in ("spectrogram.window", "mel_scale.fb"):

@@ -45,7 +45,7 @@ def read(path: Path) -> WeightsFile:
     """The tensors of `path`.
 
     Raises:
-        UsageProblem: for any other kind of file; it says which, and what would be right.
+        UsageError: for any other kind of file; it says which, and what would be right.
     """
     _require_plausible(path)
     try:

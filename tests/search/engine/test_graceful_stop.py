@@ -69,7 +69,7 @@ def test_without_a_grace_nobody_is_told_and_all_are_cut_at_once(tmp_path):
 
 def test_a_storage_that_does_not_answer_holds_no_driver_up(tmp_path, monkeypatch):
     answers = threading.Event()
-    monkeypatch.setattr(graceful_stop.told, "tell_to_leave", lambda *_: answers.wait(10))
+    monkeypatch.setattr(graceful_stop.stop_flag, "tell_to_leave", lambda *_: answers.wait(10))
     monkeypatch.setattr(graceful_stop, "_FORGET_SECONDS", 0.05)
     began = time.monotonic()
     leaving = GracefulStop(tmp_path, [ONE], 10.0)

@@ -103,9 +103,9 @@ def test_the_mismatched_condition_is_as_it_was_before_there_were_others():
 
 _RECIPE = """
 import hashlib, numpy as np
-from spkmodel import conditions, surroundings
+from spkmodel.augment import conditions, noise_and_rooms
 sound = np.sin(np.arange(5000) ** 1.1).astype(np.float32)
-around = surroundings.Surroundings((sound,), (sound[2:300],), ("a", "b"))
+around = noise_and_rooms.NoiseAndRooms((sound,), (sound[2:300],), ("a", "b"))
 heard = conditions.hear("mismatched", (9000 * sound).astype(np.int16), "x", around)
 digest = hashlib.sha256(heard.tobytes()).hexdigest()
 """

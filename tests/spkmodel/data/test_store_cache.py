@@ -133,7 +133,7 @@ def test_a_fetch_that_is_killed_leaves_nothing_half_and_the_next_one_succeeds(ur
         [
             sys.executable,
             "-c",
-            "import sys, time; from spkmodel import store_cache\n"
+            "import sys, time; from spkmodel.data import store_cache\n"
             "fetch = store_cache._fetch_file\n"
             "def slow(*a):\n    fetch(*a); print('one', flush=True); time.sleep(60)\n"
             "store_cache._fetch_file = slow\n"
