@@ -13,7 +13,7 @@ from typing import Any, Literal, assert_never
 
 from search.checkpoints import storage_health
 from search.checkpoints.manager import CheckpointManager
-from search.core.lock import this_process
+from search.core.lease import this_process
 from search.engine.orphan_processes import OrphanProcess
 from search.engine.request_handler import RequestHandler
 from search.engine.trial_factory import NotNow, TrialFactory

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.core.errors import EnvironmentSetupError, NotFound, SpksearchError, UsageError
-from search.core.lock import DriverInfo, driver_alive, this_process
+from search.core.lease import DriverInfo, find_live_driver, this_process
 from search.core.paths import existing_ledger
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
@@ -235,7 +235,7 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
     """
     path = existing_ledger(name)
     while True:
-        driver = driver_alive(path.parent)
+        driver = find_live_driver(path.parent)
         if driver is not None:
             answer = _ask_driver(path, request, driver)
             if answer is not None:
@@ -244,7 +244,7 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
         try:
             return _record(path, request)
         except EnvironmentSetupError:
-            if driver_alive(path.parent) is None:
+            if find_live_driver(path.parent) is None:
                 raise
             # It began to drive in this moment: it is asked.
 
@@ -261,7 +261,7 @@ def _ask_driver(
         raise UsageError(reason)
     if reason is not None:
         return "done"
-    if driver_alive(path.parent) is not None:
+    if find_live_driver(path.parent) is not None:
         return "asked"
     sent.done()
     return "done" if sent.name in Ledger.open(path).state().requests else None

@@ -91,12 +91,12 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
         NotFinished: if it runs.
     """
     from search.core.errors import EnvironmentSetupError
-    from search.core.lock import driver_alive
+    from search.core.lease import find_live_driver
 
     try:
         ledger = Ledger.open(path, write=True, drives=False)
     except EnvironmentSetupError as error:
-        owner = driver_alive(path.parent)
+        owner = find_live_driver(path.parent)
         if owner is None:
             raise
         name = path.parent.name

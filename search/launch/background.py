@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from search.core.errors import EnvironmentSetupError, UsageError
-from search.core.lock import driven_by, driver_alive
+from search.core.lease import already_driven_error, find_live_driver
 from search.core.paths import home, ledger_path, search_folder
 from search.launch import exit_record
 from search.launch.exit_record import ExitRecord
@@ -158,9 +158,9 @@ def _one_after_the_other(name: str) -> Iterator[None]:
 
 def _check_alone(name: str) -> None:
     """Refuse to launch what is driven, or launched, already."""
-    driver = driver_alive(search_folder(name))
+    driver = find_live_driver(search_folder(name))
     if driver is not None:
-        raise driven_by(search_folder(name), driver)
+        raise already_driven_error(search_folder(name), driver)
     before = of(name)
     if before is not None and before.is_running():
         raise EnvironmentSetupError(
@@ -244,7 +244,7 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
                 ended = exit_record.read(search_folder(name), token) or tail
                 raise ended.problem(f"the launch of search {name!r}")
             return
-        driver = driver_alive(search_folder(name))
+        driver = find_live_driver(search_folder(name))
         if driver is not None and driver.pid == process.pid:
             return
         time.sleep(0.1)
@@ -257,7 +257,7 @@ def end_early(name: str) -> BackgroundLaunch | None:
         EnvironmentSetupError: it is on another machine, or on a cluster that does not answer.
     """
     launched = of(name)
-    if launched is None or driver_alive(search_folder(name)) is not None:
+    if launched is None or find_live_driver(search_folder(name)) is not None:
         return None
     runs = launched.is_running()
     if runs is None and not ledger_path(name).is_file():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, NotFinished, NotFound, SpksearchError
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.core.paths import existing_ledger, home, ledger_path, search_folder
 from search.launch import background
 from search.launch.background import LOG, BackgroundLaunch
@@ -39,7 +39,7 @@ class LogFollower:
 
     def is_driven(self) -> bool:
         """Whether somebody drives it, or is about to."""
-        if driver_alive(search_folder(self.name)) is not None:
+        if find_live_driver(search_folder(self.name)) is not None:
             return True
         launched = background.of(self.name)
         return launched is not None and launched.is_running() is True

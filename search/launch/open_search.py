@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, NotFinished, NotFound
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.core.paths import existing_ledger, ledger_path
 from search.launch import background
 from search.ledger.ledger import Ledger
@@ -43,7 +43,7 @@ def state_of(name: str) -> SearchState:
 
 def status_of(name: str, state: SearchState) -> str:
     """starting, running, finished, or interrupted: nobody drives it and it did not end in order."""
-    driver = driver_alive(existing_ledger(name).parent)
+    driver = find_live_driver(existing_ledger(name).parent)
     if driver is not None:
         return "running" if identity(driver) == state.driver else "starting"
     return "finished" if state.finish else "interrupted"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.core.lock import DriverInfo, driver_alive
+from search.core.lease import DriverInfo, find_live_driver
 from search.requests import messages
 from search.requests.messages import Request
 
@@ -105,7 +105,7 @@ def answer(request: Pending, patience: float) -> str | None:
             return None
         if waited >= glances * _GLANCE_SECONDS:
             glances += 1
-            if driver_alive(request.path.parent.parent) is None:
+            if find_live_driver(request.path.parent.parent) is None:
                 return None
         time.sleep(0.05)
     reason = _refused(request.path.parent) / f"{request.path.name}.reason"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.core.redact import redact
 from search.requests import mailbox
 from search.requests.mailbox import identity
@@ -51,7 +51,7 @@ class StopTags:
             experiment_id: the search's.
             runs: this search's, from run id to the trial's name, or to `SEARCH`.
         """
-        driver = driver_alive(self._folder)
+        driver = find_live_driver(self._folder)
         if driver is None or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()

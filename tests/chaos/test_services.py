@@ -59,7 +59,7 @@ def test_a_clock_that_is_moved_moves_the_ledgers_time_and_no_monotonic_one(tmp_p
         "clock.install()\n"
         "from pathlib import Path\n"
         "from search.ledger.ledger import Ledger\n"
-        "from search.core.lock import time as lock_time\n"
+        "from search.core.lease import time as lock_time\n"
         f"Path({str(tmp_path / 'clock')!r}).write_text('3600')\n"
         f"with Ledger.open(Path({str(tmp_path / 's' / 'ledger.jsonl')!r}), write=True) as ledger:\n"
         "    moment = datetime.fromisoformat(ledger.append('driver')['time'])\n"

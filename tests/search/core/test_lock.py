@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.core import lock
+from search.core import lease
 from search.core.errors import EnvironmentSetupError
-from search.core.lock import DriverInfo, Lock, driver_alive, driver_of, this_process
+from search.core.lease import DriverInfo, find_live_driver, read_recorded_driver, this_process
+from search.core.lock import Lock
 from spkmodel.worker.processes import boot_id
 
 LEASE = 0.4
@@ -25,8 +26,8 @@ LEASE = 0.4
 
 @pytest.fixture(autouse=True)
 def _short_lease(monkeypatch):
-    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", LEASE)
-    monkeypatch.setattr("search.core.lock._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("search.core.lease.LEASE_SECONDS", LEASE)
+    monkeypatch.setattr("search.core.driver_turns._POLL_SECONDS", 0.02)
 
 
 def _leave(folder, lease_until, host="elsewhere", started="0-1", **beat):
@@ -52,7 +53,7 @@ def test_a_silent_driver_of_another_host_is_outlasted_whatever_its_clock_says(
     assert _seconds_to_acquire(tmp_path, say=said.append) == pytest.approx(LEASE, abs=0.3)
     (line,) = said
     assert "process 1 on elsewhere" in line
-    assert driver_of(tmp_path) is None
+    assert read_recorded_driver(tmp_path) is None
 
 
 @pytest.mark.parametrize("ahead", [-3600, 3600])
@@ -74,12 +75,12 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_is_not_robbed(tmp_pa
     finally:
         alive.set()
         thread.join()
-    assert driver_of(tmp_path).host == "elsewhere"
+    assert read_recorded_driver(tmp_path).host == "elsewhere"
     assert _seconds_to_acquire(tmp_path) >= LEASE, "the one refused let go of the lock"
 
 
 def test_a_driver_of_another_host_that_leaves_in_order_is_followed_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", 60)
+    monkeypatch.setattr("search.core.lease.LEASE_SECONDS", 60)
     _leave(tmp_path, time.time() + 60)
     timer = threading.Timer(0.2, (tmp_path / "driver.json").unlink)
     timer.start()
@@ -106,9 +107,9 @@ def test_a_clock_that_is_set_while_it_waits_neither_shortens_nor_lengthens_the_w
 def test_the_beat_of_a_driver_rises_with_every_renewal(tmp_path, monkeypatch):
     monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Lock.acquire(tmp_path) as lock:
-        first = driver_of(tmp_path).beat
+        first = read_recorded_driver(tmp_path).beat
         lock.renew()
-        assert driver_of(tmp_path).beat == first + 1
+        assert read_recorded_driver(tmp_path).beat == first + 1
 
 
 def test_a_driver_of_another_host_that_gives_a_sign_of_life_as_it_is_looked_at_keeps_its_turn(
@@ -116,7 +117,7 @@ def test_a_driver_of_another_host_that_gives_a_sign_of_life_as_it_is_looked_at_k
 ):
     """Of a claim that has not said yet whose it is nothing is known but that it is there."""
     (tmp_path / "turn-000001.json").touch()
-    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", 60)
+    monkeypatch.setattr("search.core.lease.LEASE_SECONDS", 60)
     threading.Timer(0.1, _leave, (tmp_path, 0.0)).start()
     with pytest.raises(EnvironmentSetupError, match="driven by process 1 on elsewhere"):
         Lock.acquire(tmp_path)
@@ -136,23 +137,26 @@ def test_an_owner_that_cannot_be_read_is_outlasted_like_one_of_another_host(tmp_
 
 def test_an_owner_says_more_in_a_later_version_and_is_understood(tmp_path):
     _leave(tmp_path, time.time() + 60, beat=1, rank="captain")
-    assert (driver_of(tmp_path).host, driver_of(tmp_path).beat) == ("elsewhere", 1)
+    assert (read_recorded_driver(tmp_path).host, read_recorded_driver(tmp_path).beat) == (
+        "elsewhere",
+        1,
+    )
 
 
 @pytest.mark.parametrize("ahead", [-3600, 0, 3600])
 def test_a_clock_that_is_off_by_an_hour_neither_kills_a_driver_nor_revives_it(tmp_path, ahead):
     _leave(tmp_path, time.time() + ahead)
-    assert driver_alive(tmp_path).host == "elsewhere"
+    assert find_live_driver(tmp_path).host == "elsewhere"
     long_ago = time.time() - LEASE - 1
     os.utime(tmp_path / "driver.json", (long_ago, long_ago))
-    assert driver_alive(tmp_path) is None
+    assert find_live_driver(tmp_path) is None
     assert [path.name for path in tmp_path.iterdir()] == ["driver.json"]
 
 
 def test_a_process_that_is_gone_is_not_alive(tmp_path):
     _leave(tmp_path, 9e12, host=socket.gethostname(), started=f"{boot_id()}-1")
-    assert driver_of(tmp_path).pid == 1
-    assert driver_alive(tmp_path) is None
+    assert read_recorded_driver(tmp_path).pid == 1
+    assert find_live_driver(tmp_path) is None
 
 
 def test_who_holds_the_lock_only_to_write_down_a_word_is_waited_for(tmp_path):
@@ -168,8 +172,8 @@ def test_who_holds_the_lock_only_to_write_down_a_word_is_waited_for(tmp_path):
 
 def test_who_only_writes_something_down_is_no_driver_and_is_not_robbed_either(tmp_path):
     with Lock.acquire(tmp_path, drives=False):
-        assert driver_alive(tmp_path) is None
-        assert driver_of(tmp_path).pid == os.getpid()
+        assert find_live_driver(tmp_path) is None
+        assert read_recorded_driver(tmp_path).pid == os.getpid()
         with pytest.raises(
             EnvironmentSetupError, match=r"writes something down about .*; try again"
         ):
@@ -184,7 +188,7 @@ def test_one_that_was_robbed_takes_nothing_from_its_robbers_heirs(tmp_path, monk
     with pytest.raises(EnvironmentSetupError, match="process 1 on elsewhere"):
         robbed.renew()
     robbed.release()
-    assert driver_of(tmp_path).host == "elsewhere"
+    assert read_recorded_driver(tmp_path).host == "elsewhere"
     assert (tmp_path / "turn-000001.json").is_file()
 
 
@@ -202,8 +206,8 @@ def test_a_file_system_without_locks_is_locked_by_turns(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with Lock.acquire(tmp_path):
-        assert driver_alive(tmp_path).pid == os.getpid()
-    assert driver_alive(tmp_path) is None
+        assert find_live_driver(tmp_path).pid == os.getpid()
+    assert find_live_driver(tmp_path) is None
     assert [path.name for path in tmp_path.iterdir()] == ["driver.lock"]
 
 
@@ -271,11 +275,11 @@ def machines(monkeypatch, step_by_step):
         return DriverInfo(threading.current_thread().name, os.getpid(), here.started, 0.0)
 
     here = this_process()
-    monkeypatch.setattr(lock, "this_process", me)
+    monkeypatch.setattr(lease, "this_process", me)
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     is_here = property(lambda self: self.host == threading.current_thread().name)
     monkeypatch.setattr(DriverInfo, "is_of_this_host", is_here)
-    monkeypatch.setattr("search.core.lock.LEASE_SECONDS", LEASE / 4)
+    monkeypatch.setattr("search.core.lease.LEASE_SECONDS", LEASE / 4)
     monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from search.cli import error_handling
 from search.core import signals
 from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.core.paths import ledger_path
 from search.core.progress import Silent
 from search.engine.request_handler import ask
@@ -95,7 +95,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
     monkeypatch.setattr(launch, "cluster", lambda *_, **__: _sent(number))
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
         launch.run_search("trip", request_, SPACE, _settings(request_), None, Silent())
-    assert driver_alive(ledger_path("trip").parent) is None
+    assert find_live_driver(ledger_path("trip").parent) is None
     assert launch.settings_of("trip") == _settings(request_)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from search.core.errors import UsageError
-from search.core.lock import this_process
+from search.core.lease import this_process
 from search.engine.controller import SearchController
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState

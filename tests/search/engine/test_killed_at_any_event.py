@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from search.core.lock import driver_alive, this_process
+from search.core.lease import find_live_driver, this_process
 from search.engine import request_handler
 from search.engine.request_handler import ask
 from search.launch import launch
@@ -216,7 +216,7 @@ def test_who_finds_a_driver_where_there_was_none_a_moment_ago_asks_it(spksearch_
     rig = Rig(spksearch_home / "trip")
     seen = iter([None])
     monkeypatch.setattr(
-        request_handler, "driver_alive", lambda folder: next(seen, driver_alive(folder))
+        request_handler, "find_live_driver", lambda folder: next(seen, find_live_driver(folder))
     )
     monkeypatch.setattr(request_handler, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Budget(by="anna", trials=9)) == "asked"

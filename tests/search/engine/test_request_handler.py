@@ -7,7 +7,7 @@ import time
 import pytest
 
 from search.core.errors import NotFound, UsageError
-from search.core.lock import driver_of, this_process
+from search.core.lease import read_recorded_driver, this_process
 from search.engine import request_handler
 from search.engine.request_handler import ask, words
 from search.ledger.ledger import Ledger
@@ -75,7 +75,7 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
     record = _state(folder).trials[trial]
     assert (record.state, record.ended_by) == ("killed", "user")
     assert mailbox.pending(folder) == []
-    assert driver_of(folder) is None
+    assert read_recorded_driver(folder) is None
     with pytest.raises(UsageError, match=rf"{trial} of search 'trip' has ended already"):
         ask("trip", Stop(by=BY, trial=trial))
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.core.errors import Interrupted
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.engine import hang_detection, tune_runner
 from search.engine.request_handler import ask
 from search.ledger.ledger import Ledger
@@ -76,7 +76,7 @@ def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_pa
     best = min(state.trials.values(), key=lambda trial: trial.best().objective)
     assert best.state == "complete"
     assert not list(folder.glob(".tune-*"))
-    assert driver_alive(folder) is None
+    assert find_live_driver(folder) is None
 
     toy_search.run(folder, trials=15, max_epochs=27)
     extended = assert_sound(folder)

@@ -24,7 +24,7 @@ from search.core.errors import (
     SpksearchError,
     UsageError,
 )
-from search.core.lock import this_process
+from search.core.lease import this_process
 from search.launch import background, exit_record, follow, ray_job
 from search.launch.background import BackgroundLaunch, arguments
 from search.launch.follow import driver_log, trial_log, wait

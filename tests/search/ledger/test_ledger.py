@@ -12,7 +12,7 @@ import time
 import pytest
 
 from search.core.errors import EnvironmentSetupError
-from search.core.lock import driver_of
+from search.core.lease import read_recorded_driver
 from search.ledger.ledger import Ledger, LedgerDamaged
 from spkmodel.worker.processes import boot_id
 
@@ -218,7 +218,7 @@ def test_there_is_one_driver_and_the_second_learns_which(path):
         Ledger.open(path, write=True)
     with Ledger.open(path, write=True):
         pass
-    assert driver_of(path.parent) is None
+    assert read_recorded_driver(path.parent) is None
 
 
 def test_of_many_that_open_at_once_one_drives(path):
@@ -261,9 +261,9 @@ def test_a_dead_owner_on_this_host_is_taken_over_at_once(path):
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    assert driver_of(path.parent).pid == owner.pid
+    assert read_recorded_driver(path.parent).pid == owner.pid
     with Ledger.open(path, write=True):
-        assert driver_of(path.parent).pid == os.getpid()
+        assert read_recorded_driver(path.parent).pid == os.getpid()
 
 
 def _leave_owner(path, **fields):
@@ -287,7 +287,7 @@ def test_a_driver_that_lost_its_lease_to_another_host_may_not_append(path, monke
         with pytest.raises(EnvironmentSetupError, match="elsewhere"):
             ledger.append("note", number=2)
     assert _numbers(path) == [1]
-    assert driver_of(path.parent).host == "elsewhere"
+    assert read_recorded_driver(path.parent).host == "elsewhere"
 
 
 def test_a_copy_can_read_but_never_write(path):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from search.core.lock import driver_alive
+from search.core.lease import find_live_driver
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, read, who
@@ -83,7 +83,7 @@ def test_who_asks_hears_what_has_become_of_it(folder):
 
 
 def test_a_driver_is_alive_while_it_holds_the_lock(folder):
-    assert driver_alive(folder) is None
+    assert find_live_driver(folder) is None
     with Ledger.open(folder / "ledger.jsonl", write=True):
-        assert driver_alive(folder).host == socket.gethostname()
-    assert driver_alive(folder) is None
+        assert find_live_driver(folder).host == socket.gethostname()
+    assert find_live_driver(folder) is None

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from search.core.lock import this_process
+from search.core.lease import this_process
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.mailbox import identity
