@@ -23,7 +23,7 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.notebook import replay as replays
 from search.notebook import replay_pages as pages
-from search.reporting.tables import duration, percent
+from search.reporting.tables import format_duration, format_percent
 from search.reporting.terminal import Lines, Source
 from spaces.logged.scale import scale_of
 
@@ -69,7 +69,7 @@ def run_line(trial: TrialRecord) -> str:
     stamp = time.strftime("%H:%M")
     return (
         f"{stamp} {trial.trial} {trial.origin}: {trial.state}, {', '.join(parts) or trial.reason}, "
-        f"{trial.epoch} epochs in {duration(seconds)}"
+        f"{trial.epoch} epochs in {format_duration(seconds)}"
     )
 
 
@@ -178,8 +178,8 @@ def settings_text(what: replays.Replay, state: SearchState) -> str:
     return (
         f"{what.scale.text} of the widths, {what.seeds} seeds each, {search['max_epochs']} epochs, "
         f"{search['dev_condition']} dev pairs of corpus {search['corpus_sha256'][:8]}; "
-        f"{len(state.trials)} trainings, {duration(seconds)} of training and judging, one thread "
-        f"each"
+        f"{len(state.trials)} trainings, {format_duration(seconds)} of training and judging, "
+        f"one thread each"
     )
 
 
@@ -188,7 +188,7 @@ def _mean(results: list[replays.Result], name: str) -> str:
     if not values:
         return "-"
     mean = statistics.fmean(values)
-    return f"{mean:.4f}" if name == "train_loss" else percent(mean)
+    return f"{mean:.4f}" if name == "train_loss" else format_percent(mean)
 
 
 if __name__ == "__main__":

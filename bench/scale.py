@@ -24,7 +24,7 @@ import numpy as np
 from bench import record, scale_page, stacks, toy_search
 from bench.simulation import EPOCH_SECONDS, Measured, Simulation
 from search.ledger.ledger import Ledger
-from search.reporting.snapshot import snapshot
+from search.reporting.snapshot import take_snapshot
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler.asha import next_job
@@ -194,7 +194,7 @@ def _of_ledger(search: Simulation) -> dict[str, Any]:
     kept = sampler.suggest(toy_search.SPACE, state, rule, SEED, "tpe", search.driver.known)
     same_job = next_job(again, rule) == next_job(state, rule, 0.0, search.driver.index.look(rule))
     looked = time.perf_counter()
-    snapshot(state)
+    take_snapshot(state)
     return {
         "bytes": path.stat().st_size,
         "bytes_a_trial": round(path.stat().st_size / len(state.trials)),

@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=HELP,
-    epilog=console.verbatim(EXIT_CODES),
+    epilog=console.mark_verbatim(EXIT_CODES),
     help=console.help_text(
         "Search for speaker-verification networks: launch, browse, promote.",
         "spksearch demo                              # the whole story in minutes",
@@ -101,7 +101,7 @@ def _print_version(wanted: bool) -> None:
             number = version("spksearch")
         except PackageNotFoundError:
             number = "unknown (not installed)"
-        console.answer(f"spksearch {number}")
+        console.print_result(f"spksearch {number}")
         raise typer.Exit
 
 
@@ -141,13 +141,13 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
         return _usage(error)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
         if debug:
-            console.stderr().print_exception()
+            console.stderr_console().print_exception()
         words = error_handling.message(error)
-        console.say(f"spksearch: {words}")
+        console.print_note(f"spksearch: {words}")
         return error_handling.exit_code(error), words
     code = result if isinstance(result, int) else 0
     if code == 128 + signal.SIGINT:
-        console.say("spksearch: interrupted")
+        console.print_note("spksearch: interrupted")
         return code, "interrupted"
     return code, ""
 
@@ -158,9 +158,9 @@ def _usage(error: typer.TyperException) -> tuple[int, str]:
     words = error.format_message()
     if type(error).__name__ != "NoArgsIsHelpError":
         words = f"{words.replace('Value error, ', '').rstrip('.')}\nsee: {place} --help"
-        console.say(f"{place}: {words}")
+        console.print_note(f"{place}: {words}")
     else:
-        console.say(words)
+        console.print_note(words)
     return error.exit_code, words
 
 

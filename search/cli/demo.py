@@ -36,9 +36,9 @@ def demo(
 ) -> None:
     """Launch, promote and evaluate on voices made here."""
     from search.core.paths import home
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
-    console.answer(*run_demo(folder or home(), for_stderr()))
+    console.print_result(*run_demo(folder or home(), stderr_display()))
 
 
 def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:

@@ -13,7 +13,7 @@ from spkmodel.core.progress import Progress, silent
 class Display(Protocol):
     """Where long work reports its progress; all of it goes to stderr."""
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Show one line."""
         ...
 
@@ -25,7 +25,7 @@ class Display(Protocol):
 class Silent:
     """A display that shows nothing."""
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Show nothing."""
 
     @contextmanager

@@ -17,7 +17,7 @@ from search.evaluation import pair_list, subgroups
 from search.evaluation.metrics import Judgement, sounding
 from search.evaluation.pair_list import PairList
 from search.evaluation.verifier import REPLICATES, Verifier
-from search.reporting.figure_style import percent
+from search.reporting.figure_style import format_percent
 
 if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition
@@ -254,7 +254,7 @@ def _against_lines(found: dict[str, Any] | None) -> Sequence[str]:
         return []
     low, high = 100 * found["difference_low"], 100 * found["difference_high"]
     return [
-        f"against {found['file']}: EER {percent(found['eer'])} there; difference "
+        f"against {found['file']}: EER {format_percent(found['eer'])} there; difference "
         f"{100 * found['difference']:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), lower is "
         "better here"
     ]

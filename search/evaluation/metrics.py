@@ -55,7 +55,9 @@ class Judgement:
             high=numbers["eer_high"],
             threshold=numbers["threshold"],
             floors=tuple(
-                det_figure.Floor(floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores))
+                det_figure.Baseline(
+                    floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores)
+                )
                 for floor in self.floors
             ),
         )
@@ -128,7 +130,7 @@ def write_pictures(
 
 def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     """One condition's figures for people: the network, then what it has to beat."""
-    percent = figure_style.percent
+    percent = figure_style.format_percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
         f"{percent(numbers['eer_low'])} to {percent(numbers['eer_high'])})  minDCF .01 "

@@ -12,7 +12,7 @@ import numpy as np
 
 from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList
-from search.reporting.figure_style import percent
+from search.reporting.figure_style import format_percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
 from spkmodel.verification import subsets as slices
@@ -208,9 +208,12 @@ def _slice_row(each: dict[str, Any]) -> tuple[str, ...]:
     has_eer = each["eer"] is not None
     return (
         each["name"],
-        percent(each["eer"]) if has_eer else "none",
+        format_percent(each["eer"]) if has_eer else "none",
         f"{100 * each['eer_low']:.1f}-{100 * each['eer_high']:.1f}" if has_eer else "",
-        *("" if each[key] is None else percent(each[key]) for key in ("miss", "false_alarm")),
+        *(
+            "" if each[key] is None else format_percent(each[key])
+            for key in ("miss", "false_alarm")
+        ),
         f"{each['pairs']:,}",
         f"{each['targets']:,}",
         f"{each['speakers']:,}",
@@ -221,9 +224,9 @@ def _slice_row(each: dict[str, Any]) -> tuple[str, ...]:
 def _speaker_row(each: dict[str, Any]) -> tuple[str, ...]:
     return (
         each["speaker"],
-        percent(each["miss"]),
+        format_percent(each["miss"]),
         f"{each['targets']:,}",
-        percent(each["false_alarm"]),
+        format_percent(each["false_alarm"]),
         f"{each['non_targets']:,}",
-        percent(each["share_of_misses"]),
+        format_percent(each["share_of_misses"]),
     )

@@ -14,7 +14,7 @@ from search.launch.open_search import trial_of
 from search.launch.summary import no_usable_trial
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.reporting.snapshot import ENDED, command_again
+from search.reporting.snapshot import ENDED, format_resume_command
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 2.0
@@ -100,7 +100,7 @@ def _died(name: str, state: SearchState) -> SpksearchError:
         )
     return EnvironmentSetupError(
         f"nobody drives search {name!r}, and it has not ended; the same launch goes on with it:\n"
-        f"  {command_again(state.search)}{where}"
+        f"  {format_resume_command(state.search)}{where}"
     )
 
 

@@ -85,13 +85,13 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
         lines = preparation.plan(name, space, request, before, corpus, branches, known)
         return LaunchOutcome(name, "planned", [*lines])
     for line in known.lines() if known else ():
-        display.say(line)
+        display.print_line(line)
     with _looked_at_first(request, before):
         settings = preparation.prepared(
             request, before, space, corpus, display, known.sha256 if known else ""
         )
         for line in preparation.stages_beyond(branches, settings.max_epochs):
-            display.say(line)
+            display.print_line(line)
         state = run_search(name, request, space, settings, before, display, known=known)
     return outcome_of(name, state)
 
@@ -139,7 +139,7 @@ def run_search(
         Interrupted: a signal ended it; everything is saved.
     """
     grace_seconds = grace_of_environment()
-    with Ledger.open(ledger_path(name), write=True, search=name, say=display.say) as ledger:
+    with Ledger.open(ledger_path(name), write=True, search=name, say=display.print_line) as ledger:
         if settings_of(name) != before:
             raise EnvironmentSetupError(
                 f"search {name!r} was begun or changed by somebody else while this launch was "
@@ -152,7 +152,7 @@ def run_search(
             # The last word of a beginning: while it is missing, a launch begins once more.
             ledger.append("prior", **known.prior.event())
         if has_work(ledger):
-            again = snapshot.command_again(ledger.state().search)
+            again = snapshot.format_resume_command(ledger.state().search)
             try:
                 with signals.raised():
                     state = ledger.state()
@@ -241,10 +241,10 @@ def _drive(
         if resources.local:
             orphan_processes.note_head(search_folder(ledger.search))
         if told := gpu_memory.warning(state):
-            display.say(f"warning: {told}")
+            display.print_line(f"warning: {told}")
         there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
         if not resources.local and (told := unsaid_gpus(settings.cpus_per_trial, asked, *there)):
-            display.say(f"warning: {told}")
+            display.print_line(f"warning: {told}")
         rule = AshaPolicy.of(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         folders = [folder for folder in (settings.noise, settings.rooms) if folder]
@@ -261,7 +261,7 @@ def _drive(
 
         def source() -> snapshot.Snapshot:
             status = "starting" if len(state.sessions) == sessions else None
-            now = snapshot.snapshot(
+            now = snapshot.take_snapshot(
                 state, _words(tracker), tracker.address(), started, status=status
             )
             if ledger.trouble is None:
@@ -283,7 +283,7 @@ def _drive(
                 seed=settings.seed,
                 storage=search_folder(ledger.search),
                 grace_seconds=grace_seconds,
-                say=display.say,
+                say=display.print_line,
             )
 
 
@@ -342,7 +342,7 @@ def _tracked(
             complete = tracker.drain(_DRAIN_SECONDS)
         if not complete:
             health = tracker.health()
-            display.say(
+            display.print_line(
                 f"MLflow could not take {health.queued} events ({health.error or 'too slow'}); "
                 f"they are in the ledger, and `spksearch ui {ledger.search}` delivers them"
             )

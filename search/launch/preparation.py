@@ -140,7 +140,7 @@ def plan(
         surroundings=before.surroundings if before else "",
         store_sha256=before.store_sha256 if before else "",
     )
-    expected = snapshot.expected_epochs(
+    expected = snapshot.estimate_epochs(
         settings.rungs, settings.eta, settings.trials, settings.finalists
     )
     resumed = f"goes on with {search_folder(name)}" if before else "new"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from search.core.errors import GateNotMet, NoUsableTrial, SpksearchError
 from search.ledger.state import SearchState
 from search.reporting import tables
-from search.reporting.snapshot import Snapshot, command_again, snapshot
-from search.reporting.trial_tables import front_table, sorted_trials, trial_table
+from search.reporting.snapshot import Snapshot, format_resume_command, take_snapshot
+from search.reporting.trial_tables import front_table, sort_trials, trial_table
 from search.scheduler.asha import too_many_failed
 from search.scheduler.policy import AshaPolicy
 
@@ -40,17 +40,17 @@ def outcome_of(name: str, state: SearchState) -> LaunchOutcome:
     none_usable = no_usable_trial(name, state)
     if none_usable is not None:
         raise none_usable
-    now = snapshot(state)
+    now = take_snapshot(state)
     return LaunchOutcome(name, now.state, summary(state, now), lost_too_many(name, state))
 
 
 def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
     """The problem of a search that ended and has no best trial."""
-    now = snapshot(state)
+    now = take_snapshot(state)
     if now.best is not None or state.finish is None:
         return None
     failures = "; ".join(f"{trial}: {reason}" for trial, reason in now.failures[:3])
-    again = command_again(state.search)
+    again = format_resume_command(state.search)
     return NoUsableTrial(
         f"search {name} ended ({now.reason}) and none of its {now.started_trials} trials has a "
         "dev EER"
@@ -76,14 +76,14 @@ def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
 
 def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
     """What a search came to: counts, the best, a table of the best ten, the next commands."""
-    best = sorted_trials(state, "dev_eer")[:_SHOWN]
+    best = sort_trials(state, "dev_eer")[:_SHOWN]
     lines: list[RenderableType] = [
-        f"{now.name} {now.state} after {tables.duration(now.elapsed_seconds)}: "
-        f"{tables.counts_text(now)}, {now.epochs} epochs",
+        f"{now.name} {now.state} after {tables.format_duration(now.elapsed_seconds)}: "
+        f"{tables.format_counts(now)}, {now.epochs} epochs",
         trial_table(state, best, now.state),
     ]
     if now.best is not None:
-        lines.append(f"best: {tables.best_text(now.best)}  {tables.axes_text(now.best.axes)}")
+        lines.append(f"best: {tables.format_best(now.best)}  {tables.format_axes(now.best.axes)}")
     if len(AshaPolicy.of(state.search).objectives) > 1:
         lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
     return [*lines, "next:", *(f"  {command}" for command in now.commands)]

@@ -6,8 +6,8 @@ from search.core.errors import NotFinished, NotFound, UsageError
 from search.launch.open_search import state_of, trial_of
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.reporting.snapshot import ENDED, eer_of
-from search.reporting.tables import interval, percent
+from search.reporting.snapshot import ENDED, read_dev_eer
+from search.reporting.tables import format_interval, format_percent
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spaces.logged.delta import Delta
@@ -82,12 +82,12 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
     if record.state not in ENDED or best is None:
         why = "has no result" if record.state in ENDED else "has not ended yet"
         raise NotFinished(f"trial {search}/{record.trial} {why} ({record.state})")
-    eer, low, high = eer_of(best)
-    span = f" ({interval(low, high)})" if low is not None else ""
+    eer, low, high = read_dev_eer(best)
+    span = f" ({format_interval(low, high)})" if low is not None else ""
     return (
-        f"{search}/{record.trial}, signature {record.signature}: dev EER {percent(eer)}{span} at "
-        f"epoch {best.epoch}, {state.search['dev_condition']} pairs of corpus "
-        f"{state.search['corpus_sha256'][:8]}"
+        f"{search}/{record.trial}, signature {record.signature}: "
+        f"dev EER {format_percent(eer)}{span} at epoch {best.epoch}, "
+        f"{state.search['dev_condition']} pairs of corpus {state.search['corpus_sha256'][:8]}"
     )
 
 

@@ -116,7 +116,7 @@ def replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcome:
     if request.launch.dry_run:
         return ReplayOutcome(what, None, plan)
     for line in plan:
-        display.say(line)
+        display.print_line(line)
     space = _space(what)
     settings = preparation.prepared(
         replace(asked, max_epochs=epochs), before, space, corpus, display

@@ -7,8 +7,8 @@ from rich.table import Table
 from search.notebook.claims import Judged
 from search.notebook.replay import Replay, Result
 from search.reporting.documents import Document
-from search.reporting.tables import interval as interval_text
-from search.reporting.tables import percent
+from search.reporting.tables import format_interval as interval_text
+from search.reporting.tables import format_percent
 
 _PERCENT = ("dev_eer", "train_accuracy")
 
@@ -30,11 +30,11 @@ def result_table(replay: Replay, found: Sequence[Result]) -> Table:
             f"weights of {basis}" if result.entry.warm_start else basis,
             result.trial or "",
             result.state,
-            percent(metrics.get("dev_eer")),
+            format_percent(metrics.get("dev_eer")),
             interval_text(metrics.get("dev_eer_low"), metrics.get("dev_eer_high")),
             _number(metrics.get("train_loss")),
-            percent(metrics.get("train_accuracy")),
-            percent(metrics.get("active_triplet_fraction")),
+            format_percent(metrics.get("train_accuracy")),
+            format_percent(metrics.get("active_triplet_fraction")),
             result.reason if result.state in ("failed", "withdrawn") else result.entry.change,
         )
     return table

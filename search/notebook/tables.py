@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from search.reporting.documents import Document
-from search.reporting.trial_tables import config_lines
+from search.reporting.trial_tables import format_config
 from search.space.model_size import Weights
 from spaces.logged import delta as deltas
 from spaces.logged.notebook import Entry, Notebook, dump_before
@@ -98,7 +98,7 @@ def entry_page(notebook: Notebook, entry: Entry, weights: Weights) -> list[Table
     parts: list[Table | str] = [_head(entry, weights), ""]
     parts += _change_lines(notebook, entry)
     parts += ["", "config"]
-    parts += [f"  {line}" for line in config_lines(entry.config.model_dump(mode="json"))]
+    parts += [f"  {line}" for line in format_config(entry.config.model_dump(mode="json"))]
     parts += ["", *_next(notebook, entry)]
     return parts
 

@@ -66,8 +66,8 @@ def judge(
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.surrounding_facts(device, DEFAULT.text()),
     }
-    epochs = learning_curves.of_trial(choice.trial, search["rungs"])
-    subtitle = learning_curves.subtitle_of(search, choice.trial)
+    epochs = learning_curves.collect_epochs(choice.trial, search["rungs"])
+    subtitle = learning_curves.format_subtitle(search, choice.trial)
     _write(folder, model, document, judged, tested, epochs, subtitle)
     return document
 
@@ -78,7 +78,7 @@ def _write(
     document: dict[str, Any],
     judged: list[Judgement],
     tested: PairList | None,
-    epochs: learning_curves.Epochs,
+    epochs: learning_curves.EpochCurves,
     trained: str,
 ) -> None:
     from spkmodel.verification import score_files

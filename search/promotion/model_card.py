@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search.reporting.figure_style import percent
+from search.reporting.figure_style import format_percent
 
 Facts = Mapping[str, Any]
 
@@ -81,8 +81,9 @@ def _row(condition: str, numbers: Facts) -> list[str]:
     systems = [("**this model**", numbers)]
     systems += [(floor["name"], floor) for floor in numbers["floors"]]
     return [
-        f"| {condition} | {name} | {percent(each['eer'])} | {percent(each['eer_low'])} to "
-        f"{percent(each['eer_high'])} | {each['min_dcf_p01']:.3f} | {each['min_dcf_p05']:.3f} |"
+        f"| {condition} | {name} | {format_percent(each['eer'])} "
+        f"| {format_percent(each['eer_low'])} to {format_percent(each['eer_high'])} "
+        f"| {each['min_dcf_p01']:.3f} | {each['min_dcf_p05']:.3f} |"
         for name, each in systems
     ]
 
@@ -92,8 +93,9 @@ def _dev(report: Facts) -> str:
     listed = dev["list"]
     return (
         f"On the dev pairs that chose it ({listed['pairs']:,} of {listed['speakers']:,} speakers, "
-        f"{dev['condition']}): EER {percent(dev['eer'])} ({percent(dev['eer_low'])} to "
-        f"{percent(dev['eer_high'])}).\n\n![dev EER and training loss by epoch](epochs.png)"
+        f"{dev['condition']}): EER {format_percent(dev['eer'])} "
+        f"({format_percent(dev['eer_low'])} to {format_percent(dev['eer_high'])}).\n\n"
+        "![dev EER and training loss by epoch](epochs.png)"
     )
 
 
@@ -108,8 +110,8 @@ def _threshold(report: Facts) -> str:
     if report["test"] is not None:
         lines += ["", "On the test pairs it gives:", ""]
         lines += [
-            f"- {name}: {percent(numbers['at_dev_threshold']['miss'])} misses, "
-            f"{percent(numbers['at_dev_threshold']['false_alarm'])} false alarms"
+            f"- {name}: {format_percent(numbers['at_dev_threshold']['miss'])} misses, "
+            f"{format_percent(numbers['at_dev_threshold']['false_alarm'])} false alarms"
             for name, numbers in report["test"]["conditions"].items()
         ]
     lines += [

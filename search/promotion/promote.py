@@ -20,8 +20,8 @@ from search.ledger.ledger import Ledger
 from search.models import registry
 from search.models.registry import Registered
 from search.promotion import bundle
-from search.reporting.figure_style import percent
-from search.reporting.snapshot import command_again
+from search.reporting.figure_style import format_percent
+from search.reporting.snapshot import format_resume_command
 from search.tracking import sync
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def summary(report: PromotionReport) -> list[str]:
         f"{document['search']}/{document['trial']}, epoch {document['epoch']}: {model['encoder']}, "
         f"{model['parameters']:,} parameters"
         + (" (promoted before; nothing was computed again)" if report.again else ""),
-        f"dev ({dev['condition']}): EER {percent(dev['eer'])}, checkpoint verified",
+        f"dev ({dev['condition']}): EER {format_percent(dev['eer'])}, checkpoint verified",
     ]
     test = document["test"]
     if test is None:
@@ -136,8 +136,8 @@ def _sound_choice(
             checkpoint.read(choice.folder, report.sha256)
         except checkpoint.CheckpointError as error:
             ledger.append("damaged", **manager.damage(choice.trial, report, str(error)))
-            again = command_again(ledger.state().search)
-            display.say(
+            again = format_resume_command(ledger.state().search)
+            display.print_line(
                 f"{choice.trial.trial}, epoch {report.epoch} is passed over: {error}; epochs that "
                 f"were lost with it are trained again by\n  {again}"
             )
@@ -145,10 +145,10 @@ def _sound_choice(
             break
     better = selection.better_epoch_removed(choice)
     if better is not None:
-        display.say(
+        display.print_line(
             f"{choice.trial.trial} was better at epoch {better.epoch} (dev EER "
-            f"{percent(better.objective)}), whose checkpoint is gone; epoch {choice.report.epoch} "
-            "is what remains (--keep-checkpoints at launch keeps more)"
+            f"{format_percent(better.objective)}), whose checkpoint is gone; epoch "
+            f"{choice.report.epoch} is what remains (--keep-checkpoints at launch keeps more)"
         )
     return choice
 

@@ -11,12 +11,12 @@ from rich.console import Console, RenderableType
 _UNFOLDED = 400
 
 
-def stdout() -> Console:
+def stdout_console() -> Console:
     """A console on stdout as it is now (tests replace it)."""
     return _console(sys.stdout)
 
 
-def stderr() -> Console:
+def stderr_console() -> Console:
     """A console on stderr as it is now."""
     return _console(sys.stderr)
 
@@ -34,9 +34,9 @@ def _console(stream: IO[str]) -> Console:
     )
 
 
-def answer(*parts: RenderableType) -> None:
+def print_result(*parts: RenderableType) -> None:
     """What was asked for, on stdout."""
-    console = stdout()
+    console = stdout_console()
     for part in parts:
         if isinstance(part, str):
             console.print(part, soft_wrap=True)
@@ -53,18 +53,18 @@ def _without_padding(console: Console, part: RenderableType) -> str:
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
-def raw(text: str) -> None:
+def print_raw(text: str) -> None:
     """Somebody else's words on stdout as they are, at once; without what would steer a terminal."""
     sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\t"))
     sys.stdout.flush()
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """What accompanies an answer, on stderr."""
-    stderr().print(text, soft_wrap=True)
+    stderr_console().print(text, soft_wrap=True)
 
 
-def data(document: dict[str, Any]) -> None:
+def print_json(document: dict[str, Any]) -> None:
     """One JSON document on stdout, and nothing else.
 
     Raises:
@@ -73,12 +73,12 @@ def data(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def verbatim(text: str) -> str:
+def mark_verbatim(text: str) -> str:
     """Text whose lines the help keeps as they are: it folds every paragraph without this mark."""
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
 
 
 def help_text(summary: str, *examples: str, more: str = "") -> str:
     """The help of a verb: what it does, examples to copy, then what else is worth knowing."""
-    paragraphs = [summary, verbatim("\n".join(f"  {example}" for example in examples))]
+    paragraphs = [summary, mark_verbatim("\n".join(f"  {example}" for example in examples))]
     return "\n\n".join([*paragraphs, more] if more else paragraphs)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, canvas, percent, save
+from search.reporting.figure_style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    INK,
+    create_canvas,
+    format_percent,
+    save_png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +31,7 @@ _ROW, _FOOT = 0.235, 0.16
 
 
 @dataclass(frozen=True)
-class Floor:
+class Baseline:
     """What a system without a network reaches on the same pairs; drawn thin."""
 
     name: str
@@ -45,7 +53,7 @@ class Curve:
     """The 95 % interval of `eer`."""
     threshold: float
     """The score at the EER."""
-    floors: tuple[Floor, ...] = ()
+    floors: tuple[Baseline, ...] = ()
 
 
 def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
@@ -56,25 +64,25 @@ def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> 
     stand in a table below.
     """
     lines = [line for curve, colour in zip(curves, COLOURS, strict=False)
-             for line in _lines(curve, colour)]  # fmt: skip
+             for line in _lines_of_curve(curve, colour)]  # fmt: skip
     table = _ROW * (len(lines) + 1) + 0.2
-    figure, (axis,) = canvas(title, subtitle, rows=1, height=8.5 + table, below=table)
+    figure, (axis,) = create_canvas(title, subtitle, rows=1, height=8.5 + table, below=table)
     low, high = _limits(curves, lines)
     for line in lines:
         _draw_line(axis, line, low, high)
     _square_probit_axes(axis, low, high)
     _write_table(figure, lines)
-    save(figure, path)
+    save_png(figure, path)
 
 
 def draw_histogram(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
     """Write the scores of target and non-target pairs to a PNG, one panel a curve, 1000 px wide."""
-    figure, axes = canvas(title, subtitle, rows=len(curves), height=1.75 + 3.1 * len(curves))
+    figure, axes = create_canvas(title, subtitle, rows=len(curves), height=1.75 + 3.1 * len(curves))
     edges = np.histogram_bin_edges(np.concatenate([curve.scores for curve in curves]), bins=70)
     for axis, curve, colour in zip(axes, curves, COLOURS, strict=False):
         _draw_panel(axis, curve, colour, edges)
     axes[-1].set_xlabel("score (higher is more alike)", color=INK, fontsize=11.5)
-    save(figure, path)
+    save_png(figure, path)
 
 
 def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +94,7 @@ def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.
 
 
 @dataclass(frozen=True)
-class _Line:
+class _DetLine:
     """One line of the plot and one row of its table."""
 
     name: str
@@ -104,20 +112,20 @@ class _Line:
         return place, float(cost[place]) / min(p_target, 1 - p_target)
 
 
-def _lines(curve: Curve, colour: str) -> list[_Line]:
+def _lines_of_curve(curve: Curve, colour: str) -> list[_DetLine]:
     miss, false_alarm = det_points(curve.scores, curve.targets)
     thick = {"linewidth": 2.2, "zorder": 4}
     lines = [
-        _Line(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
+        _DetLine(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
     ]
     for floor, dashes in zip(curve.floors, _FLOOR_DASHES, strict=False):
         miss, false_alarm = det_points(floor.scores, curve.targets)
         thin = {"linewidth": 1.2, "alpha": 0.7, "linestyle": dashes, "zorder": 3}
-        lines.append(_Line(floor.name, colour, floor.eer, None, miss, false_alarm, thin))
+        lines.append(_DetLine(floor.name, colour, floor.eer, None, miss, false_alarm, thin))
     return lines
 
 
-def _draw_line(axis: "Axes", line: _Line, low: float, high: float) -> None:
+def _draw_line(axis: "Axes", line: _DetLine, low: float, high: float) -> None:
     across, up = _probit(line.false_alarm, low), _probit(line.miss, low)
     axis.plot(across, up, color=line.colour, **line.style)
     if line.interval is None:
@@ -144,7 +152,7 @@ def _hollow(colour: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_table(figure: "Figure", lines: Sequence[_Line]) -> None:
+def _write_table(figure: "Figure", lines: Sequence[_DetLine]) -> None:
     """A legend with figures: one row a line, the marks explained in the heading."""
     from matplotlib.lines import Line2D
 
@@ -168,9 +176,9 @@ def _write_table(figure: "Figure", lines: Sequence[_Line]) -> None:
         mark(0.095, 0.145, row, color=line.colour, **{**line.style, "zorder": 4})
         weight = {"color": INK, "fontweight": "normal" if line.interval is None else "bold"}
         write(0.16, row, line.name, **weight)
-        write(0.455, row, percent(line.eer), **weight)
+        write(0.455, row, format_percent(line.eer), **weight)
         if line.interval is not None:
-            write(0.56, row, _interval(*line.interval), **weight)
+            write(0.56, row, _format_interval(*line.interval), **weight)
         for (p_target, _), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
             write(place, row, f"{line.cheapest(p_target)[1]:.3f}", **weight)
 
@@ -194,7 +202,8 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
         color=INK,
     )
     axis.set_title(
-        f"{curve.name}: EER {percent(curve.eer)}  ({_interval(curve.low, curve.high)})",
+        f"{curve.name}: EER {format_percent(curve.eer)}  "
+        f"({_format_interval(curve.low, curve.high)})",
         loc="left", fontsize=12, color=colour, fontweight="bold",
     )  # fmt: skip
     axis.set_ylabel("share of pairs in %", color=INK, fontsize=11)
@@ -207,7 +216,7 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
     )  # fmt: skip
 
 
-def _interval(low: float, high: float) -> str:
+def _format_interval(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f} %"
 
 
@@ -226,7 +235,7 @@ def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
     axis.set_ylabel("misses: target pairs rejected, in %", color=INK, fontsize=11.5)
 
 
-def _limits(curves: Sequence[Curve], lines: Sequence[_Line]) -> tuple[float, float]:
+def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, float]:
     """Rates between which the axes run: every EER inside, the marked misses if they can be."""
     resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
     networks = [line for line in lines if line.interval is not None]

@@ -14,10 +14,10 @@ Document = dict[str, Any]
 
 def document(kind: str, /, **fields: Any) -> Document:
     """A document of `spksearch.<kind>/1`; the number rises when a field goes or changes meaning."""
-    return {"schema": f"spksearch.{kind}/1", **_finite(fields)}
+    return {"schema": f"spksearch.{kind}/1", **_replace_non_finite(fields)}
 
 
-def of_snapshot(now: Snapshot) -> Document:
+def snapshot_document(now: Snapshot) -> Document:
     """A search as `list` and `status` give it."""
     fields = asdict(now)
     fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in now.rungs]
@@ -25,7 +25,7 @@ def of_snapshot(now: Snapshot) -> Document:
     return fields
 
 
-def of_trial(trial: TrialRecord, status: str) -> Document:
+def trial_document(trial: TrialRecord, status: str) -> Document:
     """A trial as `trials` gives it."""
     best = trial.best()
     return {
@@ -34,7 +34,7 @@ def of_trial(trial: TrialRecord, status: str) -> Document:
         "reason": trial.reason,
         "rung": trial.rung,
         "epochs": trial.epoch,
-        "best": None if best is None else of_report(best),
+        "best": None if best is None else epoch_document(best),
         "axes": trial.axes,
         "encoder_parameters": trial.encoder_parameters,
         "signature": trial.signature,
@@ -43,7 +43,7 @@ def of_trial(trial: TrialRecord, status: str) -> Document:
     }
 
 
-def of_report(report: Report) -> Document:
+def epoch_document(report: Report) -> Document:
     """One epoch."""
     return {
         "epoch": report.epoch,
@@ -55,29 +55,29 @@ def of_report(report: Report) -> Document:
     }
 
 
-def of_whole_trial(state: SearchState, trial: TrialRecord, status: str) -> Document:
+def full_trial_document(state: SearchState, trial: TrialRecord, status: str) -> Document:
     """A trial as `show` gives it, with every epoch and its config."""
-    return of_trial(trial, status) | {
+    return trial_document(trial, status) | {
         "search": state.search["search"],
         "space": state.search["space"],
         "config": trial.config,
         "reports": [
-            of_report(report) | {"kept": trial.has_checkpoint(report)}
+            epoch_document(report) | {"kept": trial.has_checkpoint(report)}
             for _, report in sorted(trial.reports.items())
         ],
     }
 
 
-def _finite(value: Any) -> Any:
+def _replace_non_finite(value: Any) -> Any:
     """Infinite and undefined numbers become null: JSON has none."""
     match value:
         case float() if not math.isfinite(value):
             return None
         case Mapping():
-            return {str(key): _finite(entry) for key, entry in value.items()}
+            return {str(key): _replace_non_finite(entry) for key, entry in value.items()}
         case str():
             return value
         case Iterable():
-            return [_finite(entry) for entry in value]
+            return [_replace_non_finite(entry) for entry in value]
         case _:
             return value

@@ -16,12 +16,12 @@ RESOLUTION = 125
 """Dots an inch: 8 inches are 1000 px."""
 
 
-def percent(rate: float) -> str:
+def format_percent(rate: float) -> str:
     """A rate for people: 0.0312 is `3.12 %`."""
     return f"{100 * rate:.2f} %"
 
 
-def canvas(
+def create_canvas(
     title: str, subtitle: str, rows: int, height: float, below: float = 0.0
 ) -> tuple["Figure", list["Axes"]]:
     """A white figure 8 inches wide with its heading; `below` inches are left under the axes."""
@@ -46,6 +46,6 @@ def canvas(
     return figure, axes
 
 
-def save(figure: "Figure", path: Path) -> None:
+def save_png(figure: "Figure", path: Path) -> None:
     """As a PNG."""
     figure.savefig(path, format="png")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from search.core.errors import NotFinished, UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, canvas, percent, save
+from search.reporting.figure_style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    INK,
+    create_canvas,
+    format_percent,
+    save_png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +27,7 @@ _NAN = math.nan
 
 
 @dataclass(frozen=True)
-class Epochs:
+class EpochCurves:
     """What a ledger says of a trial's epochs, in their order; nan where it says nothing."""
 
     epochs: tuple[int, ...]
@@ -33,15 +41,15 @@ class Epochs:
     """The epoch with the lowest dev EER."""
 
 
-def of_trial(trial: TrialRecord, rungs: Sequence[int]) -> Epochs:
+def collect_epochs(trial: TrialRecord, rungs: Sequence[int]) -> EpochCurves:
     """The recorded epochs of a trial."""
     reports = [trial.reports[epoch] for epoch in sorted(trial.reports)]
 
     def column(name: str) -> tuple[float, ...]:
-        return tuple(_finite(report.metrics, name) for report in reports)
+        return tuple(_finite_or_nan(report.metrics, name) for report in reports)
 
     best = trial.best()
-    return Epochs(
+    return EpochCurves(
         tuple(report.epoch for report in reports),
         column("dev_eer"),
         column("dev_eer_low"),
@@ -52,12 +60,12 @@ def of_trial(trial: TrialRecord, rungs: Sequence[int]) -> Epochs:
     )
 
 
-def _finite(metrics: Mapping[str, Any], name: str) -> float:
+def _finite_or_nan(metrics: Mapping[str, Any], name: str) -> float:
     value = metrics.get(name)  # an epoch that failed reports what it has
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else _NAN
 
 
-def subtitle_of(search: Mapping[str, Any], trial: TrialRecord) -> str:
+def format_subtitle(search: Mapping[str, Any], trial: TrialRecord) -> str:
     """What was trained and how the dev pairs sounded, for the picture."""
     kinds = [trial.config.get(part, {}).get("kind", "?") for part in ("encoder", "loss")]
     return f"{', '.join(kinds)}; dev pairs {search['dev_condition']}, band: 95 % interval"
@@ -76,27 +84,27 @@ def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) ->
         raise UsageError(f"--plot {path}: no folder {path.parent}")
     if not trial.reports:
         raise NotFinished(f"trial {trial.trial} has no epoch yet; there is nothing to draw")
-    found = of_trial(trial, state.rungs)
-    draw_epochs(path, found, f"{name}/{trial.trial}", subtitle_of(state.search, trial))
+    found = collect_epochs(trial, state.rungs)
+    draw_epochs(path, found, f"{name}/{trial.trial}", format_subtitle(state.search, trial))
 
 
-def draw_epochs(path: Path, found: Epochs, title: str, subtitle: str) -> None:
+def draw_epochs(path: Path, found: EpochCurves, title: str, subtitle: str) -> None:
     """Write both curves to a PNG, 1000 px wide, one above the other.
 
     The shaded band is the EER's 95 % interval; thin upright lines are the rungs at which trials
     were compared; the filled mark is the best epoch, whose checkpoint is promoted.
     """
-    figure, (above, below) = canvas(title, subtitle, rows=2, height=7.6)
+    figure, (above, below) = create_canvas(title, subtitle, rows=2, height=7.6)
     _draw_eer(above, found)
-    below.plot(found.epochs, found.loss, color=_LOSS, **_mark(found))
+    below.plot(found.epochs, found.loss, color=_LOSS, **_line_style(found))
     below.set_ylabel("training loss", color=INK, fontsize=11)
     below.set_xlabel(_epoch_label(found), color=INK, fontsize=11.5)
     for axis in (above, below):
         _common_axis(axis, found)
-    save(figure, path)
+    save_png(figure, path)
 
 
-def _draw_eer(axis: "Axes", found: Epochs) -> None:
+def _draw_eer(axis: "Axes", found: EpochCurves) -> None:
     def in_percent(rates: Sequence[float]) -> list[float]:
         return [100 * rate for rate in rates]
 
@@ -104,7 +112,7 @@ def _draw_eer(axis: "Axes", found: Epochs) -> None:
     axis.fill_between(found.epochs, low, high, color=_EER, alpha=0.14, linewidth=0)
     if len(found.epochs) == 1:
         axis.vlines(found.epochs, low, high, color=_EER, alpha=0.3, linewidth=6)
-    axis.plot(found.epochs, eers, color=_EER, **_mark(found))
+    axis.plot(found.epochs, eers, color=_EER, **_line_style(found))
     axis.set_ylabel("dev EER in %", color=INK, fontsize=11)
     axis.set_ylim(bottom=0)
     if found.best is None:
@@ -113,23 +121,23 @@ def _draw_eer(axis: "Axes", found: Epochs) -> None:
     axis.plot([found.best], [eers[place]], "o", color=_EER, markersize=9.5,
               markeredgecolor="white", zorder=6)  # fmt: skip
     axis.set_title(
-        f"best: {percent(found.eer[place])} at epoch {found.best}"
+        f"best: {format_percent(found.eer[place])} at epoch {found.best}"
         + ("" if math.isnan(low[place]) else f"  ({low[place]:.2f} to {high[place]:.2f} %)"),
         loc="left", fontsize=12, color=_EER, fontweight="bold",
     )  # fmt: skip
 
 
-def _mark(found: Epochs) -> dict[str, Any]:
+def _line_style(found: EpochCurves) -> dict[str, Any]:
     few = len(found.epochs) <= 40
     return {"linewidth": 2.0, "marker": "o" if few else None, "markersize": 4, "zorder": 4}
 
 
-def _epoch_label(found: Epochs) -> str:
+def _epoch_label(found: EpochCurves) -> str:
     reached = [rung for rung in found.rungs if rung <= max(found.epochs)]
     return "epoch" + (f" (rungs: {', '.join(map(str, reached))})" if reached else "")
 
 
-def _common_axis(axis: "Axes", found: Epochs) -> None:
+def _common_axis(axis: "Axes", found: EpochCurves) -> None:
     from matplotlib.ticker import MaxNLocator
 
     first, last = found.epochs[0], found.epochs[-1]

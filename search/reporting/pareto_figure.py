@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.ledger.trial import TrialRecord
-from search.reporting.snapshot import eer_of
+from search.reporting.snapshot import read_dev_eer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,20 +43,20 @@ def draw_front(
     words = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
     figure.text(0.025, 0.885, f"{words}; bars are 95 % intervals", fontsize=10.5, color=_FAINT)
     axis = figure.add_subplot()
-    _dress(axis)
+    _style_axis(axis)
     _draw_others(axis, others)
     _draw_steps(axis, front)
     figure.savefig(path, format="png")
 
 
 def _draw_others(axis: "Axes", others: Sequence[TrialRecord]) -> None:
-    sizes, eers = _sizes(others), [100 * _eer(trial)[0] for trial in others]
+    sizes, eers = _sizes(others), [100 * _best_eer(trial)[0] for trial in others]
     axis.plot(sizes, eers, "o", color=_GREY, alpha=0.55, markersize=5, zorder=2)
 
 
 def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
     """The front as a staircase: what a bigger encoder may cost at most."""
-    sizes, eers = _sizes(front), [100 * _eer(trial)[0] for trial in front]
+    sizes, eers = _sizes(front), [100 * _best_eer(trial)[0] for trial in front]
     axis.step(sizes, eers, where="post", color=_BLUE, linewidth=1.6, zorder=3)
     axis.plot(
         sizes,
@@ -68,9 +68,9 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
         zorder=5,
         clip_on=False,
     )
-    named = _named(sizes)
+    named = _choose_labels(sizes)
     for place, trial in enumerate(front):
-        eer, low, high = _eer(trial)
+        eer, low, high = _best_eer(trial)
         if low is not None and high is not None:
             axis.plot(
                 [sizes[place]] * 2, [100 * low, 100 * high], color=_BLUE, alpha=0.35, zorder=4
@@ -82,7 +82,7 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
             )  # fmt: skip
 
 
-def _named(sizes: Sequence[float]) -> set[int]:
+def _choose_labels(sizes: Sequence[float]) -> set[int]:
     """Places of the points whose names do not cover each other, the largest's among them."""
     named: list[int] = []
     span = math.log(sizes[-1] / sizes[0]) or 1.0
@@ -92,7 +92,7 @@ def _named(sizes: Sequence[float]) -> set[int]:
     return set(named)
 
 
-def _dress(axis: "Axes") -> None:
+def _style_axis(axis: "Axes") -> None:
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     axis.set_xscale("log")
@@ -114,7 +114,7 @@ def _sizes(trials: Sequence[TrialRecord]) -> list[float]:
     return [float(trial.encoder_parameters or 0) for trial in trials]
 
 
-def _eer(trial: TrialRecord) -> tuple[float, float | None, float | None]:
+def _best_eer(trial: TrialRecord) -> tuple[float, float | None, float | None]:
     best = trial.best()
     assert best is not None
-    return eer_of(best)
+    return read_dev_eer(best)

@@ -18,7 +18,7 @@ ENDED = ("complete", "stopped", "failed", "killed")
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEpoch:
     """The best report of a search."""
 
     trial: str
@@ -30,7 +30,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningTrial:
     """A trial at work."""
 
     trial: str
@@ -55,8 +55,8 @@ class Snapshot:
     """Trials that are wished for and have not begun."""
     rungs: tuple[tuple[int, int], ...]
     """Each rung's epoch, and how many trials have reached it."""
-    best: Best | None
-    running: tuple[Running, ...]
+    best: BestEpoch | None
+    running: tuple[RunningTrial, ...]
     failures: tuple[tuple[str, str], ...]
     """Failed trials and why."""
     crashes: int
@@ -77,7 +77,7 @@ class Snapshot:
     commands: tuple[str, ...] = field(default=())
 
 
-def snapshot(
+def take_snapshot(
     state: SearchState,
     tracker_health: str = "",
     address: str = "",
@@ -112,16 +112,16 @@ def snapshot(
         elapsed_seconds=spent * 3600,
         counts=dict(Counter(trial_state(trial, status) for trial in trials)),
         started_trials=len(trials),
-        budget_trials=_planned(state),
+        budget_trials=_planned_trials(state),
         waiting=len(state.queue),
         rungs=tuple((rung, sum(rung in t.reports for t in trials)) for rung in state.rungs),
-        best=best_of(state),
-        running=tuple(_running(t) for t in trials if t.live and status == "running"),
+        best=find_best(state),
+        running=tuple(_running_trial(t) for t in trials if t.live and status == "running"),
         failures=tuple((t.trial, t.reason) for t in trials if t.state == "failed"),
         crashes=sum(trial.crashes for trial in trials),
         epochs=done,
         epochs_per_minute=speed,
-        eta_seconds=_eta(state, done, speed, spent * 3600),
+        eta_seconds=_estimate_seconds_left(state, done, speed, spent * 3600),
         holds=state.holds if status == "running" else {},
         warning=gpu_memory.warning(state),
         checkpoint_bytes=state.checkpoint_bytes,
@@ -144,7 +144,7 @@ def trial_state(trial: TrialRecord, status: str) -> str:
     return "interrupted" if trial.live and status != "running" else trial.state
 
 
-def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
+def suggest_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
     """What a person is likely to type next, after a `search` event."""
     name = search["search"]
     browse = (f"spksearch trials {name}", f"spksearch ui {name}")
@@ -152,7 +152,7 @@ def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
         case "starting" | "running":
             return (*browse, f"spksearch stop {name}")
         case "interrupted":
-            return (*browse, command_again(search))
+            return (*browse, format_resume_command(search))
         case _:
             return (*browse, f"spksearch promote {name}")
 
@@ -160,14 +160,16 @@ def next_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
 def _commands(state: SearchState, status: str) -> tuple[str, ...]:
     resume = (f"spksearch resume {state.search['search']}",)
     is_paused = status == "running" and "user" in state.holds
-    then = (*(resume if is_paused else ()), *next_commands(state.search, status))
+    then = (*(resume if is_paused else ()), *suggest_commands(state.search, status))
     # Who stopped it may want to go on with it.
     return (
-        (*then, command_again(state.search)) if status == "finished" and state.search_stop else then
+        (*then, format_resume_command(state.search))
+        if status == "finished" and state.search_stop
+        else then
     )
 
 
-def command_again(search: Mapping[str, Any]) -> str:
+def format_resume_command(search: Mapping[str, Any]) -> str:
     """The command that goes on with a search."""
     name, space = search["search"], search["space"]
     if search.get("replay") is not None:
@@ -176,22 +178,22 @@ def command_again(search: Mapping[str, Any]) -> str:
     return f"spksearch launch {place}" + ("" if name == space else f" --name {name}")
 
 
-def best_of(state: SearchState) -> Best | None:
+def find_best(state: SearchState) -> BestEpoch | None:
     """The best epoch of the best trial."""
     trial = next(iter(state.ranked()), None)
     report = trial.best() if trial is not None else None
     if trial is None or report is None:
         return None
-    return Best(trial.trial, report.epoch, *eer_of(report), axes=trial.axes)
+    return BestEpoch(trial.trial, report.epoch, *read_dev_eer(report), axes=trial.axes)
 
 
-def eer_of(report: Report) -> tuple[float, float | None, float | None]:
+def read_dev_eer(report: Report) -> tuple[float, float | None, float | None]:
     """Dev EER and its interval, as fractions."""
     metrics = report.metrics
     return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
 
 
-def expected_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
+def estimate_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
     """Epochs a search of so many trials trains if a share of 1/eta advances from each rung."""
     epochs, below, here = 0, 0, trials
     for rung in rungs:
@@ -202,40 +204,46 @@ def expected_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int 
     return epochs
 
 
-def unix(text: str) -> float:
+def to_unix_time(text: str) -> float:
     """Seconds since 1970 of the ledger's time."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> float | None:
-    new = sum(unix(r.time) >= since for trial in trials for r in trial.reports.values())
+    new = sum(to_unix_time(r.time) >= since for trial in trials for r in trial.reports.values())
     return new / (now - since) * 60 if new and now > since else None
 
 
-def _planned(state: SearchState) -> int | None:
+def _planned_trials(state: SearchState) -> int | None:
     """How many trials there are to be; what is wished for is tried whatever the budget is."""
     trials: int | None = state.search["trials"]
     return None if trials is None else max(trials, len(state.trials) + len(state.queue))
 
 
-def _eta(state: SearchState, done: int, speed: float | None, spent: float) -> float | None:
-    search, planned = state.search, _planned(state)
+def _estimate_seconds_left(
+    state: SearchState, done: int, speed: float | None, spent: float
+) -> float | None:
+    search, planned = state.search, _planned_trials(state)
     if speed is None or planned is None:
         return None
     finalists = search.get("finalists", 1)
-    left = expected_epochs(search["rungs"], search["eta"], planned, finalists) - done
+    left = estimate_epochs(search["rungs"], search["eta"], planned, finalists) - done
     seconds = max(0.0, left / speed * 60)
     hours = search["hours"]
     return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
 
 
 def _last_start(state: SearchState) -> float:
-    return state.sessions[-1].began.timestamp() if state.sessions else unix(state.search["time"])
+    return (
+        state.sessions[-1].began.timestamp()
+        if state.sessions
+        else to_unix_time(state.search["time"])
+    )
 
 
-def _running(trial: TrialRecord) -> Running:
+def _running_trial(trial: TrialRecord) -> RunningTrial:
     last = trial.last
-    return Running(
+    return RunningTrial(
         trial=trial.trial,
         epoch=trial.epoch,
         target=trial.target,

@@ -23,7 +23,12 @@ from rich.text import Text
 from search.core.progress import Display
 from search.reporting import console
 from search.reporting.snapshot import Snapshot
-from search.reporting.tables import duration, news, snapshot_line, snapshot_table
+from search.reporting.tables import (
+    describe_changes,
+    format_duration,
+    format_snapshot_line,
+    snapshot_table,
+)
 from spkmodel.core.progress import Progress
 
 Source = Callable[[], Snapshot]
@@ -40,9 +45,9 @@ class SearchDisplay(Display, Protocol):
         ...
 
 
-def for_stderr() -> SearchDisplay:
+def stderr_display() -> SearchDisplay:
     """The display that suits stderr as it is now."""
-    err = console.stderr()
+    err = console.stderr_console()
     return Terminal(err) if err.is_terminal else Lines()
 
 
@@ -60,7 +65,7 @@ class Terminal:
     def __init__(self, err: Console) -> None:
         self._console = err
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 
     @contextmanager
@@ -98,8 +103,8 @@ class Lines:
         self._every = every_seconds
         self._look = look_seconds
 
-    def say(self, text: str) -> None:
-        console.say(text)
+    def print_line(self, text: str) -> None:
+        console.print_note(text)
 
     @contextmanager
     def task(self, what: str, unit: str) -> Iterator[Progress]:
@@ -121,22 +126,22 @@ class Lines:
 
     def _follow(self, latest: "_Latest", ended: threading.Event) -> None:
         before = latest()
-        self.say(snapshot_line(before))
+        self.print_line(format_snapshot_line(before))
         if before.address:
-            self.say(f"browse: {before.address}")
+            self.print_line(f"browse: {before.address}")
         spoken = time.monotonic()
         while not ended.wait(self._look):
             before, spoken = self._tell(before, latest(), spoken)
         latest.expire()
-        for line in news(before, latest()):
-            self.say(line)
+        for line in describe_changes(before, latest()):
+            self.print_line(line)
 
     def _tell(self, before: Snapshot, now: Snapshot, spoken: float) -> tuple[Snapshot, float]:
-        for line in news(before, now):
-            self.say(line)
+        for line in describe_changes(before, now):
+            self.print_line(line)
         if time.monotonic() - spoken < self._every:
             return now, spoken
-        self.say(snapshot_line(now))
+        self.print_line(format_snapshot_line(now))
         return now, time.monotonic()
 
 
@@ -185,13 +190,15 @@ class _TaskLines:
             return
         self._spoken = now
         speed = done / (now - self._start)
-        left = f", {duration((total - done) / speed)} left" if speed > 0 else ""
-        console.say(f"{self._what}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
+        left = f", {format_duration((total - done) / speed)} left" if speed > 0 else ""
+        console.print_note(f"{self._what}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
 
     def close(self) -> None:
         seconds = time.monotonic() - self._start
         if self._done:
-            console.say(f"{self._what}: {self._done} {self._unit} in {duration(seconds)}")
+            console.print_note(
+                f"{self._what}: {self._done} {self._unit} in {format_duration(seconds)}"
+            )
 
 
 def _rate(per_second: float) -> str:

@@ -12,8 +12,15 @@ from search.core.config_differences import differences, flat
 from search.core.errors import UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
-from search.reporting.snapshot import best_of, trial_state
-from search.reporting.tables import axes_text, best_text, duration, interval, percent, value
+from search.reporting.snapshot import find_best, trial_state
+from search.reporting.tables import (
+    format_axes,
+    format_best,
+    format_duration,
+    format_interval,
+    format_percent,
+    format_value,
+)
 from search.scheduler import pareto
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
@@ -21,29 +28,29 @@ _CURVE_ROWS = 24
 _CURVE_WIDTH = 40
 
 
-def sorted_trials(state: SearchState, column: str) -> list[TrialRecord]:
+def sort_trials(state: SearchState, column: str) -> list[TrialRecord]:
     """Trials by a column or an axis, lowest first; those that have none come last.
 
     Raises:
         UsageError: naming the nearest column.
     """
-    known = (*COLUMNS, *axis_names(state))
+    known = (*COLUMNS, *list_axes(state))
     if column not in known:
         near = get_close_matches(column, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
         raise UsageError(f"--sort: no column {column!r}; {hint}")
-    return sorted(state.trials.values(), key=lambda trial: (*_key(trial, column), trial.trial))
+    return sorted(state.trials.values(), key=lambda trial: (*_sort_key(trial, column), trial.trial))
 
 
-def _key(trial: TrialRecord, column: str) -> tuple[bool, str, float, str]:
+def _sort_key(trial: TrialRecord, column: str) -> tuple[bool, str, float, str]:
     """Missing last; otherwise numbers among themselves, then words."""
-    entry = _entry(trial, column)
+    entry = _column_value(trial, column)
     if isinstance(entry, int | float):
         return False, "", float(entry), ""
     return entry is None, "word", 0.0, str(entry)
 
 
-def _entry(trial: TrialRecord, column: str) -> Any:
+def _column_value(trial: TrialRecord, column: str) -> Any:
     match column:
         case "trial" | "state" | "rung":
             return getattr(trial, column)
@@ -58,14 +65,14 @@ def _entry(trial: TrialRecord, column: str) -> Any:
             return trial.axes.get(axis)
 
 
-def axis_names(state: SearchState) -> list[str]:
+def list_axes(state: SearchState) -> list[str]:
     """Every axis that a trial has, in the order of their first appearance."""
     return list(dict.fromkeys(axis for trial in state.trials.values() for axis in trial.axes))
 
 
 def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) -> Table:
     """One trial a row, an axis a column."""
-    axes = axis_names(state)
+    axes = list_axes(state)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("trial", "state"):
         table.add_column(heading, no_wrap=True)
@@ -80,14 +87,14 @@ def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) 
             trial_state(trial, status),
             str(trial.rung or "-"),
             str(trial.epoch),
-            percent(best.objective if best else None),
-            _interval(best),
-            *(value(trial.axes.get(axis, "")) for axis in axes),
+            format_percent(best.objective if best else None),
+            _format_eer_interval(best),
+            *(format_value(trial.axes.get(axis, "")) for axis in axes),
         )
     return table
 
 
-def front_of(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]]:
+def find_front(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Trials that none beats in both dev EER and size, smallest first; and the others that count.
 
     A trial counts if it has a result and the size of its encoder is known; its EER is that of its
@@ -110,24 +117,24 @@ def front_table(state: SearchState) -> Table:
     for heading in ("weights", "dev EER", "95 %", "epochs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("axes", overflow="fold")
-    front, _ = front_of(state)
+    front, _ = find_front(state)
     for trial in front:
         best = trial.best()
         table.add_row(
             trial.trial,
             f"{trial.encoder_parameters:,}",
-            percent(best.objective if best else None),
-            _interval(best),
+            format_percent(best.objective if best else None),
+            _format_eer_interval(best),
             str(trial.epoch),
-            axes_text(trial.axes),
+            format_axes(trial.axes),
         )
     return table
 
 
-def _interval(report: Report | None) -> str:
+def _format_eer_interval(report: Report | None) -> str:
     if report is None:
         return ""
-    return interval(report.metrics.get("dev_eer_low"), report.metrics.get("dev_eer_high"))
+    return format_interval(report.metrics.get("dev_eer_low"), report.metrics.get("dev_eer_high"))
 
 
 # --- one trial -------------------------------------------------------------------------------
@@ -139,9 +146,9 @@ def trial_page(
     """Config, what it differs in, learning curve, checkpoint and command lines of one trial."""
     name = state.search["search"]
     parts: list[Table | str] = [_head(name, trial, status), "", "config"]
-    parts += [f"  {line}" for line in config_lines(trial.config)]
+    parts += [f"  {line}" for line in format_config(trial.config)]
     parts += ["", *_difference_lines(state, trial, default)]
-    parts += ["", *curve_lines(trial)] if trial.reports else []
+    parts += ["", *format_curve(trial)] if trial.reports else []
     parts += ["", *_checkpoint_lines(trial, folder)]
     parts += ["", f"next    spksearch promote {name} --trial {trial.trial}"]
     parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {state.search['corpus']}"]
@@ -159,39 +166,45 @@ def _head(name: str, trial: TrialRecord, status: str) -> Table:
     table.add_row("rung", f"{trial.rung or 'none'}; epochs trained: {trial.epoch}")
     best = trial.best()
     if best is not None:
-        span = _interval(best)
+        span = _format_eer_interval(best)
         span = f" ({span})" if span else ""
-        table.add_row("best", f"dev EER {percent(best.objective)}{span} at epoch {best.epoch}")
+        table.add_row(
+            "best", f"dev EER {format_percent(best.objective)}{span} at epoch {best.epoch}"
+        )
     if trial.encoder_parameters is not None:
         table.add_row("encoder", f"{trial.encoder_parameters:,} weights")
-    table.add_row("axes", axes_text(trial.axes))
+    table.add_row("axes", format_axes(trial.axes))
     table.add_row("origin", f"{trial.origin}, signature {trial.signature}")
     return table
 
 
-def config_lines(config: Mapping[str, Any]) -> list[str]:
+def format_config(config: Mapping[str, Any]) -> list[str]:
     """A config, one part a line."""
     lines = []
     for part, entry in config.items():
         if isinstance(entry, Mapping):
-            text = " ".join(f"{key}={_short(inner)}" for key, inner in flat(entry).items())
+            text = " ".join(f"{key}={_format_entry(inner)}" for key, inner in flat(entry).items())
             lines.append(f"{part}: {text}")
         else:
-            lines.append(f"{part}: {_short(entry)}")
+            lines.append(f"{part}: {_format_entry(entry)}")
     return lines
 
 
-def _short(entry: Any) -> str:
-    return ",".join(map(value, entry)) if isinstance(entry, list | tuple) else value(entry)
+def _format_entry(entry: Any) -> str:
+    return (
+        ",".join(map(format_value, entry))
+        if isinstance(entry, list | tuple)
+        else format_value(entry)
+    )
 
 
 def _difference_lines(
     state: SearchState, trial: TrialRecord, default: Mapping[str, Any]
 ) -> list[Table | str]:
-    best = best_of(state)
+    best = find_best(state)
     other, title = default, "the default config"
     if best is not None and best.trial != trial.trial:
-        other, title = state.trials[best.trial].config, f"the best, {best_text(best)}"
+        other, title = state.trials[best.trial].config, f"the best, {format_best(best)}"
     found = differences(trial.config, other)
     if not found:
         return [f"no difference from {title}"]
@@ -202,10 +215,10 @@ def _difference_lines(
 
 
 def _or_absent(entry: Any) -> str:
-    return "-" if entry is None else _short(entry)
+    return "-" if entry is None else _format_entry(entry)
 
 
-def curve_lines(trial: TrialRecord) -> list[str]:
+def format_curve(trial: TrialRecord) -> list[str]:
     """Dev EER by epoch as bars; of a long training every so manyth epoch, the best and the last."""
     best = trial.best()
     epochs = sorted(trial.reports)
@@ -223,7 +236,7 @@ def curve_lines(trial: TrialRecord) -> list[str]:
         bar = "#" * round(report.objective / worst * _CURVE_WIDTH) if usable else ""
         mark = " best" if best and epoch == best.epoch else ""
         lines.append(
-            f"{epoch:5d}  {percent(report.objective if usable else None):>7}  "
+            f"{epoch:5d}  {format_percent(report.objective if usable else None):>7}  "
             f"{report.metrics.get('train_loss', float('nan')):10.4f}  {report.seconds:7.1f}  "
             f"{bar}{mark}"
         )
@@ -258,8 +271,8 @@ def search_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["space"],
             row["state"],
             f"{row['started_trials']}/{row['budget_trials'] or '-'}",
-            percent(best["dev_eer"] if best else None),
+            format_percent(best["dev_eer"] if best else None),
             best["trial"] if best else "",
-            f"{duration(row['age_seconds'])} ago",
+            f"{format_duration(row['age_seconds'])} ago",
         )
     return table

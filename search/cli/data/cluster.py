@@ -40,9 +40,11 @@ def check(
     if json_wanted:
         from search.reporting.documents import document
 
-        console.data(document("cluster_check", files=[_as_json(report) for report in reports]))
+        console.print_json(
+            document("cluster_check", files=[_as_json(report) for report in reports])
+        )
     else:
-        console.answer(*_lines(reports))
+        console.print_result(*_lines(reports))
     return 2 if any(report.status == "bad" for report in reports) else 0
 
 

@@ -57,22 +57,24 @@ def check(
 ) -> None:
     """Read lists and audio; exit 2 if anything is wrong."""
     from search.data import location
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
     place = location.parsed(corpus)
-    with for_stderr().task("reading utterances", "utterances") as progress:
+    with stderr_display().task("reading utterances", "utterances") as progress:
         report = location.check(place, seed, allow_overlap, progress)
     if json_wanted:
         from search.reporting.documents import document
 
         where = location.absolute(place)
-        console.data(document("corpus", folder=where, **asdict(report)))
+        console.print_json(document("corpus", folder=where, **asdict(report)))
     else:
-        console.answer(report_table(report))
+        console.print_result(report_table(report))
         for problem in report.problems:
-            console.answer(problem)
+            console.print_result(problem)
     if report.problems:
-        console.say(f"{len(report.problems)} of {sum(report.utterances.values())} cannot be used")
+        console.print_note(
+            f"{len(report.problems)} of {sum(report.utterances.values())} cannot be used"
+        )
         raise typer.Exit(2)
 
 
@@ -80,7 +82,7 @@ def report_table(report: "CorpusReport") -> "Table":
     """A corpus in numbers, a split a row."""
     from rich.table import Table
 
-    from search.reporting.tables import duration
+    from search.reporting.tables import format_duration
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split")
@@ -91,7 +93,7 @@ def report_table(report: "CorpusReport") -> "Table":
             split,
             str(speakers),
             str(report.utterances[split]),
-            duration(report.seconds[split]),
+            format_duration(report.seconds[split]),
             str(report.target_pairs.get(split, "")),
             str(report.non_target_pairs.get(split, "")),
         )
@@ -124,20 +126,20 @@ def pack(
     """Write the store below SPKSEARCH_HOME."""
     from search.core.paths import home
     from search.data import location
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
     from spkmodel.data import corpus, store
 
     there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
-    with for_stderr().task("packing", "utterances") as progress:
+    with stderr_display().task("packing", "utterances") as progress:
         packed = store.pack(there, home(), resample=resample, progress=progress)
-    console.answer(str(packed))
+    console.print_result(str(packed))
     if to is not None:
         uri = location.parsed(to)
         if not isinstance(uri, str):
             raise UsageError(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
-        with for_stderr().task(f"publishing at {uri}", "bytes") as progress:
+        with stderr_display().task(f"publishing at {uri}", "bytes") as progress:
             sha256 = location.publish(there, store.Store.open(packed), uri, progress)
-        console.answer(f"{uri} ({sha256[:16]})")
+        console.print_result(f"{uri} ({sha256[:16]})")
 
 
 @app.command(
@@ -167,7 +169,7 @@ def split(
     there = corpus.split(folder, seed, dev_speakers, test_speakers, pairs)
     speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}
     said = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
-    console.answer(f"{folder}: lists written, {said}")
+    console.print_result(f"{folder}: lists written, {said}")
 
 
 @app.command(
@@ -218,7 +220,7 @@ def fetch(
 ) -> None:
     """Bring a public corpus here; a folder that is whole already stays as it is."""
     from search.data.public import catalogue, fetching
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
     if list_wanted:
         _list_public(catalogue.CORPORA, json_wanted)
@@ -233,14 +235,14 @@ def fetch(
         test_list=test_list,
         keep_archives=keep_archives,
         seed=seed,
-        display=for_stderr(),
+        display=stderr_display(),
     )
     if json_wanted:
         from search.reporting.documents import document
 
-        console.data(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
+        console.print_json(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
     else:
-        console.answer(*_fetched_lines(folder, fetched))
+        console.print_result(*_fetched_lines(folder, fetched))
 
 
 def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
@@ -252,7 +254,7 @@ def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None
             {key: value for key, value in vars(each).items() if isinstance(value, plain)}
             for each in corpora
         ]
-        console.data(document("corpora", corpora=rows))
+        console.print_json(document("corpora", corpora=rows))
         return
     from rich.table import Table
 
@@ -270,7 +272,7 @@ def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None
             each.licence + (" (by request)" if each.access else ""),
             each.about,
         )
-    console.answer(table)
+    console.print_result(table)
 
 
 def _fetched_lines(folder: Path, fetched: "Fetched") -> list[str]:

@@ -179,7 +179,7 @@ def evaluate(
     from search.data.location import parsed
     from search.evaluation.evaluate import evaluate as evaluate_model
     from search.evaluation.evaluate import summary
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
     report = evaluate_model(
         model,
@@ -192,12 +192,12 @@ def evaluate(
         noise=noise,
         rooms=rooms,
         reading=_build_reading(foreign),
-        display=for_stderr(),
+        display=stderr_display(),
     )
     if json_wanted:
-        console.data(document("evaluation", folder=str(report.folder), **report.document))
+        console.print_json(document("evaluation", folder=str(report.folder), **report.document))
     else:
-        console.answer(*summary(report))
+        console.print_result(*summary(report))
 
 
 def _build_protocol(options: ScoringOptions) -> "Protocol":

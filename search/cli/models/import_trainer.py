@@ -116,7 +116,7 @@ def _tell(
         from search.reporting.documents import document
 
         found = None if config is None else config.model_dump(mode="json")
-        console.data(
+        console.print_json(
             document(
                 "import",
                 edition=options.edition,
@@ -127,14 +127,14 @@ def _tell(
         )
         return
     for line in _grouped(remarks):
-        console.say(line)
+        console.print_note(line)
     if config is None:
-        console.answer(*lines)
+        console.print_result(*lines)
         return
-    console.say("here:")
+    console.print_note("here:")
     for line in lines:
-        console.say(f"  {line}")
-    console.data(config.model_dump(mode="json"))
+        console.print_note(f"  {line}")
+    console.print_json(config.model_dump(mode="json"))
 
 
 def _grouped(remarks: "list[Remark]") -> list[str]:

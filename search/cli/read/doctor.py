@@ -46,12 +46,12 @@ def doctor(
         if not json_wanted:
             where = f"{machine:15} " if address else ""
             todo = f"\n{'':9}{check.todo}" if check.todo else ""
-            console.answer(f"{check.level:8} {where}{check.name}: {check.found}{todo}")
+            console.print_result(f"{check.level:8} {where}{check.name}: {check.found}{todo}")
     problems = sum(row["level"] == "problem" for row in rows)
     if json_wanted:
-        console.data(document("doctor", ok=not refused, checks=rows))
+        console.print_json(document("doctor", ok=not refused, checks=rows))
     else:
-        console.say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
+        console.print_note(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
     raise typer.Exit(3 if refused else 0)
 
 

@@ -32,7 +32,7 @@ def describe(
     if json_wanted:
         from search.reporting.documents import document
 
-        console.data(
+        console.print_json(
             document(
                 "describe",
                 space=loaded.name,
@@ -45,9 +45,9 @@ def describe(
         return
     from search.space.axis_table import axis_table
 
-    console.answer(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
+    console.print_result(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
     extent = loader.extent_text(loaded, len(loader.branches(loaded)))
-    console.answer(f"{len(described)} axes; {extent}")
+    console.print_result(f"{len(described)} axes; {extent}")
 
 
 LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")
@@ -61,28 +61,34 @@ def list_searches(json_wanted: Json = False) -> None:
 
     rows = [row for name in searches() if (row := _row(name)) is not None]
     if json_wanted:
-        console.data(document("list", home=str(home()), searches=rows))
+        console.print_json(document("list", home=str(home()), searches=rows))
     elif rows:
-        console.answer(search_table(rows))
+        console.print_result(search_table(rows))
     else:
-        console.say(f"no search in {home()}; start one: spksearch launch quickstart --corpus DIR")
+        console.print_note(
+            f"no search in {home()}; start one: spksearch launch quickstart --corpus DIR"
+        )
 
 
 def _row(name: str) -> dict[str, Any] | None:
     """A search in the list; None, and a word to stderr, if it cannot be read."""
     from search.core.errors import SpksearchError
     from search.launch.open_search import state_of, status_of
-    from search.reporting.documents import of_snapshot
-    from search.reporting.snapshot import snapshot, unix
+    from search.reporting.documents import snapshot_document
+    from search.reporting.snapshot import take_snapshot, to_unix_time
 
     try:
         state = state_of(name)
     except SpksearchError as error:
-        console.say(f"{name}: {error}")
+        console.print_note(f"{name}: {error}")
         return None
     now = time.time()
-    last = state.sessions[-1].last.timestamp() if state.sessions else unix(state.search["time"])
-    return of_snapshot(snapshot(state, status=status_of(name, state), now=now)) | {
+    last = (
+        state.sessions[-1].last.timestamp()
+        if state.sessions
+        else to_unix_time(state.search["time"])
+    )
+    return snapshot_document(take_snapshot(state, status=status_of(name, state), now=now)) | {
         "age_seconds": max(0.0, now - last)
     }
 
@@ -95,17 +101,17 @@ STATUS = help_text(
 def status(name: Search, json_wanted: Json = False) -> None:
     """State, rungs, best so far, speed, what to do next."""
     from search.launch.open_search import state_of, status_of
-    from search.reporting.snapshot import snapshot
+    from search.reporting.snapshot import take_snapshot
     from search.reporting.tables import snapshot_table
 
     state = state_of(name)
-    now = snapshot(state, status=status_of(name, state))
+    now = take_snapshot(state, status=status_of(name, state))
     if json_wanted:
-        from search.reporting.documents import document, of_snapshot
+        from search.reporting.documents import document, snapshot_document
 
-        console.data(document("status", **of_snapshot(now)))
+        console.print_json(document("status", **snapshot_document(now)))
     else:
-        console.answer(snapshot_table(now))
+        console.print_result(snapshot_table(now))
 
 
 TRIALS = help_text(
@@ -139,27 +145,27 @@ def trials(
         return
     sort = sort or "dev_eer"
     from search.launch.open_search import state_of, status_of
-    from search.reporting.trial_tables import sorted_trials, trial_table
+    from search.reporting.trial_tables import sort_trials, trial_table
 
     state = state_of(name)
-    ordered = sorted_trials(state, sort)
+    ordered = sort_trials(state, sort)
     how = status_of(name, state)
     if json_wanted:
-        from search.reporting.documents import document, of_trial
+        from search.reporting.documents import document, trial_document
 
-        rows = [of_trial(trial, how) for trial in ordered]
-        console.data(document("trials", name=name, state=how, sort=sort, trials=rows))
+        rows = [trial_document(trial, how) for trial in ordered]
+        console.print_json(document("trials", name=name, state=how, sort=sort, trials=rows))
     elif ordered:
-        console.answer(trial_table(state, ordered, how))
+        console.print_result(trial_table(state, ordered, how))
     else:
-        console.say(f"search {name!r} has no trial yet")
+        console.print_note(f"search {name!r} has no trial yet")
 
 
 def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
     """The Pareto front of a search."""
     from search.core.errors import UsageError
     from search.launch.open_search import state_of, status_of
-    from search.reporting.trial_tables import front_of, front_table
+    from search.reporting.trial_tables import find_front, front_table
 
     if not pareto:
         raise UsageError("--plot draws the Pareto front: give --pareto too")
@@ -168,22 +174,22 @@ def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot writes a PNG: name a file .png, got {plot}")
     state = state_of(name)
-    front, others = front_of(state)
+    front, others = find_front(state)
     if plot is not None and front:
         from search.reporting.pareto_figure import draw_front
 
         draw_front(plot, front, others, f"{name}: dev EER against size")
-        console.say(f"wrote {plot}")
+        console.print_note(f"wrote {plot}")
     if as_json:
-        from search.reporting.documents import document, of_trial
+        from search.reporting.documents import document, trial_document
 
         how = status_of(name, state)
-        rows = [of_trial(trial, how) for trial in front]
-        console.data(document("front", name=name, state=how, trials=rows, others=len(others)))
+        rows = [trial_document(trial, how) for trial in front]
+        console.print_json(document("front", name=name, state=how, trials=rows, others=len(others)))
     elif front:
-        console.answer(front_table(state))
+        console.print_result(front_table(state))
     else:
-        console.say(f"search {name!r} has no trial with a dev EER and a known size yet")
+        console.print_note(f"search {name!r} has no trial with a dev EER and a known size yet")
 
 
 SHOW = help_text(
@@ -214,13 +220,13 @@ def show(
         from search.reporting.learning_curves import plot_trial
 
         plot_trial(plot, name, state, record)
-        console.say(f"dev EER and training loss by epoch: {plot}")
+        console.print_note(f"dev EER and training loss by epoch: {plot}")
     if json_wanted:
-        from search.reporting.documents import document, of_whole_trial
+        from search.reporting.documents import document, full_trial_document
 
-        console.data(document("trial", **of_whole_trial(state, record, how)))
+        console.print_json(document("trial", **full_trial_document(state, record, how)))
         return
     from search.reporting.trial_tables import trial_page
 
     default = TrainConfig().model_dump(mode="json")
-    console.answer(*trial_page(state, record, how, folder_of(name), default))
+    console.print_result(*trial_page(state, record, how, folder_of(name), default))

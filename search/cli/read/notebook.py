@@ -65,17 +65,17 @@ def show(
         found = notebook.entry(entry)
         weights = count(found.config, found.protocol.speakers)
         if json_wanted:
-            console.data(document("entry", **pages.of_whole_entry(found, weights)))
+            console.print_json(document("entry", **pages.of_whole_entry(found, weights)))
         else:
-            console.answer(*pages.entry_page(notebook, found, weights))
+            console.print_result(*pages.entry_page(notebook, found, weights))
     elif json_wanted:
         rows = [pages.of_entry(each) for each in notebook.own]
-        console.data(document("notebook", name=notebook.name, entries=rows))
+        console.print_json(document("notebook", name=notebook.name, entries=rows))
     elif tree:
-        console.answer(*pages.tree_lines(notebook))
+        console.print_result(*pages.tree_lines(notebook))
     else:
-        console.answer(notebook.header.title, "", pages.entry_table(notebook.own), "")
-        console.answer(pages.summary_line(notebook.own))
+        console.print_result(notebook.header.title, "", pages.entry_table(notebook.own), "")
+        console.print_result(pages.summary_line(notebook.own))
 
 
 @app.command(
@@ -100,8 +100,8 @@ def init(
 
     notebook = begin(file, title, continues_log=not fresh)
     after = "" if fresh else f", after {notebook.entries[-1].number} of the log"
-    console.answer(f"{file}: an empty notebook{after}")
-    console.answer(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {file}")
+    console.print_result(f"{file}: an empty notebook{after}")
+    console.print_result(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {file}")
 
 
 @app.command(
@@ -150,6 +150,6 @@ def add(
     )
     weights = count(entry.config, entry.protocol.speakers)
     if json_wanted:
-        console.data(document("entry", **pages.of_whole_entry(entry, weights)))
+        console.print_json(document("entry", **pages.of_whole_entry(entry, weights)))
     else:
-        console.answer(*pages.entry_page(opened(file), entry, weights))
+        console.print_result(*pages.entry_page(opened(file), entry, weights))

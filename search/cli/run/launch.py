@@ -134,10 +134,10 @@ def launch(options: LaunchOptions) -> None:
         _launch_in_background(request)
         return
     from search.launch.launch import launch as launch_search
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
-    outcome = launch_search(request, for_stderr())
-    console.answer(*outcome.lines)
+    outcome = launch_search(request, stderr_display())
+    console.print_result(*outcome.lines)
     if outcome.problem is not None:
         raise outcome.problem
 
@@ -182,7 +182,7 @@ def _launch_in_background(request: "LaunchRequest") -> None:
 
     launched = background.launch(request, who())
     name = request.name or Path(request.space).stem
-    console.answer(
+    console.print_result(
         f"search {name} is launched in the background: {launched.words}",
         *(f"  spksearch {line} {name}" for line in ("status", "logs", "wait", "stop")),
     )

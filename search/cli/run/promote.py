@@ -30,10 +30,10 @@ def promote(
     """Register a trial's checkpoint, evaluate it on the test pairs, and print the result."""
     from search.promotion.promote import promote as promote_trial
     from search.promotion.promote import summary
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
-    report = promote_trial(name, trial=trial, model=model, alias=alias, display=for_stderr())
+    report = promote_trial(name, trial=trial, model=model, alias=alias, display=stderr_display())
     if json_wanted:
-        console.data(document("promotion", **report.as_json()))
+        console.print_json(document("promotion", **report.as_json()))
     else:
-        console.answer(*summary(report))
+        console.print_result(*summary(report))

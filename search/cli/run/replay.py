@@ -86,9 +86,9 @@ class ReplayOptions:
 def replay(options: ReplayOptions) -> None:
     """Train entries of a notebook as a search, and test what the log claims of them."""
     from search.notebook import replay as replays
-    from search.reporting.terminal import for_stderr
+    from search.reporting.terminal import stderr_display
 
-    outcome = replays.replay(_build_request(options), for_stderr())
+    outcome = replays.replay(_build_request(options), stderr_display())
     _print_outcome(outcome, options.json_wanted)
 
 
@@ -131,7 +131,9 @@ def _print_outcome(outcome: "ReplayOutcome", json_wanted: bool) -> None:
 
     plan, state = outcome.replay, outcome.state
     if state is None:
-        console.answer(*outcome.plan, "nothing was started or written; leave out --dry-run to run")
+        console.print_result(
+            *outcome.plan, "nothing was started or written; leave out --dry-run to run"
+        )
         return
     results, claims = replays.results(plan, state), replays.judged(plan, state)
     _print_results(plan, results, claims, json_wanted)
@@ -147,7 +149,7 @@ def _print_results(
     from search.reporting.documents import document
 
     if json_wanted:
-        console.data(
+        console.print_json(
             document(
                 "replay",
                 name=plan.name,
@@ -158,7 +160,9 @@ def _print_results(
             )
         )
         return
-    console.answer(pages.scale_line(plan), pages.result_table(plan, results))
+    console.print_result(pages.scale_line(plan), pages.result_table(plan, results))
     if claims:
-        console.answer("", pages.claim_table(claims), "", pages.verdict_line(claims))
-    console.answer("", f"next    spksearch ui {plan.name}", f"        spksearch trials {plan.name}")
+        console.print_result("", pages.claim_table(claims), "", pages.verdict_line(claims))
+    console.print_result(
+        "", f"next    spksearch ui {plan.name}", f"        spksearch trials {plan.name}"
+    )

@@ -42,16 +42,18 @@ def stop(
     from search.requests.messages import Stop, who
 
     if trial is None and (launched := background.end_early(name)) is not None:
-        console.answer(f"{launched.words}, which was only preparing search {name}, is ended")
+        console.print_result(f"{launched.words}, which was only preparing search {name}, is ended")
         return
     what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
     match ask(name, Stop(by=who(), trial=trial, now=now)):
         case "done":
-            console.answer(f"{what} is asked to stop; spksearch status {name} shows when it has")
+            console.print_result(
+                f"{what} is asked to stop; spksearch status {name} shows when it has"
+            )
         case "asked":
-            console.answer(f"{what} is asked to stop. {_NOT_ANSWERED.format(name=name)}")
+            console.print_result(f"{what} is asked to stop. {_NOT_ANSWERED.format(name=name)}")
         case "recorded":
-            console.answer(f"{what} is stopped; the search does not run")
+            console.print_result(f"{what} is stopped; the search does not run")
 
 
 PAUSE = console.help_text(
@@ -116,7 +118,7 @@ def budget(
     """Change the budgets of a search."""
     from search.engine.request_handler import ask
     from search.launch.open_search import state_of
-    from search.reporting.snapshot import command_again
+    from search.reporting.snapshot import format_resume_command
     from search.requests.messages import Budget, who
 
     if disk_gb is not None and not 0 < disk_gb < float("inf"):
@@ -140,7 +142,7 @@ def budget(
         )
     changes = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
     reply = ask(name, request)
-    again = command_again(state_of(name).search)
+    again = format_resume_command(state_of(name).search)
     text = f"search {name}: {changes}"
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
@@ -180,7 +182,7 @@ def add(
     from search.engine.request_handler import ask
     from search.launch.open_search import state_of
     from search.notebook import additions
-    from search.reporting.snapshot import command_again
+    from search.reporting.snapshot import format_resume_command
     from spaces.logged.scale import scale_of
 
     state = state_of(name)
@@ -198,7 +200,7 @@ def add(
                 f"what is to be tried? spksearch add {name} --entry 116, or --trial t0007 --set "
                 "path=value"
             )
-    reply, again = ask(name, request), command_again(state.search)
+    reply, again = ask(name, request), format_resume_command(state.search)
     text = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
@@ -206,10 +208,10 @@ def add(
 def _print_reply(name: str, reply: Reply, text: str, without_driver: str = "") -> None:
     match reply:
         case "done":
-            console.answer(text)
+            console.print_result(text)
         case "asked":
-            console.answer(
+            console.print_result(
                 f"asked, as soon as it can be: {text}\n{_NOT_ANSWERED.format(name=name)}"
             )
         case "recorded":
-            console.answer(f"{text}\n{without_driver}")
+            console.print_result(f"{text}\n{without_driver}")

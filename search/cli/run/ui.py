@@ -24,4 +24,4 @@ def ui(
     """Serve the MLflow UI until it is interrupted."""
     from search.tracking.ui import serve
 
-    serve(name, port=port, say=console.answer)
+    serve(name, port=port, say=console.print_result)

@@ -32,9 +32,9 @@ def logs(
     else:
         pieces = log_follower.trial_log(name, trial, follow)
     for piece in pieces:
-        console.raw(piece)
+        console.print_raw(piece)
     if trial is None and (code := log_follower.launch_code(name)):
-        console.say(f"the launch of search {name!r} ended with exit code {code}")
+        console.print_note(f"the launch of search {name!r} ended with exit code {code}")
 
 
 WAIT = console.help_text(
@@ -55,10 +55,10 @@ def wait(
 ) -> None:
     """Wait until a search has ended."""
     from search.launch import follow, summary
-    from search.reporting.snapshot import snapshot
-    from search.reporting.tables import snapshot_line
+    from search.reporting.snapshot import take_snapshot
+    from search.reporting.tables import format_snapshot_line
 
     state = follow.wait(name, timeout)
-    console.answer(snapshot_line(snapshot(state)))
+    console.print_result(format_snapshot_line(take_snapshot(state)))
     if (problem := summary.lost_too_many(name, state)) is not None:
         raise problem

@@ -80,7 +80,7 @@ class Bringer:
             yield
         except SpksearchError as error:
             self.notices.append(f"without {remote.name}: {error}")
-            self._display.say(f"going on without {remote.name}: {error}")
+            self._display.print_line(f"going on without {remote.name}: {error}")
 
     def _given(self, archive: Archive) -> list[Path]:
         """The archive's files in the given folder; empty if it has none of them.
@@ -104,7 +104,7 @@ class Bringer:
         return there
 
     def _check(self, path: Path, remote: Remote) -> None:
-        self._display.say(f"checking {path}")
+        self._display.print_line(f"checking {path}")
         found = transfer.sha256_of(path)
         if remote.sha256 not in ("", found):
             raise EnvironmentSetupError(

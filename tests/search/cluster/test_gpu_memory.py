@@ -30,9 +30,9 @@ def test_the_trial_that_takes_more_than_its_share_is_named_with_a_share_that_wou
     told = warning(state)
     assert told.startswith("t0002 has held 41% of its GPU's memory, more than its share, 25%")
     assert told.endswith("--gpus-per-trial 0.5")
-    now = snapshot.snapshot(state)
+    now = snapshot.take_snapshot(state)
     assert now.warning == told
-    assert f"warning: {told}" in tables.news(snapshot.snapshot(search(0.5)), now)
+    assert f"warning: {told}" in tables.describe_changes(snapshot.take_snapshot(search(0.5)), now)
 
 
 @pytest.mark.parametrize("given", [None, 0.0, 1.0, 0.5])

@@ -163,7 +163,7 @@ def test_of_a_trial_the_best_epoch_whose_checkpoint_is_there_counts(tiny):
 def test_what_is_promoted_is_what_the_tables_call_best(tiny):
     state = tiny.ledger.state()
     choice = selection.select_checkpoint(state, tiny.home / "night")
-    best = snapshot.best_of(state)
+    best = snapshot.find_best(state)
     assert (choice.trial.trial, choice.report.epoch) == (best.trial, best.epoch)
     every = [r.objective for t in state.trials.values() for r in t.reports.values()]
     assert choice.report.objective == min(every)

@@ -31,7 +31,7 @@ from search.launch.follow import driver_log, trial_log, wait
 from search.launch.open_search import state_of, status_of
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
-from search.reporting.snapshot import snapshot
+from search.reporting.snapshot import take_snapshot
 from spkmodel.worker.processes import process_start
 from tests.support.scripted_search import Story
 
@@ -187,13 +187,13 @@ def test_a_driver_that_has_said_nothing_yet_is_starting(spksearch_home, tale):
     assert status_of("trip", state_of("trip")) == "interrupted"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
         assert status_of("trip", state_of("trip")) == "starting"
-        now = snapshot(state_of("trip"), status="starting")
+        now = take_snapshot(state_of("trip"), status="starting")
         assert (now.running, now.commands[-1]) == ((), "spksearch stop trip")
         me = this_process()
         ledger.append("driver", host=me.host, pid=me.pid, started=me.started)
         assert status_of("trip", state_of("trip")) == "running"
         ledger.append("stop", trial=None, now=False, by="anna")
-        assert snapshot(state_of("trip"), status="running").reason == "asked to stop"
+        assert take_snapshot(state_of("trip"), status="running").reason == "asked to stop"
         ledger.append("finish", reason="asked to stop", totals={})
     assert status_of("trip", state_of("trip")) == "finished"
     with Ledger.open(folder / "ledger.jsonl", write=True, drives=False):

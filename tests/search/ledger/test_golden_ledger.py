@@ -199,7 +199,7 @@ def settings(events):
 
     from search.launch.settings import from_ledger
     from search.ledger.state import SearchState
-    from search.reporting.snapshot import command_again
+    from search.reporting.snapshot import format_resume_command
     from search.scheduler.asha import rule_in_force
 
     state = SearchState.from_events(events)
@@ -207,7 +207,7 @@ def settings(events):
     return {
         "settings": asdict(from_ledger(state.search)),
         "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in rule.items()},
-        "command_again": command_again(state.search),
+        "command_again": format_resume_command(state.search),
     }
 
 

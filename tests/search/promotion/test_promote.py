@@ -213,7 +213,7 @@ class Heard(Silent):
     def __init__(self):
         self.lines = []
 
-    def say(self, text):
+    def print_line(self, text):
         self.lines.append(text)
 
 

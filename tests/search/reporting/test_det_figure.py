@@ -30,7 +30,7 @@ def rng():
 
 def test_both_pictures_are_1000_pixels_wide(rng, tmp_path):
     one = curve(rng)
-    floor = det_figure.Floor("mel statistics, cosine", 0.2, rng.normal(size=400))
+    floor = det_figure.Baseline("mel statistics, cosine", 0.2, rng.normal(size=400))
     two = curve(rng, "mismatched", distance=1.5, floors=(floor,))
     det_figure.draw_det(tmp_path / "det.png", [one, two], "night/t0003", "a list")
     det_figure.draw_histogram(tmp_path / "histogram.png", [one, two], "night/t0003", "a list")
@@ -66,7 +66,7 @@ def test_gaussian_scores_lie_on_a_straight_line_of_the_probit_axes(rng):
 
 def test_the_marked_points_lie_inside_the_axes(rng):
     drawn = [curve(rng, pairs=2000, distance=distance) for distance in (4.0, 2.0)]
-    lines = [line for each in drawn for line in det_figure._lines(each, "red")]
+    lines = [line for each in drawn for line in det_figure._lines_of_curve(each, "red")]
     low, high = det_figure._limits(drawn, lines)
     assert low < min(each.eer for each in drawn) < max(each.eer for each in drawn) < high
     for line in lines:
@@ -78,4 +78,4 @@ def test_the_marked_points_lie_inside_the_axes(rng):
 
 
 def test_a_rate_is_shown_in_percent():
-    assert figure_style.percent(0.03125) == "3.12 %"
+    assert figure_style.format_percent(0.03125) == "3.12 %"

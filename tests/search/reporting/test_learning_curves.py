@@ -34,7 +34,7 @@ def size_of(path):
 
 
 def test_the_curves_are_the_ledgers_epochs(tale):
-    found = learning_curves.of_trial(tale.state.trials["t0001"], tale.state.rungs)
+    found = learning_curves.collect_epochs(tale.state.trials["t0001"], tale.state.rungs)
     assert found.epochs == (1, 2, 3)
     assert found.eer == pytest.approx((0.3, math.nan, 0.2), nan_ok=True)
     assert found.high == pytest.approx((0.35, math.nan, 0.25), nan_ok=True)
@@ -46,7 +46,7 @@ def test_an_epoch_without_an_interval_or_a_loss_is_drawn_without(tmp_path):
     tale = Story()
     trial = tale.trial()
     tale.train(trial, 1, 0.25)
-    found = learning_curves.of_trial(tale.state.trials[trial], tale.state.rungs)
+    found = learning_curves.collect_epochs(tale.state.trials[trial], tale.state.rungs)
     assert [math.isnan(value) for value in (*found.eer, *found.low, *found.loss)] == [
         False,
         True,

@@ -8,8 +8,8 @@ import pytest
 from search.cli.app import run
 from search.launch.summary import summary
 from search.ledger.state import SearchState
-from search.reporting.snapshot import snapshot
-from search.reporting.trial_tables import front_of, sorted_trials
+from search.reporting.snapshot import take_snapshot
+from search.reporting.trial_tables import find_front, sort_trials
 
 RESULTS = [(0.10, 9e6), (0.14, 1.2e5), (0.12, 1e6), (0.15, 4e5), (0.30, 2e4), (0.31, 3e4)]
 """dev EER and weights; the fourth and the last are beaten in both."""
@@ -34,7 +34,7 @@ def _state(search):
 
 
 def test_the_front_is_what_no_trial_beats_in_both_smallest_first(search):
-    front, others = front_of(_state(search))
+    front, others = find_front(_state(search))
     assert [trial.trial for trial in front] == ["t0005", "t0002", "t0003", "t0001"]
     assert [trial.trial for trial in others] == ["t0004", "t0006"]
 
@@ -89,13 +89,13 @@ def test_flags_that_make_no_sense_together_are_refused(capsys, flags, words):
 
 def test_a_summary_of_two_objectives_ends_with_the_front_and_of_one_does_not(search):
     state = _state(search)
-    assert any("Pareto front" in str(line) for line in summary(state, snapshot(state)))
+    assert any("Pareto front" in str(line) for line in summary(state, take_snapshot(state)))
     state.search["objectives"] = ["dev_eer"]
-    assert not any("Pareto front" in str(line) for line in summary(state, snapshot(state)))
+    assert not any("Pareto front" in str(line) for line in summary(state, take_snapshot(state)))
 
 
 def test_trials_can_be_sorted_by_size_and_unknown_sizes_come_last(search):
-    order = [trial.trial for trial in sorted_trials(_state(search), "encoder_parameters")]
+    order = [trial.trial for trial in sort_trials(_state(search), "encoder_parameters")]
     assert order == ["t0005", "t0006", "t0002", "t0004", "t0003", "t0001", "t0007"]
 
 

@@ -6,10 +6,16 @@ from rich.console import Console
 from search.core.errors import UsageError
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
-from search.reporting.documents import document, of_snapshot, of_whole_trial
-from search.reporting.snapshot import command_again, expected_epochs, snapshot
-from search.reporting.tables import duration, news, percent, snapshot_line, snapshot_table
-from search.reporting.trial_tables import curve_lines, sorted_trials, trial_page, trial_table
+from search.reporting.documents import document, full_trial_document, snapshot_document
+from search.reporting.snapshot import estimate_epochs, format_resume_command, take_snapshot
+from search.reporting.tables import (
+    describe_changes,
+    format_duration,
+    format_percent,
+    format_snapshot_line,
+    snapshot_table,
+)
+from search.reporting.trial_tables import format_curve, sort_trials, trial_page, trial_table
 from search.space import loader
 from spkmodel.config import TrainConfig
 from tests.support import example_search as example
@@ -34,9 +40,11 @@ def test_the_command_that_goes_on_names_the_file_of_a_space_that_is_none_of_ours
     path.write_text(example_space())
     own = loader.own_file(loader.load(str(path)))
     search = {"search": "night", "space": "mine", "space_file": own}
-    assert command_again(search) == f"spksearch launch '{path}' --name night"
+    assert format_resume_command(search) == f"spksearch launch '{path}' --name night"
     assert loader.own_file(loader.load("quickstart")) == ""
-    assert command_again(search | {"space_file": ""}) == "spksearch launch mine --name night"
+    assert (
+        format_resume_command(search | {"space_file": ""}) == "spksearch launch mine --name night"
+    )
     travels = tmp_path / "own_spaces" / "mine.py"
     travels.parent.mkdir()
     travels.write_text(path.read_text())
@@ -50,16 +58,16 @@ def example_space() -> str:
 
 def test_a_search_that_was_stopped_says_how_to_go_on_with_it():
     stopped = state()
-    again = command_again(stopped.search)
+    again = format_resume_command(stopped.search)
     finish = {"event": "finish", "time": "2026-01-01T00:00:00+00:00", "search": "x"}
     stopped.apply(finish | {"reason": "all trials tried", "totals": {}})
-    assert again not in snapshot(stopped).commands
+    assert again not in take_snapshot(stopped).commands
     stopped.apply(finish | {"event": "stop", "trial": None, "now": False, "by": "anna"})
-    assert again in snapshot(stopped).commands
+    assert again in take_snapshot(stopped).commands
 
 
 def test_a_snapshot_counts_trials_by_state_and_by_rung():
-    now = snapshot(state(), now=NOW)
+    now = take_snapshot(state(), now=NOW)
     assert now.counts == {"running": 1, "complete": 1, "failed": 1}
     assert (now.started_trials, now.budget_trials, now.epochs) == (3, 9, 4)
     assert now.rungs == ((1, 2), (3, 1), (9, 0))
@@ -67,45 +75,45 @@ def test_a_snapshot_counts_trials_by_state_and_by_rung():
 
 
 def test_the_best_is_the_lowest_dev_eer_of_any_epoch():
-    best = snapshot(state(), now=NOW).best
+    best = take_snapshot(state(), now=NOW).best
     assert best is not None
     assert (best.trial, best.epoch, best.dev_eer) == ("t0002", 2, 0.2)
     assert best.axes["aam_margin_rad"] == 0.213456
 
 
 def test_a_search_without_a_report_has_no_best_and_no_speed():
-    now = snapshot(state(4), now=NOW)
+    now = take_snapshot(state(4), now=NOW)
     assert now.best is None
     assert now.epochs_per_minute is None
     assert now.eta_seconds is None
 
 
 def test_speed_counts_the_epochs_since_the_driver_started():
-    now = snapshot(state(), now=NOW)
+    now = take_snapshot(state(), now=NOW)
     assert now.epochs_per_minute == pytest.approx(2)  # 4 epochs in 2 minutes
-    later = snapshot(state(), started=example.START + 55, now=NOW)
+    later = take_snapshot(state(), started=example.START + 55, now=NOW)
     assert later.epochs_per_minute == pytest.approx(60 / 65)
 
 
 def test_of_nine_trials_a_third_goes_on_from_each_rung():
-    assert expected_epochs([1, 3, 9], 3, 9) == 9 * 1 + 3 * 2 + 1 * 6
-    assert expected_epochs([1, 3, 9], 3, 10) == 10 * 1 + 4 * 2 + 2 * 6
-    assert expected_epochs([1, 3, 9], 3, 9, finalists=3) == 9 * 1 + 3 * 2 + 3 * 6
+    assert estimate_epochs([1, 3, 9], 3, 9) == 9 * 1 + 3 * 2 + 1 * 6
+    assert estimate_epochs([1, 3, 9], 3, 10) == 10 * 1 + 4 * 2 + 2 * 6
+    assert estimate_epochs([1, 3, 9], 3, 9, finalists=3) == 9 * 1 + 3 * 2 + 3 * 6
 
 
 def test_the_time_left_is_the_epochs_left_at_the_present_speed():
-    now = snapshot(state(), now=NOW)
+    now = take_snapshot(state(), now=NOW)
     assert now.eta_seconds == pytest.approx((21 - 4) / 2 * 60)
 
 
 def test_hours_bound_the_time_left():
     events = [example.search_event(hours=0.05), *example.events()[1:]]
-    now = snapshot(SearchState.from_events(events), now=NOW)
+    now = take_snapshot(SearchState.from_events(events), now=NOW)
     assert now.eta_seconds == pytest.approx(0.05 * 3600 - 120)
 
 
 def test_what_a_dead_driver_left_running_is_interrupted():
-    now = snapshot(state(), now=NOW, status="interrupted")
+    now = take_snapshot(state(), now=NOW, status="interrupted")
     assert now.counts == {"interrupted": 1, "complete": 1, "failed": 1}
     assert now.running == ()
     assert now.commands[-1] == "spksearch launch quickstart --name night"
@@ -113,34 +121,34 @@ def test_what_a_dead_driver_left_running_is_interrupted():
 
 def test_a_finished_search_is_to_be_promoted():
     events = [*example.events(), example.event("finish", 99, reason="all trials done", totals={})]
-    now = snapshot(SearchState.from_events(events), now=NOW)
+    now = take_snapshot(SearchState.from_events(events), now=NOW)
     assert (now.state, now.reason) == ("finished", "all trials done")
     assert now.commands[-1] == "spksearch promote night"
     assert now.elapsed_seconds == pytest.approx(99)
 
 
 def test_a_new_best_and_a_failure_are_news_and_the_same_again_is_not():
-    before, now = snapshot(state(7), now=NOW), snapshot(state(), now=NOW)
-    lines = news(before, now)
+    before, now = take_snapshot(state(7), now=NOW), take_snapshot(state(), now=NOW)
+    lines = describe_changes(before, now)
     assert [line.split(":")[0] for line in lines] == ["new best t0002", "trial t0003 failed"]
     assert "20.00 %" in lines[0]
-    assert news(now, now) == []
+    assert describe_changes(now, now) == []
 
 
 def test_a_crash_is_news_and_so_is_an_address_but_not_another_count_of_events():
-    before = snapshot(state(9), "3 events behind", now=NOW)
+    before = take_snapshot(state(9), "3 events behind", now=NOW)
     crash = example.event("crash", 33, trial="t0002", attempt=1, reason="killed", counts=True)
     events = [*example.events()[:9], crash]
-    now = snapshot(SearchState.from_events(events), "2 events behind", "http://x", now=NOW)
-    assert news(before, now) == [
+    now = take_snapshot(SearchState.from_events(events), "2 events behind", "http://x", now=NOW)
+    assert describe_changes(before, now) == [
         "an attempt crashed (1 so far) and is tried again",
         "browse: http://x",
     ]
-    assert "crashed attempts: 1" in snapshot_line(now)
+    assert "crashed attempts: 1" in format_snapshot_line(now)
 
 
 def test_a_search_fits_on_one_line():
-    line = snapshot_line(snapshot(state(), now=NOW))
+    line = format_snapshot_line(take_snapshot(state(), now=NOW))
     assert "\n" not in line
     assert "3 of 9 trials (1 running, 1 complete, 1 failed)" in line
     assert "best t0002: dev EER 20.00 % (18.0-23.0) at epoch 2" in line
@@ -154,15 +162,17 @@ def test_what_is_wished_for_is_counted_and_a_replay_is_gone_on_with_by_its_own_c
         example.event("queued", 1, **wish.event()),
         *example.events()[1:],
     ]
-    now = snapshot(SearchState.from_events(events), now=NOW, status="interrupted")
+    now = take_snapshot(SearchState.from_events(events), now=NOW, status="interrupted")
     assert now.commands[-1] == "spksearch replay 106,110 --name night"
     assert (now.waiting, now.budget_trials) == (1, 4)
-    assert "3 of 4 trials" in snapshot_line(now)
-    assert "1 waiting" in snapshot_line(now)
+    assert "3 of 4 trials" in format_snapshot_line(now)
+    assert "1 waiting" in format_snapshot_line(now)
 
 
 def test_the_screen_names_rungs_failures_address_and_commands():
-    screen = text(snapshot_table(snapshot(state(), "ok", "http://127.0.0.1:5000/#/x", now=NOW)))
+    screen = text(
+        snapshot_table(take_snapshot(state(), "ok", "http://127.0.0.1:5000/#/x", now=NOW))
+    )
     for part in (
         "epoch 3: 1",
         "t0003: diverged",
@@ -177,30 +187,30 @@ def test_the_screen_names_rungs_failures_address_and_commands():
     [(0.4, "0 s"), (59.4, "59 s"), (61, "1 min 01 s"), (3700, "1 h 01 min"), (9e5, "10 days")],
 )
 def test_durations_have_two_places_of_the_clock(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_rates_are_percent_only_in_words():
-    assert percent(0.0314) == "3.14 %"
-    assert percent(None) == "-"
+    assert format_percent(0.0314) == "3.14 %"
+    assert format_percent(None) == "-"
 
 
 def test_trials_come_best_first_and_those_without_a_report_last():
-    assert [t.trial for t in sorted_trials(state(), "dev_eer")] == ["t0002", "t0001", "t0003"]
+    assert [t.trial for t in sort_trials(state(), "dev_eer")] == ["t0002", "t0001", "t0003"]
 
 
 def test_trials_sort_by_an_axis_and_those_without_it_come_last():
-    assert [t.trial for t in sorted_trials(state(), "channels")] == ["t0002", "t0001", "t0003"]
-    assert sorted_trials(state(), "aam_margin_rad")[0].trial == "t0002"
+    assert [t.trial for t in sort_trials(state(), "channels")] == ["t0002", "t0001", "t0003"]
+    assert sort_trials(state(), "aam_margin_rad")[0].trial == "t0002"
 
 
 def test_an_unknown_column_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'channels'"):
-        sorted_trials(state(), "chanels")
+        sort_trials(state(), "chanels")
 
 
 def test_the_trial_table_has_a_column_for_every_axis():
-    table = text(trial_table(state(), sorted_trials(state(), "dev_eer"), "running"))
+    table = text(trial_table(state(), sort_trials(state(), "dev_eer"), "running"))
     heading, first = table.splitlines()[:2]
     assert " ".join(heading.split()) == (
         "trial state rung epochs dev EER 95 % channels loss aam_margin_rad"
@@ -209,7 +219,7 @@ def test_the_trial_table_has_a_column_for_every_axis():
 
 
 def test_the_learning_curve_marks_the_best_epoch():
-    rows = curve_lines(state().trials["t0002"])[1:]
+    rows = format_curve(state().trials["t0002"])[1:]
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     assert [row.endswith("best") for row in rows] == [False, True, False]
 
@@ -220,7 +230,7 @@ def test_a_long_learning_curve_keeps_its_best_and_its_last_epoch():
         example.report("t0001", epoch, epoch, 0.1 if epoch == 101 else 0.3)
         for epoch in range(1, 201)
     ]
-    rows = curve_lines(SearchState.from_events([example.search_event(), *events]).trials["t0001"])
+    rows = format_curve(SearchState.from_events([example.search_event(), *events]).trials["t0001"])
     epochs = [int(row.split()[0]) for row in rows[1:]]
     assert len(epochs) <= 26
     assert {1, 101, 200} <= set(epochs)
@@ -245,7 +255,9 @@ def test_the_best_trial_is_compared_with_the_default(tmp_path):
 
 
 def test_documents_have_a_schema_and_no_number_that_json_lacks():
-    made = document("status", **of_snapshot(snapshot(state(), now=NOW)), odd=[float("nan"), 1.5])
+    made = document(
+        "status", **snapshot_document(take_snapshot(state(), now=NOW)), odd=[float("nan"), 1.5]
+    )
     assert made["schema"] == "spksearch.status/1"
     assert made["odd"] == [None, 1.5]
     assert made["best"]["dev_eer"] == 0.2
@@ -253,7 +265,7 @@ def test_documents_have_a_schema_and_no_number_that_json_lacks():
 
 def test_a_whole_trial_has_every_epoch_and_its_config():
     here = state()
-    whole = of_whole_trial(here, here.trials["t0002"], "running")
+    whole = full_trial_document(here, here.trials["t0002"], "running")
     assert [report["epoch"] for report in whole["reports"]] == [1, 2, 3]
     assert TrainConfig.model_validate(whole["config"]).signature == whole["signature"]
 
@@ -262,11 +274,11 @@ def test_a_hold_is_shown_everywhere_and_is_news_when_it_comes_and_goes():
     held = SearchState.from_events(
         [*example.events(), example.event("hold", 90, cause="disk", reason="1 GB free", by="us")]
     )
-    before, now = snapshot(state(), now=NOW), snapshot(held, now=NOW)
+    before, now = take_snapshot(state(), now=NOW), take_snapshot(held, now=NOW)
     assert "running, on hold: 1 GB free" in text(snapshot_table(now))
-    assert "; on hold: 1 GB free" in snapshot_line(now)
-    assert news(before, now) == ["on hold: 1 GB free"]
-    assert news(now, now) == []
-    assert news(now, before) == ["no longer on hold"]
-    assert of_snapshot(now)["holds"] == {"disk": "1 GB free"}
-    assert snapshot(held, now=NOW, status="interrupted").holds == {}
+    assert "; on hold: 1 GB free" in format_snapshot_line(now)
+    assert describe_changes(before, now) == ["on hold: 1 GB free"]
+    assert describe_changes(now, now) == []
+    assert describe_changes(now, before) == ["no longer on hold"]
+    assert snapshot_document(now)["holds"] == {"disk": "1 GB free"}
+    assert take_snapshot(held, now=NOW, status="interrupted").holds == {}

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from search.core.progress import Silent
 from search.ledger.state import SearchState
-from search.reporting.snapshot import Snapshot, snapshot
-from search.reporting.terminal import Lines, Terminal, _Latest, for_stderr
+from search.reporting.snapshot import Snapshot, take_snapshot
+from search.reporting.terminal import Lines, Terminal, _Latest, stderr_display
 from tests.support import example_search as example
 
 SHORT = 0.01
@@ -25,7 +25,7 @@ class Source:
         count = min(4 + self.looks, len(example.events()))
         self.looks += 1
         state = SearchState.from_events(example.events()[:count])
-        return snapshot(state, "ok", "http://127.0.0.1:5000/#/x", now=example.START + 120)
+        return take_snapshot(state, "ok", "http://127.0.0.1:5000/#/x", now=example.START + 120)
 
 
 def wait_for(source: Source, looks: int) -> None:
@@ -69,9 +69,9 @@ def test_what_happened_last_is_told_although_the_search_has_ended(capsys):
 
 
 def test_no_line_has_an_escape_sequence_where_there_is_no_terminal(capsys):
-    display = for_stderr()
+    display = stderr_display()
     assert isinstance(display, Lines)
-    display.say("a [bold]word[/bold]")
+    display.print_line("a [bold]word[/bold]")
     with display.task("packing", "utterances") as progress:
         progress(1, 2)
         progress(2, 2)
@@ -120,7 +120,7 @@ def test_a_search_that_changes_while_it_is_looked_at_is_shown_as_it_was(capsys):
 
 def test_silence_is_silent(capsys):
     display = Silent()
-    display.say("x")
+    display.print_line("x")
     with display.task("packing", "utterances") as progress, display.watch(Source()):
         progress(1, 1)
     assert capsys.readouterr() == ("", "")
