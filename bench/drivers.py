@@ -116,7 +116,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
             ledger,
             state,
             toy_search.SPACE,
-            AshaPolicy.of(state.search),
+            AshaPolicy.from_settings(state.search),
             trivial.Trivial,
             segment,
             resources={"cpu": 1},

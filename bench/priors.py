@@ -23,7 +23,7 @@ WORKERS = 2
 
 def main() -> None:
     searches = int(sys.argv[1]) if len(sys.argv) > 1 else 24
-    rule = AshaPolicy(rungs=(1,), trials=TRIALS)
+    policy = AshaPolicy(rungs=(1,), trials=TRIALS)
     print(
         f"{searches} searches of {TRIALS} trials each; regret in points of dev EER (95 % interval)"
     )
@@ -31,7 +31,7 @@ def main() -> None:
     regrets = {}
     with ProcessPoolExecutor(WORKERS) as pool:
         for prior in toy_search.PRIORS:
-            found = pool.map(toy_search.regrets, range(searches), repeat(prior), repeat(rule))
+            found = pool.map(toy_search.regrets, range(searches), repeat(prior), repeat(policy))
             regrets[prior] = 100 * np.array(list(found))
             print(f"{prior:10}" + "".join(_cell(regrets[prior][:, count - 1]) for count in AT))
     for prior in ("right", "wrong"):

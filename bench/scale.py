@@ -27,7 +27,7 @@ from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
-from search.scheduler.asha import next_job
+from search.scheduler.next_job import choose_next_job
 from search.tracking import server as mlflow_server
 from search.tracking.sync import Tracker
 
@@ -43,6 +43,8 @@ _PARTS = (
     ("the rule and its index", "search/scheduler/rung_index.py"),
     ("the rule and its index", "search/scheduler/policy.py"),
     ("the rule and its index", "search/scheduler/asha.py"),
+    ("the rule and its index", "search/scheduler/next_job.py"),
+    ("the rule and its index", "search/scheduler/rung_queries.py"),
     ("the ledger", "search/ledger/ledger.py"),
     ("the state", "search/ledger/state.py"),
     ("the state", "search/ledger/trial.py"),
@@ -98,7 +100,7 @@ def measured(trials: int, slots: int, epochs: int, catch_up: float) -> dict[str,
             figures = {
                 "trials": trials,
                 "slots": slots,
-                "rungs": list(search.rule.rungs),
+                "rungs": list(search.policy.rungs),
                 "reports": sum(len(trial.reports) for trial in search.state.trials.values()),
                 "events": search.state.version,
                 "simulated_hours": round(search.measured.simulated / 3600, 1),
@@ -185,14 +187,16 @@ def _memory(taken: Measured) -> dict[str, float]:
 
 def _of_ledger(search: Simulation) -> dict[str, Any]:
     """Its size, how long a driver that starts again takes, and whether it goes on as before."""
-    path, state, rule = search.ledger.path, search.state, search.rule
+    path, state, policy = search.ledger.path, search.state, search.policy
     began = time.perf_counter()
     again = Ledger.open(path).state()
     read = time.perf_counter()
-    after = sampler.suggest(toy_search.SPACE, again, rule, SEED, "tpe", SamplerHistory(again))
+    after = sampler.suggest(toy_search.SPACE, again, policy, SEED, "tpe", SamplerHistory(again))
     suggested = time.perf_counter()
-    kept = sampler.suggest(toy_search.SPACE, state, rule, SEED, "tpe", search.driver.known)
-    same_job = next_job(again, rule) == next_job(state, rule, 0.0, search.driver.index.look(rule))
+    kept = sampler.suggest(toy_search.SPACE, state, policy, SEED, "tpe", search.driver.known)
+    same_job = choose_next_job(again, policy) == choose_next_job(
+        state, policy, 0.0, search.driver.index.refresh(policy)
+    )
     looked = time.perf_counter()
     take_snapshot(state)
     return {

@@ -57,7 +57,7 @@ class Simulation:
         self.truth = toy_search.truth_of(seed)
         self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
         self.state = SearchState()
-        self.rule = AshaPolicy(rungs=ladder(epochs), trials=trials)
+        self.policy = AshaPolicy(rungs=ladder(epochs), trials=trials)
         self._folder = folder
         self._slots = slots
         self._chance = np.random.default_rng([seed, 3])
@@ -68,10 +68,10 @@ class Simulation:
             "space": toy_search.SPACE.name,
             "seed": seed,
             "dev_condition": "clean",
-            "rungs": list(self.rule.rungs),
-            "eta": self.rule.eta,
-            "rule": self.rule.kind,
-            "objectives": list(self.rule.objectives),
+            "rungs": list(self.policy.rungs),
+            "eta": self.policy.eta,
+            "rule": self.policy.kind,
+            "objectives": list(self.policy.objectives),
             "trials": trials,
             "hours": None,
             "max_epochs": epochs,
@@ -82,7 +82,7 @@ class Simulation:
             self.ledger,
             self.state,
             toy_search.SPACE,
-            self.rule,
+            self.policy,
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=seed,
             kind="tpe",

@@ -98,7 +98,7 @@ def truth_of(seed: int) -> Truth:
     return Truth(places, str(chance.choice(["softmax", "aam"])))
 
 
-def regrets(seed: int, prior: str, rule: AshaPolicy) -> list[float]:
+def regrets(seed: int, prior: str, policy: AshaPolicy) -> list[float]:
     """After each trial: how much the best so far, without its noise, is above the best there is."""
     truth, chance = truth_of(seed), np.random.default_rng([seed, 1])
     match prior:
@@ -108,7 +108,7 @@ def regrets(seed: int, prior: str, rule: AshaPolicy) -> list[float]:
             known = _earlier(truth.opposite(), seed)
         case _:
             known = []
-    return _played(truth, known, seed, rule)
+    return _played(truth, known, seed, policy)
 
 
 def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
@@ -125,22 +125,22 @@ def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
 
 
 def _played(
-    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, rule: AshaPolicy
+    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, policy: AshaPolicy
 ) -> list[float]:
     """The search, one trial at a time."""
-    tale, noise = Tale(rule), np.random.default_rng([seed, 2])
+    tale, noise = Tale(policy), np.random.default_rng([seed, 2])
     first = priors.chosen(known, priors.FIRST, lambda one, other: distance(one[1], other[1]))
     if known:
         tale.tell("prior", **Prior("earlier", tuple(point for point, _ in known)).event())
     values: list[float] = []
-    assert rule.trials is not None
-    for number in range(rule.trials):
+    assert policy.trials is not None
+    for number in range(policy.trials):
         if number < len(first):
             point = first[number][0]
             idea = sampler.completed(SPACE, point.axes, seed)
             tale.trial(idea, wish=f"{priors.KEY}{point.name}")
         else:
-            suggested = sampler.suggest(SPACE, tale.state, rule, seed)
+            suggested = sampler.suggest(SPACE, tale.state, policy, seed)
             assert suggested is not None
             idea = suggested
             tale.trial(idea)
@@ -152,10 +152,10 @@ def _played(
 class Tale:
     """A search told by events of a ledger that is nowhere."""
 
-    def __init__(self, rule: AshaPolicy) -> None:
+    def __init__(self, policy: AshaPolicy) -> None:
         self.state = SearchState()
         self._clock = datetime(2026, 1, 1, tzinfo=UTC)
-        self.tell("search", rungs=list(rule.rungs), eta=rule.eta)
+        self.tell("search", rungs=list(policy.rungs), eta=policy.eta)
 
     def tell(self, event: str, **fields: object) -> None:
         """One event, a second later."""

@@ -16,8 +16,8 @@ from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE, TrialRecord
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
-from search.scheduler import asha
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler import rung_queries
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_index import RungIndex
 from spkmodel.core import checkpoint
@@ -93,9 +93,9 @@ def differences(
 
 def decisions_are_the_rules(evidence: Evidence) -> list[str]:
     """Every segment and every end is what the rule, told what came before, decides; rungs too."""
-    wrong = wrong_decisions(evidence.events)
+    wrong = find_wrong_decisions(evidence.events)
     state = evidence.state
-    rungs = {rung: asha.rung_results(state, rung) for rung in state.rungs}
+    rungs = {rung: rung_queries.rung_results(state, rung) for rung in state.rungs}
     if recompute_rungs(evidence.events) != rungs:
         wrong.append("the rungs worked out from the reports are not those of the state")
     return wrong
@@ -216,7 +216,7 @@ def told_once(evidence: Evidence) -> list[str]:
 
 
 def _told(state: SearchState) -> list["FrozenTrial"]:
-    known = SamplerHistory(state, RungIndex(state)).look(AshaPolicy.of(state.search))
+    known = SamplerHistory(state, RungIndex(state)).look(AshaPolicy.from_settings(state.search))
     return known.told(known.model_rung())
 
 
@@ -226,8 +226,8 @@ def _told_all_along(events: list[Event]) -> list["FrozenTrial"]:
         state.apply(event)
         if event["event"] in ("report", "end"):
             known = known or SamplerHistory(state)
-            known.look(AshaPolicy.of(state.search)).told(known.model_rung())
-    known = (known or SamplerHistory(state)).look(AshaPolicy.of(state.search))
+            known.look(AshaPolicy.from_settings(state.search)).told(known.model_rung())
+    known = (known or SamplerHistory(state)).look(AshaPolicy.from_settings(state.search))
     return known.told(known.model_rung())
 
 
@@ -242,8 +242,8 @@ def suggestions_are_the_samplers(evidence: Evidence) -> list[str]:
     state, wrong = SearchState(), []
     for event in evidence.events:
         if event["event"] == "trial" and event["origin"] == "sampler":
-            rule, seed = AshaPolicy.of(state.search), state.search["seed"]
-            idea = sampler.suggest(evidence.space, state, rule, seed)
+            policy, seed = AshaPolicy.from_settings(state.search), state.search["seed"]
+            idea = sampler.suggest(evidence.space, state, policy, seed)
             if idea is None or idea.config.signature != event["signature"]:
                 wrong.append(f"{event['trial']} is not what the sampler suggests at that point")
         state.apply(event)
@@ -277,13 +277,13 @@ def budget_is_kept(evidence: Evidence) -> list[str]:
 
 
 def _beyond_budget(state: SearchState, event: Event) -> Iterable[str]:
-    rule = AshaPolicy.of(state.search)
+    policy = AshaPolicy.from_settings(state.search)
     hours = state.spent_hours(uptime=event.get("uptime"))
-    if rule.hours is not None and hours >= rule.hours:
-        yield f"{event['event']} of {event['trial']} after {hours:.3f} of {rule.hours:g} hours"
+    if policy.hours is not None and hours >= policy.hours:
+        yield f"{event['event']} of {event['trial']} after {hours:.3f} of {policy.hours:g} hours"
     asked = event["event"] == "trial" and not event.get("wish")
-    if asked and rule.trials is not None and len(state.trials) >= rule.trials:
-        yield f"{event['trial']} is beyond {rule.trials} trials"
+    if asked and policy.trials is not None and len(state.trials) >= policy.trials:
+        yield f"{event['trial']} is beyond {policy.trials} trials"
 
 
 ALL: tuple[Invariant, ...] = (

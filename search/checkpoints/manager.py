@@ -86,12 +86,12 @@ class CheckpointManager:
         of its own and is refused anyway. Of a trial that rests, only the best ones' are looked at:
         whether the others will be needed shows when they go on.
         """
-        rule = AshaPolicy.of(self._state.search)
+        policy = AshaPolicy.from_settings(self._state.search)
         try:
             storage_health.remove_temporary_files(self._folder)
             self._remover.remove(sorted(forgotten(self._folder, self._state, listed(self._folder))))
             for trial in self._state.trials.values():
-                if is_interrupted(trial, rule):
+                if is_interrupted(trial, policy):
                     self._fall_back(trial)
             for trial in retention.best_trials(self._state, retention.to_keep(self._state)):
                 report = retention.best_kept(trial)

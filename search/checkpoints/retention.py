@@ -111,7 +111,7 @@ def best_kept(trial: TrialRecord) -> Report | None:
 def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
     """The first of the ranking; with two objectives also what no other trial dominates."""
     ranked = state.ranked()
-    objectives = AshaPolicy.of(state.search).objectives
+    objectives = AshaPolicy.from_settings(state.search).objectives
     if len(objectives) == 1:
         return ranked[:count]
     aims = {
@@ -119,7 +119,7 @@ def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
         for trial in ranked
         if (best := trial.best()) is not None
     }
-    front = set(pareto.front(aims))
+    front = set(pareto.find_front(aims))
     return [trial for place, trial in enumerate(ranked) if place < count or trial.trial in front]
 
 
@@ -179,10 +179,10 @@ def _give_up(
     wanted: frozenset[str],
 ) -> int:
     """Let go of what is least likely to be gone on with, worst first; how much that frees."""
-    rule = AshaPolicy.of(state.search)
+    policy = AshaPolicy.from_settings(state.search)
     spared = {trial.trial for trial in best_trials(state, 1)} | wanted
     freed = 0
-    for trial in sorted(state.trials.values(), key=lambda trial: _worth(trial, rule)):
+    for trial in sorted(state.trials.values(), key=lambda trial: _worth(trial, policy)):
         if trial.live or trial.trial in spared:
             continue
         for epoch, report in sorted(kept[trial.trial].items()):
@@ -194,10 +194,10 @@ def _give_up(
     return freed
 
 
-def _worth(trial: TrialRecord, rule: AshaPolicy) -> tuple[bool, int, float]:
+def _worth(trial: TrialRecord, policy: AshaPolicy) -> tuple[bool, int, float]:
     """What is lost without its checkpoints: epochs at once, or later if it is ever gone on with."""
     best = trial.best()
-    return is_interrupted(trial, rule), trial.epoch, -(best.objective if best else math.inf)
+    return is_interrupted(trial, policy), trial.epoch, -(best.objective if best else math.inf)
 
 
 def _removals(

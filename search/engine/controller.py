@@ -22,17 +22,14 @@ from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import DRIVER_ENDED, Failure, InterruptReason, TrialRecord, cut_short
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
-from search.scheduler.asha import (
-    Advance,
+from search.scheduler.asha import Advance, find_final_outcomes, find_outcomes
+from search.scheduler.next_job import (
     Done,
     NewTrial,
     Resume,
     StartQueued,
     Wait,
-    ends,
-    last_ends,
-    next_job,
-    rule_in_force,
+    choose_next_job,
     unfulfillable_requests,
 )
 from search.scheduler.policy import AshaPolicy, TrialOutcome, is_open
@@ -53,7 +50,7 @@ class SearchController:
         ledger: Ledger,
         state: SearchState,
         space: Space,
-        rule: AshaPolicy,
+        policy: AshaPolicy,
         settings: SegmentSettings,
         seed: int,
         kind: sampler.Kind,
@@ -65,7 +62,7 @@ class SearchController:
         self.stop_now: set[str] = set()
         """Trials to be stopped in the middle of their epoch."""
         self._ledger = ledger
-        self._rule = rule
+        self._policy = policy
         self._settings = settings
         self._requests = RequestHandler(ledger.path.parent, state, space, self._record)
         self._clock = clock
@@ -99,7 +96,9 @@ class SearchController:
         self._interrupt_all(self.why_done or "the search was stopped")
         self._record_pending_ends()
         why = self.why_done or "stopped by hand"
-        self._record_ends(last_ends(self.state, self._rule, why, self.index.look(self._rule)))
+        self._record_ends(
+            find_final_outcomes(self.state, self._policy, why, self.index.refresh(self._policy))
+        )
         trials = self.state.trials.values()
         totals = {
             "trials": len(trials),
@@ -127,7 +126,9 @@ class SearchController:
     def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
         """Decide, write it down, and say what to run."""
         while True:
-            job = next_job(self.state, self._rule, self._spent(), self.index.look(self._rule))
+            job = choose_next_job(
+                self.state, self._policy, self._spent(), self.index.refresh(self._policy)
+            )
             match job:
                 case Wait():
                     return "wait"
@@ -156,10 +157,10 @@ class SearchController:
         """The trial that a job is for; None if it came to nothing, and the state to something."""
         match job:
             case NewTrial():
-                name = self._beginnings.of_sampler(self._rule)
+                name = self._beginnings.of_sampler(self._policy)
                 if name is None:
                     self._record("exhausted", trials=len(self.state.trials))
-                    self._rule = rule_in_force(self.state)
+                    self._policy = AshaPolicy.from_state(self.state)
                 return name
             case StartQueued(wish):
                 return self._beginnings.of_wish(wish)
@@ -193,7 +194,7 @@ class SearchController:
         self._checkpoints.accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
             self._interrupt_attempt(trial, self._why_leaving or "stopped between two epochs")
-        elif trial.live and trial.epoch >= self._rule.rungs[-1]:
+        elif trial.live and trial.epoch >= self._policy.rungs[-1]:
             self._interrupt_attempt(trial, "the budget of epochs was lowered")
         self._record_pending_ends()
         return not trial.live
@@ -263,7 +264,7 @@ class SearchController:
                 if self.state.trials[fields["trial"]].live:
                     self.stop_now.add(fields["trial"])
             case "search":
-                self._rule = rule_in_force(self.state)
+                self._policy = AshaPolicy.from_state(self.state)
 
     def _storage_failed(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
         """Whether an attempt could not read or not write its checkpoint, which is no fault of it.
@@ -315,7 +316,7 @@ class SearchController:
             self._record("end", **end.event(self.state.trials[end.trial]))
 
     def _record_pending_ends(self) -> None:
-        self._record_ends(ends(self.state, self._rule, self.index.look(self._rule)))
+        self._record_ends(find_outcomes(self.state, self._policy, self.index.refresh(self._policy)))
         for key, reason in unfulfillable_requests(self.state):
             self._beginnings.withdraw(key, reason)
 
@@ -340,7 +341,7 @@ class SearchController:
         return round(self._clock() - self._began, 3)
 
     def _is_leaving(self) -> bool:
-        hours = self._rule.hours
+        hours = self._policy.hours
         is_told = bool(self.state.search_stop or self._why_leaving)
         return is_told or (hours is not None and self._spent() >= hours)
 

@@ -21,7 +21,7 @@ from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
 from search.sampler import sampler
-from search.scheduler.asha import ends
+from search.scheduler.asha import find_outcomes
 from search.scheduler.policy import AshaPolicy, ladder
 from search.space import locate
 from search.space.branches import Space
@@ -283,5 +283,5 @@ def _end(ledger: Ledger, trial: str) -> None:
     if record.live:
         ledger.append("crash", **cut_short(record, DRIVER_ENDED, "driver"))
     state = ledger.state()
-    for end in ends(state, AshaPolicy.of(state.search)):
+    for end in find_outcomes(state, AshaPolicy.from_settings(state.search)):
         ledger.append("end", **end.event(state.trials[end.trial]))

@@ -64,14 +64,16 @@ class TrialFactory:
         self._put_off: Counter[str] = Counter()
         """By key of a wish: how often a storage was in the way of its weights."""
 
-    def of_sampler(self, rule: AshaPolicy) -> str | None:
+    def of_sampler(self, policy: AshaPolicy) -> str | None:
         """A trial of the sampler's idea, by its name; None if it has none that was not tried.
 
         Raises:
             UsageError: if the weights that the space starts from are not there, or do not fit.
             NotNow: if a storage is in the way of them.
         """
-        idea = sampler.suggest(self._space, self._state, rule, self._seed, self._kind, self._known)
+        idea = sampler.suggest(
+            self._space, self._state, policy, self._seed, self._kind, self._known
+        )
         if idea is None:
             return None
         return self._begin(

@@ -68,7 +68,7 @@ def run(
     ledger: Ledger,
     state: SearchState,
     space: Space,
-    rule: AshaPolicy,
+    policy: AshaPolicy,
     trainable: type[Any],
     segment_settings: SegmentSettings,
     *,
@@ -88,7 +88,7 @@ def run(
         ledger: the search's, with its `search` event.
         state: what the ledger adds up to; kept up to date while the search runs.
         space: asked for new trials.
-        rule: decides.
+        policy: of ASHA; decides what runs next.
         trainable: a `tune.Trainable` of segments, as in `spkmodel.worker.trainable`.
         segment_settings: what a segment's actor is given.
         resources: what one trial takes, as Tune counts (`cpu`, `gpu`).
@@ -106,7 +106,7 @@ def run(
         Interrupted: after SIGINT or SIGTERM, with everything saved.
     """
     prepare_environment()
-    driver = SearchController(ledger, state, space, rule, segment_settings, seed, kind)
+    driver = SearchController(ledger, state, space, policy, segment_settings, seed, kind)
     loop = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
         signals.handling(loop.handle_signal),

@@ -37,8 +37,7 @@ from search.ledger.state import FORMAT, SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
-from search.scheduler.asha import Done, next_job, rule_in_force
-from search.scheduler.demand import wanted
+from search.scheduler.next_job import Done, choose_next_job, count_wanted_trials
 from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
@@ -182,10 +181,10 @@ def has_work(ledger: Ledger) -> bool:
     state = ledger.state()
     if state.finish is None:
         return True  # if nothing else, the last word is still to be said
-    rule = rule_in_force(state)
+    policy = AshaPolicy.from_state(state)
     # What a driver writes first; an earlier driver's orders to stop end with it.
     state.apply({"event": "driver", "time": datetime.now(UTC).isoformat()})
-    return not isinstance(next_job(state, rule, state.spent_hours()), Done)
+    return not isinstance(choose_next_job(state, policy, state.spent_hours()), Done)
 
 
 def _record(
@@ -245,7 +244,7 @@ def _drive(
         there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
         if not resources.local and (told := unsaid_gpus(settings.cpus_per_trial, asked, *there)):
             display.print_line(f"warning: {told}")
-        rule = AshaPolicy.of(state.search)
+        policy = AshaPolicy.from_settings(state.search)
         needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         folders = [folder for folder in (settings.noise, settings.rooms) if folder]
         room = SlotMonitor(
@@ -255,7 +254,7 @@ def _drive(
             folders=folders,
             # Asked of the state, which `budget` may change while the search runs.
             most=lambda: state.search["concurrent"],
-            wanted=lambda: wanted(state, rule_in_force(state)),
+            wanted=lambda: count_wanted_trials(state, AshaPolicy.from_state(state)),
         )
         started, sessions = time.time(), len(state.sessions)
 
@@ -275,7 +274,7 @@ def _drive(
                 ledger,
                 state,
                 space,
-                rule,
+                policy,
                 SegmentTrainable,
                 _segment_settings(ledger, settings),
                 resources={"cpu": needs.cpus, "gpu": needs.gpus},

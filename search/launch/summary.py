@@ -9,7 +9,7 @@ from search.ledger.state import SearchState
 from search.reporting import tables
 from search.reporting.snapshot import Snapshot, format_resume_command, take_snapshot
 from search.reporting.trial_tables import front_table, sort_trials, trial_table
-from search.scheduler.asha import too_many_failed
+from search.scheduler.next_job import format_too_many_failed
 from search.scheduler.policy import AshaPolicy
 
 if TYPE_CHECKING:
@@ -62,8 +62,12 @@ def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
 
 def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
     """The problem of a search that ended because more trials failed than may."""
-    most = AshaPolicy.of(state.search).max_failed
-    if most is None or state.finish is None or state.finish["reason"] != too_many_failed(most):
+    most = AshaPolicy.from_settings(state.search).max_failed
+    if (
+        most is None
+        or state.finish is None
+        or state.finish["reason"] != format_too_many_failed(most)
+    ):
         return None
     failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in failures.items())
@@ -84,6 +88,6 @@ def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
     ]
     if now.best is not None:
         lines.append(f"best: {tables.format_best(now.best)}  {tables.format_axes(now.best.axes)}")
-    if len(AshaPolicy.of(state.search).objectives) > 1:
+    if len(AshaPolicy.from_settings(state.search).objectives) > 1:
         lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
     return [*lines, "next:", *(f"  {command}" for command in now.commands)]

@@ -105,7 +105,7 @@ def find_front(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]
         for trial in state.trials.values()
         if (best := trial.best()) is not None and trial.encoder_parameters is not None
     }
-    names = pareto.front(points)[::-1]
+    names = pareto.find_front(points)[::-1]
     others = [state.trials[name] for name in points if name not in set(names)]
     return [state.trials[name] for name in names], others
 

@@ -35,7 +35,7 @@ class SamplerHistory:
     def __init__(self, state: SearchState, index: RungIndex | None = None) -> None:
         self._state = state
         self._index = RungIndex(state) if index is None else index
-        self._rule: AshaPolicy | None = None
+        self._policy: AshaPolicy | None = None
         self._read = 0
         self._yardstick: optuna_trials.RungReference | None = None
         self._told: dict[str, FrozenTrial] = {}
@@ -45,14 +45,14 @@ class SamplerHistory:
         self.tried: set[str] = set()
         """Signatures of all trials."""
 
-    def look(self, rule: AshaPolicy) -> "SamplerHistory":
+    def look(self, policy: AshaPolicy) -> "SamplerHistory":
         """Take in what has happened since; what is known is then what a fresh one would know."""
-        self._index.look(rule)
+        self._index.refresh(policy)
         known = self._state.trials
         touched = self._state.touched_since(self._read)
         self._read = len(self._state.touched)
-        if rule != self._rule:
-            self._rule, self._yardstick = rule, None
+        if policy != self._policy:
+            self._policy, self._yardstick = policy, None
             touched = list(known)
         self._stale |= dict.fromkeys(touched)
         self.tried |= {known[name].signature for name in self._stale}
@@ -61,7 +61,7 @@ class SamplerHistory:
     def model_rung(self) -> int:
         """The highest rung with enough results to model, else the lowest."""
         rungs = self._of_rule.rungs
-        enough = (r for r in reversed(rungs) if self._index.results(r) >= ENOUGH_RESULTS)
+        enough = (r for r in reversed(rungs) if self._index.count_results(r) >= ENOUGH_RESULTS)
         return next(enough, rungs[0])
 
     def ranking(self, rung: int) -> list[str]:
@@ -125,5 +125,5 @@ class SamplerHistory:
 
     @property
     def _of_rule(self) -> AshaPolicy:
-        assert self._rule is not None, "look first"
-        return self._rule
+        assert self._policy is not None, "look first"
+        return self._policy

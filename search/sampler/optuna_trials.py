@@ -32,22 +32,22 @@ class RungReference:
     """What a trial is told by, beside its own record."""
 
     rung: int
-    rule: AshaPolicy
+    policy: AshaPolicy
     worst_eer: float = _WORST_EER
     """Of two objectives: the highest EER at the rung."""
     worst_size: float = 1.0
     """Of two objectives: the size of the largest encoder."""
 
 
-def rung_reference(state: SearchState, rung: int, rule: AshaPolicy) -> RungReference:
+def rung_reference(state: SearchState, rung: int, policy: AshaPolicy) -> RungReference:
     """What all trials of a search are told by, if they are judged at `rung`."""
-    if len(rule.objectives) == 1:
-        return RungReference(rung, rule)
+    if len(policy.objectives) == 1:
+        return RungReference(rung, policy)
     trials = state.trials.values()
     results = [trial.at(rung) for trial in trials if math.isfinite(trial.at(rung))]
-    sizes = [size for trial in trials for size in trial.sizes(rule.objectives[1:])]
+    sizes = [size for trial in trials for size in trial.sizes(policy.objectives[1:])]
     return RungReference(
-        rung, rule, max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0)
+        rung, policy, max(results, default=0.0), max(filter(math.isfinite, sizes), default=1.0)
     )
 
 
@@ -59,7 +59,7 @@ def to_frozen_trial(trial: TrialRecord, by: RungReference, number: int) -> "Froz
         by: what it is told by.
         number: its place among all trials, from 1: TPE heeds the later ones more.
     """
-    told = _of_one(trial, by) if len(by.rule.objectives) == 1 else _of_both(trial, by)
+    told = _of_one(trial, by) if len(by.policy.objectives) == 1 else _of_both(trial, by)
     # A trial that was wished for may have axes that are no space's.
     axes = {name: trial.axes[name] for name in trial.distributions}
     return _frozen(number, axes, trial.distributions, **told)
@@ -104,7 +104,7 @@ def _of_both(trial: TrialRecord, by: RungReference) -> dict[str, Any]:
     """
     from optuna.trial import TrialState
 
-    (size,) = trial.sizes(by.rule.objectives[1:])
+    (size,) = trial.sizes(by.policy.objectives[1:])
     value, on_the_way = trial.at(by.rung), _on_the_way(trial, by)
     violated = _violated(trial) if is_verdict_on_config(trial) else None
     if violated is not None:
@@ -120,7 +120,7 @@ def _of_both(trial: TrialRecord, by: RungReference) -> dict[str, Any]:
 
 def _on_the_way(trial: TrialRecord, by: RungReference) -> dict[int, float]:
     """Its EERs at lower rungs."""
-    lower = {rung: trial.at(rung) for rung in by.rule.rungs if rung < by.rung}
+    lower = {rung: trial.at(rung) for rung in by.policy.rungs if rung < by.rung}
     return {rung: value for rung, value in lower.items() if math.isfinite(value)}
 
 

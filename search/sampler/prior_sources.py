@@ -19,8 +19,8 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
 from search.sampler.prior import KEY, Prior, PriorPoint, chosen
-from search.scheduler.asha import ranking
 from search.scheduler.policy import AshaPolicy
+from search.scheduler.rung_queries import ranking
 from search.space import loader as spaces_there
 from search.space import locate
 from search.space.branches import Space
@@ -238,9 +238,11 @@ def _of_search(
     left_out: list[tuple[str, str]],
 ) -> Iterator[Candidate]:
     """Its trials as it ranked them: the higher rung first, then by what they came to there."""
-    rule = replace(AshaPolicy.of(state.search), objectives=tuple(objectives))
+    policy = replace(AshaPolicy.from_settings(state.search), objectives=tuple(objectives))
     order = list(
-        dict.fromkeys(name for rung in reversed(rule.rungs) for name in ranking(state, rung, rule))
+        dict.fromkeys(
+            name for rung in reversed(policy.rungs) for name in ranking(state, rung, policy)
+        )
     )
     failed = [name for name, trial in state.trials.items() if _is_hopeless(trial, order)]
     for name in state.trials.keys() - {*order, *failed}:

@@ -46,7 +46,7 @@ class Suggestion:
 def suggest(
     space: Space,
     state: SearchState,
-    rule: AshaPolicy,
+    policy: AshaPolicy,
     seed: int,
     kind: Kind = "tpe",
     known: SamplerHistory | None = None,
@@ -56,7 +56,7 @@ def suggest(
     Args:
         space: asked with Optuna's answers.
         state: what is known of the search.
-        rule: of the search.
+        policy: of the search.
         seed: the search's: it decides what is suggested, and how the config is trained.
         kind: of sampler.
         known: what was gathered from `state` for earlier suggestions; it saves time, no more.
@@ -64,7 +64,7 @@ def suggest(
     Raises:
         UsageError: if the space cannot build what it asked for.
     """
-    known = (known or SamplerHistory(state)).look(rule)
+    known = (known or SamplerHistory(state)).look(policy)
     rung = known.model_rung()
     told = known.modelled(rung) if kind == "tpe" else []
     for attempt in range(_TRIES):
@@ -74,7 +74,7 @@ def suggest(
             suggestion = _of_prior(space, state.prior, chance)
         else:
             chosen = _sampler(kind, chance, known.joint() if told else {})
-            suggestion = _ask(space, told, chosen, len(rule.objectives))
+            suggestion = _ask(space, told, chosen, len(policy.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
         if config.signature not in known.tried:
             return replace(suggestion, config=config)

@@ -1,16 +1,16 @@
-"""Whether a ledger bears out itself: its rungs and its decisions, worked out again."""
+"""Check a ledger against itself: compute its rungs and decisions again and compare."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE
-from search.scheduler.asha import advancing, ends, rule_in_force
-from search.scheduler.policy import is_interrupted, target_rung
+from search.scheduler.asha import find_advances, find_outcomes
+from search.scheduler.policy import AshaPolicy, is_interrupted, target_rung
 
 
 def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple[float, str]]]:
-    """The rung tables straight from the reports, without the state: for checking the state."""
+    """Return the results by rung from the reports alone, to check those of the state."""
     rungs: tuple[int, ...] = ()
     values: dict[tuple[str, int], float] = {}
     for event in events:
@@ -27,8 +27,8 @@ def recompute_rungs(events: Iterable[Mapping[str, Any]]) -> dict[int, list[tuple
     }
 
 
-def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Segments and ends in the ledger that the rule, told what came before, would not have made."""
+def find_wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the segments and ends that ASHA would not have decided on the events before them."""
     state = SearchState()
     wrong = []
     for event in events:
@@ -41,17 +41,17 @@ def wrong_decisions(events: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    rule, trial = rule_in_force(state), state.trials[event["trial"]]
+    policy, trial = AshaPolicy.from_state(state), state.trials[event["trial"]]
     job = (trial.trial, event["to_rung"])
     if state.holds:
         return [f"{event['time']}: {job} while on hold ({', '.join(state.holds)})"]
-    allowed = {(each.trial, each.to_rung) for each in advancing(state, rule)}
-    if is_interrupted(trial, rule):
-        allowed.add((trial.trial, target_rung(trial, rule)))
+    allowed = {(each.trial, each.to_rung) for each in find_advances(state, policy)}
+    if is_interrupted(trial, policy):
+        allowed.add((trial.trial, target_rung(trial, policy)))
     return [] if job in allowed else [f"{event['time']}: {job} not among {sorted(allowed)}"]
 
 
 def _wrong_end(state: SearchState, event: Mapping[str, Any]) -> list[str]:
-    due = {(each.trial, each.state) for each in ends(state, rule_in_force(state))}
+    due = {(each.trial, each.state) for each in find_outcomes(state, AshaPolicy.from_state(state))}
     job = (event["trial"], event["state"])
     return [] if job in due else [f"{event['time']}: end {job} not among {sorted(due)}"]

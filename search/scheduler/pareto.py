@@ -1,52 +1,53 @@
-"""Several aims at once: who is better than whom, and whose turn it is. Every aim is to be low.
+"""Rank points by several objectives at once; every objective is minimised.
 
-One point dominates another if it is nowhere higher and somewhere lower. The front is what nothing
-dominates.
+One point dominates another if it is nowhere higher and somewhere lower. The front consists of the
+points that no other dominates.
 """
 
 from collections.abc import Mapping
 from typing import TypeVar
 
 Name = TypeVar("Name")
-Aims = tuple[float, ...]
+Objectives = tuple[float, ...]
 
 
-def front(points: Mapping[Name, Aims]) -> list[Name]:
-    """What nothing dominates, by the first aim; equals are all there."""
+def find_front(points: Mapping[Name, Objectives]) -> list[Name]:
+    """Return the points that no other dominates, by the first objective; of equals all."""
     found: list[Name] = []
-    # Whatever dominates a point stands before it in this order, and so does a member of the front
-    # that dominates it.
+    # In this order, all points that dominate a point come before it, and so does a member of the
+    # front that dominates it. So a comparison with the front found so far is enough.
     for name in sorted(points, key=lambda name: points[name]):
         if not any(_dominates(points[other], points[name]) for other in found):
             found.append(name)
     return found
 
 
-def ordered(points: Mapping[Name, Aims]) -> list[Name]:
-    """All, front by front; within a front so that any beginning of it is spread over it.
+def sort_by_front(points: Mapping[Name, Objectives]) -> list[Name]:
+    """Return all points, front by front; the first points of a front are spread over all of it.
 
-    The fronts are what remains after the fronts before (Goldberg 1989). In each comes first what is
-    best by the first aim, then always what is farthest from those before, counted in places along
-    the front, so that no aim's unit matters (as the epsilon-net of multi-objective ASHA; Schmucker
-    et al. 2021, arXiv:2106.12639).
+    Each front consists of the points that only those of earlier fronts dominate (Goldberg 1989). In
+    each, the point that is best by the first objective comes first, then always the one that is
+    farthest from those before. Distance is counted in positions along the front, so that no
+    objective's unit matters (as the epsilon-net of multi-objective ASHA; Schmucker et al. 2021,
+    arXiv:2106.12639).
     """
     found: list[Name] = []
     left = dict(points)
     while left:
-        here = front(left)
-        found += [here[place] for place in _spread(len(here))]
-        left = {name: aims for name, aims in left.items() if name not in set(here)}
+        here = find_front(left)
+        found += [here[position] for position in _spread_positions(len(here))]
+        left = {name: point for name, point in left.items() if name not in set(here)}
     return found
 
 
-def _dominates(one: Aims, other: Aims) -> bool:
-    return one != other and all(mine <= its for mine, its in zip(one, other, strict=True))
+def _dominates(first: Objectives, second: Objectives) -> bool:
+    return first != second and all(a <= b for a, b in zip(first, second, strict=True))
 
 
-def _spread(count: int) -> list[int]:
-    """Places 0 to count - 1, each as far as can be from those before; of equals the lowest."""
+def _spread_positions(count: int) -> list[int]:
+    """Return 0 to count - 1, each as far as possible from those before; of equals the lowest."""
     taken: list[int] = [0] if count else []
     while len(taken) < count:
-        free = [place for place in range(count) if place not in taken]
-        taken.append(max(free, key=lambda place: min(abs(place - each) for each in taken)))
+        free = [position for position in range(count) if position not in taken]
+        taken.append(max(free, key=lambda position: min(abs(position - other) for other in taken)))
     return taken

@@ -1,20 +1,21 @@
-"""What a search goes by, and what it says of one trial that no other has a say in.
+"""Define ASHA's settings, and the per-trial decisions that depend on no other trial.
 
-Which trials advance and what runs next is a matter of all of them: `search.scheduler.asha`.
+Which trials advance or stop depends on all of them: `search.scheduler.asha`.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from search.ledger.state import SearchState
 from search.ledger.trial import OBJECTIVE, Failure, TrialRecord
 
 RETRIES = 2
-"""Attempts that may crash before the trial counts as failed with the next one."""
+"""Attempts of a trial that may crash; with one more it has failed."""
 
 RETRIES_OUT_OF_MEMORY = 1
-"""Of these, how many may run out of memory: once others were in the way, twice it is too large."""
+"""Of these, how many may run out of memory: others may cause the first, the second is its own."""
 
 LOST_NODES = 10
 """Nodes that a trial may lose; it is seldom a trial that kills its node, but it happens."""
@@ -28,7 +29,7 @@ REFUSALS = 30
 
 @dataclass(frozen=True, slots=True)
 class AshaPolicy:
-    """What decides; all of it stands in the `search` event."""
+    """Settings of ASHA and the budgets of a search; all of them are in the `search` event."""
 
     rungs: tuple[int, ...]
     """Epochs at which trials are compared, rising; the last is the end of training."""
@@ -41,9 +42,9 @@ class AshaPolicy:
     max_failed: int | None = None
     """Trials that may fail for good before the search ends; None: any number."""
     finalists: int = 1
-    """How many trials at least go on from every rung, once no other can come to it."""
+    """How many trials at least advance from every rung, once no other can come to it."""
     objectives: tuple[str, ...] = (OBJECTIVE,)
-    """What is to be low; the dev EER first."""
+    """What is minimised; the dev EER first."""
 
     def __post_init__(self) -> None:
         if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
@@ -56,8 +57,8 @@ class AshaPolicy:
             raise ValueError("a search needs a budget: trials, hours or both")
 
     @classmethod
-    def of(cls, search: Mapping[str, Any]) -> "AshaPolicy":
-        """The rule that a `search` event sets down."""
+    def from_settings(cls, search: Mapping[str, Any]) -> "AshaPolicy":
+        """Return the policy that a `search` event sets."""
         return cls(
             rungs=tuple(search["rungs"]),
             eta=search["eta"],
@@ -69,9 +70,15 @@ class AshaPolicy:
             objectives=tuple(search.get("objectives", (OBJECTIVE,))),
         )
 
+    @classmethod
+    def from_state(cls, state: SearchState) -> "AshaPolicy":
+        """Return the policy in force: of an exhausted space, no more trials than there were."""
+        policy = cls.from_settings(state.search)
+        return policy if state.exhausted is None else replace(policy, trials=state.exhausted)
+
 
 def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
-    """The rungs `first * eta**k` up to `max_epochs`, which is the last one.
+    """Return the rungs `first * eta**k` up to `max_epochs`, which is the last one.
 
     A rung less than a doubling below the last is left out: it would decide nothing.
     """
@@ -85,19 +92,19 @@ def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
     return tuple(rungs) if rungs and rungs[-1] == max_epochs else (*rungs, max_epochs)
 
 
-# --- what to do ------------------------------------------------------------------------------
+# --- one trial's state -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """A trial is over, or over until the search is extended."""
+    """The end of a trial, or its end until the search is extended."""
 
     trial: str
     state: Literal["complete", "stopped", "failed", "killed"]
     reason: str
     by: Literal["rule", "budget", "user", "failure"]
     kind: Failure | Literal[""] = ""
-    """Of a failed one: what it was."""
+    """Of a failed trial: what made it fail."""
 
     def event(self, trial: TrialRecord) -> dict[str, Any]:
         """The fields of the ledger's `end` event; `trial` is the one that it is the end of."""
@@ -105,18 +112,21 @@ class TrialOutcome:
 
 
 def is_open(trial: TrialRecord) -> bool:
-    """Whether it has no end yet."""
+    """Return whether the trial has no outcome yet."""
     return trial.state in ("running", "paused")
 
 
 def awaits_end(trial: TrialRecord) -> bool:
-    """Whether an end may come about for it: it has none, or a budget's and is not wanted."""
-    is_laid_down = trial.state == "stopped" and trial.ended_by == "budget"
-    return is_open(trial) or (is_laid_down and trial.stop_asked)
+    """Return whether an outcome may still come about for the trial.
+
+    It has none, or was stopped by a budget and a user asked to stop it for good.
+    """
+    is_out_of_budget = trial.state == "stopped" and trial.ended_by == "budget"
+    return is_open(trial) or (is_out_of_budget and trial.stop_asked)
 
 
 def may_go_on(trial: TrialRecord) -> bool:
-    """Whether it is at rest, now or until the search is extended."""
+    """Return whether a trial that does not run may be trained on, now or in a longer search."""
     return (
         trial.state == "paused"
         or trial.state == "complete"
@@ -124,62 +134,67 @@ def may_go_on(trial: TrialRecord) -> bool:
     )
 
 
-def target_rung(trial: TrialRecord, rule: AshaPolicy) -> int:
-    """Where its last segment was going; if the ladder has changed, the rung just below that."""
-    return max((rung for rung in rule.rungs if rung <= trial.target), default=rule.rungs[0])
+def target_rung(trial: TrialRecord, policy: AshaPolicy) -> int:
+    """Return the rung that its last segment was to reach.
+
+    If a new budget has changed the rungs, it is the highest rung that is no later than that.
+    """
+    return max((rung for rung in policy.rungs if rung <= trial.target), default=policy.rungs[0])
 
 
-def is_paused_at(trial: TrialRecord, rung: int, rule: AshaPolicy) -> bool:
-    """Whether the trial waits with this rung as its highest, and nobody wants it stopped."""
+def is_paused_at(trial: TrialRecord, rung: int, policy: AshaPolicy) -> bool:
+    """Return whether the trial waits with this rung as its highest, and is not to be stopped."""
     return (
         may_go_on(trial)
         and not trial.stop_asked
-        and trial.epoch >= target_rung(trial, rule)
-        and max((r for r in rule.rungs if r <= trial.epoch), default=0) == rung
+        and trial.epoch >= target_rung(trial, policy)
+        and max((r for r in policy.rungs if r <= trial.epoch), default=0) == rung
     )
 
 
 def counts_at_rung(trial: TrialRecord, rung: int) -> bool:
-    """Whether its result counts for the places of a rung.
+    """Return whether the trial takes one of a rung's places for those that advance.
 
-    A trial killed or failed after this rung had its turn; one that ended here frees its place.
+    A trial that was killed or failed after it had advanced has used its place. One that was killed
+    or failed at this rung leaves its place to the next best.
     """
     return trial.state not in ("killed", "failed") or trial.epoch > rung
 
 
-def is_heading_to(trial: TrialRecord, rung: int, rule: AshaPolicy) -> bool:
-    """Whether a result of this trial may still come to the rung from below."""
-    under_way = trial.live or is_interrupted(trial, rule)
-    return under_way and trial.epoch < rung and target_rung(trial, rule) <= rung
+def may_still_reach(trial: TrialRecord, rung: int, policy: AshaPolicy) -> bool:
+    """Return whether a result of this trial may still come to the rung from below."""
+    under_way = trial.live or is_interrupted(trial, policy)
+    return under_way and trial.epoch < rung and target_rung(trial, policy) <= rung
 
 
-def is_interrupted(trial: TrialRecord, rule: AshaPolicy) -> bool:
-    """Whether a trial is short of the rung it was going to and may be started again."""
+def is_interrupted(trial: TrialRecord, policy: AshaPolicy) -> bool:
+    """Return whether a trial is short of its target rung and may be started again."""
     return (
         may_go_on(trial)
         and not trial.stop_asked
-        and _given_up(trial) is None
-        and trial.epoch < target_rung(trial, rule)
+        and _exhausted_retries(trial) is None
+        and trial.epoch < target_rung(trial, policy)
     )
 
 
-def terminal_state(trial: TrialRecord, rule: AshaPolicy) -> TrialOutcome | None:
-    """The end of a trial that no other has a say in."""
+def terminal_state(trial: TrialRecord, policy: AshaPolicy) -> TrialOutcome | None:
+    """Return the outcome of a trial that depends on no other trial; None if there is none yet."""
     if not awaits_end(trial) or trial.live:
         return None
     if trial.stop_asked:
         return TrialOutcome(trial.trial, "killed", "stopped by hand", "user")
-    given_up = _given_up(trial)
-    if given_up is not None:
-        why, kind = given_up
+    exhausted = _exhausted_retries(trial)
+    if exhausted is not None:
+        why, kind = exhausted
         return TrialOutcome(trial.trial, "failed", f"{why}: {trial.reason}", "failure", kind)
-    if trial.epoch >= rule.rungs[-1]:
+    if trial.epoch >= policy.rungs[-1]:
         return TrialOutcome(trial.trial, "complete", f"trained {trial.epoch} epochs", "rule")
     return None
 
 
-def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
-    """Why a trial is not started again, and what that makes of it; None if it may be."""
+def _exhausted_retries(trial: TrialRecord) -> tuple[str, Failure] | None:
+    """Return why a trial is not started again, and its kind of failure; None if it may be."""
+    # The end of a driver and a stop by the user have no limit: they say nothing about the trial.
     cuts = Counter(trial.cuts)
     if cuts["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
         return f"out of memory {cuts['out_of_memory']} times", "out_of_memory"
@@ -196,7 +211,7 @@ def _given_up(trial: TrialRecord) -> tuple[str, Failure] | None:
     return None
 
 
-def is_judged_on_arrival(trial: TrialRecord, rule: AshaPolicy) -> bool:
-    """Whether it ends where it is, unless it may go on at once."""
-    is_there = trial.attempt > 0 and not is_interrupted(trial, rule)
-    return rule.kind == "stopping" and is_open(trial) and not trial.live and is_there
+def must_advance_or_stop(trial: TrialRecord, policy: AshaPolicy) -> bool:
+    """Return whether the trial stops where it is unless it may advance at once."""
+    is_there = trial.attempt > 0 and not is_interrupted(trial, policy)
+    return policy.kind == "stopping" and is_open(trial) and not trial.live and is_there

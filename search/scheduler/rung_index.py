@@ -1,8 +1,8 @@
-"""What the rule asks about all trials at once, kept up to date instead of looked up.
+"""Keep the answers of `RungQueries` up to date instead of computing them from all trials.
 
-`search.scheduler.asha.Scan` says what the answers mean; here they cost as much as what has changed.
-A trial's part in them depends on nothing but its record and the rule, so after an event only the
-trial that it names is looked at again, and after a change of the rule all are.
+`search.scheduler.rung_queries.StateScan` defines the answers; here they cost as much as what has
+changed. What a trial contributes depends on nothing but its record and the policy, so after an
+event only the trial that it names is read again, and after a change of the policy all are.
 """
 
 from bisect import bisect_left, insort
@@ -13,65 +13,65 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.scheduler.asha import ranking
 from search.scheduler.policy import (
     AshaPolicy,
     counts_at_rung,
     is_interrupted,
-    is_judged_on_arrival,
     is_paused_at,
+    must_advance_or_stop,
     target_rung,
     terminal_state,
 )
+from search.scheduler.rung_queries import ranking
 
 Result = tuple[float, str]
-"""A dev EER, and whose it is; in this order the best comes first, and of equals the older."""
+"""A dev EER and its trial; sorted, the best comes first, and of equals the older trial."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Contribution:
     """What one trial contributes to the answers."""
 
     live: bool = False
     interrupted: bool = False
     needs_exclusive_memory: bool = False
-    """Interrupted, for want of memory; not counted among the interrupted."""
+    """Interrupted, since it ran out of memory; such a trial is not counted as `interrupted`."""
     failed: bool = False
-    to_judge: bool = False
-    heading_to: int = 0
-    """The lowest epoch at which a rung may still expect it; 0: it is not under way."""
+    is_outcome_candidate: bool = False
+    reachable_epoch: int = 0
+    """The lowest rung that it may still reach is at least this epoch; 0: it is not under way."""
     paused_at: int = 0
-    """The rung where it waits; 0: nowhere."""
+    """The rung at which it is paused; 0: none."""
     results: dict[int, Result] = field(default_factory=dict)
-    """By rung; of those that are finite."""
-    places: frozenset[int] = frozenset()
-    """Rungs at which its result counts for the places."""
+    """By rung; finite results only."""
+    counts_at: frozenset[int] = frozenset()
+    """Rungs at which it takes one of the places."""
     sizes: tuple[float, ...] = ()
 
 
-_NOTHING = _Part()
+_NOTHING = _Contribution()
 
 
 class RungIndex:
-    """Follows a state; `look` before every question."""
+    """Answers `RungQueries` for a state that grows; call `refresh` before every question."""
 
     def __init__(self, state: SearchState) -> None:
         self._state = state
-        self._rule: AshaPolicy | None = None
+        self._policy: AshaPolicy | None = None
         self._read = 0
         self._clear()
 
-    def look(self, rule: AshaPolicy) -> "RungIndex":
-        """Take in what has happened since; the answers are then those of `Scan(state, rule)`."""
-        known = self._state.trials
+    def refresh(self, policy: AshaPolicy) -> "RungIndex":
+        """Read the trials that have changed; the answers are then those of `StateScan`."""
+        trials = self._state.trials
         touched = self._state.touched_since(self._read)
         self._read = len(self._state.touched)
-        if rule != self._rule:
-            self._rule = rule
+        if policy != self._policy:
+            self._policy = policy
             self._clear()
-            touched = list(known)
+            touched = list(trials)
         for name in touched:
-            self._take(known[name], rule)
+            self._update(trials[name], policy)
         return self
 
     # --- the answers -------------------------------------------------------------------------
@@ -79,158 +79,167 @@ class RungIndex:
     def any_live(self) -> bool:
         return self._live > 0
 
-    def interrupted(self) -> TrialRecord | None:
+    def oldest_interrupted(self) -> TrialRecord | None:
         return self._trial(self._interrupted[0]) if self._interrupted else None
 
-    def needing_exclusive_memory(self) -> TrialRecord | None:
-        return (
-            self._trial(self._needing_exclusive_memory[0])
-            if self._needing_exclusive_memory
-            else None
-        )
+    def oldest_needing_exclusive_memory(self) -> TrialRecord | None:
+        numbers = self._needing_exclusive_memory
+        return self._trial(numbers[0]) if numbers else None
 
-    def failed(self) -> int:
+    def count_failed(self) -> int:
         return self._failed
 
-    def to_judge(self) -> Iterable[TrialRecord]:
-        return [self._trial(number) for number in self._to_judge]
+    def outcome_candidates(self) -> Iterable[TrialRecord]:
+        return [self._trial(number) for number in self._outcome_candidates]
 
-    def any_heading_to(self, rung: int) -> bool:
-        return any(count and epoch <= rung for epoch, count in self._heading_to.items())
+    def any_may_still_reach(self, rung: int) -> bool:
+        return any(count and epoch <= rung for epoch, count in self._reachable_epochs.items())
 
-    def results(self, rung: int) -> int:
+    def count_results(self, rung: int) -> int:
         return len(self._results.get(rung, ()))
 
-    def place(self, trial: TrialRecord, rung: int) -> int | None:
-        result = self._parts[trial.trial].results.get(rung)
+    def rank_of(self, trial: TrialRecord, rung: int) -> int | None:
+        result = self._contributions[trial.trial].results.get(rung)
         if result is None:
             return None
-        if self._has_one_aim:
+        if self._has_one_objective:
             return bisect_left(self._results[rung], result) + 1
         return self._ranking(rung).index(trial.trial) + 1
 
-    def waiting(self, rung: int, places: int) -> list[TrialRecord]:
-        if not self._waiting.get(rung):
+    def paused_among_best(self, rung: int, count: int) -> list[TrialRecord]:
+        if not self._paused.get(rung):
             return []
-        if not self._has_one_aim:
-            return self._waiting_of_many_aims(rung, places)
+        if not self._has_one_objective:
+            return self._paused_among_best_by_front(rung, count)
         found = []
-        for result in self._waiting[rung]:
-            if bisect_left(self._placed[rung], result) >= places:
+        for result in self._paused[rung]:
+            if bisect_left(self._counted[rung], result) >= count:
                 break
             found.append(self._state.trials[result[1]])
         return found
 
-    def _waiting_of_many_aims(self, rung: int, places: int) -> list[TrialRecord]:
-        placed = [name for name in self._ranking(rung) if rung in self._parts[name].places]
+    def _paused_among_best_by_front(self, rung: int, count: int) -> list[TrialRecord]:
+        counted = [
+            name for name in self._ranking(rung) if rung in self._contributions[name].counts_at
+        ]
         return [
             self._state.trials[name]
-            for name in placed[:places]
-            if self._parts[name].paused_at == rung
+            for name in counted[:count]
+            if self._contributions[name].paused_at == rung
         ]
 
     def ranking(self, rung: int) -> list[str]:
-        """The trials with a result at a rung, best first."""
-        if self._has_one_aim:
+        """Return the trials with a result at a rung, best first."""
+        if self._has_one_objective:
             return [name for _, name in self._results.get(rung, ())]
         return list(self._ranking(rung))
 
     def _ranking(self, rung: int) -> list[str]:
-        """What the rule says, kept until there is another result or size at the rung."""
-        if rung not in self._orders:
-            assert self._rule is not None
-            self._orders[rung] = ranking(self._state, rung, self._rule)
-        return self._orders[rung]
+        """Return the ranking by fronts, kept until there is another result or size at the rung."""
+        if rung not in self._rankings:
+            assert self._policy is not None
+            self._rankings[rung] = ranking(self._state, rung, self._policy)
+        return self._rankings[rung]
 
     def _trial(self, number: int) -> TrialRecord:
         return self._state.trials[self._names[number]]
 
     @property
-    def _has_one_aim(self) -> bool:
-        return self._rule is not None and len(self._rule.objectives) == 1
+    def _has_one_objective(self) -> bool:
+        return self._policy is not None and len(self._policy.objectives) == 1
 
-    # --- how they are kept -------------------------------------------------------------------
+    # --- how the answers are kept ------------------------------------------------------------
 
     def _clear(self) -> None:
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._parts: dict[str, _Part] = {}
+        self._contributions: dict[str, _Contribution] = {}
         self._live = 0
         self._failed = 0
         self._interrupted: list[int] = []
         self._needing_exclusive_memory: list[int] = []
-        self._to_judge: list[int] = []
-        self._heading_to: Counter[int] = Counter()
+        self._outcome_candidates: list[int] = []
+        self._reachable_epochs: Counter[int] = Counter()
         self._results: dict[int, list[Result]] = {}
-        self._placed: dict[int, list[Result]] = {}
-        self._waiting: dict[int, list[Result]] = {}
-        self._orders: dict[int, list[str]] = {}
+        self._counted: dict[int, list[Result]] = {}
+        self._paused: dict[int, list[Result]] = {}
+        self._rankings: dict[int, list[str]] = {}
 
-    def _take(self, trial: TrialRecord, rule: AshaPolicy) -> None:
+    def _update(self, trial: TrialRecord, policy: AshaPolicy) -> None:
         number = self._numbers.setdefault(trial.trial, len(self._names))
         if number == len(self._names):
             self._names.append(trial.trial)
-        before, now = self._parts.get(trial.trial, _NOTHING), _part(trial, rule)
-        self._parts[trial.trial] = now
+        before, now = (
+            self._contributions.get(trial.trial, _NOTHING),
+            _contribution_of(trial, policy),
+        )
+        self._contributions[trial.trial] = now
         self._live += now.live - before.live
         self._failed += now.failed - before.failed
-        _keep(self._interrupted, number, was=before.interrupted, now=now.interrupted)
-        _keep(
+        _set_membership(self._interrupted, number, was=before.interrupted, now=now.interrupted)
+        _set_membership(
             self._needing_exclusive_memory,
             number,
             was=before.needs_exclusive_memory,
             now=now.needs_exclusive_memory,
         )
-        _keep(self._to_judge, number, was=before.to_judge, now=now.to_judge)
-        if now.heading_to != before.heading_to:
-            self._heading_to[before.heading_to] -= before.heading_to > 0
-            self._heading_to[now.heading_to] += now.heading_to > 0
+        _set_membership(
+            self._outcome_candidates,
+            number,
+            was=before.is_outcome_candidate,
+            now=now.is_outcome_candidate,
+        )
+        if now.reachable_epoch != before.reachable_epoch:
+            self._reachable_epochs[before.reachable_epoch] -= before.reachable_epoch > 0
+            self._reachable_epochs[now.reachable_epoch] += now.reachable_epoch > 0
+        # A sorted list for each rung, so that a rank costs a binary search.
         for rung in before.results.keys() | now.results.keys():
-            self._move(rung, before, now)
+            self._update_rung(rung, before, now)
 
-    def _move(self, rung: int, before: _Part, now: _Part) -> None:
+    def _update_rung(self, rung: int, before: _Contribution, now: _Contribution) -> None:
         old, new = before.results.get(rung), now.results.get(rung)
         if old != new or before.sizes != now.sizes:
-            self._orders.pop(rung, None)
-        _replace(self._results.setdefault(rung, []), old, new)
-        _replace(
-            self._placed.setdefault(rung, []),
-            old if rung in before.places else None,
-            new if rung in now.places else None,
+            self._rankings.pop(rung, None)
+        _replace_sorted(self._results.setdefault(rung, []), old, new)
+        _replace_sorted(
+            self._counted.setdefault(rung, []),
+            old if rung in before.counts_at else None,
+            new if rung in now.counts_at else None,
         )
-        _replace(
-            self._waiting.setdefault(rung, []),
+        _replace_sorted(
+            self._paused.setdefault(rung, []),
             old if rung == before.paused_at else None,
             new if rung == now.paused_at else None,
         )
 
 
-def _part(trial: TrialRecord, rule: AshaPolicy) -> _Part:
-    interrupted = is_interrupted(trial, rule)
+def _contribution_of(trial: TrialRecord, policy: AshaPolicy) -> _Contribution:
+    interrupted = is_interrupted(trial, policy)
     under_way = trial.live or interrupted
-    results = {r: (trial.at(r), trial.trial) for r in rule.rungs if r in trial.reports}
-    return _Part(
+    results = {r: (trial.at(r), trial.trial) for r in policy.rungs if r in trial.reports}
+    return _Contribution(
         live=trial.live,
         interrupted=interrupted and not trial.needs_exclusive_memory,
         needs_exclusive_memory=interrupted and trial.needs_exclusive_memory,
         failed=trial.state == "failed",
-        to_judge=terminal_state(trial, rule) is not None or is_judged_on_arrival(trial, rule),
-        heading_to=max(target_rung(trial, rule), trial.epoch + 1) if under_way else 0,
-        paused_at=next((rung for rung in rule.rungs if is_paused_at(trial, rung, rule)), 0),
+        is_outcome_candidate=terminal_state(trial, policy) is not None
+        or must_advance_or_stop(trial, policy),
+        reachable_epoch=max(target_rung(trial, policy), trial.epoch + 1) if under_way else 0,
+        paused_at=next((rung for rung in policy.rungs if is_paused_at(trial, rung, policy)), 0),
         results={rung: result for rung, result in results.items() if result[0] < float("inf")},
-        places=frozenset(rung for rung in rule.rungs if counts_at_rung(trial, rung)),
-        sizes=trial.sizes(rule.objectives[1:]),
+        counts_at=frozenset(rung for rung in policy.rungs if counts_at_rung(trial, rung)),
+        sizes=trial.sizes(policy.objectives[1:]),
     )
 
 
-def _keep(ordered: list[int], number: int, *, was: bool, now: bool) -> None:
+def _set_membership(ordered: list[int], number: int, *, was: bool, now: bool) -> None:
     if was and not now:
         del ordered[bisect_left(ordered, number)]
     elif now and not was:
         insort(ordered, number)
 
 
-def _replace(ordered: list[Any], old: Any | None, new: Any | None) -> None:
+def _replace_sorted(ordered: list[Any], old: Any | None, new: Any | None) -> None:
     if old == new:
         return
     if old is not None:

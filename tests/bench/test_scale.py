@@ -8,7 +8,7 @@ import pytest
 from bench import scale, scale_page, stacks
 from bench.simulation import Simulation
 from search.ledger.ledger import Ledger
-from search.scheduler.audit import wrong_decisions
+from search.scheduler.audit import find_wrong_decisions
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_a_simulated_search_ends_with_every_trial_accounted_for_and_every_decisi
     search.run()
     search.close()
     events = list(Ledger.open(tmp_path / "one" / "ledger.jsonl").events())
-    assert wrong_decisions(events) == []
+    assert find_wrong_decisions(events) == []
     states = {trial.state for trial in search.state.trials.values()}
     assert len(search.state.trials) == 40
     assert states <= {"complete", "stopped", "failed"}

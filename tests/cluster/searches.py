@@ -8,7 +8,7 @@ from pathlib import Path
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.scheduler import audit
-from search.scheduler.asha import rung_results
+from search.scheduler.rung_queries import rung_results
 from spkmodel.core import checkpoint
 from spkmodel.data import demo_corpus
 from tests.cluster import ray_hosts
@@ -83,7 +83,7 @@ class Search:
             assert sorted(trial.reports) == list(range(1, trial.epoch + 1))
             if trial.last is not None and trial.last.checkpoint not in trial.removed:
                 checkpoint.read(self.folder / trial.last.checkpoint, trial.last.sha256)
-        assert audit.wrong_decisions(events) == []
+        assert audit.find_wrong_decisions(events) == []
         assert audit.recompute_rungs(events) == {
             rung: rung_results(state, rung) for rung in state.rungs
         }

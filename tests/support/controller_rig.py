@@ -31,7 +31,7 @@ class Rig:
             self.ledger,
             self.state,
             loader.load(str(folder / "made.py")),
-            AshaPolicy.of(self.state.search),
+            AshaPolicy.from_settings(self.state.search),
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=0,
             kind="tpe",

@@ -42,7 +42,7 @@ class Teller:
 
     def _segment(self):
         trial = self.any_trial()
-        self.tale.segment(trial, self.draw(st.sampled_from(self.tale.rule.rungs)))
+        self.tale.segment(trial, self.draw(st.sampled_from(self.tale.policy.rungs)))
 
     def _report(self):
         trial = self.any_trial()

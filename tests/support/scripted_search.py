@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from search.ledger.state import SearchState
-from search.scheduler.asha import ends
+from search.scheduler.asha import find_outcomes
 from search.scheduler.policy import AshaPolicy
 from spkmodel.config import AdamW, TrainConfig
 
@@ -21,8 +21,8 @@ class Story:
         self.record("driver", host="here", pid=1, started="0-1")
 
     @property
-    def rule(self):
-        return AshaPolicy.of(self.state.search)
+    def policy(self):
+        return AshaPolicy.from_settings(self.state.search)
 
     def record(self, event, **fields):
         self.now += timedelta(seconds=1)
@@ -102,5 +102,5 @@ class Story:
         self.settle()
 
     def settle(self):
-        for end in ends(self.state, self.rule):
+        for end in find_outcomes(self.state, self.policy):
             self.end(end.trial, end.state, end.reason, end.by, kind=end.kind)

@@ -36,7 +36,7 @@ def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
         )
         state = ledger.state()
         driver = SearchController(
-            ledger, state, space, AshaPolicy.of(state.search), _settings, 0, "tpe"
+            ledger, state, space, AshaPolicy.from_settings(state.search), _settings, 0, "tpe"
         )
         driver.begin()
         while not isinstance(segment := driver.next_segment(), str):

@@ -156,7 +156,7 @@ def run(
             ledger,
             state,
             loader.load(str(folder / "toy_space.py")),
-            AshaPolicy.of(state.search),
+            AshaPolicy.from_settings(state.search),
             Toy,
             settings,
             resources={"cpu": 1},

@@ -15,9 +15,9 @@ from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Stop
-from search.scheduler.asha import rule_in_force
-from search.scheduler.audit import wrong_decisions
-from search.scheduler.demand import wanted
+from search.scheduler.audit import find_wrong_decisions
+from search.scheduler.next_job import count_wanted_trials
+from search.scheduler.policy import AshaPolicy
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders
 from tests.support.controller_rig import Rig
@@ -133,8 +133,10 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
     rig.driver.finish()
     assert rig.state.finish["reason"] == "every config of the space has been tried"
     assert rig.state.finish["totals"]["epochs"] == 4
-    assert wrong_decisions(rig.ledger.events()) == [], "that it ran out is in the ledger"
-    assert wanted(rig.state, rule_in_force(rig.state)) == 0, "no machine is asked for any more"
+    assert find_wrong_decisions(rig.ledger.events()) == [], "that it ran out is in the ledger"
+    assert count_wanted_trials(rig.state, AshaPolicy.from_state(rig.state)) == 0, (
+        "no machine is asked for any more"
+    )
     rig.ledger.close()
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from search.ledger.state import SearchState
-from search.scheduler.asha import rung_results
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
+from search.scheduler.rung_queries import rung_results
 from tests.support import full_disk_program
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
@@ -46,7 +46,7 @@ def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
     assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}
     epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
     assert set(epochs.values()) == {1}
-    assert wrong_decisions(events) == []
+    assert find_wrong_decisions(events) == []
     assert recompute_rungs(events) == {rung: rung_results(state, rung) for rung in state.rungs}
     held = [event["event"] for event in events if event.get("cause") == "disk"]
     assert held == ["hold", "release"] * (len(held) // 2)

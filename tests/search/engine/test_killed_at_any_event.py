@@ -14,8 +14,8 @@ from search.ledger.state import SearchState
 from search.requests import mailbox, messages
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop
-from search.scheduler.asha import rung_results
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
+from search.scheduler.rung_queries import rung_results
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.controller_rig import Rig
 
@@ -82,7 +82,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
         rig.ledger.close()
         after = SearchState.from_events(events)
         assert after == rig.state
-        assert wrong_decisions(events) == []
+        assert find_wrong_decisions(events) == []
         assert recompute_rungs(events) == {rung: rung_results(after, rung) for rung in after.rungs}
         epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
         assert set(epochs.values()) == {1}, "no epoch is trained twice"

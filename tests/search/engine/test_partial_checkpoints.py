@@ -186,7 +186,7 @@ def test_an_epoch_has_taken_what_all_its_parts_took(rig):
 
 def test_a_result_that_was_under_way_when_all_were_told_to_leave_counts(rig):
     rig.state.apply(rig.ledger.append("search", rungs=[3], eta=3, rule="promotion", trials=2))
-    rig.driver._rule = rig.driver._rule.of(rig.state.search)
+    rig.driver._policy = rig.driver._policy.from_settings(rig.state.search)
     rig.driver.next_segment()
     rig.driver.leave("interrupted by SIGTERM")
     assert rig.say("t0001"), "its segment ends between two epochs"

@@ -4,17 +4,17 @@ import pytest
 
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
-from search.scheduler.asha import (
-    Advance,
+from search.scheduler.asha import Advance
+from search.scheduler.audit import find_wrong_decisions
+from search.scheduler.next_job import (
     Done,
     NewTrial,
     Resume,
     StartQueued,
     Wait,
-    next_job,
+    choose_next_job,
     unfulfillable_requests,
 )
-from search.scheduler.audit import wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.scripted_search import Story
 
@@ -50,13 +50,13 @@ def test_wishes_come_in_their_order_before_new_ideas_and_after_what_was_interrup
     tale = Story(trials=3)
     one, two = _wish("106"), _wish("107")
     _queue(tale, one, two)
-    assert next_job(tale.state, tale.rule) == StartQueued(one, 1)
+    assert choose_next_job(tale.state, tale.policy) == StartQueued(one, 1)
     name = _begin(tale, "106")
-    assert next_job(tale.state, tale.rule) == Resume(name, 1)
+    assert choose_next_job(tale.state, tale.policy) == Resume(name, 1)
     tale.segment(name, 1)
-    assert next_job(tale.state, tale.rule) == StartQueued(two, 1)
+    assert choose_next_job(tale.state, tale.policy) == StartQueued(two, 1)
     tale.segment(_begin(tale, "107"), 1)
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     assert tale.state.begun == {"106": "t0001", "107": "t0002"}
     assert tale.state.trials["t0001"].wish == "106"
 
@@ -66,11 +66,11 @@ def test_a_wish_counts_into_the_budget_but_is_not_forbidden_by_it():
     tale.train(tale.trial(), 1, 0.3)
     wish = _wish("116")
     _queue(tale, wish)
-    assert next_job(tale.state, tale.rule) == StartQueued(wish, 1)
+    assert choose_next_job(tale.state, tale.policy) == StartQueued(wish, 1)
     tale = Story(trials=2)
     tale.train(tale.trial(), 1, 0.3)
     _queue(tale, _wish("110", weights_of="106"))
-    assert next_job(tale.state, tale.rule) != NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) != NewTrial(1)
 
 
 def test_the_same_wish_is_taken_once():
@@ -85,17 +85,17 @@ def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete()
     tale = Story(rungs=(2,), trials=0)
     source, warm = _wish("106"), _wish("110", weights_of="106")
     _queue(tale, warm, source)
-    assert next_job(tale.state, tale.rule) == StartQueued(source, 2)
+    assert choose_next_job(tale.state, tale.policy) == StartQueued(source, 2)
     name = _begin(tale, "106")
     tale.segment(name, 2)
-    assert next_job(tale.state, tale.rule) == Wait()
+    assert choose_next_job(tale.state, tale.policy) == Wait()
     tale.report(name, 1, 0.3)
-    assert next_job(tale.state, tale.rule) == Wait()
+    assert choose_next_job(tale.state, tale.policy) == Wait()
     tale.report(name, 2, 0.2)
     tale.settle()
-    assert next_job(tale.state, tale.rule) == StartQueued(warm, 2)
+    assert choose_next_job(tale.state, tale.policy) == StartQueued(warm, 2)
     assert unfulfillable_requests(tale.state) == []
-    assert wrong_decisions(tale.events) == []
+    assert find_wrong_decisions(tale.events) == []
 
 
 def test_a_wish_whose_source_failed_or_never_was_is_vain():
@@ -111,7 +111,7 @@ def test_a_wish_whose_source_failed_or_never_was_is_vain():
         tale.record("withdrawn", key=key, reason=reason)
     assert tale.state.queue == {}
     assert set(tale.state.withdrawn) == {"110", "111"}
-    assert isinstance(next_job(tale.state, tale.rule), Done)
+    assert isinstance(choose_next_job(tale.state, tale.policy), Done)
     _queue(tale, _wish("110", weights_of="106"))
     assert "110" in tale.state.queue, "asked for again, it is tried again"
 
@@ -121,9 +121,9 @@ def test_a_wish_that_waits_does_not_keep_the_others_from_their_last_rungs():
     _queue(tale, _wish("106"), _wish("110", weights_of="106"))
     tale.train(_begin(tale, "106"), 1, 0.3)
     tale.train(tale.trial(), 1, 0.4)
-    assert next_job(tale.state, tale.rule) == Advance("t0001", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
     tale.train("t0001", 3, 0.2)
-    assert isinstance(next_job(tale.state, tale.rule), StartQueued)
+    assert isinstance(choose_next_job(tale.state, tale.policy), StartQueued)
 
 
 def test_a_queue_is_what_its_events_add_up_to():
@@ -149,4 +149,4 @@ def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind)
     _queue(tale, _wish("106", axes={"entry": "106"}))
     tale.train(_begin(tale, "106"), 1, 0.2)
     space = loader.load(str(path))
-    assert sampler.suggest(space, tale.state, tale.rule, seed=0, kind=kind) is not None
+    assert sampler.suggest(space, tale.state, tale.policy, seed=0, kind=kind) is not None

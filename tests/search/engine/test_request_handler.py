@@ -14,7 +14,7 @@ from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop, Unpause
-from search.scheduler.audit import wrong_decisions
+from search.scheduler.audit import find_wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.controller_rig import Rig
 from tests.support.scripted_search import Story
@@ -205,7 +205,7 @@ def test_a_raised_budget_of_trials_is_followed_at_once(rig):
     assert begun == ["t0004", "t0005"]
     _sent(rig, Budget(by=BY, trials=5))
     assert "has these budgets already: trials 5" in _reasons(rig.folder)[0]
-    assert wrong_decisions(rig.ledger.events()) == []
+    assert find_wrong_decisions(rig.ledger.events()) == []
 
 
 def test_a_budget_below_what_is_done_begins_nothing_new_and_undoes_nothing(rig):
@@ -230,7 +230,7 @@ def test_epochs_raised_move_the_rungs_and_epochs_lowered_end_a_trial_that_is_bey
     assert rig.say("t0001", attempt=2, epoch=2, dev_eer=0.09)
     assert (trial.state, trial.epoch) == ("complete", 2)
     assert rig.driver.next_segment() == "done"
-    assert wrong_decisions(rig.ledger.events()) == []
+    assert find_wrong_decisions(rig.ledger.events()) == []
 
 
 def test_hours_raised_keep_a_search_from_ending(spksearch_home):

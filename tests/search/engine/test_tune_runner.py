@@ -22,8 +22,8 @@ from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
-from search.scheduler.asha import rung_results
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
+from search.scheduler.rung_queries import rung_results
 from spkmodel.worker.processes import process_start, worker_of
 from tests.support import toy_search
 
@@ -46,7 +46,7 @@ def assert_sound(folder):
         for report in trial.reports.values():
             is_there = (folder / report.checkpoint / "state.json").is_file()
             assert is_there == trial.has_checkpoint(report)
-    assert wrong_decisions(events) == []
+    assert find_wrong_decisions(events) == []
     assert recompute_rungs(events) == {rung: rung_results(state, rung) for rung in state.rungs}
     return state
 
@@ -262,7 +262,7 @@ def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_pa
     assert (after.refused, after.repeated) == (0, 0)
     assert sorted(after.trials[best.trial].reports) == list(range(1, 10))
     assert after.trials[best.trial].at(3) == best.at(3)
-    assert wrong_decisions(events) == []
+    assert find_wrong_decisions(events) == []
     assert recompute_rungs(events) == {rung: rung_results(after, rung) for rung in after.rungs}
 
 

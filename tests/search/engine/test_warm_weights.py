@@ -103,7 +103,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
             ledger,
             state,
             loader.load(str(path)),
-            AshaPolicy.of(state.search),
+            AshaPolicy.from_settings(state.search),
             lambda trial, *_: seen.append(warm_start.from_event(trial.warm_start)) or {},
             seed=0,
             kind="tpe",

@@ -23,7 +23,7 @@ from search.launch.summary import outcome_of
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.promotion import promote
-from search.scheduler import asha, audit
+from search.scheduler import audit, rung_queries
 from tests.support import buzz
 from tests.support.tiny_space import SPACE
 
@@ -86,9 +86,9 @@ def test_a_launch_killed_in_mid_search_goes_on_and_nothing_is_lost_or_doubled(
     epochs = _epochs(name)
     assert epochs[: len(reports_before)] == reports_before
     assert len(epochs) == len(set(epochs))
-    assert audit.wrong_decisions(events) == []
+    assert audit.find_wrong_decisions(events) == []
     for rung, results in audit.recompute_rungs(events).items():
-        assert results == asha.rung_results(state, rung)
+        assert results == rung_queries.rung_results(state, rung)
 
     client, run_of, runs = _runs(tracked.uri, name)
     assert runs == 8

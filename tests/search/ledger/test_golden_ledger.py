@@ -42,7 +42,7 @@ def neutral(job):
         case "Resume" | "Advance" as kind:
             return [kind.lower(), job.trial, job.to_rung]
         case "StartQueued":
-            return ["queued", job.wish.key, job.to_rung]
+            return ["queued", job.queued.key, job.to_rung]
         case "NewTrial":
             return ["new", job.to_rung]
         case "Wait":
@@ -53,50 +53,49 @@ def neutral(job):
 def decisions(events):
     """(b) After every event: the next job, the ends due, wishes in vain, the ranking of each rung.
 
-    Asked both of all trials (`Scan`) and of the index that follows the state; they must agree.
+    Asked both of all trials (`StateScan`) and of the index that follows the state; they must agree.
     """
     from search.ledger.state import SearchState
-    from search.scheduler.asha import (
-        ends,
-        next_job,
-        ranking,
-        rule_in_force,
-        unfulfillable_requests,
-    )
+    from search.scheduler.asha import find_outcomes
+    from search.scheduler.next_job import choose_next_job, unfulfillable_requests
+    from search.scheduler.policy import AshaPolicy
     from search.scheduler.rung_index import RungIndex
+    from search.scheduler.rung_queries import ranking
 
-    def due(state, rule, trials=None):
-        return [[e.trial, e.state, e.reason, e.by, e.kind] for e in ends(state, rule, trials)]
+    def due(state, policy, trials=None):
+        return [
+            [e.trial, e.state, e.reason, e.by, e.kind] for e in find_outcomes(state, policy, trials)
+        ]
 
     state = SearchState()
     index = RungIndex(state)
     for event in events:
         state.apply(event)
-        rule = rule_in_force(state)
+        policy = AshaPolicy.from_state(state)
         spent = state.spent_hours()
-        job, ending = neutral(next_job(state, rule, spent)), due(state, rule)
-        seen = index.look(rule)
-        assert neutral(next_job(state, rule, spent, seen)) == job, event
-        assert due(state, rule, seen) == ending, event
-        rungs = {str(rung): ranking(state, rung, rule) for rung in rule.rungs}
+        job, ending = neutral(choose_next_job(state, policy, spent)), due(state, policy)
+        seen = index.refresh(policy)
+        assert neutral(choose_next_job(state, policy, spent, seen)) == job, event
+        assert due(state, policy, seen) == ending, event
+        rungs = {str(rung): ranking(state, rung, policy) for rung in policy.rungs}
         yield job, ending, [list(each) for each in unfulfillable_requests(state)], rungs
 
 
 def wrong(events):
     """(b) Decisions in a ledger that the rule would not have made."""
-    from search.scheduler.audit import wrong_decisions
+    from search.scheduler.audit import find_wrong_decisions
 
-    return wrong_decisions(events)
+    return find_wrong_decisions(events)
 
 
 def told(events):
     """(c) Every trial as the sampler is told of it: all, and the rung that they are judged at."""
     from search.ledger.state import SearchState
     from search.sampler.history import SamplerHistory
-    from search.scheduler.asha import rule_in_force
+    from search.scheduler.policy import AshaPolicy
 
     state = SearchState.from_events(events)
-    known = SamplerHistory(state).look(rule_in_force(state))
+    known = SamplerHistory(state).look(AshaPolicy.from_state(state))
     rung = known.model_rung()
     return rung, [
         [
@@ -129,12 +128,12 @@ def suggestion(events, space):
     """(c) What the sampler suggests after these events: axes, origin, distributions, config."""
     from search.ledger.state import SearchState
     from search.sampler import sampler
-    from search.scheduler.asha import rule_in_force
+    from search.scheduler.policy import AshaPolicy
     from search.space import loader
 
     state = SearchState.from_events(events)
     idea = sampler.suggest(
-        loader.load(space), state, rule_in_force(state), state.search["seed"], "tpe"
+        loader.load(space), state, AshaPolicy.from_state(state), state.search["seed"], "tpe"
     )
     return {
         "axes": idea.axes,
@@ -200,13 +199,13 @@ def settings(events):
     from search.launch.settings import from_ledger
     from search.ledger.state import SearchState
     from search.reporting.snapshot import format_resume_command
-    from search.scheduler.asha import rule_in_force
+    from search.scheduler.policy import AshaPolicy
 
     state = SearchState.from_events(events)
-    rule = asdict(rule_in_force(state))
+    policy = asdict(AshaPolicy.from_state(state))
     return {
         "settings": asdict(from_ledger(state.search)),
-        "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in rule.items()},
+        "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in policy.items()},
         "command_again": format_resume_command(state.search),
     }
 

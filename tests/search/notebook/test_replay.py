@@ -202,7 +202,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
     assert warm.config["warm_start"]["weights"] == "warm/t0001"
     log = (spksearch_home / "warm" / "trials" / "t0002" / "log.txt").read_text()
     assert "starts from" in log
-    assert audit.wrong_decisions(Ledger.open(ledger_path("warm")).events()) == []
+    assert audit.find_wrong_decisions(Ledger.open(ledger_path("warm")).events()) == []
     found = {each.entry.number: each for each in replays.results(outcome.replay, state)}
     assert found["110"].metrics["dev_eer"] == warm.at(1)
     assert _names_in_mlflow(mlflow_server.uri, "110") == ["t0002 entry 110, scaled 1/16"]

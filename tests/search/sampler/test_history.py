@@ -23,7 +23,7 @@ class Searcher(Teller):
     kept = None
 
     def idea(self):
-        idea = sampler.suggest(SPACE, self.tale.state, self.tale.rule, 0, known=self.kept)
+        idea = sampler.suggest(SPACE, self.tale.state, self.tale.policy, 0, known=self.kept)
         return {"axes": idea.axes, "distributions": idea.distributions, "config": idea.config}
 
 
@@ -48,7 +48,7 @@ def _searched(trials, rungs=(1, 3, 9), **search):
     tale.record("search", **search)
     kept = SamplerHistory(tale.state)
     for number in range(trials):
-        idea = sampler.suggest(SPACE, tale.state, tale.rule, 0, known=kept)
+        idea = sampler.suggest(SPACE, tale.state, tale.policy, 0, known=kept)
         name = tale.trial(idea.axes, idea.distributions, idea.config, **{SIZE: 100 + number % 7})
         value = 0.1 + idea.axes["noise_probability"] / 3 + number % 5 / 1000
         tale.segment(name, 3 if number % 3 else 1)
@@ -71,21 +71,21 @@ def test_after_any_events_the_kept_and_the_fresh_suggest_the_same(objectives, da
     for _ in range(data.draw(st.integers(5, 30))):
         teller.happen()
         if data.draw(st.booleans()):
-            state, rule = teller.tale.state, teller.tale.rule
-            kept, fresh = teller.kept.look(rule), SamplerHistory(state).look(rule)
+            state, policy = teller.tale.state, teller.tale.policy
+            kept, fresh = teller.kept.look(policy), SamplerHistory(state).look(policy)
             assert kept.tried == fresh.tried
             assert kept.model_rung() == fresh.model_rung()
-            for rung in rule.rungs:
+            for rung in policy.rungs:
                 assert _told(kept.told(rung)) == _told(fresh.told(rung))
                 assert _told(kept.modelled(rung, 6)) == _told(fresh.modelled(rung, 6))
-            suggested = sampler.suggest(SPACE, state, rule, 7, known=teller.kept)
-            assert suggested == sampler.suggest(SPACE, state, rule, 7)
+            suggested = sampler.suggest(SPACE, state, policy, 7, known=teller.kept)
+            assert suggested == sampler.suggest(SPACE, state, policy, 7)
 
 
 @pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
 def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_does(objectives):
     tale = _searched(60, objectives=objectives)
-    told = SamplerHistory(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.policy)
     rung = told.model_rung()
     chance = sampler._derived(5, len(tale.state.trials), 0)
     study = optuna.create_study(
@@ -95,12 +95,12 @@ def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_do
     study.add_trials(told.told(rung))
     asked = study.ask()
     SPACE.function(asked)
-    assert sampler.suggest(SPACE, tale.state, tale.rule, 5).axes == asked.params
+    assert sampler.suggest(SPACE, tale.state, tale.policy, 5).axes == asked.params
 
 
 def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_evenly():
     tale = _searched(160)
-    told = SamplerHistory(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.policy)
     rung = told.model_rung()
     everything, modelled = told.told(rung), told.modelled(rung, 60)
     assert len(modelled) == 60
@@ -119,11 +119,11 @@ def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_ev
 def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale = _searched(30, objectives=objectives)
     kept = SamplerHistory(tale.state)
-    rule = tale.rule
-    rung = kept.look(rule).model_rung()
+    policy = tale.policy
+    rung = kept.look(policy).model_rung()
     kept.told(rung)
     looked = []
-    for module, name in ((optuna_trials, "to_frozen_trial"), (rung_index, "_part")):
+    for module, name in ((optuna_trials, "to_frozen_trial"), (rung_index, "_contribution_of")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
     tale.record("hold", cause="user", reason="paused", by="anna")
@@ -132,10 +132,10 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale.record("driver", host="here", pid=1, started="0-1")
     tale.record("stop", trial=None, now=False, by="anna")
     tale.record("evaluated", trial="t0404", metrics={})
-    kept.look(rule).told(rung)
+    kept.look(policy).told(rung)
     assert looked == []
     tale.segment("t0001", 9)
-    kept.look(rule).told(rung)
+    kept.look(policy).told(rung)
     assert len(looked) == 2, "the trial's part of the index, and what Optuna is told of it"
 
 
@@ -147,7 +147,7 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
     tale.segment(bad, 3)
     tale.report(bad, 1, 0.001)
     tale.end(bad, "failed", "diverged: loss is nan", "failure")
-    told = SamplerHistory(tale.state).look(tale.rule)
+    told = SamplerHistory(tale.state).look(tale.policy)
     assert (told.model_rung(), len(told.told(3))) == (3, 41)
     assert told._good(3, 300) == set(range(1, 26))
 
@@ -157,7 +157,7 @@ def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(m
     tale = _searched(120)
     kept = SamplerHistory(tale.state)
     for seed in range(3):
-        sampler.suggest(SPACE, tale.state, tale.rule, seed, known=kept)
+        sampler.suggest(SPACE, tale.state, tale.policy, seed, known=kept)
         tale.train(tale.trial(), 1, 0.1)
-        again = sampler.suggest(SPACE, tale.state, tale.rule, seed)
-        assert sampler.suggest(SPACE, tale.state, tale.rule, seed, known=kept) == again
+        again = sampler.suggest(SPACE, tale.state, tale.policy, seed)
+        assert sampler.suggest(SPACE, tale.state, tale.policy, seed, known=kept) == again

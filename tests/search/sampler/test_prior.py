@@ -8,8 +8,8 @@ from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
 from search.sampler.prior import KEY, ORIGIN, Prior, PriorPoint
-from search.scheduler.asha import ranking
 from search.scheduler.policy import AshaPolicy
+from search.scheduler.rung_queries import ranking
 from search.space import loader
 from tests.support.scripted_search import Story
 
@@ -41,14 +41,14 @@ def _tale(space, *rates, trials=60):
 
 
 def _add(tale, space, dev_eer, idea=None):
-    idea = idea or sampler.suggest(space, tale.state, tale.rule, seed=0)
+    idea = idea or sampler.suggest(space, tale.state, tale.policy, seed=0)
     name = tale.trial(idea.axes, idea.distributions, idea.config, origin=idea.origin)
     tale.train(name, 1, dev_eer(idea.axes["learning_rate"]))
     return idea
 
 
 def _share(tale):
-    return priors.share(tale.state, ranking(tale.state, 1, tale.rule))
+    return priors.share(tale.state, ranking(tale.state, 1, tale.policy))
 
 
 def test_the_ledger_gives_the_prior_back(space):
@@ -59,10 +59,10 @@ def test_the_ledger_gives_the_prior_back(space):
 
 def test_before_any_trial_the_prior_is_asked_and_answers_near_its_best(space):
     tale = _tale(space, *[10**-place for place in np.linspace(2.9, 0.1, 24)])
-    rates = [sampler.suggest(space, tale.state, tale.rule, seed).axes["learning_rate"]
+    rates = [sampler.suggest(space, tale.state, tale.policy, seed).axes["learning_rate"]
              for seed in range(20)]  # fmt: skip
     assert all(
-        sampler.suggest(space, tale.state, tale.rule, seed).origin == ORIGIN for seed in range(3)
+        sampler.suggest(space, tale.state, tale.policy, seed).origin == ORIGIN for seed in range(3)
     )
     assert np.mean([10**-3.5 < rate < 10**-2.3 for rate in rates]) > 0.6
 
@@ -71,7 +71,7 @@ def test_the_same_ledger_gives_the_same_suggestion_with_a_prior_too(space):
     tale = _tale(space, 1e-3, 1e-2)
     for _ in range(4):
         _add(tale, space, lambda rate: 0.3 + rate / 10)
-    one, other = (sampler.suggest(space, tale.state, tale.rule, seed=0) for _ in range(2))
+    one, other = (sampler.suggest(space, tale.state, tale.policy, seed=0) for _ in range(2))
     assert one == other
 
 
@@ -112,9 +112,9 @@ def test_what_was_wished_for_from_the_prior_counts_as_its_and_diverging_as_losin
 
 
 def test_without_a_prior_and_by_chance_alone_nothing_is_asked_of_one(space):
-    assert sampler.suggest(space, Story().state, Story().rule, seed=0).origin == "sampler"
+    assert sampler.suggest(space, Story().state, Story().policy, seed=0).origin == "sampler"
     tale = _tale(space, 1e-3)
-    assert sampler.suggest(space, tale.state, tale.rule, 0, "random").origin == "sampler"
+    assert sampler.suggest(space, tale.state, tale.policy, 0, "random").origin == "sampler"
 
 
 def test_an_answer_that_is_not_known_is_drawn_by_chance_and_the_known_ones_stay(tmp_path):
@@ -150,9 +150,9 @@ def test_few_trials_leave_room_for_more_than_the_prior():
 
 def test_a_right_prior_helps_at_once_and_a_wrong_one_does_not_hurt_for_long():
     """The same searches three times; `python -m bench.priors` has the figures of many more."""
-    rule = AshaPolicy(rungs=(1,), trials=24)
+    policy = AshaPolicy(rungs=(1,), trials=24)
     none, right, wrong = (
-        np.array([toy_search.regrets(seed, prior, rule) for seed in range(4)])
+        np.array([toy_search.regrets(seed, prior, policy) for seed in range(4)])
         for prior in toy_search.PRIORS
     )
     assert right[:, 4].mean() < 0.5 * none[:, 4].mean()

@@ -36,7 +36,7 @@ def space(tmp_path):
 
 def _add(tale, space):
     """Whatever the sampler thinks of next."""
-    idea = sampler.suggest(space, tale.state, tale.rule, seed=0)
+    idea = sampler.suggest(space, tale.state, tale.policy, seed=0)
     return tale.trial(idea.axes, idea.distributions, idea.config)
 
 
@@ -45,27 +45,27 @@ def _told(tale, name, rung=None):
 
 
 def _all_told(tale, rung=None):
-    known = SamplerHistory(tale.state).look(tale.rule)
+    known = SamplerHistory(tale.state).look(tale.policy)
     return known.told(rung or known.model_rung())
 
 
 def _model_rung(tale):
-    return SamplerHistory(tale.state).look(tale.rule).model_rung()
+    return SamplerHistory(tale.state).look(tale.policy).model_rung()
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
     tale = Story()
     for _ in range(13):
         tale.train(_add(tale, space), 1, 0.3)
-    one, other = (sampler.suggest(space, tale.state, tale.rule, seed=0) for _ in range(2))
+    one, other = (sampler.suggest(space, tale.state, tale.policy, seed=0) for _ in range(2))
     assert one == other
-    assert sampler.suggest(space, tale.state, tale.rule, seed=1) != one
+    assert sampler.suggest(space, tale.state, tale.policy, seed=1) != one
     _add(tale, space)
-    assert sampler.suggest(space, tale.state, tale.rule, seed=0) != one
+    assert sampler.suggest(space, tale.state, tale.policy, seed=0) != one
 
 
 def test_a_suggestion_is_what_the_space_made_of_its_axes(space):
-    idea = sampler.suggest(space, Story().state, Story().rule, seed=3)
+    idea = sampler.suggest(space, Story().state, Story().policy, seed=3)
     assert isinstance(idea.config, TrainConfig)
     assert idea.config.optimiser.learning_rate == idea.axes["learning_rate"]
     assert set(idea.distributions) == set(idea.axes)
@@ -185,7 +185,7 @@ def test_no_config_is_tried_twice_and_a_small_space_runs_out(tmp_path):
     for _ in range(2):
         tale.train(_add(tale, space), 1, 0.3)
     assert len({trial.signature for trial in tale.state.trials.values()}) == 2
-    assert sampler.suggest(space, tale.state, tale.rule, seed=0) is None
+    assert sampler.suggest(space, tale.state, tale.policy, seed=0) is None
 
 
 def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
@@ -197,19 +197,19 @@ def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate))\n",
     )
     with pytest.raises(UsageError, match=r"space 'made' with \{'rate'"):
-        sampler.suggest(space, Story().state, Story().rule, seed=0)
+        sampler.suggest(space, Story().state, Story().policy, seed=0)
 
 
 def test_chance_alone_is_a_sampler_too(space):
     tale = Story()
     tale.train(_add(tale, space), 1, 0.3)
-    one = sampler.suggest(space, tale.state, tale.rule, seed=0, kind="random")
-    assert one == sampler.suggest(space, tale.state, tale.rule, seed=0, kind="random")
+    one = sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
+    assert one == sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
 
 
 def test_a_thousand_trials_are_taken_in_within_a_second(space):
     tale = Story(trials=1001)
-    first = sampler.suggest(space, tale.state, tale.rule, seed=0)
+    first = sampler.suggest(space, tale.state, tale.policy, seed=0)
     for number in range(1000):
         rate = 1e-4 * 10 ** (3 * number / 1000)
         name = tale.trial(first.axes | {"learning_rate": rate}, first.distributions, first.config)
@@ -235,7 +235,7 @@ def _for_both(trials=40):
 
 def test_with_two_objectives_all_but_the_untried_are_told_both_and_none_is_pruned(space):
     tale = _for_both()
-    ideas = [sampler.suggest(space, tale.state, tale.rule, seed) for seed in range(5)]
+    ideas = [sampler.suggest(space, tale.state, tale.policy, seed) for seed in range(5)]
     deep, shallow, diverged, fresh, crashed = (
         tale.trial(idea.axes, idea.distributions, idea.config, encoder_parameters=size)
         for idea, size in zip(ideas, (1000, 100, 10, 1, 1), strict=True)
@@ -268,7 +268,7 @@ def test_with_two_objectives_it_suggests_along_the_front(tmp_path):
     )
     tale = _for_both(60)
     for _ in range(50):
-        idea = sampler.suggest(space, tale.state, tale.rule, seed=0)
+        idea = sampler.suggest(space, tale.state, tale.policy, seed=0)
         width, off = idea.axes["width"], abs(math.log10(idea.axes["learning_rate"]) + 2)
         name = tale.trial(idea.axes, idea.distributions, idea.config, encoder_parameters=width**2)
         tale.train(name, 1, 0.1 + 0.2 * off + 0.4 / math.log2(width))

@@ -5,22 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.ledger.queue import QueuedTrial
-from search.scheduler.asha import (
-    Advance,
-    Done,
-    NewTrial,
-    Resume,
-    StartQueued,
-    Wait,
-    advancing,
-    ends,
-    last_ends,
-    next_job,
-    ranking,
-    rung_results,
-)
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.asha import Advance, find_advances, find_final_outcomes, find_outcomes
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
+from search.scheduler.next_job import Done, NewTrial, Resume, StartQueued, Wait, choose_next_job
 from search.scheduler.policy import AshaPolicy, ladder
+from search.scheduler.rung_queries import ranking, rung_results
 from tests.support.scripted_search import Story
 
 
@@ -35,7 +24,7 @@ def _run(tale, dev_eer, slots=1, limit=5000):
     running = []
     for _ in range(limit):
         while len(running) < slots:
-            job = next_job(tale.state, tale.rule)
+            job = choose_next_job(tale.state, tale.policy)
             if isinstance(job, Wait | Done):
                 break
             trial = tale.trial() if isinstance(job, NewTrial) else job.trial
@@ -78,15 +67,15 @@ def test_a_rule_without_a_budget_or_with_falling_rungs_is_refused():
 
 
 def test_a_search_begins_with_a_new_trial():
-    assert next_job(Story().state, Story().rule) == NewTrial(1)
+    assert choose_next_job(Story().state, Story().policy) == NewTrial(1)
 
 
 def test_one_of_every_three_advances_and_it_is_the_best():
     tale = Story()
     _try(tale, 0.30, 0.20)
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     _try(tale, 0.25)
-    assert next_job(tale.state, tale.rule) == Advance("t0002", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
 def test_an_interrupted_trial_comes_before_one_that_may_advance():
@@ -94,13 +83,13 @@ def test_an_interrupted_trial_comes_before_one_that_may_advance():
     _try(tale, 0.3, 0.2, 0.1)
     tale.segment(tale.trial(), 1)
     tale.crash("t0004")
-    assert next_job(tale.state, tale.rule) == Resume("t0004", 1)
+    assert choose_next_job(tale.state, tale.policy) == Resume("t0004", 1)
 
 
 def test_a_trial_that_never_started_is_started():
     tale = Story()
     tale.trial()
-    assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
 
 
 def test_the_highest_rung_goes_first():
@@ -109,13 +98,13 @@ def test_the_highest_rung_goes_first():
     for trial in ("t0001", "t0002", "t0003"):
         tale.train(trial, 3, 0.1)
     _try(tale, 0.1, 0.5, 0.5)
-    assert advancing(tale.state, tale.rule) == [Advance("t0001", 9), Advance("t0010", 3)]
+    assert find_advances(tale.state, tale.policy) == [Advance("t0001", 9), Advance("t0010", 3)]
 
 
 def test_equal_results_are_ranked_by_trial():
     tale = Story()
     _try(tale, 0.2, 0.2, 0.2)
-    assert next_job(tale.state, tale.rule) == Advance("t0001", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -123,7 +112,7 @@ def test_what_is_not_finite_never_survives_a_rung(value):
     tale = Story(trials=3)
     _try(tale, value, value, value)
     assert rung_results(tale.state, 1) == []
-    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
 
 def test_a_missing_metric_never_survives_a_rung():
@@ -132,7 +121,7 @@ def test_a_missing_metric_never_survives_a_rung():
     tale.record(
         "report", trial="t0001", attempt=1, epoch=1, metrics={}, seconds=1, checkpoint="", sha256=""
     )
-    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
 
 def test_twenty_four_trials_cost_sixty_six_epochs_and_three_or_four_finish():
@@ -157,22 +146,22 @@ def test_no_place_is_rounded_up_while_another_trial_may_still_come():
     _try(tale, 0.1, 0.2, 0.3)
     tale.train("t0001", 3, 0.1)
     tale.segment(tale.trial(), 1)
-    assert next_job(tale.state, tale.rule) == Wait()
+    assert choose_next_job(tale.state, tale.policy) == Wait()
     tale.report("t0004", 1, 0.4)
-    assert next_job(tale.state, tale.rule) == Advance("t0002", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
 def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
     tale = Story(trials=1)
     tale.trial()
     for crash in range(3):
-        assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+        assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
         tale.segment("t0001", 1)
         tale.crash("t0001", f"worker died, {crash}")
         tale.settle()
     trial = tale.state.trials["t0001"]
     assert (trial.state, trial.reason) == ("failed", "crashed 3 times: worker died, 2")
-    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
 
 def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_again():
@@ -183,11 +172,11 @@ def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_agai
             tale.segment(trial, 1)
             tale.crash(trial)
         tale.settle()
-    assert next_job(tale.state, tale.rule) == Done("the first 3 trials all crashed")
+    assert choose_next_job(tale.state, tale.policy) == Done("the first 3 trials all crashed")
     tale.record("finish", reason="", totals={})
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     tale.record("driver", host="here", pid=2, started="0-2")
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
 
 
 def test_dead_drivers_never_fail_a_trial():
@@ -197,7 +186,7 @@ def test_dead_drivers_never_fail_a_trial():
         tale.segment("t0001", 1)
         tale.crash("t0001", "its driver died", counts=False)
         tale.settle()
-    assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
 
 
 def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
@@ -206,7 +195,7 @@ def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
     tale.record("stop", trial="t0001", now=False, by="user")
     tale.settle()
     assert tale.state.trials["t0001"].state == "killed"
-    assert next_job(tale.state, tale.rule) == Advance("t0002", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
 def test_a_trial_that_failed_on_its_way_up_keeps_the_place_it_had():
@@ -215,17 +204,17 @@ def test_a_trial_that_failed_on_its_way_up_keeps_the_place_it_had():
     tale.segment("t0001", 3)
     tale.report("t0001", 2, 0.1)
     tale.end("t0001", "failed", "diverged: loss is nan", "failure")
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
 
 
 def test_a_stopped_search_runs_out_and_an_exhausted_clock_does_the_same():
     tale = Story(hours=2.0)
     tale.segment(tale.trial(), 1)
-    assert next_job(tale.state, tale.rule, spent_hours=2.0) == Wait()
+    assert choose_next_job(tale.state, tale.policy, spent_hours=2.0) == Wait()
     tale.report("t0001", 1, 0.1)
-    assert next_job(tale.state, tale.rule, spent_hours=2.0) == Done("2 hours used")
+    assert choose_next_job(tale.state, tale.policy, spent_hours=2.0) == Done("2 hours used")
     tale.record("stop", trial=None, now=False, by="user")
-    assert next_job(tale.state, tale.rule) == Done("asked to stop")
+    assert choose_next_job(tale.state, tale.policy) == Done("asked to stop")
 
 
 def test_what_waited_to_the_last_is_stopped_at_its_rung_with_its_place():
@@ -233,7 +222,9 @@ def test_what_waited_to_the_last_is_stopped_at_its_rung_with_its_place():
     _try(tale, 0.3, 0.2, 0.1)
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
-    reasons = {e.trial: e.reason for e in last_ends(tale.state, tale.rule, "all trials tried")}
+    reasons = {
+        e.trial: e.reason for e in find_final_outcomes(tale.state, tale.policy, "all trials tried")
+    }
     assert reasons == {
         "t0001": "all trials tried; 3 of 3 at rung 1",
         "t0002": "all trials tried; 2 of 3 at rung 1",
@@ -241,7 +232,7 @@ def test_what_waited_to_the_last_is_stopped_at_its_rung_with_its_place():
 
 
 def _finish(tale):
-    for end in last_ends(tale.state, tale.rule, "all trials tried"):
+    for end in find_final_outcomes(tale.state, tale.policy, "all trials tried"):
         tale.end(end.trial, end.state, end.reason, end.by)
     tale.record("finish", reason="all trials tried", totals={})
 
@@ -252,10 +243,10 @@ def test_more_trials_make_the_stopped_ones_candidates_again():
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
     _finish(tale)
-    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
     tale.record("search", trials=6)
     _try(tale, 0.4, 0.5, 0.6)
-    assert next_job(tale.state, tale.rule) == Advance("t0002", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
 @pytest.mark.parametrize(("trials", "expected"), [(9, 3), (3, 3), (2, 2)])
@@ -268,7 +259,7 @@ def test_as_many_finalists_as_asked_for_are_trained_to_the_end(trials, expected)
     _run(tale, lambda trial, _: int(trial[1:]) / 100, slots=2)
     trained = [name for name, trial in tale.state.trials.items() if trial.epoch == 27]
     assert trained == [f"t{number:04d}" for number in range(1, expected + 1)]
-    assert wrong_decisions(tale.events) == []
+    assert find_wrong_decisions(tale.events) == []
 
 
 def test_more_epochs_take_the_best_of_the_finished_ones_on():
@@ -276,36 +267,36 @@ def test_more_epochs_take_the_best_of_the_finished_ones_on():
     _run(tale, lambda trial, _: int(trial[1:]) / 10)
     _finish(tale)
     tale.record("search", rungs=[1, 3, 9, 27])
-    assert next_job(tale.state, tale.rule) == Advance("t0001", 27)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 27)
 
 
 def test_a_ladder_that_moved_takes_a_trial_on_from_the_rung_it_passed():
     tale = Story(trials=1, rungs=(1, 3, 10))
     _run(tale, lambda *_: 0.1)
     tale.record("search", rungs=[1, 3, 9, 27])
-    assert next_job(tale.state, tale.rule) == Advance("t0001", 27)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 27)
 
 
 def test_the_stopping_rule_judges_on_arrival_and_once():
     tale = Story(rule="stopping")
     _try(tale, 0.3)
-    assert next_job(tale.state, tale.rule) == Advance("t0001", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
     tale.train("t0001", 3, 0.3)
     tale.train("t0001", 9, 0.3)
     _try(tale, 0.4)
     assert tale.state.trials["t0002"].state == "stopped"
     assert tale.state.trials["t0002"].reason == "not among the best 1/3; 2 of 2 at rung 1"
     _try(tale, 0.2)
-    assert next_job(tale.state, tale.rule) == Advance("t0003", 3)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0003", 3)
     _try(tale, 0.9, 0.9)
-    assert [job.trial for job in advancing(tale.state, tale.rule)] == ["t0003"]
+    assert [job.trial for job in find_advances(tale.state, tale.policy)] == ["t0003"]
 
 
 def test_an_end_that_came_about_is_found_again_after_a_restart():
     tale = Story(rule="stopping", trials=1)
     tale.segment(tale.trial(), 1)
     tale.report("t0001", 1, math.nan)
-    assert [end.state for end in ends(tale.state, tale.rule)] == ["stopped"]
+    assert [end.state for end in find_outcomes(tale.state, tale.policy)] == ["stopped"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -321,13 +312,13 @@ def test_whatever_comes_the_search_ends_and_the_ledger_bears_out_every_decision(
     tale = Story(rule=kind, trials=trials)
     _run(tale, lambda trial, _: values[int(trial[1:]) - 1], slots=slots)
     _finish(tale)
-    assert wrong_decisions(tale.events) == []
+    assert find_wrong_decisions(tale.events) == []
     finite = {
         rung: [(value, trial) for value, trial in results if not math.isnan(value)]
         for rung, results in recompute_rungs(tale.events).items()
     }
     assert {rung: sorted(r) for rung, r in finite.items()} == {
-        rung: rung_results(tale.state, rung) for rung in tale.rule.rungs
+        rung: rung_results(tale.state, rung) for rung in tale.policy.rungs
     }
     assert all(trial.state in ("complete", "stopped") for trial in tale.state.trials.values())
     assert len(tale.state.trials) == trials
@@ -351,22 +342,24 @@ def _both(*results, rungs=(1, 3), eta=3, trials=24):
 def test_a_small_encoder_advances_though_larger_ones_are_better():
     results = [(0.10, 900), (0.11, 1000), (0.12, 1100), (0.30, 10), (0.31, 11), (0.32, 12)]
     tale = _both(*results)
-    assert ranking(tale.state, 1, tale.rule)[:2] == ["t0001", "t0004"]
-    assert advancing(tale.state, tale.rule) == [Advance("t0001", 3), Advance("t0004", 3)]
+    assert ranking(tale.state, 1, tale.policy)[:2] == ["t0001", "t0004"]
+    assert find_advances(tale.state, tale.policy) == [Advance("t0001", 3), Advance("t0004", 3)]
     alone = AshaPolicy((1, 3), trials=24)
-    assert [job.trial for job in advancing(tale.state, alone)] == ["t0001", "t0002"]
+    assert [job.trial for job in find_advances(tale.state, alone)] == ["t0001", "t0002"]
 
 
 def test_what_is_larger_and_worse_stands_behind_and_is_told_its_place():
     tale = _both((0.2, 100), (0.3, 200), (0.4, 50))
-    assert ranking(tale.state, 1, tale.rule) == ["t0001", "t0003", "t0002"]
-    reasons = {end.trial: end.reason for end in last_ends(tale.state, tale.rule, "over")}
+    assert ranking(tale.state, 1, tale.policy) == ["t0001", "t0003", "t0002"]
+    reasons = {
+        end.trial: end.reason for end in find_final_outcomes(tale.state, tale.policy, "over")
+    }
     assert reasons["t0002"] == "over; 3 of 3 at rung 1"
 
 
 def test_an_encoder_whose_size_is_not_known_counts_as_the_largest():
     tale = _both((0.2, 100), (0.2, None))
-    assert ranking(tale.state, 1, tale.rule) == ["t0001", "t0002"]
+    assert ranking(tale.state, 1, tale.policy) == ["t0001", "t0002"]
 
 
 def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer():
@@ -388,7 +381,7 @@ def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer()
 
 def _held(tale):
     tale.record("hold", cause="disk", reason="1 GB free", by="watchdog")
-    return next_job(tale.state, tale.rule)
+    return choose_next_job(tale.state, tale.policy)
 
 
 def test_on_hold_nothing_is_started_whatever_would_come_next():
@@ -397,13 +390,13 @@ def test_on_hold_nothing_is_started_whatever_would_come_next():
     _try(ahead, 0.3, 0.2, 0.1)
     cut.segment(cut.trial(), 1)
     cut.crash("t0001")
-    kinds = [type(next_job(tale.state, tale.rule)) for tale in (new, wanted, ahead, cut)]
+    kinds = [type(choose_next_job(tale.state, tale.policy)) for tale in (new, wanted, ahead, cut)]
     assert kinds == [NewTrial, StartQueued, Advance, Resume]
     assert [_held(tale) for tale in (new, wanted, ahead, cut)] == [Wait()] * 4
     cut.record("release", cause="disk", by="watchdog")
-    assert next_job(cut.state, cut.rule) == Resume("t0001", 1)
+    assert choose_next_job(cut.state, cut.policy) == Resume("t0001", 1)
     ahead.segment("t0003", 3)
-    assert wrong_decisions(ahead.events) == [
+    assert find_wrong_decisions(ahead.events) == [
         f"{ahead.now.isoformat()}: ('t0003', 3) while on hold (disk)"
     ]
 
@@ -411,9 +404,9 @@ def test_on_hold_nothing_is_started_whatever_would_come_next():
 def test_a_search_on_hold_still_ends_when_it_is_over():
     tale = Story(trials=1, hours=1.0, rungs=(1,))
     assert _held(tale) == Wait()
-    assert next_job(tale.state, tale.rule, spent_hours=1.0) == Done("1 hours used")
+    assert choose_next_job(tale.state, tale.policy, spent_hours=1.0) == Done("1 hours used")
     tale.record("stop", trial=None, now=False, by="anna")
-    assert next_job(tale.state, tale.rule) == Done("asked to stop")
+    assert choose_next_job(tale.state, tale.policy) == Done("asked to stop")
     tale = Story(trials=1, rungs=(1,))
     _try(tale, 0.1)
     assert _held(tale) == Done("all trials tried")
@@ -424,19 +417,19 @@ def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_
     tale.segment(tale.trial(), 1)
     tale.crash("t0001", kind="out_of_memory")
     tale.settle()
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     tale.segment(tale.trial(), 1)
-    assert next_job(tale.state, tale.rule) == Wait(), "the other one is in the way"
+    assert choose_next_job(tale.state, tale.policy) == Wait(), "the other one is in the way"
     tale.report("t0002", 1, 0.3)
     tale.settle()
-    assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
     tale.segment("t0001", 1)
     tale.crash("t0001", "CUDA out of memory", kind="out_of_memory")
     tale.settle()
     trial = tale.state.trials["t0001"]
     assert (trial.state, trial.failure) == ("failed", "out_of_memory")
     assert trial.reason == "out of memory 2 times: CUDA out of memory"
-    assert next_job(tale.state, tale.rule) == Done("all trials tried")
+    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
 
 @pytest.mark.parametrize(
@@ -458,13 +451,13 @@ def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, fail
         tale.segment("t0001", 1)
         tale.crash("t0001", kind=kind, counts=counts)
         tale.settle()
-        assert next_job(tale.state, tale.rule) == Resume("t0001", 1)
+        assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
     if most is not None:
         tale.segment("t0001", 1)
         tale.crash("t0001", kind=kind, counts=counts)
         tale.settle()
         assert tale.state.trials["t0001"].failure == failure
-        assert isinstance(next_job(tale.state, tale.rule), Done)
+        assert isinstance(choose_next_job(tale.state, tale.policy), Done)
 
 
 def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
@@ -475,20 +468,20 @@ def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
         tale.report("t0001", epoch, 0.1)
         tale.crash("t0001", kind="storage", counts=False)
         tale.settle()
-    assert next_job(tale.state, tale.rule) == Resume("t0001", 60)
+    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 60)
 
 
 def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish_and_ends():
     tale = Story(rungs=(1, 3), trials=9)
     tale.record("search", max_failed=1)
     for _ in range(2):
-        assert next_job(tale.state, tale.rule) == NewTrial(1)
+        assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
         tale.segment(tale.trial(), 1)
         tale.end(list(tale.state.trials)[-1], "failed", "diverged: x", "failure", kind="diverged")
         if len(tale.state.trials) == 1:
             tale.segment(tale.trial(), 1)
-    assert next_job(tale.state, tale.rule) == Wait()
+    assert choose_next_job(tale.state, tale.policy) == Wait()
     tale.report("t0002", 1, 0.3)
-    assert next_job(tale.state, tale.rule) == Done("more than 1 trials failed")
+    assert choose_next_job(tale.state, tale.policy) == Done("more than 1 trials failed")
     tale.record("search", max_failed=2)
-    assert next_job(tale.state, tale.rule) == NewTrial(1)
+    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)

@@ -1,4 +1,4 @@
-from search.scheduler.audit import recompute_rungs, wrong_decisions
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from tests.support.scripted_search import Story
 
 
@@ -6,11 +6,11 @@ def test_a_decision_that_the_rule_would_not_have_made_is_found():
     tale = Story()
     for value in (0.1, 0.2, 0.3):
         tale.train(tale.trial(), 1, value)
-    assert wrong_decisions(tale.events) == []
+    assert find_wrong_decisions(tale.events) == []
     tale.segment("t0003", 3)
-    assert len(wrong_decisions(tale.events)) == 1
+    assert len(find_wrong_decisions(tale.events)) == 1
     tale.end("t0002", "stopped", "a whim", "rule")
-    assert len(wrong_decisions(tale.events)) == 2
+    assert len(find_wrong_decisions(tale.events)) == 2
 
 
 def test_a_repeated_report_moves_no_rung():

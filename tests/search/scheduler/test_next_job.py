@@ -1,7 +1,7 @@
-"""How many trials want to run."""
+"""What runs next, and how many trials want to run."""
 
 from search.ledger.state import SearchState
-from search.scheduler.demand import MOST, wanted
+from search.scheduler.next_job import MOST_WANTED, count_wanted_trials
 from search.scheduler.policy import AshaPolicy
 
 
@@ -21,18 +21,18 @@ def begun(name):
 
 
 def test_what_runs_and_what_may_still_be_tried_is_wanted():
-    rule = AshaPolicy(rungs=(1, 3), trials=5)
-    assert wanted(state_with(), rule) == 5
-    assert wanted(state_with(*begun("t0001")), rule) == 5
-    assert wanted(state_with(*begun("t0001")), AshaPolicy(rungs=(1, 3), trials=1)) == 1
-    assert wanted(state_with(), AshaPolicy(rungs=(1, 3), hours=2)) == MOST
+    policy = AshaPolicy(rungs=(1, 3), trials=5)
+    assert count_wanted_trials(state_with(), policy) == 5
+    assert count_wanted_trials(state_with(*begun("t0001")), policy) == 5
+    assert count_wanted_trials(state_with(*begun("t0001")), AshaPolicy(rungs=(1, 3), trials=1)) == 1
+    assert count_wanted_trials(state_with(), AshaPolicy(rungs=(1, 3), hours=2)) == MOST_WANTED
 
 
 def test_on_hold_no_machine_is_asked_for_but_for_what_runs():
-    rule = AshaPolicy(rungs=(1, 3), trials=5)
+    policy = AshaPolicy(rungs=(1, 3), trials=5)
     paused = ("hold", {"cause": "user", "reason": "lunch", "by": "me"})
     shrunk = ("hold", {"cause": "cluster", "reason": "no room", "by": "driver"})
-    assert wanted(state_with(*begun("t0001"), paused), rule) == 1
-    assert wanted(state_with(*begun("t0001"), shrunk), rule) == 5
+    assert count_wanted_trials(state_with(*begun("t0001"), paused), policy) == 1
+    assert count_wanted_trials(state_with(*begun("t0001"), shrunk), policy) == 5
     stop = ("stop", {"trial": None, "now": False, "by": "me"})
-    assert wanted(state_with(*begun("t0001"), stop), rule) == 1
+    assert count_wanted_trials(state_with(*begun("t0001"), stop), policy) == 1
