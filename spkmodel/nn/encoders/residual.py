@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spkmodel.nn.strided import pointwise_conv2d
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, added to the input; strides are those of bands and of time."""
@@ -17,9 +19,7 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = nn.Sequential()
         if stride != (1, 1) or channels_in != channels:
-            self.shortcut = nn.Sequential(
-                *normed(nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False))
-            )
+            self.shortcut = nn.Sequential(*normed(pointwise_conv2d(channels_in, channels, stride)))
 
     def forward(
         self, maps: Float[Tensor, "batch channels_in bands_in time_in"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spkmodel.config import ResNetSE34Half, ResNetSE34L, ResNetSE34V2
 from spkmodel.nn import features, pooling
 from spkmodel.nn.encoders.squeeze import SqueezeExcitation
+from spkmodel.nn.strided import pointwise_conv2d
 
 _SQUEEZE = 8
 
@@ -118,7 +119,7 @@ class BasicBlock(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1 or channels_in != channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False),
+                pointwise_conv2d(channels_in, channels, stride),
                 nn.BatchNorm2d(channels),
             )
 
