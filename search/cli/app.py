@@ -123,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
     launched = exit_record.taken()
     if launched is None:
         return _carry_out(arguments)[0]
-    with signals.handling(lambda number: exit_record.at_signal(*launched, number)):
+    with signals.handle_signals(lambda number: exit_record.at_signal(*launched, number)):
         code, words = _carry_out(arguments)
     exit_record.write(*launched, code, words)
     return code

@@ -67,9 +67,9 @@ def _pydantic_message(error: BaseException) -> str | None:
 
     if not isinstance(error, ValidationError):
         return None
-    from search.core.validation_messages import words
+    from search.core.validation_messages import describe_validation_error
 
-    return words(error)
+    return describe_validation_error(error)
 
 
 def _is_below_home(error: OSError) -> bool:

@@ -80,7 +80,7 @@ def cluster(
     if address is not None and not local:
         address = preflight.check(address, insecure=insecure).address
     try:
-        with signals.kept():
+        with signals.restore_handlers():
             if local:
                 ray.init(
                     address="local",

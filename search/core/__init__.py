@@ -1,1 +1,1 @@
-"""What every other package needs: errors, paths, locks, redaction, signals, atomic folders."""
+"""What every other package builds on: errors, paths, locks, redaction, signals, progress."""

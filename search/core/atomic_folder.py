@@ -1,4 +1,4 @@
-"""A folder of results appears whole or not at all."""
+"""Write a folder of results so that it appears whole or not at all."""
 
 import json
 import os
@@ -15,10 +15,10 @@ REPORT = "report.json"
 
 
 @contextmanager
-def filled(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write into, which takes its place when the context ends well.
+def fill_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which becomes `folder` when the context ends without an error.
 
-    An earlier folder of that name is replaced; whoever must not replace one looks before.
+    An earlier folder of that name is replaced; a caller that must not replace one checks before.
 
     Raises:
         EnvironmentSetupError: if nothing can be written there.
@@ -32,9 +32,12 @@ def filled(folder: Path) -> Iterator[Path]:
         ) from error
     try:
         yield beside
+        # Written to the disk before the rename, or a power cut could leave the new name with empty
+        # files.
         for file in beside.iterdir():
             _sync(file)
         if folder.exists():
+            # A folder cannot be renamed onto one that has files, so the old one steps aside first.
             old = beside.with_suffix(".old")
             folder.rename(old)
             beside.rename(folder)
@@ -47,7 +50,7 @@ def filled(folder: Path) -> Iterator[Path]:
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """The report in a folder; None if there is none that can be read."""
+    """Return the report in a folder; None if there is none that can be read."""
     try:
         document = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -56,7 +59,11 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Indented, in the order given; a number that is not finite is an error."""
+    """Write a document, indented, in the order given.
+
+    Raises:
+        ValueError: for a number that is not finite, which JSON does not have.
+    """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, each with the exit code of the command line.
+"""Define the errors that are shown to a user, each with the exit code of the command line.
 
 A message says what was wrong, where, and what to do.
 """
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 class SpksearchError(Exception):
-    """A failure that a user is told about in one message."""
+    """A failure that is shown to the user as one message."""
 
     exit_code: ClassVar[int] = 1
 
@@ -20,17 +20,17 @@ class UsageError(SpksearchError):
 
 
 class EnvironmentSetupError(SpksearchError):
-    """Cluster, tracking server, storage, token, port or lock is in the way."""
+    """The cluster, tracking server, storage, a token, a port or a lock prevents the work."""
 
     exit_code = 3
 
 
 class StorageUnavailableError(EnvironmentSetupError):
-    """What has to be written down cannot be, and nobody waits for it any longer."""
+    """The storage cannot be written to, and the time to wait for it is over."""
 
 
 class NoUsableTrial(SpksearchError):
-    """The search ended without a trial worth anything."""
+    """The search ended without a trial that has a result."""
 
     exit_code = 4
 
@@ -42,19 +42,19 @@ class GateNotMet(SpksearchError):
 
 
 class NotFound(SpksearchError):
-    """No such search, trial or model."""
+    """There is no such search, trial or model."""
 
     exit_code = 6
 
 
 class NotFinished(SpksearchError):
-    """What was asked for needs a search, or a trial, that has ended."""
+    """The request needs a search, or a trial, that has ended."""
 
     exit_code = 7
 
 
 class SignalReceived(KeyboardInterrupt):
-    """SIGINT or SIGTERM has come while there was nothing to save."""
+    """SIGINT or SIGTERM arrived while there was nothing to save."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
@@ -62,7 +62,10 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class Interrupted(SpksearchError):
-    """Stopped by a signal with everything saved; 130 for SIGINT, 143 for SIGTERM."""
+    """The work was stopped by a signal, with everything saved.
+
+    The command line exits with 130 for SIGINT, 143 for SIGTERM.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

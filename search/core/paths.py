@@ -1,4 +1,4 @@
-"""Where everything that is written lives: `$SPKSEARCH_HOME`, by default `./runs`."""
+"""Find the folders of searches below the home folder, `$SPKSEARCH_HOME` or `./runs`."""
 
 import os
 import re
@@ -11,13 +11,15 @@ CODE = Path(__file__).resolve().parents[2]
 """The folder that holds the packages `search`, `spaces` and `spkmodel`."""
 
 LEDGER = "ledger.jsonl"
-"""In the folder of every search."""
+"""The name of the ledger in the folder of every search."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
 
 def home() -> Path:
-    """The absolute folder of all searches, corpora and the tracking store; not created here.
+    """Return the absolute folder of all searches, corpora and the tracking store.
+
+    It is not created here.
 
     Raises:
         EnvironmentSetupError: if a URI is named.
@@ -33,7 +35,7 @@ def home() -> Path:
 
 
 def search_folder(name: str) -> Path:
-    """The folder of a search, which need not exist.
+    """Return the folder of a search, which need not exist.
 
     Raises:
         UsageError: if the name could leave the home folder or confuse a shell.
@@ -47,12 +49,12 @@ def search_folder(name: str) -> Path:
 
 
 def ledger_path(name: str) -> Path:
-    """The ledger of a search, which need not exist."""
+    """Return the path of a search's ledger, which need not exist."""
     return search_folder(name) / LEDGER
 
 
 def existing_ledger(name: str) -> Path:
-    """The ledger of a search that exists.
+    """Return the path of the ledger of a search that exists.
 
     Raises:
         NotFound: naming the searches there are.
@@ -60,11 +62,11 @@ def existing_ledger(name: str) -> Path:
     path = ledger_path(name)
     if path.is_file():
         return path
-    there = searches()
+    there = list_searches()
     known = ", ".join(there) if there else "none yet"
     raise NotFound(f"no search {name!r} in {home()} (there: {known}); `spksearch list` shows them")
 
 
-def searches() -> list[str]:
-    """Names of all searches, in alphabetical order."""
+def list_searches() -> list[str]:
+    """Return the names of all searches, in alphabetical order."""
     return sorted(path.parent.name for path in home().glob(f"*/{LEDGER}"))

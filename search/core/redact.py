@@ -1,4 +1,4 @@
-"""Credentials leave an address before it is stored, logged or shown."""
+"""Hide the credentials in an address before it is stored, logged or shown."""
 
 import re
 
@@ -12,14 +12,14 @@ HIDDEN = "***"
 
 
 def redact(text: str) -> str:
-    """The text with user names, passwords and secret query values of every URI in it hidden.
+    """Return a text with user names, passwords and secret query values of its URIs hidden.
 
-    Works on a lone URI and on a message that quotes one. What was hidden reads `***`, so that a
-    reader sees that something has to be filled in.
+    The text is a URI, or a message that quotes some. A hidden part reads `***`, so that a reader
+    sees that something has to be filled in.
     """
     return _SECRET.sub(rf"\g<key>{HIDDEN}", _USER.sub(rf"\g<scheme>{HIDDEN}@", text))
 
 
-def without_user(uri: str) -> str:
-    """The address as a browser takes it: no user, no password."""
+def strip_credentials(uri: str) -> str:
+    """Return an address without user and password, as a browser takes it."""
     return redact(uri).replace(f"{HIDDEN}@", "")

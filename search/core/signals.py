@@ -1,7 +1,7 @@
-"""Signals to end: SIGINT and SIGTERM, and what is done when one comes.
+"""Set what happens at SIGINT and SIGTERM.
 
-While segments run the search's loop saves first (`search.engine.tune_session`). Before the first
-segment and after the last there is nothing to save.
+While segments run, the search saves first (`search.engine.tune_session`). Before the first segment
+and after the last there is nothing to save.
 """
 
 import signal
@@ -16,48 +16,53 @@ _BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def handling(heed: Callable[[int], None]) -> Iterator[None]:
-    """While the context lasts, have `heed` told the number of a signal; in the main thread only."""
+def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
+    """Call `handler` with the number of a signal while the context lasts.
 
-    def tell(number: int, frame: FrameType | None) -> None:
+    Does nothing outside the main thread, where Python sets no handlers.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
-        heed(number)
+        handler(number)
 
-    if not _may_be_set():
+    if not _is_main_thread():
         yield
         return
-    before = {number: signal.signal(number, tell) for number in _BOTH}
+    before = {number: signal.signal(number, on_signal) for number in _BOTH}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
-def raised() -> Iterator[None]:
-    """Raise `SignalReceived` where SIGTERM or Ctrl-C comes, while the context lasts."""
+def raise_signals() -> Iterator[None]:
+    """Raise `SignalReceived` at SIGTERM or Ctrl-C while the context lasts."""
 
-    def tell(number: int) -> None:
+    def raise_it(number: int) -> None:
         raise SignalReceived(number)
 
-    with handling(tell):
+    with handle_signals(raise_it):
         yield
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """What is done at SIGTERM stays what it was, though Ray sets something of its own meanwhile.
+def restore_handlers() -> Iterator[None]:
+    """Restore the handler of SIGTERM when the context ends, whatever was set meanwhile.
 
-    Ray's way is to exit with the number of the signal, which no one would take for one.
+    Raises:
+        SignalReceived: for a SIGTERM that comes meanwhile.
     """
-    if not _may_be_set():
+    if not _is_main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     except SystemExit as ended:
+        # The handler that ray.init() installs exits with the number of the signal as exit code.
         if ended.code != signal.SIGTERM:
             raise
         raise SignalReceived(signal.SIGTERM) from ended
@@ -65,5 +70,5 @@ def kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _may_be_set() -> bool:
+def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a config, for people: field, what it got, what would be right."""
+"""Describe what pydantic found wrong with a config: the field, its value and what is allowed."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,31 +12,31 @@ from spkmodel.config import Part
 _Variants = list[type[Part]]
 
 
-def words(error: ValidationError) -> str:
-    """One line a problem; an unknown key names the nearest known one."""
+def describe_validation_error(error: ValidationError) -> str:
+    """Return one line for each problem; for an unknown key with the nearest known one."""
     lines = [_line(error.title, problem) for problem in error.errors(include_url=False)]
     return f"{error.title}: " + "\n  ".join(lines)
 
 
 def _line(title: str, problem: Any) -> str:
-    place, variants = _walk(title, problem["loc"])
+    path, variants = _locate(title, problem["loc"])
     text = str(problem["msg"]).removeprefix("Value error, ")
     match problem["type"]:
         case "extra_forbidden":
             known = [field for variant in variants for field in variant.model_fields]
-            near = get_close_matches(place.rpartition(".")[2], known, n=1)
-            return f"{place}: no such key" + (f"; did you mean {near[0]}?" if near else "")
+            near = get_close_matches(path.rpartition(".")[2], known, n=1)
+            return f"{path}: no such key" + (f"; did you mean {near[0]}?" if near else "")
         case "value_error":
             # Its author knew the field, and not in which part of the whole this one stands.
-            return text if not place or f"{place}." in text else f"{place}: {text}"
+            return text if not path or f"{path}." in text else f"{path}: {text}"
         case _:
-            return f"{place}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
+            return f"{path}: {text[:1].lower() + text[1:]}, got {problem['input']!r}"
 
 
-def _walk(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
-    """The dotted place without the kinds that pydantic puts in, and the parts it could be in."""
+def _locate(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
+    """Return the dotted path without the kinds that pydantic adds, and the parts it may be in."""
     here: _Variants = [part for part in (getattr(config, title, None),) if part is not None]
-    place, variants = [], here
+    path, variants = [], here
     for step in steps:
         if " " in str(step):  # the tag of a plain value beside parts, see `config.Pooling`
             continue
@@ -44,12 +44,12 @@ def _walk(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
         if tagged:
             here = variants = tagged
             continue
-        place.append(str(step))
-        if isinstance(step, int):  # a place in a list, whose entries are parts of `here`
+        path.append(str(step))
+        if isinstance(step, int):  # an index of a list, whose entries are parts of `here`
             continue
         variants = here
         here = [part for each in here if step in each.model_fields for part in _parts(each, step)]
-    return ".".join(place), variants
+    return ".".join(path), variants
 
 
 def _kind(part: type[Part]) -> Any:
@@ -58,11 +58,11 @@ def _kind(part: type[Part]) -> Any:
 
 
 def _parts(part: type[Part], field: str | int) -> _Variants:
-    return _in(part.model_fields[str(field)].annotation)
+    return _parts_in(part.model_fields[str(field)].annotation)
 
 
-def _in(annotation: Any) -> _Variants:
-    """Every part inside a type, unions and annotations opened."""
+def _parts_in(annotation: Any) -> _Variants:
+    """Return every part inside a type, with unions and annotations opened."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return [annotation]
-    return [part for inner in get_args(annotation) for part in _in(inner)]
+    return [part for inner in get_args(annotation) for part in _parts_in(inner)]

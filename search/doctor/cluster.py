@@ -11,7 +11,7 @@ from search.cluster.connection import cluster, prepare_environment
 from search.cluster.preflight import check, look
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
-from search.core.redact import without_user
+from search.core.redact import strip_credentials
 from search.doctor.local import Check, Level, guard_check
 
 _GIB = 2**30
@@ -154,7 +154,7 @@ def _tracking_from(server: str, reason: str) -> Check:
 def _tracking() -> str:
     """The tracking server's address without credentials; empty where none is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return without_user(uri) if urlsplit(uri).scheme in ("http", "https") else ""
+    return strip_credentials(uri) if urlsplit(uri).scheme in ("http", "https") else ""
 
 
 def _stores(folder: Path) -> list[str]:

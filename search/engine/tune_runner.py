@@ -109,7 +109,7 @@ def run(
     driver = SearchController(ledger, state, space, policy, segment_settings, seed, kind)
     loop = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
-        signals.handling(loop.handle_signal),
+        signals.handle_signals(loop.handle_signal),
         _quiet_tune(),
         tune_errors.every_death_is_heard(),
         tune_registry.asked_once(),

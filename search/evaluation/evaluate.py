@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.atomic_folder import filled, read_report, write_json
+from search.core.atomic_folder import fill_folder, read_report, write_json
 from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.progress import Display, Silent
@@ -248,7 +248,7 @@ def _write(
     from spkmodel.verification import score_files
 
     form, pairs = extras.score_format, listed.pairs
-    with filled(folder) as beside:
+    with fill_folder(folder) as beside:
         write_json(beside / "report.json", document)
         score_files.write(beside / "scores.txt", "ours", pairs, judged.scores)
         if form != "ours":

@@ -62,7 +62,7 @@ def launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
         Interrupted: a signal ended it; everything is saved.
     """
     try:
-        with signals.raised():
+        with signals.raise_signals():
             return _launch(request, display)
     except SignalReceived as told:
         raise Interrupted(
@@ -153,7 +153,7 @@ def run_search(
         if has_work(ledger):
             again = snapshot.format_resume_command(ledger.state().search)
             try:
-                with signals.raised():
+                with signals.raise_signals():
                     state = ledger.state()
                     _drive(ledger, state, space, settings, request, display, grace_seconds)
             except Interrupted as interrupted:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.checkpoints.selection import SelectedCheckpoint, parse_trial, select_checkpoint
 from search.core.errors import NotFound, SpksearchError, UsageError
-from search.core.paths import existing_ledger, search_folder, searches
+from search.core.paths import existing_ledger, list_searches, search_folder
 from search.ledger.ledger import Ledger
 from search.models import registry
 
@@ -228,5 +228,5 @@ def _bytes_of(path: Path, most: int) -> bytes:
 def _not_a_model(source: str, folder: Path) -> SpksearchError:
     if folder.is_dir():
         return UsageError(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
-    known = ", ".join(searches()) or "none yet"
+    known = ", ".join(list_searches()) or "none yet"
     return NotFound(f"no model {source!r}; {ACCEPTED}; searches here: {known}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageError
 from search.core.paths import home
-from search.core.validation_messages import words
+from search.core.validation_messages import describe_validation_error
 from search.data import location
 from search.launch.open_search import trial_of
 from search.ledger.state import SearchState
@@ -121,7 +121,7 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
             delta.applied(config.model_dump(mode="json"), dict(changes))
         )
     except ValidationError as error:
-        raise UsageError(f"--set: {words(error)}") from error
+        raise UsageError(f"--set: {describe_validation_error(error)}") from error
     except ValueError as error:
         raise UsageError(f"--set {error}") from error
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.atomic_folder import filled, write_json
+from search.core.atomic_folder import fill_folder, write_json
 from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
@@ -84,7 +84,7 @@ def _write(
     from spkmodel.verification import score_files
 
     config = model.config.model_dump(mode="json")
-    with filled(folder) as beside:
+    with fill_folder(folder) as beside:
         (beside / loader.WEIGHTS).write_bytes(loader.weights_of(model.encoder))
         write_json(beside / loader.CONFIG, config)
         write_json(beside / "threshold.json", _threshold(document))

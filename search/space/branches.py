@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from search.core.errors import UsageError
-from search.core.validation_messages import words
+from search.core.validation_messages import describe_validation_error
 from search.space import pairwise
 from spkmodel.config import TrainConfig
 
@@ -200,7 +200,7 @@ def build(
 
 def _words(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return words(error)
+        return describe_validation_error(error)
     known = isinstance(error, ValueError)
     return str(error) if known else f"{type(error).__name__}: {error}"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError
-from search.core.paths import existing_ledger, ledger_path, searches
-from search.core.redact import HIDDEN, redact, without_user
+from search.core.paths import existing_ledger, ledger_path, list_searches
+from search.core.redact import HIDDEN, redact, strip_credentials
 from search.ledger.ledger import Ledger
 from search.tracking import server as mlflow_server
 from search.tracking import sync, ui_view
@@ -27,7 +27,9 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
         NotFound: if there is no such search.
         EnvironmentSetupError: if the port is occupied or the server does not answer.
     """
-    ledgers = [existing_ledger(name)] if name is not None else [ledger_path(n) for n in searches()]
+    ledgers = (
+        [existing_ledger(name)] if name is not None else [ledger_path(n) for n in list_searches()]
+    )
     uri = tracking_uri(ledgers[0] if name is not None else None)
     if uri.startswith("http"):
         say(page(ledgers, name, uri, say))
@@ -53,7 +55,7 @@ def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], N
         if not sync.catch_up(ledger, uri):
             say(f"MLflow at {redact(uri)} has not received all of {ledger.parent.name} yet")
     if name is None:
-        return without_user(uri)
+        return strip_credentials(uri)
     return ui_view.address(uri, experiment_of(ledgers[0], uri), name)
 
 

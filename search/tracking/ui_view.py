@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from search.core.redact import without_user
+from search.core.redact import strip_credentials
 
 Axes = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def tag_of(search: str) -> str:
 
 def address(base_uri: str, experiment_id: str, search: str) -> str:
     """Where a browser finds the view, without user and password."""
-    base = without_user(base_uri).rstrip("/")
+    base = strip_credentials(base_uri).rstrip("/")
     share = quote(key_of(search), safe="")
     return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={share}"
 

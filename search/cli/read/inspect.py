@@ -55,11 +55,11 @@ LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch
 
 def list_searches(json_wanted: Json = False) -> None:
     """All searches, by name."""
-    from search.core.paths import home, searches
+    from search.core.paths import home, list_searches
     from search.reporting.documents import document
     from search.reporting.trial_tables import search_table
 
-    rows = [row for name in searches() if (row := _row(name)) is not None]
+    rows = [row for name in list_searches() if (row := _row(name)) is not None]
     if json_wanted:
         console.print_json(document("list", home=str(home()), searches=rows))
     elif rows:

@@ -8,7 +8,7 @@ from typing import Literal, cast
 from pydantic import ValidationError
 
 from search.core.errors import UsageError
-from search.core.validation_messages import words
+from search.core.validation_messages import describe_validation_error
 from search.importers.voxceleb_trainer.losses import LOSSES, utterances
 from search.importers.voxceleb_trainer.options import Options
 from search.importers.voxceleb_trainer.remarks import Remark
@@ -89,7 +89,9 @@ def imported(options: Options, speakers: int | None = None) -> Imported:
             seed=options.values.get("seed", 0),
         )
     except ValidationError as error:
-        raise UsageError(f"no config of ours can be like this one: {words(error)}") from error
+        raise UsageError(
+            f"no config of ours can be like this one: {describe_validation_error(error)}"
+        ) from error
     remarks += [*_classes(options, speakers), *_unused(options), *_further(options)]
     return Imported(config, options["max_epoch"], tuple(remarks))
 

@@ -236,7 +236,7 @@ def test_an_error_that_ends_a_verb_becomes_its_exit_code(capsys, monkeypatch):
     def broken(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/read-only")
 
-    monkeypatch.setattr("search.core.paths.searches", broken)
+    monkeypatch.setattr("search.core.paths.list_searches", broken)
     code, said = failed(capsys, "list")
     assert code == 3
     assert "/read-only: Permission denied" in said
@@ -247,7 +247,7 @@ def test_ctrl_c_exits_130(capsys, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.core.paths.searches", interrupted)
+    monkeypatch.setattr("search.core.paths.list_searches", interrupted)
     code, said = failed(capsys, "list")
     assert code == 130
     assert "interrupted" in said

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.core.redact import redact, without_user
+from search.core.redact import redact, strip_credentials
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_an_address_without_credentials_stays_as_it_is(plain):
 
 
 def test_a_browsers_address_has_neither_user_nor_its_mask():
-    assert without_user("https://me:s3cret@mlflow.org/base") == "https://mlflow.org/base"
+    assert strip_credentials("https://me:s3cret@mlflow.org/base") == "https://mlflow.org/base"

@@ -34,7 +34,10 @@ def _sent(number):
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_is_raised_where_it_comes_and_afterwards_means_what_it_meant(number):
     before = [signal.getsignal(each) for each in BOTH]
-    with pytest.raises(SignalReceived, match=signal.Signals(number).name) as told, signals.raised():
+    with (
+        pytest.raises(SignalReceived, match=signal.Signals(number).name) as told,
+        signals.raise_signals(),
+    ):
         _sent(number)
     assert error_handling.exit_code(told.value) == 128 + number
     assert [signal.getsignal(each) for each in BOTH] == before
@@ -46,9 +49,9 @@ def test_what_ray_makes_of_a_signal_while_it_starts_is_still_a_signal():
         _sent(signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SignalReceived, match="SIGTERM"), signals.kept():
+    with pytest.raises(SignalReceived, match="SIGTERM"), signals.restore_handlers():
         start()
-    with pytest.raises(SystemExit, match="3"), signals.kept():
+    with pytest.raises(SystemExit, match="3"), signals.restore_handlers():
         sys.exit(3)
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -8,7 +8,7 @@ import pytest
 
 from search.checkpoints import selection
 from search.cli import app
-from search.core.atomic_folder import filled
+from search.core.atomic_folder import fill_folder
 from search.core.errors import NotFound, SpksearchError, UsageError
 from search.evaluation import evaluate, test_access
 from search.models import loader
@@ -200,7 +200,7 @@ def test_nothing_that_came_with_a_model_is_unpickled(tmp_path):
 
 def test_a_folder_that_is_being_written_is_not_there_if_the_writer_dies(tmp_path):
     def write_half_of_it():
-        with filled(tmp_path / "result") as beside:
+        with fill_folder(tmp_path / "result") as beside:
             (beside / "half").write_text("")
             raise KeyboardInterrupt
 
