@@ -19,9 +19,9 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from bench import toy_search, trivial
 from bench.overhead import EPOCHS, ETA, SEED
-from bench.simulation import resident
+from bench.support import formula_search, instant_training
+from bench.support.simulated_cluster import resident
 from search.engine import tune_runner
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy, ladder
@@ -115,9 +115,9 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
         tune_runner.run(
             ledger,
             state,
-            toy_search.SPACE,
+            formula_search.SPACE,
             AshaPolicy.from_settings(state.search),
-            trivial.Trivial,
+            instant_training.Trivial,
             segment,
             resources={"cpu": 1},
             slots=lambda: slots,
@@ -171,7 +171,7 @@ class _TimedCallback(MLflowLoggerCallback):  # type: ignore[misc]  # Ray comes w
 
 
 def _axes(trial: Any) -> dict[str, Any]:
-    toy_search.SPACE.function(trial)
+    formula_search.SPACE.function(trial)
     return {}
 
 
@@ -192,7 +192,7 @@ def shipped(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
     meter = Meter(lambda: callback.ended)
     callback.begin = meter.begin
     tuner = tune.Tuner(
-        tune.with_resources(trivial.Trivial, {"cpu": 1}),
+        tune.with_resources(instant_training.Trivial, {"cpu": 1}),
         tune_config=tune.TuneConfig(
             metric="dev_eer",
             mode="min",
@@ -227,7 +227,7 @@ def main() -> None:
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     run = {"ours": ours, "shipped": shipped}[which]
     found = run(uri, int(trials), int(slots), Path(folder))
-    trivial.say(Path(folder) / f"{which}.json", found)
+    instant_training.say(Path(folder) / f"{which}.json", found)
     ray.shutdown()
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from bench import small
+from bench.support import smallest_configs
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
@@ -124,9 +124,12 @@ def _short(training: Training, device: str) -> list[str]:
 
 def pairs() -> Iterator[tuple[str, TrainConfig]]:
     """Every example of an encoder with every example of a loss, in both precisions."""
-    encoders, losses = small.every(small.ENCODERS), small.every(small.LOSSES)
+    encoders, losses = (
+        smallest_configs.every(smallest_configs.ENCODERS),
+        smallest_configs.every(smallest_configs.LOSSES),
+    )
     for encoder, loss, precision in itertools.product(encoders, losses, ("float32", "bfloat16")):
-        config = small.config(encoder=encoder, loss=loss, precision=precision)
+        config = smallest_configs.config(encoder=encoder, loss=loss, precision=precision)
         yield f"{encoder.kind} {loss.kind} {precision} {config.signature}", config
 
 
@@ -134,7 +137,7 @@ def drawn(count: int, seed: int) -> Iterator[tuple[str, TrainConfig]]:
     """Configs with one of everything."""
     chance = random.Random(seed)  # no secret
     for _ in range(count):
-        config = small.at_random(chance)
+        config = smallest_configs.at_random(chance)
         name = f"{config.encoder.kind} {config.loss.kind} {config.precision} {config.signature}"
         yield f"drawn {name}", config
 
@@ -168,7 +171,7 @@ def main() -> int:
 
 def made_stage(folder: Path, device: str) -> Stage:
     """A corpus of eight voices, packed, and the built-in surroundings."""
-    packed = pack(corpus.open_corpus(small.write_corpus(folder / "voices")), folder)
+    packed = pack(corpus.open_corpus(smallest_configs.write_corpus(folder / "voices")), folder)
     return Stage(Store.open(packed), open_surroundings(None, None, "train"), folder, device)
 
 

@@ -2,9 +2,9 @@
 
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
-Simulated searches (`bench.simulation`) of one formula after the other, each with every bound on the
-trials that are modelled (`search.sampler.history.MODELLED`). How good a config is, is known without
-noise: the EER of the formula above the lowest there is, in points of percent.
+Simulated searches (`bench.support.simulated_cluster`) of one formula after the other, each with
+every bound on the trials that are modelled (`search.sampler.history.MODELLED`). How good a config
+is, is known without noise: the EER of the formula above the lowest there is, in points of percent.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-from bench.simulation import Simulation
+from bench.support.simulated_cluster import Simulation
 from search.sampler import history
 
 

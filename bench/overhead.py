@@ -17,7 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import record, scale_page
+from bench import scale_page
+from bench.support import result_files
 from search.cluster import connection
 from search.scheduler.policy import ladder
 from search.tracking import server as mlflow_server
@@ -29,12 +30,12 @@ SEED = 0
 
 def main() -> None:
     asked = _parsed()
-    result = record.surroundings(record.command_of("bench.overhead"))
+    result = result_files.surroundings(result_files.command_of("bench.overhead"))
     result |= {"slots": asked.slots, "rungs": list(ladder(EPOCHS, ETA))}
     with tempfile.TemporaryDirectory() as folder:
         result |= _both(Path(folder), asked.trials, asked.shipped_trials, asked.slots)
     result["rows"] = rows(result["ours"], result["shipped"])
-    print(record.write("overhead", result))
+    print(result_files.write("overhead", result))
     if not asked.keep_page:
         print(scale_page.write())
     for which in ("ours", "shipped"):

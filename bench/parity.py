@@ -9,7 +9,7 @@ exit code is 1.
 import sys
 from typing import Any
 
-from bench import parity_table as table
+from bench.support import published_networks as table
 from spkmodel.config import LogMel
 from spkmodel.nn import features
 

@@ -13,7 +13,7 @@ from itertools import repeat
 
 import numpy as np
 
-from bench import toy_search
+from bench.support import formula_search
 from search.scheduler.policy import AshaPolicy
 
 TRIALS = 50
@@ -30,8 +30,8 @@ def main() -> None:
     print("prior     " + "".join(f"{f'after {count}':>19}" for count in AT))
     regrets = {}
     with ProcessPoolExecutor(WORKERS) as pool:
-        for prior in toy_search.PRIORS:
-            found = pool.map(toy_search.regrets, range(searches), repeat(prior), repeat(policy))
+        for prior in formula_search.PRIORS:
+            found = pool.map(formula_search.regrets, range(searches), repeat(prior), repeat(policy))
             regrets[prior] = 100 * np.array(list(found))
             print(f"{prior:10}" + "".join(_cell(regrets[prior][:, count - 1]) for count in AT))
     for prior in ("right", "wrong"):

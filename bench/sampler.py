@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from bench.toy_search import Tale
+from bench.support.formula_search import Tale
 from search.ledger.state import SearchState
 from search.sampler import sampler
 from search.scheduler.policy import AshaPolicy

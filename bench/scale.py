@@ -2,9 +2,9 @@
 
 python -m bench.scale [--trials 10000] [--slots 1000] [--epochs 9] [--catch-up 60] [--keep-page]
 
-Trainings are formulas and their clock is made up (`bench.simulation`). Real are the rule, the
-sampler, the ledger with its fsync, and the tracker, in the driver's process as in a launch, which
-feeds a real MLflow server on sqlite, a process of its own. Without the server: `--catch-up 0`.
+Trainings are formulas, and their clock is simulated (`bench.support.simulated_cluster`). The rule,
+the sampler, the ledger with its fsync, and the tracker are real, in one process as in a launch; the
+tracker feeds a real MLflow server on sqlite in another process. `--catch-up 0` does without it.
 Writes bench/results/scale.json and, unless told to keep it, docs/scale.md.
 """
 
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import record, scale_page, stacks, toy_search
-from bench.simulation import EPOCH_SECONDS, Measured, Simulation
+from bench import scale_page
+from bench.support import formula_search, result_files, stack_sampler
+from bench.support.simulated_cluster import EPOCH_SECONDS, Measured, Simulation
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
 from search.sampler import sampler
@@ -35,7 +36,7 @@ SEED = 1
 
 _SIMULATION = "the simulation itself"
 _PARTS = (
-    ("waiting for the disk", stacks.FSYNC),
+    ("waiting for the disk", stack_sampler.FSYNC),
     ("Optuna's TPE", "/optuna/"),
     ("configs", "/spkmodel/"),
     ("what the sampler is told", "search/sampler/history.py"),
@@ -56,10 +57,10 @@ _PARTS = (
 def main() -> None:
     asked = _parsed()
     logging.disable(logging.WARNING)
-    result = record.surroundings(record.command_of("bench.scale")) | measured(
+    result = result_files.surroundings(result_files.command_of("bench.scale")) | measured(
         asked.trials, asked.slots, asked.epochs, asked.catch_up
     )
-    print(record.write("scale", result))
+    print(result_files.write("scale", result))
     if not asked.keep_page:
         print(scale_page.write())
     for line in scale_page.summary(result):
@@ -92,7 +93,7 @@ def measured(trials: int, slots: int, epochs: int, catch_up: float) -> dict[str,
                 if count % max(1, trials // 20) == 0 and tracker is not None:
                     lag.append(tracker.health().queued)
 
-            with stacks.shares(_PARTS, "the driver") as looks:
+            with stack_sampler.shares(_PARTS, "the driver") as looks:
                 search.run(at)
             wall, processor = time.perf_counter() - began, time.process_time() - processor
             search.close()
@@ -191,9 +192,9 @@ def _of_ledger(search: Simulation) -> dict[str, Any]:
     began = time.perf_counter()
     again = Ledger.open(path).state()
     read = time.perf_counter()
-    after = sampler.suggest(toy_search.SPACE, again, policy, SEED, "tpe", SamplerHistory(again))
+    after = sampler.suggest(formula_search.SPACE, again, policy, SEED, "tpe", SamplerHistory(again))
     suggested = time.perf_counter()
-    kept = sampler.suggest(toy_search.SPACE, state, policy, SEED, "tpe", search.driver.known)
+    kept = sampler.suggest(formula_search.SPACE, state, policy, SEED, "tpe", search.driver.known)
     same_job = choose_next_job(again, policy) == choose_next_job(
         state, policy, 0.0, search.driver.index.refresh(policy)
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import record
+from bench.support import result_files
 
 PAGE = Path(__file__).parent.parent / "docs" / "scale.md"
 
@@ -15,7 +15,7 @@ def main() -> None:
 
 def write() -> Path:
     """From what there is of bench/results/scale.json and overhead.json."""
-    scale, overhead = record.read("scale"), record.read("overhead")
+    scale, overhead = result_files.read("scale"), result_files.read("overhead")
     paragraphs = [*_head()]
     if scale is not None:
         paragraphs += _of_scale(scale, overhead)
@@ -184,7 +184,7 @@ def summary(found: dict[str, Any]) -> Iterator[str]:
     yield from _table(found)
     yield from _suggestions(found)
     yield _shares(found)
-    yield from limits(found, record.read("overhead"))
+    yield from limits(found, result_files.read("overhead"))
 
 
 def _where(found: dict[str, Any]) -> str:

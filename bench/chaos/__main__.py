@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from bench.chaos import page, rounds
-from bench.chaos.faults import FAULTS
+from bench.chaos.catalogue import FAULTS
 
 _ROOT = Path(__file__).resolve().parents[2]
 RESULTS = _ROOT / "bench" / "results"

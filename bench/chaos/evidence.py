@@ -13,7 +13,7 @@ from search.ledger.trial import OBJECTIVE
 from search.space.branches import Space
 from search.tracking.projection import CURSOR
 
-Judge = Callable[[Path, str], float]
+CheckpointEer = Callable[[Path, str], float]
 """From a checkpoint's folder and its recorded hash to the dev EER that it has."""
 
 
@@ -38,7 +38,7 @@ class Evidence:
     """The search's own."""
     runs: list[Run] | None = None
     """None: no MLflow was looked at."""
-    judge: Judge | None = None
+    checkpoint_eer: CheckpointEer | None = None
     space: Space | None = None
     """None: what the sampler suggests is not asked again."""
     processes: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Evidence:
 def read(
     folder: Path,
     uri: str | None = None,
-    judge: Judge | None = None,
+    checkpoint_eer: CheckpointEer | None = None,
     space: Space | None = None,
     processes: list[str] | None = None,
 ) -> Evidence:
@@ -64,7 +64,7 @@ def read(
     """
     events = list(Ledger.open(folder / "ledger.jsonl").events())
     runs = None if uri is None else runs_of(uri, folder.name)
-    return Evidence(events, folder, runs, judge, space, processes or [])
+    return Evidence(events, folder, runs, checkpoint_eer, space, processes or [])
 
 
 def runs_of(

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.chaos import services
-from bench.chaos.bout import Bout, Size
+from bench.chaos.experiment import Experiment, Size
 from search.tracking.server import Server
 
 
 @dataclass
-class Surroundings:
-    """What a bout runs among, shared by the rounds."""
+class FaultContext:
+    """What an experiment runs beside: the servers that all rounds share."""
 
     server: Server
     proxy: services.Proxy
@@ -20,11 +20,11 @@ class Surroundings:
     outage_seconds: float = 8.0
 
     def processes(self) -> set[int]:
-        """Those of the servers, which a blow may have started anew."""
+        """Return the servers' processes, which a fault may have started anew."""
         return {self.server.pid} | ({self.postgres.pid} if self.postgres else set())
 
 
-Blow = Callable[[Bout, Surroundings, np.random.Generator], None]
+InjectFault = Callable[[Experiment, FaultContext, np.random.Generator], None]
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,21 @@ class Fault:
     """A fault by its name."""
 
     name: str
-    says: str
+    description: str
     """For the page."""
-    blow: Blow
+    inject: InjectFault
     size: Size = field(default_factory=Size)
-    troubled: bool = False
+    has_failing_configs: bool = False
     real: bool = False
-    wants: tuple[Callable[[], str], ...] = ()
+    requirements: tuple[Callable[[], str], ...] = ()
     """Each says why the fault cannot be had here, or nothing."""
-    timed: bool = False
+    measures_slowdown: bool = False
     """Whether to see what it slows: then the search is long enough to be compared with itself."""
-    through: str = "server"
+    mlflow_route: str = "server"
     """What MLflow is reached through: `server`, `proxy` or `postgres`."""
     small_disk_mb: int = 0
     """The search's storage is a file system of this size; 0: it is not."""
 
     def why_not(self) -> str:
         """Why it cannot be had here; empty if it can."""
-        return next((why for want in self.wants if (why := want())), "")
+        return next((why for want in self.requirements if (why := want())), "")

@@ -184,14 +184,14 @@ def checkpoints_are_sound(evidence: Evidence) -> list[str]:
 
 def _best_is_reproduced(evidence: Evidence) -> list[str]:
     ranked = evidence.state.ranked()
-    if evidence.judge is None or not ranked:
+    if evidence.checkpoint_eer is None or not ranked:
         return []
     best = ranked[0].best()
     assert best is not None
     if not ranked[0].has_checkpoint(best):
         return [f"the best epoch, {ranked[0].trial} {best.epoch}, has no checkpoint"]
     try:
-        found = evidence.judge(evidence.folder / best.checkpoint, best.sha256)
+        found = evidence.checkpoint_eer(evidence.folder / best.checkpoint, best.sha256)
     except checkpoint.CheckpointError as error:
         return [f"the best checkpoint does not load: {error}"]
     if abs(found - best.objective) > EER_TOLERANCE:
@@ -312,7 +312,7 @@ def violations(evidence: Evidence) -> list[str]:
     return found
 
 
-def lost_words(before: bytes, ledger: Path) -> list[str]:
+def lost_ledger_bytes(before: bytes, ledger: Path) -> list[str]:
     """Whether a ledger still begins with what it held before a fault, a torn last line apart."""
     complete = before[: before.rfind(b"\n") + 1]
     return [] if ledger.read_bytes().startswith(complete) else ["recorded events are gone"]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.faults import FAULTS
+from bench.chaos.catalogue import FAULTS
 from bench.chaos.invariants import ALL
 from bench.chaos.rounds import Record, results
-from bench.chaos.slowing import AFTER, AWAY, BEFORE
+from bench.chaos.slowdown import AFTER, AWAY, BEFORE
 
 _HEAD = """# What happens when things die
 
@@ -61,7 +61,7 @@ def _table(records: list[Record]) -> str:
     ]
     for name, fault in FAULTS.items():
         if played := by_fault.get(name):
-            lines.append(f"| {_says(fault.says, played)} | {_row(played)} |")
+            lines.append(f"| {_says(fault.description, played)} | {_row(played)} |")
     return "\n".join([*lines, ""])
 
 
@@ -156,7 +156,7 @@ def _slowed(records: list[Record]) -> str:
         for each in records:
             if each["fault"] == name and (found := each.get("slowing")):
                 lines.append(
-                    f"| {_says(fault.says, [each])} | {each['load']:g} | {_longer(found)} |"
+                    f"| {_says(fault.description, [each])} | {each['load']:g} | {_longer(found)} |"
                 )
     return _SLOWED + "\n".join([*lines, ""]) if lines else ""
 

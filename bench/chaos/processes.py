@@ -63,10 +63,10 @@ AGENTS = ("ray::RuntimeEnvAgent", "ray::DashboardAgent")
 AGENT_SECONDS = 90.0
 
 
-class Watch:
+class ProcessWatch:
     """Which children this process had before a round."""
 
-    waning: ClassVar[dict[int, float]] = {}
+    dying_agents: ClassVar[dict[int, float]] = {}
     """Agents of earlier rounds' dead heads, and since when they have been seen without one."""
 
     def __init__(self, others: Callable[[], set[int]] = set) -> None:
@@ -88,18 +88,18 @@ class Watch:
 
     def _too_old(self) -> list[int]:
         """Agents that should have ended by now; those that did are forgotten."""
-        for pid in list(self.waning):
+        for pid in list(self.dying_agents):
             if not command(pid).startswith(AGENTS):
                 _reap(pid)
-                del self.waning[pid]
+                del self.dying_agents[pid]
         now = time.monotonic()
-        return [pid for pid, since in self.waning.items() if now - since > AGENT_SECONDS]
+        return [pid for pid, since in self.dying_agents.items() if now - since > AGENT_SECONDS]
 
     def _alive(self) -> list[int]:
         alive = []
         for child in set(children(os.getpid())) - self._before - self._others():
             if command(child).startswith(AGENTS):
-                self.waning.setdefault(child, time.monotonic())
+                self.dying_agents.setdefault(child, time.monotonic())
             elif command(child):
                 alive += [child, *descendants(child)]
             else:
@@ -109,11 +109,11 @@ class Watch:
 
 def end_agents() -> None:
     """End those of dead heads that are still there, where nobody waits for them."""
-    for pid in Watch.waning:
+    for pid in ProcessWatch.dying_agents:
         if command(pid).startswith(AGENTS):
             _end(pid)
         _reap(pid)
-    Watch.waning.clear()
+    ProcessWatch.dying_agents.clear()
 
 
 def _reap(pid: int) -> None:

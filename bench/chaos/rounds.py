@@ -14,11 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from bench import record as surroundings
-from bench.chaos import clock, evidence, invariants, processes, services, slowing, toy
-from bench.chaos.bout import Bout, Size
-from bench.chaos.fault import Fault, Surroundings
-from bench.chaos.faults import FAULTS, expectations
+from bench.chaos import (
+    evidence,
+    invariants,
+    movable_clock,
+    processes,
+    services,
+    slowdown,
+    toy_training,
+)
+from bench.chaos.catalogue import FAULTS, unmet_expectations
+from bench.chaos.experiment import Experiment, Size
+from bench.chaos.fault import Fault, FaultContext
+from bench.support import result_files as surroundings
 from search.space import loader
 from search.tracking import server as mlflow_server
 from search.tracking import sync
@@ -71,12 +79,12 @@ class Arena:
         self.folder = folder
         self._outage_seconds = outage_seconds
         self._stack = ExitStack()
-        self._plain: Surroundings | None = None
-        self._on_postgres: Surroundings | None = None
+        self._plain: FaultContext | None = None
+        self._on_postgres: FaultContext | None = None
 
-    def around(self, fault: Fault) -> Surroundings:
+    def context(self, fault: Fault) -> FaultContext:
         """Started when first wanted."""
-        if fault.through == "postgres":
+        if fault.mlflow_route == "postgres":
             if self._on_postgres is None:
                 postgres = services.Postgres(Path(tempfile.mkdtemp(prefix="chaos-pg-")) / "pg")
                 self._stack.callback(shutil.rmtree, postgres.folder.parent, ignore_errors=True)
@@ -87,7 +95,7 @@ class Arena:
             self._plain = self._serve("on-sqlite", None)
         return self._plain
 
-    def _serve(self, name: str, postgres: services.Postgres | None) -> Surroundings:
+    def _serve(self, name: str, postgres: services.Postgres | None) -> FaultContext:
         home = self.folder / name
         home.mkdir(parents=True)
         server = mlflow_server.start(home, store=postgres.uri if postgres else None)
@@ -95,7 +103,7 @@ class Arena:
         server.wait_ready()
         proxy = services.Proxy(server.port)
         self._stack.callback(proxy.close)
-        return Surroundings(server, proxy, postgres, self._outage_seconds)
+        return FaultContext(server, proxy, postgres, self._outage_seconds)
 
     def __enter__(self) -> "Arena":
         return self
@@ -119,83 +127,87 @@ def play(arena: Arena, this: Round, seed: int, keep: bool = False) -> Record:
     }
     if why := fault.why_not():
         return record | {"skipped": why}
-    around = arena.around(fault)
+    context = arena.context(fault)
     began = time.monotonic()
     place = arena.folder / f"{fault.name}-{seed}-{this.number}"
     with processes.adopting():
-        record |= _struck(place, fault, around, chance_of(seed, this), seed)
+        record |= _struck(place, fault, context, chance_of(seed, this), seed)
     if record["recovered"] and not keep:
         shutil.rmtree(place, ignore_errors=True)
     return record | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def _struck(
-    place: Path, fault: Fault, around: Surroundings, chance: np.random.Generator, seed: int
+    place: Path, fault: Fault, context: FaultContext, rng: np.random.Generator, seed: int
 ) -> Record:
     shutil.rmtree(place, ignore_errors=True)
-    bout = _bout(place, fault, around, seed)
-    if fault.timed:
-        bout.size = _long_enough(bout.size, around.outage_seconds)
-    watch = processes.Watch(around.processes)
+    experiment = _new_experiment(place, fault, context, seed)
+    if fault.measures_slowdown:
+        experiment.size = _long_enough(experiment.size, context.outage_seconds)
+    watch = processes.ProcessWatch(context.processes)
     record: Record = {}
-    with _disk(bout, fault):
+    with _disk(experiment, fault):
         try:
-            record["at_event"] = _fought(bout, fault, around, chance)
+            record["at_event"] = _fought(experiment, fault, context, rng)
             left = watch.left()
-            record |= _judged(bout, fault, around, left)
+            record |= _judged(experiment, fault, context, left)
         except Exception:  # noqa: BLE001  # a round that breaks is a round that failed
             record |= {"recovered": False, "violations": [traceback.format_exc()[-1500:]]}
         finally:
-            bout.end()
+            experiment.end()
             watch.left(2)
         if not record["recovered"] and (place / "output").exists():
-            record["output"] = bout.output[-_OUTPUT_CHARACTERS:]
-    return record | {"notes": bout.notes, "launches": bout.launches}
+            record["output"] = experiment.output[-_OUTPUT_CHARACTERS:]
+    return record | {"notes": experiment.notes, "launches": experiment.launches}
 
 
-def _fought(bout: Bout, fault: Fault, around: Surroundings, chance: np.random.Generator) -> int:
+def _fought(
+    experiment: Experiment, fault: Fault, context: FaultContext, rng: np.random.Generator
+) -> int:
     """Launch, strike, and wait for the end; the number of events that the blow waited for."""
-    is_timed = fault.timed and around.outage_seconds >= _LONG_SECONDS
-    events = int(chance.integers(1, 4 * bout.size.trials))
+    is_timed = fault.measures_slowdown and context.outage_seconds >= _LONG_SECONDS
+    events = int(rng.integers(1, 4 * experiment.size.trials))
     if is_timed:
         events = min(events, _FIRST_EVENTS)
-    bout.launch()
-    if bout.wait_for_events(events):
-        time.sleep(float(chance.uniform(0, 0.3)))
+    experiment.launch()
+    if experiment.wait_for_events(events):
+        time.sleep(float(rng.uniform(0, 0.3)))
         if is_timed:
-            _calm(bout, around, slowing.BEFORE)
-        bout.strike()
-        fault.blow(bout, around, chance)
+            _calm(experiment, context, slowdown.BEFORE)
+        experiment.mark_injection()
+        fault.inject(experiment, context, rng)
         if is_timed:
-            _catch_up(bout, around)
-            _calm(bout, around, slowing.AFTER)
+            _catch_up(experiment, context)
+            _calm(experiment, context, slowdown.AFTER)
     else:
-        bout.problem(f"the search ended with {bout.finish()} before {events} events")
-    if code := bout.finish():
-        bout.problem(f"the search ended with {code}")
+        experiment.problem(f"the search ended with {experiment.finish()} before {events} events")
+    if code := experiment.finish():
+        experiment.problem(f"the search ended with {code}")
     return events
 
 
-def _calm(bout: Bout, around: Surroundings, phase: str) -> None:
+def _calm(experiment: Experiment, context: FaultContext, phase: str) -> None:
     began = time.monotonic()
-    bout.wait(slowing.calm_seconds(around.outage_seconds))
-    bout.phases[phase] = (began, time.monotonic())
+    experiment.wait(slowdown.calm_seconds(context.outage_seconds))
+    experiment.phases[phase] = (began, time.monotonic())
 
 
-def _catch_up(bout: Bout, around: Surroundings) -> None:
+def _catch_up(experiment: Experiment, context: FaultContext) -> None:
     """Wait until MLflow has all that the ledger had when it was there again."""
-    began, wanted = bout.phases[slowing.AWAY][1], bout.count()
+    began, wanted = experiment.phases[slowdown.AWAY][1], experiment.count()
     end = time.monotonic() + _CATCH_UP_SECONDS
-    while evidence.received(around.server.uri, bout.name) < wanted and time.monotonic() < end:
-        bout.wait(1.0)
-    bout.phases[slowing.CATCHING_UP] = (began, time.monotonic())
-    bout.notes["caught_up_seconds"] = round(time.monotonic() - began, 1)
+    while (
+        evidence.received(context.server.uri, experiment.name) < wanted and time.monotonic() < end
+    ):
+        experiment.wait(1.0)
+    experiment.phases[slowdown.CATCHING_UP] = (began, time.monotonic())
+    experiment.notes["caught_up_seconds"] = round(time.monotonic() - began, 1)
 
 
-def _bout(place: Path, fault: Fault, around: Surroundings, seed: int) -> Bout:
-    uri = around.proxy.uri if fault.through == "proxy" else around.server.uri
-    extra = {clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
-    return Bout(place, uri, fault.size, fault.real, fault.troubled, seed, extra)
+def _new_experiment(place: Path, fault: Fault, context: FaultContext, seed: int) -> Experiment:
+    uri = context.proxy.uri if fault.mlflow_route == "proxy" else context.server.uri
+    extra = {movable_clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
+    return Experiment(place, uri, fault.size, fault.real, fault.has_failing_configs, seed, extra)
 
 
 def _long_enough(size: Size, outage_seconds: float) -> Size:
@@ -204,28 +216,36 @@ def _long_enough(size: Size, outage_seconds: float) -> Size:
     if outage_seconds >= _LONG_SECONDS:
         size = replace(size, epoch_seconds=1.0)
         # Its beginning, what is watched before and after, and the catching up in between.
-        seconds = 30 + 2 * slowing.calm_seconds(outage_seconds) + 1.3 * outage_seconds
+        seconds = 30 + 2 * slowdown.calm_seconds(outage_seconds) + 1.3 * outage_seconds
     calm = 3 * size.trials * size.epoch_seconds / 2
     return replace(size, trials=int(size.trials * max(1.0, seconds / calm)))
 
 
 @contextmanager
-def _disk(bout: Bout, fault: Fault) -> Iterator[None]:
+def _disk(experiment: Experiment, fault: Fault) -> Iterator[None]:
     if not fault.small_disk_mb:
         yield
         return
-    with services.small_disk(bout.home, fault.small_disk_mb):
+    with services.small_disk(experiment.home, fault.small_disk_mb):
         yield
 
 
-def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> Record:
+def _judged(experiment: Experiment, fault: Fault, context: FaultContext, left: list[str]) -> Record:
     """Everything that can be known of a search that has ended."""
-    uri = around.server.uri
-    late = not sync.catch_up(bout.ledger_path, uri)
-    found = evidence.read(bout.folder, uri, _judge(bout), loader.load(str(bout.space)), left)
-    wrong = bout.problems + invariants.violations(found) + expectations(bout, fault)
-    for before in bout.before:
-        wrong += invariants.lost_words(before, bout.ledger_path)
+    uri = context.server.uri
+    late = not sync.catch_up(experiment.ledger_path, uri)
+    found = evidence.read(
+        experiment.folder,
+        uri,
+        _checkpoint_eer_of(experiment),
+        loader.load(str(experiment.space)),
+        left,
+    )
+    wrong = (
+        experiment.problems + invariants.violations(found) + unmet_expectations(experiment, fault)
+    )
+    for before in experiment.before:
+        wrong += invariants.lost_ledger_bytes(before, experiment.ledger_path)
     if late:
         wrong.append("MLflow could not be brought to the ledger's state afterwards")
     lost, doubled, other = _points(found)
@@ -234,11 +254,11 @@ def _judged(bout: Bout, fault: Fault, around: Surroundings, left: list[str]) -> 
         "violations": wrong,
         "trials": len(found.state.trials),
         "epochs": sum(len(trial.reports) for trial in found.state.trials.values()),
-        "seconds_to_resume": bout.seconds_to_resume(),
-        "epochs_redone": None if bout.real else bout.epochs_redone(),
+        "seconds_to_resume": experiment.seconds_to_resume(),
+        "epochs_redone": None if experiment.real else experiment.epochs_redone(),
         "points_lost": lost,
         "points_doubled": doubled + other,
-        "slowing": bout.slowing(),
+        "slowing": experiment.slowing(),
     }
 
 
@@ -251,16 +271,16 @@ def _points(found: evidence.Evidence) -> tuple[int, int, int]:
     return totals[0], totals[1], totals[2]
 
 
-def _judge(bout: Bout) -> evidence.Judge:
-    if not bout.real:
-        return toy.judge
+def _checkpoint_eer_of(experiment: Experiment) -> evidence.CheckpointEer:
+    if not experiment.real:
+        return toy_training.checkpoint_eer
 
     def of_network(folder: Path, sha256: str) -> float:
         from search.ledger.state import SearchState
         from spkmodel.data.store import Store
         from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
 
-        settings = SearchState.from_events(bout.events()).search
+        settings = SearchState.from_events(experiment.events()).search
         encoder, _ = load_encoder(folder, sha256)
         pairs = Store.open(Path(settings["store"])).dev_pairs
         return evaluate_encoder(encoder, Store.open(Path(settings["dev_store"])), pairs).eer

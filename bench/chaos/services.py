@@ -14,7 +14,7 @@ from typing import Literal
 
 from search.tracking.server import HOST
 
-Mood = Literal["fine", "slow", "failing", "away"]
+ProxyBehaviour = Literal["fine", "slow", "failing", "away"]
 
 SLOW_SECONDS = 5.0
 _FAILURE = b'{"error_code": "INTERNAL_ERROR", "message": "a fault was planted"}'
@@ -38,7 +38,7 @@ class Proxy:
     """
 
     def __init__(self, to_port: int) -> None:
-        self.mood: Mood = "fine"
+        self.set_behaviour: ProxyBehaviour = "fine"
         self.calls = 0
         """Requests that came while the mood was not fine."""
         self._to_port = to_port
@@ -69,14 +69,14 @@ class Proxy:
             request = _read_request(client)
             if not request:
                 return
-            mood = self.mood
-            self.calls += mood != "fine"
-            if mood == "away":
+            set_behaviour = self.set_behaviour
+            self.calls += set_behaviour != "fine"
+            if set_behaviour == "away":
                 return
-            if mood == "failing":
+            if set_behaviour == "failing":
                 client.sendall(_ANSWER_500)
                 return
-            if mood == "slow":
+            if set_behaviour == "slow":
                 time.sleep(SLOW_SECONDS)
             with socket.create_connection((HOST, self._to_port), timeout=60) as server:
                 server.sendall(request)

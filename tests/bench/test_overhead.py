@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bench import drivers, overhead, record, scale_page
+from bench import drivers, overhead, scale_page
+from bench.support import result_files
 
 OURS = {
     "trials": 1000,
@@ -30,12 +31,12 @@ def test_a_claim_is_how_many_times_more_the_shipped_glue_takes():
 
 
 def test_the_page_is_made_of_the_results_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "FOLDER", tmp_path)
+    monkeypatch.setattr(result_files, "FOLDER", tmp_path)
     monkeypatch.setattr(scale_page, "PAGE", tmp_path / "scale.md")
-    result = record.surroundings("python -m bench.overhead")
+    result = result_files.surroundings("python -m bench.overhead")
     rows = overhead.rows(OURS, SHIPPED)
     result |= {"slots": 2, "rungs": [1, 9], "ours": OURS, "shipped": SHIPPED, "rows": rows}
-    record.write("overhead", result)
+    result_files.write("overhead", result)
     page = scale_page.write().read_text()
     assert "| wall ms a report | 15 | 150 |" in page
     assert "| driver, processor ms a trial | 20 | 200 | 10.0 |" in page
@@ -63,7 +64,7 @@ def test_what_is_loaded_after_the_last_trial_is_no_part_of_what_a_trial_takes():
 
 @pytest.mark.timeout(120)
 def test_both_train_the_same(tmp_path):
-    from bench.trivial import METRICS, Trivial
+    from bench.support.instant_training import METRICS, Trivial
 
     axes = {"loss": "softmax", "learning_rate": 1e-3, "weight_decay": 0.1,
             "filter_probability": 0.5, "noise_probability": 0.5}  # fmt: skip

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from bench import scale, scale_page, stacks
-from bench.simulation import Simulation
+from bench import scale, scale_page
+from bench.support import stack_sampler
+from bench.support.simulated_cluster import Simulation
 from search.ledger.ledger import Ledger
 from search.scheduler.audit import find_wrong_decisions
 
@@ -60,7 +61,7 @@ def _busy(seconds):
 
 
 def test_time_is_counted_where_it_goes():
-    with stacks.shares((("here", "test_scale"),), "elsewhere") as looks:
+    with stack_sampler.shares((("here", "test_scale"),), "elsewhere") as looks:
         _busy(0.2)
     assert looks["here"] >= 20
     assert looks["elsewhere"] <= 2

@@ -12,12 +12,12 @@ from bench.chaos import invariants
 from bench.chaos.evidence import read
 from search.ledger.state import SearchState
 from search.sampler.history import SamplerHistory
-from tests.support import sound_search
+from tests.support import valid_search
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    return sound_search.make(tmp_path_factory.mktemp("home"))
+    return valid_search.run_search(tmp_path_factory.mktemp("home"))
 
 
 def with_events(evidence, events):
@@ -126,9 +126,11 @@ def test_an_epoch_with_two_values_is_seen(sound):
 
 
 def test_a_damaged_checkpoint_and_one_of_another_eer_are_seen(tmp_path):
-    found = sound_search.make(tmp_path, trials=3, max_epochs=3)
+    found = valid_search.run_search(tmp_path, trials=3, max_epochs=3)
     best = found.state.ranked()[0].best()
-    wrong = invariants.checkpoints_are_sound(replace(found, judge=lambda *_: best.objective + 2e-6))
+    wrong = invariants.checkpoints_are_sound(
+        replace(found, checkpoint_eer=lambda *_: best.objective + 2e-6)
+    )
     assert len(wrong) == 1
     assert "again" in wrong[0]
     weights = found.folder / best.checkpoint / "tensors.safetensors"
@@ -175,7 +177,7 @@ def test_a_config_that_the_sampler_would_not_have_suggested_is_seen(sound):
 
 
 def test_a_process_and_a_file_that_are_left_behind_are_seen(tmp_path):
-    found = sound_search.make(tmp_path, trials=3, max_epochs=3)
+    found = valid_search.run_search(tmp_path, trials=3, max_epochs=3)
     assert invariants.nothing_is_left(found) == []
     (found.folder / ".tune-1").mkdir()
     (found.folder / "trials" / "t0001" / ".epoch0002-2.abcd").mkdir()
@@ -193,12 +195,14 @@ def test_more_trials_epochs_or_hours_than_allowed_are_seen(sound):
 
 
 def test_recorded_events_that_are_gone_are_seen(tmp_path):
-    found = sound_search.make(tmp_path, trials=3, max_epochs=3)
+    found = valid_search.run_search(tmp_path, trials=3, max_epochs=3)
     ledger = found.folder / "ledger.jsonl"
     before = ledger.read_bytes()
-    assert invariants.lost_words(before[:-10], ledger) == [], "a torn last line may be cut off"
+    assert invariants.lost_ledger_bytes(before[:-10], ledger) == [], (
+        "a torn last line may be cut off"
+    )
     ledger.write_bytes(before[before.index(b"\n") + 1 :])
-    assert invariants.lost_words(before, ledger) == ["recorded events are gone"]
+    assert invariants.lost_ledger_bytes(before, ledger) == ["recorded events are gone"]
 
 
 def test_what_cannot_be_checked_counts_as_wrong(sound):
@@ -224,7 +228,7 @@ def test_a_process_of_a_round_is_found_when_its_parent_is_gone():
         "import subprocess, sys\n"
         "from bench.chaos import processes\n"
         "with processes.adopting():\n"
-        "    watch = processes.Watch()\n"
+        "    watch = processes.ProcessWatch()\n"
         f"    subprocess.run([sys.executable, '-c', {code!r}], check=True)\n"
         "    assert len(watch.left(0.2)) == 1\n"
         "    assert watch.left(0.2) == []\n"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bench.chaos import faults, page, rounds, services
+from bench.chaos import catalogue, page, rounds, services
 from bench.chaos.rounds import Round
 
 
@@ -17,7 +17,7 @@ def test_a_schedule_is_its_seeds_and_has_as_many_rounds_as_asked_for():
     assert one == rounds.schedule(10, 1)
     assert one != rounds.schedule(10, 2)
     assert sum(each.fault == "driver_kill" for each in one) == 10
-    assert {each.fault for each in one} == set(faults.FAULTS)
+    assert {each.fault for each in one} == set(catalogue.FAULTS)
     assert len(rounds.schedule(3, 1, ["clock", "sigint"])) == 6
     assert len(set(one)) == len(one)
 
@@ -167,15 +167,15 @@ def test_a_proxy_passes_on_waits_fails_or_is_away(proxied, monkeypatch):
     monkeypatch.setattr(services, "SLOW_SECONDS", 0.3)
     assert asked(proxied) == (200, b"x" * 200_000)
     assert proxied.calls == 0
-    proxied.mood = "slow"
+    proxied.set_behaviour = "slow"
     began = time.monotonic()
     assert asked(proxied)[0] == 200
     assert time.monotonic() - began >= 0.3
-    proxied.mood = "failing"
+    proxied.set_behaviour = "failing"
     assert asked(proxied)[0] == 500
-    proxied.mood = "away"
+    proxied.set_behaviour = "away"
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         asked(proxied)
     assert proxied.calls == 3
-    proxied.mood = "fine"
+    proxied.set_behaviour = "fine"
     assert asked(proxied, b"again") == (200, b"again")

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import buzz
+from tests.support.tone_corpus import write_corpus
 
 
 @pytest.fixture(scope="session")
-def buzz_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return buzz.write_corpus(tmp_path_factory.mktemp("buzz"))
+def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("buzz"))
 
 
 @pytest.fixture(scope="session")
-def buzz_store(buzz_corpus: Path, tmp_path_factory: pytest.TempPathFactory):
+def tone_store(tone_corpus: Path, tmp_path_factory: pytest.TempPathFactory):
     from spkmodel.data import corpus, store
 
-    packed = store.pack(corpus.open_corpus(buzz_corpus), tmp_path_factory.mktemp("home"))
+    packed = store.pack(corpus.open_corpus(tone_corpus), tmp_path_factory.mktemp("home"))
     return store.Store.open(packed)

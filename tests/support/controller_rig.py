@@ -13,7 +13,7 @@ def space(trial):
 '''
 
 
-class Rig:
+class ControllerRig:
     """A driver on a ledger of its own, and an actor that says what it is told to."""
 
     def __init__(self, folder, trials=4, hours=None, rates=(1e-3, 2e-3, 3e-3, 4e-3, 5e-3)):
@@ -62,13 +62,13 @@ class Rig:
         )
 
 
-class KeptRig(Rig):
+class ManualClockRig(ControllerRig):
     """Its clock is moved by hand; so is the disk that it is told of."""
 
     def again(self):
         """Another driver on the same ledger, the one before having died."""
         self.ledger.close()
-        return KeptRig(self.folder, trials=2)
+        return ManualClockRig(self.folder, trials=2)
 
     def later(self, seconds=10.0):
         self.clock += seconds

@@ -7,10 +7,10 @@ from importlib.metadata import version
 import grpc
 from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
 
-OURS = version("ray")
+RAY_VERSION = version("ray")
 
 
-class Head(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
+class FakeHead(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
     """Answers as Ray's own does, with machines and a version of our choice."""
 
     def __init__(self, machines, token, ray_version):
@@ -33,13 +33,13 @@ class Head(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
 
 
 @contextmanager
-def starter():
+def head_starter():
     """A function that starts a head and tells its address; all end with the context."""
     servers = []
 
-    def start(machines=("127.0.0.1",), token="", ray_version=OURS):
+    def start(machines=("127.0.0.1",), token="", ray_version=RAY_VERSION):
         server = grpc.server(futures.ThreadPoolExecutor(2))
-        servicer = Head(machines, token, ray_version)
+        servicer = FakeHead(machines, token, ray_version)
         gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(servicer, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

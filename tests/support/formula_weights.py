@@ -12,11 +12,11 @@ def fill(network: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad():
         for name, values in network.state_dict().items():
             if not name.startswith("front_end.spectrogram") and "mel_scale" not in name:
-                values.copy_(of(name, tuple(values.shape)))
+                values.copy_(formula_values(name, tuple(values.shape)))
     return network.eval()
 
 
-def of(name: str, shape: tuple[int, ...]) -> Tensor:
+def formula_values(name: str, shape: tuple[int, ...]) -> Tensor:
     """Something like noise in -1 to 1, drawn by the name; of the size that the name calls for."""
     phase = zlib.crc32(name.encode()) % 1_000
     steps = torch.arange(math.prod(shape), dtype=torch.float64)

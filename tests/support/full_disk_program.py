@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 
-from tests.support import toy_search
+from tests.support import toy_ray_search
 
 
 def fill_and_empty(folder, seconds):
@@ -33,6 +33,6 @@ if __name__ == "__main__":
         "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
     )
     threading.Thread(target=fill_and_empty, args=(folder, 5.0), daemon=True).start()
-    toy_search.run(folder, trials=6)
+    toy_ray_search.run_search(folder, trials=6)
     lines = (folder / "ledger.jsonl").read_text().splitlines()
     json.dump([json.loads(line) for line in lines], sys.stdout)

@@ -1,6 +1,6 @@
 """The log's network, small enough for a test, along every axis of its entries."""
 
-from bench.parity_table import altered
+from bench.support.published_networks import altered
 from spkmodel.config import LogNet
 
 SMALL = LogNet(

@@ -8,7 +8,7 @@ from search.scheduler.policy import AshaPolicy
 from spkmodel.config import AdamW, TrainConfig
 
 
-class Story:
+class ScriptedSearch:
     """Events and the state that they add up to, a second apart."""
 
     def __init__(self, rungs=(1, 3, 9), eta=3, rule="promotion", trials=24, hours=None):

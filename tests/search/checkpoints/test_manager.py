@@ -13,14 +13,14 @@ from search.checkpoints.storage_health import Disk, StorageError
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.messages import Budget
-from tests.support.controller_rig import KeptRig
+from tests.support.controller_rig import ManualClockRig
 
 
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
     disk = {"now": Disk(10**12, read_only=False)}
     monkeypatch.setattr(storage_health, "disk", lambda _: disk["now"])
-    made = KeptRig(tmp_path / "trip", trials=2)
+    made = ManualClockRig(tmp_path / "trip", trials=2)
     made.disk = disk
     yield made
     made.ledger.close()

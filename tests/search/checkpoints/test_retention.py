@@ -3,7 +3,7 @@
 import pytest
 
 from search.checkpoints import retention
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 GB = 1_000_000_000
 
@@ -28,7 +28,7 @@ def trained(tale, eers, to_rung=9, size=1000):
 
 
 def test_a_running_trial_keeps_its_last_two_and_its_best_if_it_is_among_the_best():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1)
     best = trained(tale, [0.5, 0.1, 0.4, 0.3, 0.2])
     other = trained(tale, [0.4, 0.35, 0.4, 0.4, 0.4])
@@ -36,7 +36,7 @@ def test_a_running_trial_keeps_its_last_two_and_its_best_if_it_is_among_the_best
 
 
 def test_what_rests_or_may_be_extended_keeps_its_last_two_and_what_has_ended_for_good_nothing():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1)
     tale.train(trained(tale, []), 9, 0.1)
     names = [trained(tale, [0.3, 0.3, 0.3], to_rung=3) for _ in range(6)]
@@ -53,7 +53,7 @@ def test_what_rests_or_may_be_extended_keeps_its_last_two_and_what_has_ended_for
 
 
 def test_no_two_passes_remove_the_same_and_the_second_finds_nothing():
-    tale = Story()
+    tale = ScriptedSearch()
     trained(tale, [0.3, 0.2, 0.1, 0.2])
     first = retention.plan(tale.state)
     for removal in first.removals:
@@ -64,7 +64,7 @@ def test_no_two_passes_remove_the_same_and_the_second_finds_nothing():
 
 
 def test_what_was_promoted_and_what_others_start_from_is_kept():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1)
     trained(tale, [0.1])
     source = trained(tale, [0.5, 0.4, 0.45, 0.45, 0.45])
@@ -79,7 +79,7 @@ def test_what_was_promoted_and_what_others_start_from_is_kept():
 
 @pytest.mark.parametrize("by_key", [True, False])
 def test_the_best_epoch_of_a_trial_whose_weights_are_wished_for_is_kept(by_key):
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1)
     trained(tale, [0.1])
     source = trained(tale, [0.5, 0.4, 0.45, 0.45])
@@ -96,7 +96,7 @@ def test_the_best_epoch_of_a_trial_whose_weights_are_wished_for_is_kept(by_key):
 
 
 def test_what_other_searches_start_from_is_kept():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1)
     trained(tale, [0.1])
     source = trained(tale, [0.5, 0.4, 0.45, 0.45])
@@ -109,7 +109,7 @@ def test_what_other_searches_start_from_is_kept():
 
 
 def test_damaged_checkpoints_and_those_trained_again_go():
-    tale = Story()
+    tale = ScriptedSearch()
     name = trained(tale, [0.4, 0.3, 0.2])
     old = [report.checkpoint for report in tale.state.trials[name].reports.values()]
     tale.crash(name)
@@ -124,7 +124,7 @@ def test_damaged_checkpoints_and_those_trained_again_go():
 
 
 def test_what_another_search_starts_from_is_kept_also_where_its_epoch_is_trained_again():
-    tale = Story()
+    tale = ScriptedSearch()
     name = trained(tale, [0.4, 0.3, 0.2])
     third = tale.state.trials[name].reports[3]
     tale.crash(name)
@@ -139,7 +139,7 @@ def test_what_another_search_starts_from_is_kept_also_where_its_epoch_is_trained
 
 
 def test_with_two_objectives_the_whole_front_is_kept():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("search", keep_checkpoints=1, objectives=["dev_eer", "encoder_parameters"])
     for eer, size in ((0.1, 300), (0.2, 200), (0.3, 100), (0.4, 250)):
         name = tale.trial(encoder_parameters=size)
@@ -150,7 +150,7 @@ def test_with_two_objectives_the_whole_front_is_kept():
 
 
 def test_above_the_bound_less_is_kept_step_by_step_and_running_trials_always_keep_two():
-    tale = Story()
+    tale = ScriptedSearch()
     live = trained(tale, [0.1, 0.2, 0.2], size=GB)
     resting = [trained(tale, [0.5, 0.4 - n / 100], to_rung=2, size=GB) for n in range(3)]
     for name in resting:
@@ -173,7 +173,7 @@ def test_above_the_bound_less_is_kept_step_by_step_and_running_trials_always_kee
 
 
 def test_on_a_full_disk_only_the_newest_of_what_rests_is_kept():
-    tale = Story()
+    tale = ScriptedSearch()
     name = trained(tale, [0.5, 0.4, 0.3], to_rung=3)
     assert gone(tale) == {name: [1]}
     assert gone(tale, tight=True) == {name: [1, 2]}

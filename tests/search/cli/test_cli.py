@@ -25,7 +25,7 @@ from search.ledger.ledger import Ledger
 from search.requests.messages import Budget, Pause, Stop, Unpause, who
 from spkmodel.config import AAMSoftmax, TrainConfig
 from spkmodel.core.condition_names import CONDITIONS
-from tests.support import example_search as example
+from tests.support import three_trials as example
 
 VERBS = (
     *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),

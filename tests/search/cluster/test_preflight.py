@@ -9,7 +9,7 @@ from search.cluster import connection, preflight
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.paths import search_folder
 from tests.support import fake_ray_head
-from tests.support.fake_ray_head import OURS
+from tests.support.fake_ray_head import RAY_VERSION
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -17,7 +17,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 @pytest.fixture
 def head():
     """Starts a head; its address."""
-    with fake_ray_head.starter() as start:
+    with fake_ray_head.head_starter() as start:
         yield start
 
 
@@ -92,7 +92,7 @@ def test_rays_own_place_of_the_token_is_looked_at_last(tmp_path, monkeypatch):
 
 
 def test_another_ray_is_named_with_ours(head):
-    with pytest.raises(EnvironmentSetupError, match=f"runs Ray 2.1.0, here is {OURS}"):
+    with pytest.raises(EnvironmentSetupError, match=f"runs Ray 2.1.0, here is {RAY_VERSION}"):
         preflight.check(head(ray_version="2.1.0"))
 
 

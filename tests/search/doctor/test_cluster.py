@@ -17,7 +17,7 @@ def _untracked(monkeypatch):
 
 
 def test_an_open_cluster_that_others_can_reach_is_exit_3_and_nothing_is_sent_there(capsys):
-    with fake_ray_head.starter() as start:
+    with fake_ray_head.head_starter() as start:
         address = start(machines=("10.0.0.1",))
         assert run(["doctor", "--address", address, "--json"]) == 3
     told = json.loads(capsys.readouterr().out)

@@ -20,12 +20,12 @@ from search.scheduler.next_job import count_wanted_trials
 from search.scheduler.policy import AshaPolicy
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders
-from tests.support.controller_rig import Rig
+from tests.support.controller_rig import ControllerRig
 
 
 @pytest.fixture
 def rig(tmp_path):
-    made = Rig(tmp_path / "trip")
+    made = ControllerRig(tmp_path / "trip")
     yield made
     made.ledger.close()
 
@@ -113,7 +113,7 @@ def test_a_number_that_is_none_fails_the_trial_and_never_reaches_the_ledger(rig,
 def test_what_a_dead_driver_left_running_is_resumed_with_a_new_number(rig, tmp_path):
     rig.driver.next_segment()
     rig.ledger.close()
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     trial = after.state.trials["t0001"]
     assert (trial.state, trial.reason, trial.crashes) == ("paused", "its driver ended", 0)
     assert after.driver.next_segment() == (trial, {"attempt": 2, "to_rung": 1})
@@ -121,7 +121,7 @@ def test_what_a_dead_driver_left_running_is_resumed_with_a_new_number(rig, tmp_p
 
 
 def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
-    rig = Rig(tmp_path / "trip", trials=9, rates=(1e-3, 2e-3))
+    rig = ControllerRig(tmp_path / "trip", trials=9, rates=(1e-3, 2e-3))
     for _ in range(2):
         trial, _ = rig.driver.next_segment()
         rig.say(trial.trial, dev_eer=trial.attempt / 10)
@@ -142,7 +142,7 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("ends_it", ["stop", "hours"])
 def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tmp_path, ends_it):
-    rig = Rig(tmp_path / "trip", trials=9, hours=1.0, rates=(1e-3, 2e-3))
+    rig = ControllerRig(tmp_path / "trip", trials=9, hours=1.0, rates=(1e-3, 2e-3))
     for _ in range(2):
         trial, _ = rig.driver.next_segment()
         rig.say(trial.trial, dev_eer=trial.attempt / 10)
@@ -238,13 +238,13 @@ def test_a_wish_whose_weights_the_storage_never_gives_is_withdrawn_and_the_other
 
 
 def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
-    rig = Rig(tmp_path / "trip", hours=1.0)
+    rig = ControllerRig(tmp_path / "trip", hours=1.0)
     rig.driver.next_segment()
     rig.clock += 1800
     assert rig.say("t0001")
     assert rig.state.spent_hours() == 0.5
     rig.ledger.close()
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     trial, _ = after.driver.next_segment()
     after.clock += 1801
     assert after.say(trial.trial, dev_eer=0.1)
@@ -262,7 +262,7 @@ def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
 def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
     tmp_path, jump, monkeypatch
 ):
-    rig = Rig(tmp_path / "trip", hours=0.5)
+    rig = ControllerRig(tmp_path / "trip", hours=0.5)
     rig.driver.next_segment()
     rig.clock += 60
     rig.say("t0001", dev_eer=0.2)
@@ -306,7 +306,7 @@ def test_a_stop_meant_for_the_last_driver_does_not_stop_the_next(rig, tmp_path):
     mailbox.write(rig.folder, Stop(by="anna", trial="t0001", now=True))
     rig.driver.next_segment()
     rig.ledger.close()
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     after.driver.poll()
     assert after.state.search_stop == ""
     assert after.state.trials["t0001"].state == "killed"

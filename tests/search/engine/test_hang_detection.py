@@ -3,7 +3,7 @@ import math
 import pytest
 
 from search.engine.hang_detection import HangTimeout, Heartbeats, limit
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 PATIENCE = HangTimeout(epochs=10, floor_seconds=60)
 
@@ -28,7 +28,7 @@ def _trained(tale, seconds):
     ],
 )
 def test_silence_may_last_as_long_as_some_usual_epochs(own, others, seconds):
-    tale = Story()
+    tale = ScriptedSearch()
     records = [_trained(tale, each) for each in others]
     trial = _trained(tale, own)
     assert limit(trial, [*records, trial], PATIENCE) == seconds

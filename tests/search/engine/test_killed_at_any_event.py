@@ -17,7 +17,7 @@ from search.requests.messages import Add, Budget, Pause, Stop
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
 from spkmodel.config import AdamW, TrainConfig
-from tests.support.controller_rig import Rig
+from tests.support.controller_rig import ControllerRig
 
 RATES = {1e-3: 0.3, 2e-3: 0.1, 3e-3: 0.2, 4e-3: 0.25, 5e-3: 0.15}
 
@@ -55,7 +55,7 @@ def _checkpoints(lines):
 @pytest.fixture
 def whole(tmp_path):
     """A search that nothing disturbed."""
-    rig = Rig(tmp_path / "whole")
+    rig = ControllerRig(tmp_path / "whole")
     _go_on(rig)
     rig.ledger.close()
     return rig
@@ -75,7 +75,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
             (folder / place / "state.json").write_text("0123456789")
         (folder / "ledger.jsonl").write_text("".join(lines[:said]))
         assert launch.has_work(Ledger.open(folder / "ledger.jsonl")), kinds[said - 1]
-        rig = Rig(folder)
+        rig = ControllerRig(folder)
         before = SearchState.from_events(map(json.loads, lines[:said]))
         _go_on(rig)
         events = list(rig.ledger.events())
@@ -103,20 +103,20 @@ def test_a_trial_without_a_first_attempt_gets_one_before_there_is_another_trial(
     cut = next(n for n, line in enumerate(lines) if json.loads(line)["event"] == "segment")
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "ledger.jsonl").write_text("".join(lines[:cut]))
-    rig = Rig(tmp_path / "cut")
+    rig = ControllerRig(tmp_path / "cut")
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0001", {"attempt": 1, "to_rung": 1})
     rig.ledger.close()
 
 
 def test_a_checkpoint_without_a_report_is_removed_and_its_epoch_is_trained_again(tmp_path):
-    rig = Rig(tmp_path / "trip")
+    rig = ControllerRig(tmp_path / "trip")
     trial, _ = rig.driver.next_segment()
     renamed = tmp_path / "trip" / "trials" / trial.trial / "e0001-1"
     renamed.mkdir(parents=True)
     (renamed / "state.json").write_text("{}")
     rig.ledger.close()
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     assert after.driver._checkpoints._remover.drain(10)
     assert not renamed.exists()
     trial, config = after.driver.next_segment()
@@ -155,7 +155,7 @@ def _leave_unremoved(monkeypatch):
 def test_a_request_whose_file_outlives_its_event_is_not_carried_out_again(
     tmp_path, monkeypatch, request_
 ):
-    rig = Rig(tmp_path / "trip")
+    rig = ControllerRig(tmp_path / "trip")
     rig.driver.next_segment()
     sent = mailbox.write(rig.folder, request_)
     with monkeypatch.context() as killed:
@@ -168,7 +168,7 @@ def test_a_request_whose_file_outlives_its_event_is_not_carried_out_again(
     assert not sent.path.exists()
     sent.path.write_text(request_.model_dump_json())
     rig.ledger.close()
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     said = len(list(after.ledger.events()))
     _poll(after)
     assert len(list(after.ledger.events())) == said, "nor by the next driver"
@@ -178,7 +178,7 @@ def test_a_request_whose_file_outlives_its_event_is_not_carried_out_again(
 
 
 def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_path, monkeypatch):
-    rig = Rig(tmp_path / "trip")
+    rig = ControllerRig(tmp_path / "trip")
     mailbox.write(rig.folder, Budget(by="anna", trials=48))
     with monkeypatch.context() as killed:
         _leave_unremoved(killed)
@@ -187,7 +187,7 @@ def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_p
     with Ledger.open(rig.ledger.path, write=True) as ledger:
         (word,) = request_handler.words(ledger.state(), Budget(by="bob", trials=6))
         ledger.append(word[0], **word[1])
-    after = Rig(tmp_path / "trip")
+    after = ControllerRig(tmp_path / "trip")
     _poll(after)
     assert after.state.search["trials"] == 6
     after.ledger.close()
@@ -196,7 +196,7 @@ def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_p
 def test_who_asked_a_driver_that_died_after_its_word_hears_that_it_is_done(
     spksearch_home, monkeypatch
 ):
-    rig = Rig(spksearch_home / "trip")
+    rig = ControllerRig(spksearch_home / "trip")
 
     def die(pending, _):
         with monkeypatch.context() as killed:
@@ -213,7 +213,7 @@ def test_who_asked_a_driver_that_died_after_its_word_hears_that_it_is_done(
 
 
 def test_who_finds_a_driver_where_there_was_none_a_moment_ago_asks_it(spksearch_home, monkeypatch):
-    rig = Rig(spksearch_home / "trip")
+    rig = ControllerRig(spksearch_home / "trip")
     seen = iter([None])
     monkeypatch.setattr(
         request_handler, "find_live_driver", lambda folder: next(seen, find_live_driver(folder))

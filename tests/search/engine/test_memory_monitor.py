@@ -18,10 +18,10 @@ from pathlib import Path
 from search.cluster.connection import prepare_environment
 prepare_environment()
 import ray
-from tests.support import toy_search
+from tests.support import toy_ray_search
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
          logging_level="ERROR", object_store_memory=100 << 20)
-toy_search.run(Path(sys.argv[1]), trials=3, max_epochs=1, eats=["t0002"])
+toy_ray_search.run_search(Path(sys.argv[1]), trials=3, max_epochs=1, eats=["t0002"])
 """
 
 

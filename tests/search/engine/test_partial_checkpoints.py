@@ -5,8 +5,8 @@ import pytest
 from search.checkpoints import retention
 from search.checkpoints.files import forgotten, listed
 from search.ledger.state import SearchState
-from tests.support.controller_rig import KeptRig, Rig
-from tests.support.scripted_search import Story
+from tests.support.controller_rig import ControllerRig, ManualClockRig
+from tests.support.scripted_search import ScriptedSearch
 
 
 def part(tale, trial, epoch, steps, attempt=None, size=500):
@@ -38,7 +38,7 @@ def removed(tale):
 
 @pytest.fixture
 def tale():
-    made = Story()
+    made = ScriptedSearch()
     made.record("search", keep_checkpoints=1)
     made.segment(made.trial(), 3)
     made.report("t0001", 1, 0.4)
@@ -159,7 +159,7 @@ def leave(rig, trial, epoch=1, attempt=1, steps=4, seconds=2.0, **more):
 
 @pytest.fixture
 def rig(tmp_path):
-    made = Rig(tmp_path / "trip")
+    made = ControllerRig(tmp_path / "trip")
     yield made
     made.ledger.close()
 
@@ -172,7 +172,7 @@ def test_an_epoch_has_taken_what_all_its_parts_took(rig):
     assert (trial.state, trial.reason) == ("paused", "interrupted by SIGTERM")
     assert (trial.last_cut, trial.crashes) == ("stopped", 0)
     rig.ledger.close()
-    again = Rig(rig.folder)
+    again = ControllerRig(rig.folder)
     again.driver.next_segment()
     assert leave(again, "t0001", attempt=2, steps=7, seconds=3.0)
     again.driver.next_segment()
@@ -216,7 +216,7 @@ def test_a_part_that_is_no_end_leaves_the_attempt_at_work(rig):
 
 
 def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_path):
-    rig = KeptRig(tmp_path / "trip", trials=1)
+    rig = ManualClockRig(tmp_path / "trip", trials=1)
     rig.driver.next_segment()
     rig.say("t0001")
     trial, _ = rig.driver.next_segment()
@@ -240,7 +240,7 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
 
 
 def test_without_the_checkpoint_of_the_last_epoch_a_part_of_the_next_will_do(tmp_path):
-    rig = KeptRig(tmp_path / "trip", trials=1)
+    rig = ManualClockRig(tmp_path / "trip", trials=1)
     rig.driver.next_segment()
     rig.say("t0001")
     rig.driver.next_segment()

@@ -16,7 +16,7 @@ from search.scheduler.next_job import (
     unfulfillable_requests,
 )
 from spkmodel.config import AdamW, TrainConfig
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 
 def _wish(key, rate=0.004, **fields):
@@ -47,7 +47,7 @@ def _begin(tale, key):
 
 
 def test_wishes_come_in_their_order_before_new_ideas_and_after_what_was_interrupted():
-    tale = Story(trials=3)
+    tale = ScriptedSearch(trials=3)
     one, two = _wish("106"), _wish("107")
     _queue(tale, one, two)
     assert choose_next_job(tale.state, tale.policy) == StartQueued(one, 1)
@@ -62,19 +62,19 @@ def test_wishes_come_in_their_order_before_new_ideas_and_after_what_was_interrup
 
 
 def test_a_wish_counts_into_the_budget_but_is_not_forbidden_by_it():
-    tale = Story(trials=1)
+    tale = ScriptedSearch(trials=1)
     tale.train(tale.trial(), 1, 0.3)
     wish = _wish("116")
     _queue(tale, wish)
     assert choose_next_job(tale.state, tale.policy) == StartQueued(wish, 1)
-    tale = Story(trials=2)
+    tale = ScriptedSearch(trials=2)
     tale.train(tale.trial(), 1, 0.3)
     _queue(tale, _wish("110", weights_of="106"))
     assert choose_next_job(tale.state, tale.policy) != NewTrial(1)
 
 
 def test_the_same_wish_is_taken_once():
-    tale = Story()
+    tale = ScriptedSearch()
     _queue(tale, _wish("106"), _wish("106"))
     _begin(tale, "106")
     _queue(tale, _wish("106"))
@@ -82,7 +82,7 @@ def test_the_same_wish_is_taken_once():
 
 
 def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete():
-    tale = Story(rungs=(2,), trials=0)
+    tale = ScriptedSearch(rungs=(2,), trials=0)
     source, warm = _wish("106"), _wish("110", weights_of="106")
     _queue(tale, warm, source)
     assert choose_next_job(tale.state, tale.policy) == StartQueued(source, 2)
@@ -99,7 +99,7 @@ def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete()
 
 
 def test_a_wish_whose_source_failed_or_never_was_is_vain():
-    tale = Story(trials=0)
+    tale = ScriptedSearch(trials=0)
     _queue(tale, _wish("106"), _wish("110", weights_of="106"), _wish("111", weights_of="105"))
     assert [key for key, _ in unfulfillable_requests(tale.state)] == ["111"]
     name = _begin(tale, "106")
@@ -117,7 +117,7 @@ def test_a_wish_whose_source_failed_or_never_was_is_vain():
 
 
 def test_a_wish_that_waits_does_not_keep_the_others_from_their_last_rungs():
-    tale = Story(rungs=(1, 3), trials=2)
+    tale = ScriptedSearch(rungs=(1, 3), trials=2)
     _queue(tale, _wish("106"), _wish("110", weights_of="106"))
     tale.train(_begin(tale, "106"), 1, 0.3)
     tale.train(tale.trial(), 1, 0.4)
@@ -127,7 +127,7 @@ def test_a_wish_that_waits_does_not_keep_the_others_from_their_last_rungs():
 
 
 def test_a_queue_is_what_its_events_add_up_to():
-    tale = Story()
+    tale = ScriptedSearch()
     _queue(tale, _wish("106", axes={"entry": "106"}), _wish("107"))
     _begin(tale, "106")
     assert SearchState.from_events(tale.events) == tale.state
@@ -145,7 +145,7 @@ def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind)
         '    rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)\n'
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate))\n"
     )
-    tale = Story()
+    tale = ScriptedSearch()
     _queue(tale, _wish("106", axes={"entry": "106"}))
     tale.train(_begin(tale, "106"), 1, 0.2)
     space = loader.load(str(path))

@@ -16,8 +16,8 @@ from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Stop, Unpause
 from search.scheduler.audit import find_wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
-from tests.support.controller_rig import Rig
-from tests.support.scripted_search import Story
+from tests.support.controller_rig import ControllerRig
+from tests.support.scripted_search import ScriptedSearch
 
 BY = "anna@here"
 ME = identity(this_process())
@@ -26,7 +26,7 @@ ME = identity(this_process())
 @pytest.fixture
 def folder(spksearch_home):
     """A search of two trials that nobody drives: t0001 waits at rung 1, t0002 was cut off."""
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 1, 0.3)
     tale.segment(tale.trial(), 1)
     folder = spksearch_home / "trip"
@@ -38,7 +38,7 @@ def folder(spksearch_home):
 
 @pytest.fixture
 def rig(spksearch_home):
-    made = Rig(spksearch_home / "trip")
+    made = ControllerRig(spksearch_home / "trip")
     yield made
     made.ledger.close()
 
@@ -142,7 +142,7 @@ def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
 
 
 def test_a_paused_search_whose_hours_are_used_or_that_is_stopped_still_ends(spksearch_home):
-    rig = Rig(spksearch_home / "trip", hours=1.0)
+    rig = ControllerRig(spksearch_home / "trip", hours=1.0)
     rig.driver.next_segment()
     rig.say("t0001")
     _sent(rig, Pause(by=BY, driver=ME))
@@ -234,7 +234,7 @@ def test_epochs_raised_move_the_rungs_and_epochs_lowered_end_a_trial_that_is_bey
 
 
 def test_hours_raised_keep_a_search_from_ending(spksearch_home):
-    rig = Rig(spksearch_home / "trip", hours=1.0)
+    rig = ControllerRig(spksearch_home / "trip", hours=1.0)
     rig.clock += 3601
     _sent(rig, Budget(by=BY, hours=2.0))
     assert rig.driver.next_segment() != "done"

@@ -6,7 +6,7 @@ from ray.tune.execution import insufficient_resources_manager
 from ray.tune.experiment import Trial
 
 from search.engine.tune_memory import forget_ended
-from tests.support import toy_search
+from tests.support import toy_ray_search
 
 
 class Controller:
@@ -82,6 +82,6 @@ def test_a_search_holds_few_of_the_trials_that_tune_has_run(tmp_path):
             gc.collect()
             held.append(sum(type(each) is Trial for each in gc.get_objects()))
 
-    state = toy_search.run(tmp_path / "many", trials=12, poll=count)
+    state = toy_ray_search.run_search(tmp_path / "many", trials=12, poll=count)
     assert sum(trial.attempt for trial in state.trials.values()) >= 12
     assert held[0] <= 6, "two under way, two waiting for an actor, the last one"

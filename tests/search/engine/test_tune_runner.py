@@ -25,7 +25,7 @@ from search.requests.messages import Budget, Pause, Stop, Unpause
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
 from spkmodel.worker.processes import process_start, worker_of
-from tests.support import toy_search
+from tests.support import toy_ray_search
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
 
@@ -65,7 +65,7 @@ def wait_for(condition, seconds=60):
 
 def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_path):
     folder = tmp_path / "plain"
-    running = toy_search.run(folder, trials=12)
+    running = toy_ray_search.run_search(folder, trials=12)
     state = assert_sound(folder)
     assert running == state
     assert len(state.trials) == 12
@@ -78,7 +78,7 @@ def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_pa
     assert not list(folder.glob(".tune-*"))
     assert find_live_driver(folder) is None
 
-    toy_search.run(folder, trials=15, max_epochs=27)
+    toy_ray_search.run_search(folder, trials=15, max_epochs=27)
     extended = assert_sound(folder)
     assert len(extended.trials) == 15
     assert max(trial.epoch for trial in extended.trials.values()) == 27
@@ -87,7 +87,7 @@ def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_pa
 
 def test_a_driver_killed_in_mid_search_loses_no_trial_and_repeats_no_epoch(tmp_path, local_ray):
     folder = tmp_path / "killed"
-    command = [sys.executable, toy_search.__file__, local_ray, str(folder)]
+    command = [sys.executable, toy_ray_search.__file__, local_ray, str(folder)]
     driver = subprocess.Popen(command)
     ledger = Ledger.open(folder / "ledger.jsonl")
     wait_for(lambda: sum(e["event"] == "report" for e in ledger.events()) >= 9)
@@ -95,7 +95,7 @@ def test_a_driver_killed_in_mid_search_loses_no_trial_and_repeats_no_epoch(tmp_p
     driver.wait()
     before = ledger.state()
     assert before.finish is None
-    toy_search.run(folder)
+    toy_ray_search.run_search(folder)
     after = assert_sound(folder)
     for name, trial in before.trials.items():
         assert after.trials[name].signature == trial.signature
@@ -117,7 +117,7 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
             killed.append(pid)
 
     ill = {"diverges": ["t0001"], "nan": ["t0003"], "too_large": ["t0004"]}
-    toy_search.run(folder, trials=5, poll=murder, slow={"t0002": 0.5}, **ill)
+    toy_ray_search.run_search(folder, trials=5, poll=murder, slow={"t0002": 0.5}, **ill)
     state = assert_sound(folder)
     assert len(killed) == 1
     trials = state.trials
@@ -152,7 +152,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
         if len(asked) == 1 and reports >= 3:
             asked.append(_ask("stopped", None, now=False))
 
-    toy_search.run(folder, poll=steer, slow={"t0001": 1.5})
+    toy_ray_search.run_search(folder, poll=steer, slow={"t0001": 1.5})
     state = assert_sound(folder)
     assert asked == ["asked", "asked"]
     assert (state.trials["t0001"].state, state.trials["t0001"].epoch) == ("killed", 0)
@@ -160,7 +160,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     assert len(state.trials) < 12
     assert mailbox.pending(folder) == []
 
-    toy_search.run(folder, trials=6)
+    toy_ray_search.run_search(folder, trials=6)
     state = assert_sound(folder)
     assert len(state.trials) >= 6
     assert state.trials["t0001"].state == "killed"
@@ -174,7 +174,7 @@ def _slow(name, **more):
 def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, local_ray):
     folder = tmp_path / "signalled"
     driver = subprocess.Popen(
-        [sys.executable, toy_search.__file__, local_ray, str(folder), _slow("t0002")]
+        [sys.executable, toy_ray_search.__file__, local_ray, str(folder), _slow("t0002")]
     )
     ledger = Ledger.open(folder / "ledger.jsonl")
     wait_for((folder / "trials" / "t0002" / "pid").is_file)
@@ -188,14 +188,18 @@ def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, l
     assert {trial.state for trial in state.trials.values()} == {"paused"}
     left = state.trials["t0002"]
     assert left.reason == "interrupted by SIGTERM"
-    assert (left.epoch, left.partial.epoch, left.partial.of) == (0, 1, toy_search.NAPS)
-    assert 0 < left.partial.steps < toy_search.NAPS
+    assert (left.epoch, left.partial.epoch, left.partial.of) == (
+        0,
+        1,
+        toy_ray_search.STEPS_PER_EPOCH,
+    )
+    assert 0 < left.partial.steps < toy_ray_search.STEPS_PER_EPOCH
     assert left.goes_on_from == left.partial
     assert state.finish is None
     assert process_start(driver.pid) is None
     assert not list(folder.glob("trials/*/leave-*"))
 
-    toy_search.run(folder, trials=2, max_epochs=1)
+    toy_ray_search.run_search(folder, trials=2, max_epochs=1)
     after = assert_sound(folder)
     events = [e for e in events_of(folder) if e["event"] == "segment" and e["trial"] == "t0002"]
     assert [e["from_step"] for e in events] == [0, left.partial.steps]
@@ -210,7 +214,9 @@ def test_who_does_not_answer_a_signal_is_written_down_as_cut_and_killed_after_th
 ):
     folder = tmp_path / "deaf"
     knobs = _slow("t0002", deaf=["t0002"], grace_seconds=3.0)
-    driver = subprocess.Popen([sys.executable, toy_search.__file__, local_ray, str(folder), knobs])
+    driver = subprocess.Popen(
+        [sys.executable, toy_ray_search.__file__, local_ray, str(folder), knobs]
+    )
     ledger = Ledger.open(folder / "ledger.jsonl")
     wait_for((folder / "trials" / "t0002" / "pid").is_file)
     worker = worker_of(folder / "trials" / "t0002", 1)
@@ -237,12 +243,12 @@ def test_a_search_that_is_stopped_at_once_keeps_the_epochs_under_way(spksearch_h
         if not asked and (folder / "trials" / "t0001" / "pid").is_file():
             asked.append(_ask("at-once", None, now=True))
 
-    toy_search.run(folder, trials=1, max_epochs=1, poll=steer, slow={"t0001": 60})
+    toy_ray_search.run_search(folder, trials=1, max_epochs=1, poll=steer, slow={"t0001": 60})
     state = assert_sound(folder)
     part = state.trials["t0001"].partial
     assert (state.finish["reason"], state.trials["t0001"].state) == ("stopped by hand", "stopped")
     assert (folder / part.checkpoint / "state.json").is_file()
-    toy_search.run(folder, trials=1, max_epochs=1)
+    toy_ray_search.run_search(folder, trials=1, max_epochs=1)
     after = assert_sound(folder).trials["t0001"]
     assert (after.state, after.epoch) == ("complete", 1)
     assert after.reports[1].seconds > part.seconds
@@ -250,11 +256,11 @@ def test_a_search_that_is_stopped_at_once_keeps_the_epochs_under_way(spksearch_h
 
 def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_path):
     folder = tmp_path / "damaged"
-    toy_search.run(folder, trials=4, max_epochs=3)
+    toy_ray_search.run_search(folder, trials=4, max_epochs=3)
     before = assert_sound(folder)
     best = next(trial for trial in before.trials.values() if trial.epoch == 3)
     shutil.rmtree(folder / best.last.checkpoint)
-    toy_search.run(folder, trials=4, max_epochs=9)
+    toy_ray_search.run_search(folder, trials=4, max_epochs=9)
     events = events_of(folder)
     (event,) = [event for event in events if event["event"] == "damaged"]
     assert (event["trial"], event["epoch"], event["from_epoch"]) == (best.trial, 3, 2)
@@ -290,11 +296,11 @@ def test_a_signal_leaves_though_the_storage_cannot_be_written_and_all_goes_on_la
 
     threading.Thread(target=send, daemon=True).start()
     with pytest.raises(Interrupted, match="Read-only file system") as interrupted:
-        toy_search.run(folder, trials=6, poll=break_it)
+        toy_ray_search.run_search(folder, trials=6, poll=break_it)
     assert interrupted.value.signal_number == signal.SIGTERM
     monkeypatch.undo()
     before = SearchState.from_events(events_of(folder))
-    toy_search.run(folder, trials=6)
+    toy_ray_search.run_search(folder, trials=6)
     after = assert_sound(folder)
     assert after.finish["reason"] == "all trials tried"
     for name, trial in before.trials.items():
@@ -304,7 +310,7 @@ def test_a_signal_leaves_though_the_storage_cannot_be_written_and_all_goes_on_la
 
 def test_the_stopping_rule_runs_on_the_same_machinery(tmp_path):
     folder = tmp_path / "stopping"
-    toy_search.run(folder, trials=6, rule="stopping")
+    toy_ray_search.run_search(folder, trials=6, rule="stopping")
     state = assert_sound(folder)
     assert state.trials["t0001"].state == "complete"
     assert {trial.ended_by for trial in state.trials.values()} == {"rule"}
@@ -315,8 +321,8 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
         raise ValueError("the sky is falling")
 
     with pytest.raises(ValueError, match="the sky is falling"):
-        toy_search.run(tmp_path / "problem", poll=fail)
-    toy_search.run(tmp_path / "problem", trials=1)
+        toy_ray_search.run_search(tmp_path / "problem", poll=fail)
+    toy_ray_search.run_search(tmp_path / "problem", trials=1)
     assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"
 
 
@@ -337,7 +343,7 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
 
     monkeypatch.setattr(tune_runner._Segments, "on_trial_complete", twice)
     monkeypatch.setattr(tune_runner._ProgressCallback, "on_trial_error", again)
-    toy_search.run(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
+    toy_ray_search.run_search(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
     state = assert_sound(tmp_path / "twice")
     assert state.finish["reason"] == "all trials tried"
     assert state.trials["t0002"].failure == "out_of_memory"
@@ -349,9 +355,9 @@ def test_what_goes_wrong_when_an_attempt_ends_is_told_as_it_is(tmp_path, monkeyp
 
     monkeypatch.setattr(tune_runner.tune_errors, "words_of", fail)
     with pytest.raises(OSError, match="the file of the error cannot be read"):
-        toy_search.run(tmp_path / "problem", trials=2, max_epochs=1, too_large=["t0001"])
+        toy_ray_search.run_search(tmp_path / "problem", trials=2, max_epochs=1, too_large=["t0001"])
     monkeypatch.undo()
-    toy_search.run(tmp_path / "problem", trials=2, max_epochs=1)
+    toy_ray_search.run_search(tmp_path / "problem", trials=2, max_epochs=1)
     assert assert_sound(tmp_path / "problem").trials["t0001"].state == "complete"
 
 
@@ -363,10 +369,10 @@ def test_a_search_that_tune_ends_for_no_reason_of_ours_is_not_taken_for_stopped(
 
     monkeypatch.setattr(tune_runner._Stopper, "stop_all", end_it)
     with pytest.raises(RuntimeError, match=r"Tune ended .* launch goes on"):
-        toy_search.run(tmp_path / "ended", trials=4, max_epochs=1)
+        toy_ray_search.run_search(tmp_path / "ended", trials=4, max_epochs=1)
     assert Ledger.open(tmp_path / "ended" / "ledger.jsonl").state().finish is None
     monkeypatch.undo()
-    toy_search.run(tmp_path / "ended", trials=4, max_epochs=1)
+    toy_ray_search.run_search(tmp_path / "ended", trials=4, max_epochs=1)
     assert len(assert_sound(tmp_path / "ended").trials) == 4
 
 
@@ -378,7 +384,7 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
         if (folder / "ledger.jsonl").read_text().count('"report"') >= 4:
             limit[0] = 2
 
-    toy_search.run(folder, trials=6, poll=grow, slots=lambda: limit[0])
+    toy_ray_search.run_search(folder, trials=6, poll=grow, slots=lambda: limit[0])
     assert_sound(folder)
     state, most, reports = SearchState(), {1: 0, 2: 0}, 0
     for event in events_of(folder):
@@ -391,7 +397,7 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
 
 def test_segments_shorter_than_the_start_of_a_worker_leave_no_slot_without_one(tmp_path):
     folder = tmp_path / "short"
-    toy_search.run(folder, trials=16)
+    toy_ray_search.run_search(folder, trials=16)
     workers = {path.read_text() for path in folder.glob("trials/*/pid")}
     assert len(workers) == 2
 
@@ -428,7 +434,7 @@ def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
             elif len(asked) == 2 and state.search["trials"] == 3 and quiet[-1] > quiet[0] + 2:
                 asked.append(ask("paused", Unpause(by="bob")))
 
-    toy_search.run(folder, trials=12, poll=steer)
+    toy_ray_search.run_search(folder, trials=12, poll=steer)
     state = assert_sound(folder)
     assert asked == ["asked"] * 3
     assert (state.holds, len(state.trials)) == ({}, 3)
@@ -443,7 +449,7 @@ def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
 def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_path):
     folder = tmp_path / "shrunk"
     began = time.monotonic()
-    toy_search.run(folder, trials=2, slots=lambda: int(time.monotonic() - began > 2))
+    toy_ray_search.run_search(folder, trials=2, slots=lambda: int(time.monotonic() - began > 2))
     state = assert_sound(folder)
     events = [
         event for event in events_of(folder) if event["event"] in ("hold", "release", "trial")
@@ -456,7 +462,7 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
 def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_epoch(tmp_path):
     folder = tmp_path / "frozen"
     patience = hang_detection.HangTimeout(epochs=10, floor_seconds=2)
-    toy_search.run(folder, trials=4, patience=patience, freezes=["t0003"])
+    toy_ray_search.run_search(folder, trials=4, patience=patience, freezes=["t0003"])
     state = assert_sound(folder)
     cuts = [e for e in events_of(folder) if e["event"] == "crash"]
     assert [(e["trial"], e["kind"], e["counts"]) for e in cuts] == [("t0003", "hang", True)]
@@ -470,7 +476,7 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
 def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, local_ray):
     folder = tmp_path / "left"
     driver = subprocess.Popen(
-        [sys.executable, toy_search.__file__, local_ray, str(folder), _slow("t0001")]
+        [sys.executable, toy_ray_search.__file__, local_ray, str(folder), _slow("t0001")]
     )
     wait_for((folder / "trials" / "t0001" / "pid").is_file)
     worker = worker_of(folder / "trials" / "t0001", 1)
@@ -483,7 +489,7 @@ def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, 
     )
     driver.kill()
     driver.wait()
-    toy_search.run(folder, trials=2)
+    toy_ray_search.run_search(folder, trials=2)
     assert orphan.wait(5) == -signal.SIGKILL
     assert_sound(folder)
     left = {e["pid"]: e for e in events_of(folder) if e["event"] == "leftover"}

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from search.ledger.ledger import Ledger
-from tests.support import buzz
+from tests.support import tone_corpus
 from tests.support.tiny_space import SPACE
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(500)]
@@ -30,7 +30,7 @@ def spksearch(tmp_path):
 
 def test_a_search_in_the_background_is_steered_from_elsewhere(spksearch, tmp_path):
     (tmp_path / "tiny.py").write_text(SPACE)
-    corpus = buzz.write_corpus(tmp_path / "buzz")
+    corpus = tone_corpus.write_corpus(tmp_path / "buzz")
     launch = ["launch", tmp_path / "tiny.py", "--corpus", corpus, "--trials", 500]
     assert spksearch(*launch, "--detach")[0] == 0
     assert spksearch(*launch, "--detach")[0] == 3

@@ -33,7 +33,7 @@ from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
 from spkmodel.worker.processes import process_start
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def _written(home, tale):
 
 @pytest.fixture
 def tale():
-    made = Story()
+    made = ScriptedSearch()
     made.train(made.trial(), 1, 0.3)
     return made
 
@@ -86,7 +86,7 @@ def test_waiting_ends_with_the_search(spksearch_home, tale):
 
 
 def test_waiting_for_a_search_without_a_usable_trial_says_so(spksearch_home):
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("finish", reason="all trials tried", totals={})
     _written(spksearch_home, tale)
     with pytest.raises(NoUsableTrial, match=r"none of its 0 trials has a dev EER"):

@@ -24,7 +24,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.promotion import promote
 from search.scheduler import audit, rung_queries
-from tests.support import buzz
+from tests.support import tone_corpus
 from tests.support.tiny_space import SPACE
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return buzz.write_corpus(tmp_path_factory.mktemp("buzz"))
+    return tone_corpus.write_corpus(tmp_path_factory.mktemp("buzz"))
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_dry_run_writes_nothing_and_another_corpus_is_refused(
     assert launch.launch(planned, Silent()).state == "planned"
     assert list(spksearch_home.iterdir()) == []
     launch.launch(request, Silent())
-    other = buzz.write_corpus(tmp_path / "other")
+    other = tone_corpus.write_corpus(tmp_path / "other")
     lines = (other / "train_list.txt").read_text().splitlines()
     (other / "train_list.txt").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(UsageError, match="the corpus"):
@@ -232,7 +232,7 @@ def test_a_dry_run_writes_nothing_and_another_corpus_is_refused(
 
 @pytest.mark.usefixtures("spksearch_home", "local_ray", "tracked")
 def test_a_search_whose_every_trial_collapses_has_no_usable_trial(space, tmp_path):
-    silent = buzz.write_corpus(tmp_path / "silent")
+    silent = tone_corpus.write_corpus(tmp_path / "silent")
     for path in [*silent.glob("wav/s6/*.flac"), *silent.glob("wav/s7/*.flac")]:
         soundfile.write(path, np.zeros(16000, dtype=np.int16), 16000)
     request = LaunchRequest(space=space, corpus=silent, name="silent", trials=2, max_epochs=3)

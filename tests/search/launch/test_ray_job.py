@@ -18,7 +18,7 @@ from search.launch import background, ray_job
 from search.launch.background import BackgroundLaunch
 from search.launch.settings import LaunchRequest
 from search.space.loader import load
-from tests.support import buzz
+from tests.support import tone_corpus
 from tests.support.tiny_space import SPACE
 
 
@@ -182,7 +182,7 @@ def _await_port(port, process):
 @pytest.mark.timeout(400)
 def test_a_job_of_a_real_cluster_is_waited_for_and_heard_from_elsewhere(head, tmp_path, own_space):
     address, environment = head
-    corpus = buzz.write_corpus(tmp_path / "buzz")
+    corpus = tone_corpus.write_corpus(tmp_path / "buzz")
 
     def spksearch(*words):
         line = [sys.executable, "-m", "search", *map(str, words)]

@@ -11,7 +11,7 @@ from search.core.errors import EnvironmentSetupError
 from search.launch.launch import settings_of
 from search.ledger.ledger import Ledger
 from search.ledger.state import FORMAT
-from tests.support.controller_rig import Rig
+from tests.support.controller_rig import ControllerRig
 
 FIRST = Path(__file__).parent / "ledgers" / "format-1.jsonl"
 """As the first versions wrote it: a crash, a divergence, a night between two drivers."""
@@ -47,7 +47,7 @@ def test_a_ledger_of_the_first_versions_is_read_whole(old):
 
 
 def test_a_search_of_the_first_versions_goes_on(old):
-    rig = Rig(old, trials=6)
+    rig = ControllerRig(old, trials=6)
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0004", {"attempt": 3, "to_rung": 1})
     rig.clock += 60

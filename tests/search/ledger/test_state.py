@@ -2,18 +2,18 @@ import math
 from datetime import timedelta
 
 from search.ledger.state import SearchState
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 
 def test_a_state_told_at_once_equals_one_told_event_by_event():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 1, 0.3)
     tale.train("t0001", 3, 0.2)
     assert SearchState.from_events(tale.events) == tale.state
 
 
 def test_a_trial_runs_in_its_segment_and_rests_at_its_rung():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.trial()
     trial = tale.state.trials["t0001"]
     assert (trial.state, trial.epoch, trial.rung, trial.last) == ("paused", 0, 0, None)
@@ -27,7 +27,7 @@ def test_a_trial_runs_in_its_segment_and_rests_at_its_rung():
 
 
 def test_late_words_of_an_older_attempt_are_refused_and_counted():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 3)
     tale.crash("t0001")
     tale.report("t0001", 1, 0.4)
@@ -41,7 +41,7 @@ def test_late_words_of_an_older_attempt_are_refused_and_counted():
 
 
 def test_an_epoch_counts_once():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 3)
     tale.report("t0001", 1, 0.4)
     tale.report("t0001", 1, 0.1)
@@ -50,7 +50,7 @@ def test_an_epoch_counts_once():
 
 
 def test_an_attempt_that_a_dead_driver_took_along_is_no_crash_of_the_trial():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 1)
     tale.crash("t0001", "its driver died", counts=False)
     trial = tale.state.trials["t0001"]
@@ -58,7 +58,7 @@ def test_an_attempt_that_a_dead_driver_took_along_is_no_crash_of_the_trial():
 
 
 def test_a_segment_after_an_end_revives_the_trial():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 1, 0.3)
     tale.end("t0001", "stopped", "the search is over", "budget")
     assert tale.state.trials["t0001"].state == "stopped"
@@ -68,7 +68,7 @@ def test_a_segment_after_an_end_revives_the_trial():
 
 
 def test_no_result_that_is_not_a_number_is_ever_the_best():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 9)
     for epoch, value in enumerate([math.nan, math.inf, 0.5, 0.5], start=1):
         tale.report("t0001", epoch, value)
@@ -78,7 +78,7 @@ def test_no_result_that_is_not_a_number_is_ever_the_best():
 
 
 def test_the_last_search_event_wins_and_moves_the_rungs():
-    tale = Story(rungs=(1, 3, 10))
+    tale = ScriptedSearch(rungs=(1, 3, 10))
     tale.train(tale.trial(), 3, 0.3)
     tale.train("t0001", 10, 0.3)
     assert tale.state.trials["t0001"].rung == 10
@@ -88,7 +88,7 @@ def test_the_last_search_event_wins_and_moves_the_rungs():
 
 
 def test_hours_are_those_of_drivers_and_not_of_the_nights_between():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.now += timedelta(hours=1)
     tale.record("finish", reason="", totals={})
     tale.now += timedelta(hours=10)
@@ -101,7 +101,7 @@ def test_hours_are_those_of_drivers_and_not_of_the_nights_between():
 
 
 def test_a_new_driver_forgets_that_the_last_one_was_stopped():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("stop", trial=None, now=True, by="user")
     assert tale.state.search_stop == "now"
     tale.record("finish", reason="stopped", totals={})
@@ -110,7 +110,7 @@ def test_a_new_driver_forgets_that_the_last_one_was_stopped():
 
 
 def test_what_another_thread_walks_through_never_changes_size():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 3)
     trials, reports = tale.state.trials, tale.state.trials["t0001"].reports
     tale.report("t0001", 1, 0.3)
@@ -119,7 +119,7 @@ def test_what_another_thread_walks_through_never_changes_size():
 
 
 def test_what_a_later_version_writes_is_kept():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("promoted", trial="t0001")
     tale.record("evaluated", trial="t0001")
     tale.record("weather", sky="blue")
@@ -128,7 +128,7 @@ def test_what_a_later_version_writes_is_kept():
 
 
 def test_a_cut_and_a_failure_have_names():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.trial()
     for kind in ("preempted", "out_of_memory", "preempted"):
         tale.segment("t0001", 3)
@@ -142,7 +142,7 @@ def test_a_cut_and_a_failure_have_names():
 
 
 def test_an_older_ledgers_cuts_and_failures_are_told_by_their_words():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.segment(tale.trial(), 3)
     tale.crash("t0001", "its driver ended", counts=False)
     tale.segment("t0001", 3)
@@ -159,7 +159,7 @@ def test_an_older_ledgers_cuts_and_failures_are_told_by_their_words():
 
 
 def test_what_others_write_between_two_drivers_costs_no_time():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("driver", host="here", pid=2, started="0-2", uptime=0.0)
     tale.record("report_of_a_later_version", uptime=3600.0)
     tale.now += timedelta(hours=5)
@@ -170,7 +170,7 @@ def test_what_others_write_between_two_drivers_costs_no_time():
 
 
 def test_holds_last_until_each_cause_is_gone_or_a_driver_begins():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.record("hold", cause="user", reason="paused by anna", by="anna")
     tale.record("hold", cause="disk", reason="1 GB free", by="watchdog")
     assert tale.state.holds == {"user": "paused by anna", "disk": "1 GB free"}
@@ -182,7 +182,7 @@ def test_holds_last_until_each_cause_is_gone_or_a_driver_begins():
 
 
 def test_after_a_damaged_checkpoint_the_epochs_are_trained_again_from_the_one_before():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 3, 0.3)
     trial = tale.state.trials["t0001"]
     tale.damage("t0001", 3, from_epoch=2)
@@ -196,7 +196,7 @@ def test_after_a_damaged_checkpoint_the_epochs_are_trained_again_from_the_one_be
 
 
 def test_what_was_measured_stands_when_its_checkpoint_is_removed():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 3, 0.3)
     tale.remove("t0001", 1, 2)
     trial = tale.state.trials["t0001"]
@@ -207,7 +207,7 @@ def test_what_was_measured_stands_when_its_checkpoint_is_removed():
 
 
 def test_checkpoints_of_epochs_that_are_trained_again_use_disk_until_they_are_removed():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(tale.trial(), 3, 0.3)
     tale.damage("t0001", 2, from_epoch=1)
     trial = tale.state.trials["t0001"]

@@ -8,7 +8,7 @@ from search.notebook.claims import decide, interval, judge
 from search.notebook.replay_pages import claim_table, verdict_line
 from spaces.logged import notebook
 from spaces.logged.claims import Claim, claims
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 LOWER = Claim(entry="20", against="19", measure="dev_eer", expected="lower", finding="better")
 HIGHER = LOWER.model_copy(update={"expected": "higher"})
@@ -48,7 +48,7 @@ def test_failures_are_counted_on_their_side_and_leave_the_differences():
 
 
 def test_a_claim_is_judged_by_the_last_epoch_of_complete_trials_of_the_same_seed():
-    tale = Story(rungs=(2,), trials=0)
+    tale = ScriptedSearch(rungs=(2,), trials=0)
     runs = {}
     for number, seed, eer in [("19", 0, 0.3), ("20", 0, 0.2), ("19", 1, 0.4), ("20", 1, 0.25)]:
         name = tale.trial()

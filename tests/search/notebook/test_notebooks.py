@@ -7,7 +7,7 @@ import pytest
 from search.cli.app import run
 from spaces.logged import open_notebook
 from spkmodel.config import TDNN, TrainConfig
-from tests.support import example_search as example
+from tests.support import three_trials as example
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,12 @@ from spaces.logged import NotebookError, notebook, writing
 from spaces.logged.claims import claims
 from spaces.logged.scale import Scale, paced, scale_of, scaled
 from spkmodel.config import XVector
-from tests.support import buzz
+from tests.support import tone_corpus
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return buzz.write_corpus(tmp_path_factory.mktemp("buzz"))
+    return tone_corpus.write_corpus(tmp_path_factory.mktemp("buzz"))
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 
 from search.core.errors import NotFinished, UsageError
 from search.reporting import learning_curves
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 
 @pytest.fixture
 def tale():
     """t0001 is at rung 3, its second epoch is no number; t0002 has just begun."""
-    tale = Story()
+    tale = ScriptedSearch()
     trial = tale.trial()
     tale.record("search", dev_condition="clean")
     tale.segment(trial, 3)
@@ -43,7 +43,7 @@ def test_the_curves_are_the_ledgers_epochs(tale):
 
 
 def test_an_epoch_without_an_interval_or_a_loss_is_drawn_without(tmp_path):
-    tale = Story()
+    tale = ScriptedSearch()
     trial = tale.trial()
     tale.train(trial, 1, 0.25)
     found = learning_curves.collect_epochs(tale.state.trials[trial], tale.state.rungs)

@@ -18,7 +18,7 @@ from search.reporting.tables import (
 from search.reporting.trial_tables import format_curve, sort_trials, trial_page, trial_table
 from search.space import loader
 from spkmodel.config import TrainConfig
-from tests.support import example_search as example
+from tests.support import three_trials as example
 
 NOW = example.START + 120
 

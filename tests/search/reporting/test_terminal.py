@@ -10,7 +10,7 @@ from search.core.progress import Silent
 from search.ledger.state import SearchState
 from search.reporting.snapshot import Snapshot, take_snapshot
 from search.reporting.terminal import Lines, Terminal, _Latest, stderr_display
-from tests.support import example_search as example
+from tests.support import three_trials as example
 
 SHORT = 0.01
 

@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from bench import toy_search
+from bench.support import formula_search
 from search.ledger.trial import SIZE
 from search.sampler import history, optuna_trials, sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler import rung_index
-from tests.support.random_events import Teller
-from tests.support.scripted_search import Story
+from tests.support.random_ledger import RandomLedger
+from tests.support.scripted_search import ScriptedSearch
 
-SPACE = toy_search.SPACE
+SPACE = formula_search.SPACE
 
 
-class Searcher(Teller):
+class Searcher(RandomLedger):
     """Its trials are the sampler's."""
 
     kept = None
@@ -44,7 +44,7 @@ def _told(trials):
 
 def _searched(trials, rungs=(1, 3, 9), **search):
     """A search that the sampler went through, a third of it going on from every rung."""
-    tale = Story(rungs, trials=trials + 1)
+    tale = ScriptedSearch(rungs, trials=trials + 1)
     tale.record("search", **search)
     kept = SamplerHistory(tale.state)
     for number in range(trials):
@@ -140,7 +140,7 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
 
 
 def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
-    tale = Story(trials=200)
+    tale = ScriptedSearch(trials=200)
     for number in range(40):
         tale.train(tale.trial(), 3 if number < 12 else 1, 0.2 + number / 1000)
     bad = tale.trial()

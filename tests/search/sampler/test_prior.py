@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench import toy_search
+from bench.support import formula_search
 from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
@@ -11,7 +11,7 @@ from search.sampler.prior import KEY, ORIGIN, Prior, PriorPoint
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking
 from search.space import loader
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -35,7 +35,7 @@ def _prior(space, *rates):
 
 
 def _tale(space, *rates, trials=60):
-    tale = Story(trials=trials, rungs=(1,))
+    tale = ScriptedSearch(trials=trials, rungs=(1,))
     tale.record("prior", **_prior(space, *rates).event())
     return tale
 
@@ -112,7 +112,10 @@ def test_what_was_wished_for_from_the_prior_counts_as_its_and_diverging_as_losin
 
 
 def test_without_a_prior_and_by_chance_alone_nothing_is_asked_of_one(space):
-    assert sampler.suggest(space, Story().state, Story().policy, seed=0).origin == "sampler"
+    assert (
+        sampler.suggest(space, ScriptedSearch().state, ScriptedSearch().policy, seed=0).origin
+        == "sampler"
+    )
     tale = _tale(space, 1e-3)
     assert sampler.suggest(space, tale.state, tale.policy, 0, "random").origin == "sampler"
 
@@ -152,8 +155,8 @@ def test_a_right_prior_helps_at_once_and_a_wrong_one_does_not_hurt_for_long():
     """The same searches three times; `python -m bench.priors` has the figures of many more."""
     policy = AshaPolicy(rungs=(1,), trials=24)
     none, right, wrong = (
-        np.array([toy_search.regrets(seed, prior, policy) for seed in range(4)])
-        for prior in toy_search.PRIORS
+        np.array([formula_search.regrets(seed, prior, policy) for seed in range(4)])
+        for prior in formula_search.PRIORS
     )
     assert right[:, 4].mean() < 0.5 * none[:, 4].mean()
     assert wrong[:, 4].mean() > none[:, 4].mean(), "it is wrong"

@@ -10,7 +10,7 @@ from search.sampler.history import SamplerHistory
 from search.scheduler.policy import AshaPolicy
 from search.space import loader
 from spkmodel.config import TrainConfig
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 SPACE = '''"""How fast, how hard, with what?"""
 from spkmodel.config import AAMSoftmax, AdamW, Softmax, TrainConfig
@@ -54,7 +54,7 @@ def _model_rung(tale):
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):
-    tale = Story()
+    tale = ScriptedSearch()
     for _ in range(13):
         tale.train(_add(tale, space), 1, 0.3)
     one, other = (sampler.suggest(space, tale.state, tale.policy, seed=0) for _ in range(2))
@@ -65,14 +65,14 @@ def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(spac
 
 
 def test_a_suggestion_is_what_the_space_made_of_its_axes(space):
-    idea = sampler.suggest(space, Story().state, Story().policy, seed=3)
+    idea = sampler.suggest(space, ScriptedSearch().state, ScriptedSearch().policy, seed=3)
     assert isinstance(idea.config, TrainConfig)
     assert idea.config.optimiser.learning_rate == idea.axes["learning_rate"]
     assert set(idea.distributions) == set(idea.axes)
 
 
 def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apart(space):
-    tale = Story()
+    tale = ScriptedSearch()
     deep, shallow, running, fresh, diverged, crashed, killed, late, lost, crowded = (
         _add(tale, space) for _ in range(10)
     )
@@ -120,7 +120,7 @@ def test_complete_paused_stopped_running_failed_and_crashed_trials_are_told_apar
 
 
 def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
-    tale = Story()
+    tale = ScriptedSearch()
     name = _add(tale, space)
     tale.train(name, 3, 0.2)
     assert _told(tale, name, rung=1).state == TrialState.COMPLETE
@@ -128,7 +128,7 @@ def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
 
 
 def test_the_highest_rung_with_twelve_results_is_modelled():
-    tale = Story(trials=40)
+    tale = ScriptedSearch(trials=40)
     assert _model_rung(tale) == 1
     names = [tale.trial() for _ in range(14)]
     for name in names:
@@ -144,7 +144,7 @@ def test_the_highest_rung_with_twelve_results_is_modelled():
 
 def _rates(space, eer_of, trials=40, bad=(), kind="diverged"):
     """Learning rates that the sampler tries against a law; a rate in `bad` fails."""
-    tale = Story(trials=trials)
+    tale = ScriptedSearch(trials=trials)
     rates = []
     for _ in range(trials):
         name = _add(tale, space)
@@ -181,7 +181,7 @@ def test_no_config_is_tried_twice_and_a_small_space_runs_out(tmp_path):
         '    aam = trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam"\n'
         "    return TrainConfig(loss=AAMSoftmax() if aam else Softmax())\n",
     )
-    tale = Story()
+    tale = ScriptedSearch()
     for _ in range(2):
         tale.train(_add(tale, space), 1, 0.3)
     assert len({trial.signature for trial in tale.state.trials.values()}) == 2
@@ -197,18 +197,18 @@ def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate))\n",
     )
     with pytest.raises(UsageError, match=r"space 'made' with \{'rate'"):
-        sampler.suggest(space, Story().state, Story().policy, seed=0)
+        sampler.suggest(space, ScriptedSearch().state, ScriptedSearch().policy, seed=0)
 
 
 def test_chance_alone_is_a_sampler_too(space):
-    tale = Story()
+    tale = ScriptedSearch()
     tale.train(_add(tale, space), 1, 0.3)
     one = sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
     assert one == sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
 
 
 def test_a_thousand_trials_are_taken_in_within_a_second(space):
-    tale = Story(trials=1001)
+    tale = ScriptedSearch(trials=1001)
     first = sampler.suggest(space, tale.state, tale.policy, seed=0)
     for number in range(1000):
         rate = 1e-4 * 10 ** (3 * number / 1000)
@@ -226,7 +226,7 @@ def test_a_thousand_trials_are_taken_in_within_a_second(space):
 
 
 def _for_both(trials=40):
-    tale = Story(trials=trials)
+    tale = ScriptedSearch(trials=trials)
     objectives = ["dev_eer", "encoder_parameters"]
     tale.record("search", rungs=[1, 3, 9], eta=3, rule="promotion", trials=trials, hours=None,
                 objectives=objectives)  # fmt: skip

@@ -10,7 +10,7 @@ from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.next_job import Done, NewTrial, Resume, StartQueued, Wait, choose_next_job
 from search.scheduler.policy import AshaPolicy, ladder
 from search.scheduler.rung_queries import ranking, rung_results
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 
 def _try(tale, *values):
@@ -67,11 +67,11 @@ def test_a_rule_without_a_budget_or_with_falling_rungs_is_refused():
 
 
 def test_a_search_begins_with_a_new_trial():
-    assert choose_next_job(Story().state, Story().policy) == NewTrial(1)
+    assert choose_next_job(ScriptedSearch().state, ScriptedSearch().policy) == NewTrial(1)
 
 
 def test_one_of_every_three_advances_and_it_is_the_best():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.30, 0.20)
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     _try(tale, 0.25)
@@ -79,7 +79,7 @@ def test_one_of_every_three_advances_and_it_is_the_best():
 
 
 def test_an_interrupted_trial_comes_before_one_that_may_advance():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.3, 0.2, 0.1)
     tale.segment(tale.trial(), 1)
     tale.crash("t0004")
@@ -87,13 +87,13 @@ def test_an_interrupted_trial_comes_before_one_that_may_advance():
 
 
 def test_a_trial_that_never_started_is_started():
-    tale = Story()
+    tale = ScriptedSearch()
     tale.trial()
     assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
 
 
 def test_the_highest_rung_goes_first():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.11, 0.12, 0.13, *[0.5] * 6)
     for trial in ("t0001", "t0002", "t0003"):
         tale.train(trial, 3, 0.1)
@@ -102,21 +102,21 @@ def test_the_highest_rung_goes_first():
 
 
 def test_equal_results_are_ranked_by_trial():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.2, 0.2, 0.2)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_never_survives_a_rung(value):
-    tale = Story(trials=3)
+    tale = ScriptedSearch(trials=3)
     _try(tale, value, value, value)
     assert rung_results(tale.state, 1) == []
     assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
 
 def test_a_missing_metric_never_survives_a_rung():
-    tale = Story(trials=1)
+    tale = ScriptedSearch(trials=1)
     tale.segment(tale.trial(), 1)
     tale.record(
         "report", trial="t0001", attempt=1, epoch=1, metrics={}, seconds=1, checkpoint="", sha256=""
@@ -125,7 +125,7 @@ def test_a_missing_metric_never_survives_a_rung():
 
 
 def test_twenty_four_trials_cost_sixty_six_epochs_and_three_or_four_finish():
-    tale = Story(trials=24)
+    tale = ScriptedSearch(trials=24)
     _run(tale, lambda trial, epoch: int(trial[1:]) % 7 / 10 + 0.1 / epoch, slots=2)
     finished = [t for t in tale.state.trials.values() if t.state == "complete"]
     epochs = sum(trial.epoch for trial in tale.state.trials.values())
@@ -136,13 +136,13 @@ def test_twenty_four_trials_cost_sixty_six_epochs_and_three_or_four_finish():
 @pytest.mark.parametrize("kind", ["promotion", "stopping"])
 @pytest.mark.parametrize("trials", [1, 2, 4])
 def test_even_a_tiny_search_trains_one_trial_to_the_end(kind, trials):
-    tale = Story(trials=trials, rule=kind)
+    tale = ScriptedSearch(trials=trials, rule=kind)
     _run(tale, lambda trial, epoch: int(trial[1:]) / 10 + 0.1 / epoch)
     assert tale.state.trials["t0001"].state == "complete"
 
 
 def test_no_place_is_rounded_up_while_another_trial_may_still_come():
-    tale = Story(trials=4)
+    tale = ScriptedSearch(trials=4)
     _try(tale, 0.1, 0.2, 0.3)
     tale.train("t0001", 3, 0.1)
     tale.segment(tale.trial(), 1)
@@ -152,7 +152,7 @@ def test_no_place_is_rounded_up_while_another_trial_may_still_come():
 
 
 def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
-    tale = Story(trials=1)
+    tale = ScriptedSearch(trials=1)
     tale.trial()
     for crash in range(3):
         assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
@@ -165,7 +165,7 @@ def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
 
 
 def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_again():
-    tale = Story()
+    tale = ScriptedSearch()
     for _ in range(3):
         trial = tale.trial()
         for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_agai
 
 
 def test_dead_drivers_never_fail_a_trial():
-    tale = Story(trials=1)
+    tale = ScriptedSearch(trials=1)
     tale.trial()
     for _ in range(9):
         tale.segment("t0001", 1)
@@ -190,7 +190,7 @@ def test_dead_drivers_never_fail_a_trial():
 
 
 def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.1, 0.2, 0.3)
     tale.record("stop", trial="t0001", now=False, by="user")
     tale.settle()
@@ -199,7 +199,7 @@ def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
 
 
 def test_a_trial_that_failed_on_its_way_up_keeps_the_place_it_had():
-    tale = Story()
+    tale = ScriptedSearch()
     _try(tale, 0.1, 0.2, 0.3)
     tale.segment("t0001", 3)
     tale.report("t0001", 2, 0.1)
@@ -208,7 +208,7 @@ def test_a_trial_that_failed_on_its_way_up_keeps_the_place_it_had():
 
 
 def test_a_stopped_search_runs_out_and_an_exhausted_clock_does_the_same():
-    tale = Story(hours=2.0)
+    tale = ScriptedSearch(hours=2.0)
     tale.segment(tale.trial(), 1)
     assert choose_next_job(tale.state, tale.policy, spent_hours=2.0) == Wait()
     tale.report("t0001", 1, 0.1)
@@ -218,7 +218,7 @@ def test_a_stopped_search_runs_out_and_an_exhausted_clock_does_the_same():
 
 
 def test_what_waited_to_the_last_is_stopped_at_its_rung_with_its_place():
-    tale = Story(trials=3)
+    tale = ScriptedSearch(trials=3)
     _try(tale, 0.3, 0.2, 0.1)
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
@@ -238,7 +238,7 @@ def _finish(tale):
 
 
 def test_more_trials_make_the_stopped_ones_candidates_again():
-    tale = Story(trials=3)
+    tale = ScriptedSearch(trials=3)
     _try(tale, 0.3, 0.2, 0.1)
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
@@ -251,7 +251,7 @@ def test_more_trials_make_the_stopped_ones_candidates_again():
 
 @pytest.mark.parametrize(("trials", "expected"), [(9, 3), (3, 3), (2, 2)])
 def test_as_many_finalists_as_asked_for_are_trained_to_the_end(trials, expected):
-    tale = Story(trials=trials)
+    tale = ScriptedSearch(trials=trials)
     _run(tale, lambda trial, _: int(trial[1:]) / 100, slots=2)
     _finish(tale)
     tale.record("search", rungs=[1, 3, 9, 27], finalists=3)
@@ -263,7 +263,7 @@ def test_as_many_finalists_as_asked_for_are_trained_to_the_end(trials, expected)
 
 
 def test_more_epochs_take_the_best_of_the_finished_ones_on():
-    tale = Story(trials=9)
+    tale = ScriptedSearch(trials=9)
     _run(tale, lambda trial, _: int(trial[1:]) / 10)
     _finish(tale)
     tale.record("search", rungs=[1, 3, 9, 27])
@@ -271,14 +271,14 @@ def test_more_epochs_take_the_best_of_the_finished_ones_on():
 
 
 def test_a_ladder_that_moved_takes_a_trial_on_from_the_rung_it_passed():
-    tale = Story(trials=1, rungs=(1, 3, 10))
+    tale = ScriptedSearch(trials=1, rungs=(1, 3, 10))
     _run(tale, lambda *_: 0.1)
     tale.record("search", rungs=[1, 3, 9, 27])
     assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 27)
 
 
 def test_the_stopping_rule_judges_on_arrival_and_once():
-    tale = Story(rule="stopping")
+    tale = ScriptedSearch(rule="stopping")
     _try(tale, 0.3)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
     tale.train("t0001", 3, 0.3)
@@ -293,7 +293,7 @@ def test_the_stopping_rule_judges_on_arrival_and_once():
 
 
 def test_an_end_that_came_about_is_found_again_after_a_restart():
-    tale = Story(rule="stopping", trials=1)
+    tale = ScriptedSearch(rule="stopping", trials=1)
     tale.segment(tale.trial(), 1)
     tale.report("t0001", 1, math.nan)
     assert [end.state for end in find_outcomes(tale.state, tale.policy)] == ["stopped"]
@@ -309,7 +309,7 @@ def test_an_end_that_came_about_is_found_again_after_a_restart():
 def test_whatever_comes_the_search_ends_and_the_ledger_bears_out_every_decision(
     kind, trials, slots, values
 ):
-    tale = Story(rule=kind, trials=trials)
+    tale = ScriptedSearch(rule=kind, trials=trials)
     _run(tale, lambda trial, _: values[int(trial[1:]) - 1], slots=slots)
     _finish(tale)
     assert find_wrong_decisions(tale.events) == []
@@ -331,7 +331,7 @@ BOTH = ("dev_eer", "encoder_parameters")
 
 def _both(*results, rungs=(1, 3), eta=3, trials=24):
     """Trials at rung 1 with these dev EERs and sizes."""
-    tale = Story(rungs=rungs, eta=eta, trials=trials)
+    tale = ScriptedSearch(rungs=rungs, eta=eta, trials=trials)
     tale.record("search", rungs=list(rungs), eta=eta, rule="promotion", trials=trials, hours=None,
                 objectives=list(BOTH))  # fmt: skip
     for dev_eer, size in results:
@@ -385,7 +385,7 @@ def _held(tale):
 
 
 def test_on_hold_nothing_is_started_whatever_would_come_next():
-    new, wanted, ahead, cut = Story(), Story(), Story(), Story()
+    new, wanted, ahead, cut = ScriptedSearch(), ScriptedSearch(), ScriptedSearch(), ScriptedSearch()
     wanted.record("queued", **QueuedTrial("w", {}, "a wish").event())
     _try(ahead, 0.3, 0.2, 0.1)
     cut.segment(cut.trial(), 1)
@@ -402,18 +402,18 @@ def test_on_hold_nothing_is_started_whatever_would_come_next():
 
 
 def test_a_search_on_hold_still_ends_when_it_is_over():
-    tale = Story(trials=1, hours=1.0, rungs=(1,))
+    tale = ScriptedSearch(trials=1, hours=1.0, rungs=(1,))
     assert _held(tale) == Wait()
     assert choose_next_job(tale.state, tale.policy, spent_hours=1.0) == Done("1 hours used")
     tale.record("stop", trial=None, now=False, by="anna")
     assert choose_next_job(tale.state, tale.policy) == Done("asked to stop")
-    tale = Story(trials=1, rungs=(1,))
+    tale = ScriptedSearch(trials=1, rungs=(1,))
     _try(tale, 0.1)
     assert _held(tale) == Done("all trials tried")
 
 
 def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_do():
-    tale = Story(rungs=(1,), trials=2)
+    tale = ScriptedSearch(rungs=(1,), trials=2)
     tale.segment(tale.trial(), 1)
     tale.crash("t0001", kind="out_of_memory")
     tale.settle()
@@ -445,7 +445,7 @@ def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_
     ],
 )
 def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, failure):
-    tale = Story(rungs=(1,), trials=1)
+    tale = ScriptedSearch(rungs=(1,), trials=1)
     tale.trial()
     for _ in range(150 if most is None else most):
         tale.segment("t0001", 1)
@@ -461,7 +461,7 @@ def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, fail
 
 
 def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
-    tale = Story(rungs=(60,), trials=1)
+    tale = ScriptedSearch(rungs=(60,), trials=1)
     tale.trial()
     for epoch in range(1, 60):
         tale.segment("t0001", 60)
@@ -472,7 +472,7 @@ def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
 
 
 def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish_and_ends():
-    tale = Story(rungs=(1, 3), trials=9)
+    tale = ScriptedSearch(rungs=(1, 3), trials=9)
     tale.record("search", max_failed=1)
     for _ in range(2):
         assert choose_next_job(tale.state, tale.policy) == NewTrial(1)

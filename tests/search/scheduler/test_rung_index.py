@@ -10,8 +10,8 @@ from search.scheduler.next_job import choose_next_job
 from search.scheduler.policy import is_open
 from search.scheduler.rung_index import RungIndex
 from search.scheduler.rung_queries import StateScan, ranking
-from tests.support.random_events import Teller
-from tests.support.scripted_search import Story
+from tests.support.random_ledger import RandomLedger
+from tests.support.scripted_search import ScriptedSearch
 
 
 def assert_same_answers(state, policy, index):
@@ -41,7 +41,7 @@ def assert_same_answers(state, policy, index):
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_after_any_event_the_index_answers_as_a_scan_does(kind, objectives, data):
-    teller = Teller(data.draw, kind, objectives)
+    teller = RandomLedger(data.draw, kind, objectives)
     index = RungIndex(teller.tale.state)
     for _ in range(data.draw(st.integers(1, 40))):
         teller.happen()
@@ -49,7 +49,7 @@ def test_after_any_event_the_index_answers_as_a_scan_does(kind, objectives, data
 
 
 def test_what_was_missed_is_caught_up_with():
-    tale = Story(trials=100)
+    tale = ScriptedSearch(trials=100)
     index = RungIndex(tale.state)
     for number in range(30):
         tale.train(tale.trial(), 1, 0.1 + (number * 7 % 30) / 100)
@@ -60,7 +60,7 @@ def test_what_was_missed_is_caught_up_with():
 
 
 def test_only_what_an_end_may_have_come_about_for_is_looked_at():
-    tale = Story(trials=100)
+    tale = ScriptedSearch(trials=100)
     index = RungIndex(tale.state)
     for number in range(30):
         tale.train(tale.trial(), 1, number / 100)
@@ -71,7 +71,7 @@ def test_only_what_an_end_may_have_come_about_for_is_looked_at():
 
 
 def test_a_size_that_is_learnt_later_is_taken_in():
-    tale = Story(trials=100)
+    tale = ScriptedSearch(trials=100)
     tale.record("search", objectives=["dev_eer", SIZE])
     for number in range(4):
         tale.train(tale.trial(**{SIZE: 100 + number}), 1, 0.2)

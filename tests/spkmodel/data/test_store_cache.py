@@ -236,7 +236,7 @@ def test_a_file_system_without_paths_serves_as_well(store, monkeypatch):
     assert Store.open(store_cache.fetched("s3://bucket/speech", there.sha256)).ids == store.ids
 
 
-def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(buzz_store, tmp_path):
+def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(tone_store, tmp_path):
     from spkmodel.config import TDNN, Batches, TrainConfig
     from spkmodel.worker.trainable import Segment, SegmentTrainable, segment_config
 
@@ -245,11 +245,11 @@ def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(buzz_store, tmp
         batches=Batches(speakers=6, utterances=2, crop_seconds=0.5),
     )
     uri = f"file://{tmp_path}/there"
-    there = store_cache.publish(buzz_store.folder, buzz_store.sha256, uri)
+    there = store_cache.publish(tone_store.folder, tone_store.sha256, uri)
     segment = Segment(
         trial="t0001", attempt=1, config=config.model_dump(mode="json"), to_epoch=1, resume="",
         resume_sha256="", warm_start="", warm_start_sha256="", folder=str(tmp_path / "one"),
-        store=str(buzz_store.folder), dev_store=str(buzz_store.folder), noise="", rooms="",
+        store=str(tone_store.folder), dev_store=str(tone_store.folder), noise="", rooms="",
         threads=1, device="cpu",
     )  # fmt: skip
     at_uri = replace(

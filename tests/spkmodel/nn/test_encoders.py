@@ -1,4 +1,4 @@
-"""What every encoder keeps; `bench.parity_table` has the counts of published ones."""
+"""What every encoder keeps; `bench.support.published_networks` has the counts of published ones."""
 
 import pytest
 import torch

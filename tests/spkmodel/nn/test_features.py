@@ -1,9 +1,9 @@
-"""The contracts of the front ends; their golden values are in `bench.parity_table`."""
+"""The contracts of the front ends; golden values: `bench.support.published_networks`."""
 
 import pytest
 import torch
 
-from bench.parity_table import tones
+from bench.support.published_networks import tones
 from spkmodel.config import LinearMel, LogMel, RawWaveform
 from spkmodel.nn import features
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bench.parity_table import MODEL1, altered
+from bench.support.published_networks import MODEL1, altered
 from spkmodel.config import LogNet
 from spkmodel.nn import encoders
 from spkmodel.nn.encoders import log_net

@@ -140,12 +140,12 @@ WAYS = {
 
 @pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS.keys())
 def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
-    buzz_store, surroundings, tmp_path, changes
+    tone_store, surroundings, tmp_path, changes
 ):
     config = _config(**changes)
-    straight = Training(config, buzz_store, surroundings)
+    straight = Training(config, tone_store, surroundings)
     chance = random.Random(str(changes))
-    training, folders = Training(config, buzz_store, surroundings), itertools.count()
+    training, folders = Training(config, tone_store, surroundings), itertools.count()
     for epoch in range(1, EPOCHS + 1):
         expected = straight.run_epoch()
         result, steps = None, [0]
@@ -157,7 +157,7 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
                 steps.append(left.steps)
                 folder = tmp_path / str(next(folders))
                 sha256 = checkpoint.write(folder, *training.state())
-                training = Training(config, buzz_store, surroundings)
+                training = Training(config, tone_store, surroundings)
                 training.load(checkpoint.read(folder, sha256))
                 assert training.epoch == epoch - 1
         assert len(steps) > 1
@@ -168,10 +168,10 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
 
 
 def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_parts(
-    buzz_store, surroundings, monkeypatch
+    tone_store, surroundings, monkeypatch
 ):
-    straight = Training(_config(), buzz_store, surroundings)
-    training = Training(_config(), buzz_store, surroundings)
+    straight = Training(_config(), tone_store, surroundings)
+    training = Training(_config(), tone_store, surroundings)
     clock = itertools.count(0.0, 10.0)
     monkeypatch.setattr(
         "spkmodel.training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock))
@@ -185,41 +185,41 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
     _same(_weights(training), _weights(straight))
 
 
-def test_what_is_skipped_is_not_cut_out_again(buzz_store, surroundings, tmp_path, monkeypatch):
-    training = Training(_config(), buzz_store, surroundings)
+def test_what_is_skipped_is_not_cut_out_again(tone_store, surroundings, tmp_path, monkeypatch):
+    training = Training(_config(), tone_store, surroundings)
     with pytest.raises(EpochInterrupted) as left:
         training.run_epoch(leave=After(3))
     checkpoint.write(tmp_path / "half", *training.state())
-    again = Training(_config(), buzz_store, surroundings)
+    again = Training(_config(), tone_store, surroundings)
     again.load(checkpoint.read(tmp_path / "half"))
     cut = []
-    waveform = buzz_store.waveform
-    monkeypatch.setattr(buzz_store, "waveform", lambda each: (cut.append(each), waveform(each))[1])
+    waveform = tone_store.waveform
+    monkeypatch.setattr(tone_store, "waveform", lambda each: (cut.append(each), waveform(each))[1])
     again.run_epoch()
     assert len(cut) == 4 * (left.value.of - 3)
 
 
 def test_where_the_epoch_began_warm_it_is_not_asked_for_the_weights_again(
-    buzz_store, surroundings, tmp_path
+    tone_store, surroundings, tmp_path
 ):
-    first = Training(_config(), buzz_store, surroundings)
+    first = Training(_config(), tone_store, surroundings)
     checkpoint.write(tmp_path / "first", *first.state())
     config = _config(warm_start=WarmStart(weights="first/t0001"))
     warm = checkpoint.read(tmp_path / "first")
-    training = Training(config, buzz_store, surroundings, warm=warm)
+    training = Training(config, tone_store, surroundings, warm=warm)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(1))
     checkpoint.write(tmp_path / "half", *training.state())
-    again = Training(config, buzz_store, surroundings)
+    again = Training(config, tone_store, surroundings)
     again.load(checkpoint.read(tmp_path / "half"))
-    straight = Training(config, buzz_store, surroundings, warm=warm)
+    straight = Training(config, tone_store, surroundings, warm=warm)
     assert _figures(again.run_epoch()) == _figures(straight.run_epoch())
 
 
 def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle(
-    buzz_store, surroundings, tmp_path
+    tone_store, surroundings, tmp_path
 ):
-    training = Training(_config(ema=EMA()), buzz_store, surroundings)
+    training = Training(_config(ema=EMA()), tone_store, surroundings)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(2))
     tensors, half = training.state()
@@ -234,16 +234,16 @@ def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle
     assert not any(name.startswith("under_way.") for name in tensors)
 
 
-def test_a_checkpoint_of_a_later_version_is_refused(buzz_store, surroundings):
-    training = Training(_config(), buzz_store, surroundings)
+def test_a_checkpoint_of_a_later_version_is_refused(tone_store, surroundings):
+    training = Training(_config(), tone_store, surroundings)
     tensors, state = training.state()
     later = checkpoint.Checkpoint(tensors, state | {"format": 4}, "")
     with pytest.raises(checkpoint.CheckpointError, match=r"of format 4, .* knows up to 3"):
         training.load(later)
 
 
-def test_no_epoch_is_left_with_numbers_that_are_not_finite(buzz_store, surroundings):
-    training = Training(_config(), buzz_store, surroundings)
+def test_no_epoch_is_left_with_numbers_that_are_not_finite(tone_store, surroundings):
+    training = Training(_config(), tone_store, surroundings)
     training._watch._at_once = False  # as on an accelerator, where it is asked now and then
     with torch.no_grad():
         next(training.encoder.parameters()).fill_(float("nan"))
@@ -251,9 +251,9 @@ def test_no_epoch_is_left_with_numbers_that_are_not_finite(buzz_store, surroundi
         training.run_epoch(leave=After(1))
 
 
-def test_leaving_leaves_torchs_own_generator_alone(buzz_store, surroundings):
+def test_leaving_leaves_torchs_own_generator_alone(tone_store, surroundings):
     before = torch.random.get_rng_state()
-    training = Training(_config(), buzz_store, surroundings)
+    training = Training(_config(), tone_store, surroundings)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(leave=After(1))
     training.run_epoch()

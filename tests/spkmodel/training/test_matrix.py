@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bench import matrix, small
+from bench import matrix
+from bench.support import smallest_configs
 from spkmodel import config as c
 
 SEED = int(os.environ.get("MATRIX_SEED") or datetime.now(UTC).date().toordinal())
@@ -24,26 +25,30 @@ def stage(tmp_path_factory):
 
 
 def test_every_variant_has_a_small_example():
-    assert small.missing() == []
+    assert smallest_configs.missing() == []
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("encoder", small.first(small.ENCODERS), ids=lambda e: e.kind)
+@pytest.mark.parametrize(
+    "encoder", smallest_configs.first(smallest_configs.ENCODERS), ids=lambda e: e.kind
+)
 def test_every_encoder_trains_and_goes_on(stage, encoder, precision):
-    config = small.config(encoder=encoder, precision=precision)
+    config = smallest_configs.config(encoder=encoder, precision=precision)
     assert matrix.problems(config, stage) == []
 
 
-@pytest.mark.parametrize("loss", small.every(small.LOSSES), ids=lambda loss: loss.kind)
+@pytest.mark.parametrize(
+    "loss", smallest_configs.every(smallest_configs.LOSSES), ids=lambda loss: loss.kind
+)
 def test_every_loss_trains_and_goes_on(stage, loss):
     # Losses are float32 always: the second precision would only repeat the encoder.
-    assert matrix.problems(small.config(loss=loss, precision="bfloat16"), stage) == []
+    assert matrix.problems(smallest_configs.config(loss=loss, precision="bfloat16"), stage) == []
 
 
 def _drawn():
     chance = random.Random(SEED)  # no secret
     return [
-        pytest.param(small.at_random(chance), id=f"MATRIX_SEED={SEED}-{number}")
+        pytest.param(smallest_configs.at_random(chance), id=f"MATRIX_SEED={SEED}-{number}")
         for number in range(DRAWN)
     ]
 
@@ -53,9 +58,9 @@ def test_whatever_is_drawn_trains_and_goes_on(stage, config):
     assert matrix.problems(config, stage) == [], config.model_dump_json()
 
 
-@pytest.mark.parametrize("augment", small.AUGMENTS)
+@pytest.mark.parametrize("augment", smallest_configs.AUGMENTS)
 def test_every_augmentation_is_the_same_when_a_training_goes_on(stage, augment):
-    assert matrix.problems(small.config(augment=augment, ema=c.EMA()), stage) == []
+    assert matrix.problems(smallest_configs.config(augment=augment, ema=c.EMA()), stage) == []
 
 
 @pytest.mark.long

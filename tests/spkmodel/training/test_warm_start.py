@@ -38,19 +38,19 @@ def _saved(training, folder):
 
 
 @pytest.fixture
-def trained(buzz_store, tmp_path):
-    training = Training(_config(ema=EMA(decay=0.9)), buzz_store, SURROUNDINGS)
+def trained(tone_store, tmp_path):
+    training = Training(_config(ema=EMA(decay=0.9)), tone_store, SURROUNDINGS)
     training.run_epoch()
     return _saved(training, tmp_path / "one")
 
 
-def _started(buzz_store, saved, **changes):
+def _started(tone_store, saved, **changes):
     config = _config(warm_start=WarmStart(weights="first/t0001"), **changes)
-    return Training(config, buzz_store, SURROUNDINGS, warm=saved)
+    return Training(config, tone_store, SURROUNDINGS, warm=saved)
 
 
-def test_it_starts_from_the_weights_that_were_judged_and_a_fresh_optimiser(buzz_store, trained):
-    training = _started(buzz_store, trained)
+def test_it_starts_from_the_weights_that_were_judged_and_a_fresh_optimiser(tone_store, trained):
+    training = _started(tone_store, trained)
     tensors, state = training.state()
     for name, tensor in tensors.items():
         assert torch.equal(tensor, trained.tensors[name]), name
@@ -61,27 +61,27 @@ def test_it_starts_from_the_weights_that_were_judged_and_a_fresh_optimiser(buzz_
     assert training.run_epoch().train_loss > 0
 
 
-def test_a_resumed_training_does_not_start_again(buzz_store, trained, tmp_path):
-    straight = _started(buzz_store, trained)
+def test_a_resumed_training_does_not_start_again(tone_store, trained, tmp_path):
+    straight = _started(tone_store, trained)
     straight.run_epoch()
     half_way = _saved(straight, tmp_path / "half")
     straight.run_epoch()
-    resumed = Training(straight.config, buzz_store, SURROUNDINGS)
+    resumed = Training(straight.config, tone_store, SURROUNDINGS)
     resumed.load(half_way)
     resumed.run_epoch()
     one, other = straight.state()[0], resumed.state()[0]
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_start_that_was_not_read_is_no_start_from_chance(buzz_store):
-    training = _started(buzz_store, None)
+def test_a_start_that_was_not_read_is_no_start_from_chance(tone_store):
+    training = _started(tone_store, None)
     with pytest.raises(ValueError, match="was not read"):
         training.run_epoch()
 
 
 @pytest.mark.parametrize("loss", [Softmax(), Triplet()], ids=["another", "none"])
-def test_another_loss_starts_anew(buzz_store, trained, loss):
-    training = _started(buzz_store, trained, loss=loss)
+def test_another_loss_starts_anew(tone_store, trained, loss):
+    training = _started(tone_store, trained, loss=loss)
     assert "loss anew" in training.start or "no weights" in training.start
     mine = training.state()[0]
     assert torch.equal(mine["encoder.first.0.weight"], trained.tensors["encoder.first.0.weight"])
@@ -179,23 +179,23 @@ def test_another_shape_is_refused_with_the_fields_and_the_remedy(encoder, said):
     assert "dropout" not in str(problem.value)
 
 
-def test_what_is_meant_to_differ_starts_anew(buzz_store, trained):
+def test_what_is_meant_to_differ_starts_anew(tone_store, trained):
     wide = TDNN(channels=16, dilations=(2,), embedding_dim=32)
     with pytest.raises(checkpoint.CheckpointError, match=r"fresh=\((.*)\)") as problem:
-        _started(buzz_store, trained, encoder=wide)
+        _started(tone_store, trained, encoder=wide)
     names = str(problem.value).rpartition("warm_start.fresh=(")[2].rstrip(")")
     fresh = tuple(name.strip(" '") for name in names.split(",") if name.strip())
     config = _config(encoder=wide, warm_start=WarmStart(weights="first/t0001", fresh=fresh))
-    training = Training(config, buzz_store, SURROUNDINGS, warm=trained)
+    training = Training(config, tone_store, SURROUNDINGS, warm=trained)
     mine = training.state()[0]
     assert torch.equal(mine["encoder.first.0.weight"], trained.tensors["encoder.first.0.weight"])
     assert "anew" in training.start
     assert training.run_epoch().train_loss > 0
 
 
-def test_a_window_is_the_configs_and_running_statistics_are_learned(buzz_store, trained):
+def test_a_window_is_the_configs_and_running_statistics_are_learned(tone_store, trained):
     hann = TDNN(channels=16, dilations=(2,), embedding_dim=16, features=LogMel(window="hann"))
-    mine = _started(buzz_store, trained, encoder=hann).state()[0]
+    mine = _started(tone_store, trained, encoder=hann).state()[0]
     window = "encoder.front_end.spectrogram.window"
     assert torch.equal(mine[window], torch.hann_window(400))
     assert not torch.equal(trained.tensors[window], mine[window])

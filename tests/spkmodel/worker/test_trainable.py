@@ -22,7 +22,7 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture
-def segment(buzz_store, tmp_path):
+def segment(tone_store, tmp_path):
     return Segment(
         trial="t0001",
         attempt=1,
@@ -33,8 +33,8 @@ def segment(buzz_store, tmp_path):
         warm_start="",
         warm_start_sha256="",
         folder=str(tmp_path / "t0001"),
-        store=str(buzz_store.folder),
-        dev_store=str(buzz_store.folder),
+        store=str(tone_store.folder),
+        dev_store=str(tone_store.folder),
         noise="",
         rooms="",
         threads=1,
@@ -42,7 +42,7 @@ def segment(buzz_store, tmp_path):
     )
 
 
-def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, buzz_store):
+def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, tone_store):
     actor = SegmentTrainable(segment_config(segment))
     one, two = actor.step(), actor.step()
     assert [one["epoch"], two["epoch"]] == [1, 2]
@@ -50,7 +50,7 @@ def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, bu
     assert "done" not in two
     encoder, config = load_encoder(Path(two["checkpoint"]), two["sha256"])
     assert config == CONFIG
-    verdict = evaluate_encoder(encoder, buzz_store, buzz_store.dev_pairs)
+    verdict = evaluate_encoder(encoder, tone_store, tone_store.dev_pairs)
     assert verdict.eer == pytest.approx(two["metrics"]["dev_eer"], abs=1e-9)
     assert 0 <= two["metrics"]["train_accuracy"] <= 1
     assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two["metrics"])

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.support import shelf as shelves
+from tests.support import fake_file_server as shelves
 
 
 @pytest.fixture
 def shelf():
-    with shelves.served() as there:
+    with shelves.running_server() as there:
         yield there

@@ -37,7 +37,7 @@ from spkmodel.config import (
     VGGVox,
     Weighted,
 )
-from tests.support import buzz
+from tests.support import tone_corpus
 
 # The lab report's own lines.
 LITE = """!python ./trainSpeakerNet.py --eval --model ResNetSE34L --log_input True \\
@@ -487,7 +487,7 @@ def test_the_space_file_is_the_config(tmp_path, options):
 
 
 def test_the_verb_writes_a_space_and_counts_a_corpus(tmp_path, capsys):
-    corpus = buzz.write_corpus(tmp_path / "corpus")
+    corpus = tone_corpus.write_corpus(tmp_path / "corpus")
     path = tmp_path / "mine.py"
     line = ["import-voxceleb-trainer", "--space", str(path), "--corpus", str(corpus)]
     assert run([*line, "--json", "--", TRIPLETS]) == 0

@@ -17,7 +17,7 @@ from search.models.foreign import network, weight_names
 from search.models.foreign.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
 from spkmodel.nn import encoders
-from tests.support import buzz
+from tests.support import tone_corpus
 from tests.support import trainer_state as trainer
 
 CASES = {
@@ -349,7 +349,7 @@ def test_what_only_such_a_file_has_is_refused_for_other_models(tmp_path):
 @pytest.mark.timeout(300)  # loads every library of an evaluation where it runs alone
 @pytest.mark.usefixtures("spksearch_home")
 def test_a_checkpoint_is_evaluated_like_any_model_and_on_pairs_of_no_list(tmp_path, capsys):
-    corpus = buzz.write_corpus(tmp_path / "corpus")
+    corpus = tone_corpus.write_corpus(tmp_path / "corpus")
     known = {line.split()[1] for line in (corpus / "train_list.txt").read_text().splitlines()}
     pairs = [line.split() for line in (corpus / "valid_trials.txt").read_text().splitlines()]
     (corpus / "valid_trials.txt").unlink()  # so that they are on none

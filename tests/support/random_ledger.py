@@ -5,17 +5,17 @@ import math
 from hypothesis import strategies as st
 
 from search.ledger.trial import SIZE
-from tests.support.scripted_search import Story
+from tests.support.scripted_search import ScriptedSearch
 
 RUNGS = ([1, 3, 9], [1, 2, 4], [2, 6], [3])
 
 
-class Teller:
+class RandomLedger:
     """Makes up one event after the other."""
 
     def __init__(self, draw, kind, objectives):
         self.draw = draw
-        self.tale = Story(rule=kind, trials=4)
+        self.tale = ScriptedSearch(rule=kind, trials=4)
         self.tale.record("search", objectives=objectives)
 
     def any_trial(self):

@@ -16,7 +16,7 @@ from unittest import mock
 
 import numpy as np
 
-from bench import toy_search
+from bench.support import formula_search
 from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
@@ -54,7 +54,7 @@ class Simulation:
 
     def __init__(self, folder: Path, trials: int, slots: int, epochs: int, seed: int) -> None:
         self.measured = Measured()
-        self.truth = toy_search.truth_of(seed)
+        self.truth = formula_search.truth_of(seed)
         self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
         self.state = SearchState()
         self.policy = AshaPolicy(rungs=ladder(epochs), trials=trials)
@@ -65,7 +65,7 @@ class Simulation:
         self._due: list[tuple[float, int, str, int]] = []
         self._counted = 0
         settings = {
-            "space": toy_search.SPACE.name,
+            "space": formula_search.SPACE.name,
             "seed": seed,
             "dev_condition": "clean",
             "rungs": list(self.policy.rungs),
@@ -81,7 +81,7 @@ class Simulation:
         self.driver = SearchController(
             self.ledger,
             self.state,
-            toy_search.SPACE,
+            formula_search.SPACE,
             self.policy,
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=seed,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Shelf:
+class FakeFileServer:
     """What is served, and how badly; `asked` keeps every request's path and Range."""
 
     def __init__(self):
@@ -63,9 +63,9 @@ def _handler(shelf):
 
 
 @contextmanager
-def served():
+def running_server():
     """A shelf on a free port of this machine."""
-    shelf = Shelf()
+    shelf = FakeFileServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(shelf))
     shelf.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -28,11 +28,11 @@ def space(trial):
 '''
 
 
-NAPS = 100
+STEPS_PER_EPOCH = 100
 """Of an epoch."""
 
 
-class Toy(tune.Trainable):
+class SleepingTrainable(tune.Trainable):
     """Learns by sleeping, in naps; a checkpoint is its epoch, and the naps of the one under way."""
 
     def setup(self, config):
@@ -65,9 +65,9 @@ class Toy(tune.Trainable):
         seconds = segment["knobs"].get("slow", {}).get(segment["trial"], 0.05)
         if segment["attempt"] == 1 and segment["trial"] in segment["knobs"].get("freezes", ()):
             os.kill(os.getpid(), signal.SIGSTOP)
-        if self._sleep(place.parent, seconds / NAPS):
+        if self._sleep(place.parent, seconds / STEPS_PER_EPOCH):
             (place / "state.json").write_text(json.dumps([self.epoch, self.naps]))
-            return self._result(place, seconds * self.naps / NAPS, {})
+            return self._result(place, seconds * self.naps / STEPS_PER_EPOCH, {})
         self.naps = 0
         self.epoch += 1
         failure = ""
@@ -90,7 +90,7 @@ class Toy(tune.Trainable):
         """What is left of the epoch's naps, each so long; whether it was left before the last."""
         segment = self.segment
         with StopFlag(folder, segment["attempt"]) as told:
-            while self.naps < NAPS:
+            while self.naps < STEPS_PER_EPOCH:
                 time.sleep(seconds)
                 self.naps += 1
                 if told() and segment["trial"] not in segment["knobs"].get("deaf", ()):
@@ -110,7 +110,7 @@ class Toy(tune.Trainable):
             "end": bool(self.naps) or self.epoch >= self.segment["to_epoch"],
             "failure": failure,
             "left_steps": self.naps,
-            "left_of": NAPS,
+            "left_of": STEPS_PER_EPOCH,
         }
 
     def _dev_eer(self):
@@ -118,7 +118,7 @@ class Toy(tune.Trainable):
         return 0.1 * abs(math.log10(rate) + 2.5) + 0.1 / self.epoch
 
 
-def run(
+def run_search(
     folder,
     *,
     trials=12,
@@ -157,7 +157,7 @@ def run(
             state,
             loader.load(str(folder / "toy_space.py")),
             AshaPolicy.from_settings(state.search),
-            Toy,
+            SleepingTrainable,
             settings,
             resources={"cpu": 1},
             slots=slots,
@@ -175,6 +175,6 @@ if __name__ == "__main__":
 
     ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
     try:
-        run(Path(sys.argv[2]), **json.loads(sys.argv[3] if sys.argv[3:] else "{}"))
+        run_search(Path(sys.argv[2]), **json.loads(sys.argv[3] if sys.argv[3:] else "{}"))
     except Interrupted as interrupted:
         os._exit(128 + interrupted.signal_number)

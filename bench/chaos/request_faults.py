@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.chaos import process_blows
-from bench.chaos.bout import Bout
-from bench.chaos.fault import Surroundings
+from bench.chaos import process_faults
+from bench.chaos.experiment import Experiment
+from bench.chaos.fault import FaultContext
 from search.ledger.ledger import Event
 from search.ledger.state import SearchState
 
@@ -21,50 +21,50 @@ Verb = tuple[list[str], Callable[[Event], bool]]
 """What is typed, and by which event it is known to have been done."""
 
 
-def steer(bout: Bout, around: Surroundings, chance: np.random.Generator) -> None:
+def steer(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
     """All verbs once, in an order that chance decides; before one of them the driver is killed."""
     verbs = list(_VERBS)
-    order = [verbs[int(place)] for place in chance.permutation(len(verbs))]
-    killed_before = order[int(chance.integers(1, len(order)))]
-    bout.notes["blows"] = order
+    order = [verbs[int(place)] for place in rng.permutation(len(verbs))]
+    killed_before = order[int(rng.integers(1, len(order)))]
+    experiment.notes["blows"] = order
     for name in order:
         if name == killed_before:
-            bout.strike()
-            process_blows.kill_driver(bout, around, chance)
-        if not bout.wait_for_events(bout.count() + int(chance.integers(1, 4))):
-            bout.notes["ended_before"] = name
+            experiment.mark_injection()
+            process_faults.kill_driver(experiment, context, rng)
+        if not experiment.wait_for_events(experiment.count() + int(rng.integers(1, 4))):
+            experiment.notes["ended_before"] = name
             return
-        for words, is_done in _VERBS[name](_state(bout), chance):
-            _type(bout, words, is_done)
-            time.sleep(float(chance.uniform(0, 0.5)))
+        for words, is_done in _VERBS[name](_state(experiment), rng):
+            _type(experiment, words, is_done)
+            time.sleep(float(rng.uniform(0, 0.5)))
 
 
-def _type(bout: Bout, words: list[str], is_done: Callable[[Event], bool]) -> None:
+def _type(experiment: Experiment, words: list[str], is_done: Callable[[Event], bool]) -> None:
     """Have a verb done. What came after the search's end, or the trial's, is refused, and said."""
-    command = [sys.executable, "-m", "search", words[0], bout.name, *words[1:]]
+    command = [sys.executable, "-m", "search", words[0], experiment.name, *words[1:]]
     asked = subprocess.run(
-        command, env=bout.environment(), capture_output=True, text=True, check=False
+        command, env=experiment.environment(), capture_output=True, text=True, check=False
     )
     if asked.returncode:
         if asked.returncode != 2 or "ended" not in asked.stderr + asked.stdout:
-            bout.problem(f"{words} ended with {asked.returncode}: {asked.stderr[-300:]}")
+            experiment.problem(f"{words} ended with {asked.returncode}: {asked.stderr[-300:]}")
         return
     end = time.monotonic() + _TAKEN_SECONDS
-    while not (found := [event for event in bout.events() if is_done(event)]):
+    while not (found := [event for event in experiment.events() if is_done(event)]):
         if time.monotonic() > end:
-            bout.problem(f"{words} was accepted and is not in the ledger")
+            experiment.problem(f"{words} was accepted and is not in the ledger")
             return
         time.sleep(0.05)
     if len(found) > 1:
-        bout.problem(f"{words} was done {len(found)} times")
+        experiment.problem(f"{words} was done {len(found)} times")
 
 
-def _state(bout: Bout) -> SearchState:
-    return SearchState.from_events(bout.events())
+def _state(experiment: Experiment) -> SearchState:
+    return SearchState.from_events(experiment.events())
 
 
-def _pause(state: SearchState, chance: np.random.Generator) -> list[Verb]:
-    del state, chance
+def _pause(state: SearchState, rng: np.random.Generator) -> list[Verb]:
+    del state, rng
 
     def is_user(kind: str) -> Callable[[Event], bool]:
         return lambda event: event["event"] == kind and event["cause"] == "user"
@@ -72,14 +72,14 @@ def _pause(state: SearchState, chance: np.random.Generator) -> list[Verb]:
     return [(["pause"], is_user("hold")), (["resume"], is_user("release"))]
 
 
-def _budget(state: SearchState, chance: np.random.Generator) -> list[Verb]:
-    trials = state.search["trials"] + int(chance.integers(1, 3))
+def _budget(state: SearchState, rng: np.random.Generator) -> list[Verb]:
+    trials = state.search["trials"] + int(rng.integers(1, 3))
     return [(["budget", "--trials", str(trials)], lambda event: event.get("trials") == trials)]
 
 
-def _add(state: SearchState, chance: np.random.Generator) -> list[Verb]:
-    rate = round(float(10 ** chance.uniform(-3.9, -2.1)), 6)
-    trial = str(chance.choice(list(state.trials)))
+def _add(state: SearchState, rng: np.random.Generator) -> list[Verb]:
+    rate = round(float(10 ** rng.uniform(-3.9, -2.1)), 6)
+    trial = str(rng.choice(list(state.trials)))
     words = ["add", "--trial", trial, "--set", f"optimiser.learning_rate={rate}"]
 
     def is_done(event: Event) -> bool:
@@ -91,10 +91,10 @@ def _add(state: SearchState, chance: np.random.Generator) -> list[Verb]:
     return [(words, is_done)]
 
 
-def _stop(state: SearchState, chance: np.random.Generator) -> list[Verb]:
+def _stop(state: SearchState, rng: np.random.Generator) -> list[Verb]:
     can_be = [trial.trial for trial in state.trials.values() if not trial.stop_asked]
-    trial = str(chance.choice(can_be))
-    now = ["--now"] if chance.random() < 0.5 else []
+    trial = str(rng.choice(can_be))
+    now = ["--now"] if rng.random() < 0.5 else []
     return [
         (
             ["stop", trial, *now],

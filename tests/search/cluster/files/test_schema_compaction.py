@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from search.cluster.files import by_schema
-from tests.support.compact import compact, strict, without_prose
+from tests.support.schema_compaction import compact_schemas, refuse_unknown_fields, remove_prose
 
 ORIGINALS = Path(__file__).parents[5] / "shared" / "data" / "kuberay"
 PART = {
@@ -34,14 +34,16 @@ def accepts(document, value, kind="thing"):
 
 
 def test_prose_is_dropped_and_fields_of_such_names_are_kept():
-    text = json.dumps(compact({"thing": ORIGINAL}))
+    text = json.dumps(compact_schemas({"thing": ORIGINAL}))
     assert "what people read" not in text
     assert "two of the same" not in text
     assert accepts(json.loads(text), {"left": {"description": "a", "size": 1}})
 
 
 def test_a_part_that_occurs_again_is_written_once():
-    document = compact({"thing": ORIGINAL, "other": {"type": "object", "properties": {"a": PART}}})
+    document = compact_schemas(
+        {"thing": ORIGINAL, "other": {"type": "object", "properties": {"a": PART}}}
+    )
     assert json.dumps(document).count('"minimum"') == 1
     assert accepts(document, {"a": {"size": 2}}, "other")
     assert not accepts(document, {"a": {"size": 0}}, "other")
@@ -52,7 +54,7 @@ def test_a_part_that_occurs_again_is_written_once():
     [{"left": {}}, {"left": {"size": 0}}, {"left": {"size": 1, "sise": 2}}, {"middle": {}}, []],
 )
 def test_what_does_not_fit_is_refused_and_unknown_fields_are(value):
-    assert not accepts(compact({"thing": ORIGINAL}), value)
+    assert not accepts(compact_schemas({"thing": ORIGINAL}), value)
 
 
 def test_a_schema_that_contains_itself_is_refused():
@@ -61,7 +63,7 @@ def test_a_schema_that_contains_itself_is_refused():
         "$ref": "#/definitions/a",
     }
     with pytest.raises(ValueError, match="contains itself"):
-        compact({"thing": endless})
+        compact_schemas({"thing": endless})
 
 
 @pytest.mark.parametrize("family", ["kuberay", "kubernetes", "compose"])
@@ -90,4 +92,4 @@ def test_what_is_kept_of_kuberay_is_what_its_schemas_say(kind, name):
         return {key: written_out(value) for key, value in part.items() if key != "$defs"}
 
     original = json.loads((ORIGINALS / f"{name}.schema.json").read_text())
-    assert written_out(kept) == strict(without_prose(original))
+    assert written_out(kept) == refuse_unknown_fields(remove_prose(original))

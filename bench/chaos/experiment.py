@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench import small
-from bench.chaos import processes, slowing, toy
+from bench.chaos import processes, toy_training
+from bench.chaos import slowdown as slowing
+from bench.support import smallest_configs
 from search.ledger.ledger import Event, Ledger
 from search.ledger.state import SearchState
 
@@ -39,7 +40,7 @@ class Size:
 
 
 @dataclass
-class Bout:
+class Experiment:
     """A search by its name, and how to drive it."""
 
     place: Path
@@ -49,7 +50,7 @@ class Bout:
     size: Size = field(default_factory=Size)
     real: bool = False
     """Whether a network is trained, and not a toy."""
-    troubled: bool = False
+    has_failing_configs: bool = False
     """Whether some configs diverge, collapse or need too much memory."""
     seed: int = 0
     extra: dict[str, str] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Bout:
     """What a blow wants the result to say."""
     process: "subprocess.Popen[bytes] | None" = None
     launches: int = 0
-    struck_at: float = 0.0
+    injected_at: float = 0.0
     """When the last blow came, in seconds of the wall clock."""
     resumed_at: float = 0.0
     """When it began to be recovered from; 0: nothing had to be."""
@@ -74,9 +75,9 @@ class Bout:
         self.name = self.place.name
         self.home.mkdir(exist_ok=True)
         self._token = secrets.token_hex(32)
-        self.space.write_text(toy.space(self.troubled))
+        self.space.write_text(toy_training.space(self.has_failing_configs))
         if not (self.place / "corpus").exists():
-            small.write_corpus(self.place / "corpus")
+            smallest_configs.write_corpus(self.place / "corpus")
 
     # --- where things are --------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class Bout:
 
     def command(self) -> list[str]:
         """What the user types."""
-        module = "search" if self.real else "bench.chaos.subject"
+        module = "search" if self.real else "bench.chaos.toy_program"
         words = [sys.executable, "-m", module, "launch", str(self.space)]
         words += ["--corpus", str(self.place / "corpus"), "--name", self.name]
         words += ["--trials", str(self.size.trials), "--max-epochs", str(self.size.max_epochs)]
@@ -146,8 +147,8 @@ class Bout:
             # The toy imports Ray before the launch can choose a token.
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self._token,
-            toy.EPOCH_SECONDS: str(self.size.epoch_seconds),
-            toy.DIARY: str(self.place / "diary"),
+            toy_training.EPOCH_SECONDS: str(self.size.epoch_seconds),
+            toy_training.EPOCH_LOG: str(self.place / "diary"),
             **self.extra,
         }
 
@@ -191,10 +192,10 @@ class Bout:
         """Say what is wrong."""
         self.problems.append(words)
 
-    def strike(self) -> None:
+    def mark_injection(self) -> None:
         """Note that a blow comes now."""
         self.before.append(self.ledger_bytes())
-        self.struck_at = self.resumed_at = time.time()
+        self.injected_at = self.resumed_at = time.time()
 
     def kill(self) -> None:
         """SIGKILL the driver, and nothing but it."""
@@ -233,7 +234,7 @@ class Bout:
         cut: set[str] = set()
         for event in self.events():
             moment = datetime.fromisoformat(event["time"]).timestamp()
-            if event["event"] == "crash" and moment > self.struck_at:
+            if event["event"] == "crash" and moment > self.injected_at:
                 cut.add(event["trial"])
             resumed = event["event"] == "report" and event["trial"] in cut
             if resumed and 0 < self.resumed_at < moment:
@@ -242,7 +243,7 @@ class Bout:
 
     def epochs_redone(self) -> int:
         """How often the trial that suffered most began an epoch again; a toy's diary tells."""
-        begun = Counter((signature, epoch) for signature, epoch, *_ in self._diary())
+        begun = Counter((signature, epoch) for signature, epoch, *_ in self._epoch_log())
         redone: Counter[str] = Counter()
         for (signature, _), times in begun.items():
             redone[signature] += times - 1
@@ -253,9 +254,9 @@ class Bout:
         if slowing.BEFORE not in self.phases:
             return None
         rungs = SearchState.from_events(self.events()).rungs
-        return slowing.slowing(slowing.gaps(self._diary(), rungs), self.phases)
+        return slowing.slowing(slowing.gaps(self._epoch_log(), rungs), self.phases)
 
-    def _diary(self) -> list[list[Any]]:
-        diary = self.place / "diary"
-        lines = diary.read_text().splitlines() if diary.exists() else []
+    def _epoch_log(self) -> list[list[Any]]:
+        epoch_log = self.place / "diary"
+        lines = epoch_log.read_text().splitlines() if epoch_log.exists() else []
         return [json.loads(line) for line in lines]

@@ -22,13 +22,16 @@ _WORTH_NAMING = 60
 """Characters from which a part that occurs again is written once and referred to."""
 
 
-def compact(schemas: Mapping[str, Schema]) -> dict[str, Any]:
+def compact_schemas(schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """One document for several schemas: `kinds` by name, and `$defs` that they share.
 
     Args:
         schemas: by name, each without references, or with references into its own definitions.
     """
-    bare = {name: strict(without_prose(inlined(schema))) for name, schema in schemas.items()}
+    bare = {
+        name: refuse_unknown_fields(remove_prose(inline_references(schema)))
+        for name, schema in schemas.items()
+    }
     counts: Counter[str] = Counter()
     for schema in bare.values():
         _count(schema, counts)
@@ -46,7 +49,7 @@ def compact(schemas: Mapping[str, Schema]) -> dict[str, Any]:
     }
 
 
-def inlined(schema: Schema) -> Schema:
+def inline_references(schema: Schema) -> Schema:
     """The schema with each reference into its own `definitions` replaced by what it refers to.
 
     Raises:
@@ -73,26 +76,29 @@ def inlined(schema: Schema) -> Schema:
     return resolved(schema, ())
 
 
-def without_prose(part: Schema, names: bool = False) -> Schema:
+def remove_prose(part: Schema, names: bool = False) -> Schema:
     """The schema without what only people read; `names`: the keys of `part` are names of fields."""
     if isinstance(part, list):
-        return [without_prose(each) for each in part]
+        return [remove_prose(each) for each in part]
     if not isinstance(part, dict):
         return part
     return {
-        key: without_prose(value, names=key in _NAMED and not names)
+        key: remove_prose(value, names=key in _NAMED and not names)
         for key, value in part.items()
         if names or not (key in _PROSE or key.startswith("x-kubernetes"))
     }
 
 
-def strict(part: Schema, names: bool = False) -> Schema:
+def refuse_unknown_fields(part: Schema, names: bool = False) -> Schema:
     """The schema with unknown fields refused wherever the known ones are listed."""
     if isinstance(part, list):
-        return [strict(each) for each in part]
+        return [refuse_unknown_fields(each) for each in part]
     if not isinstance(part, dict):
         return part
-    out = {key: strict(value, names=key in _NAMED and not names) for key, value in part.items()}
+    out = {
+        key: refuse_unknown_fields(value, names=key in _NAMED and not names)
+        for key, value in part.items()
+    }
     if not names and "properties" in out and "additionalProperties" not in out:
         out["additionalProperties"] = False
     return out

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from bench.chaos import toy
+from bench.chaos import toy_training
 from bench.chaos.evidence import Evidence, Run, read, recorded
 from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
@@ -16,10 +16,10 @@ from spkmodel.core import checkpoint
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
 
-def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
+def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
     """Driven to its end, its runs in MLflow made up from its ledger."""
     source = home / "chaos_space.py"
-    source.write_text(toy.space())
+    source.write_text(toy_training.space())
     space = loader.load(str(source))
     folder = home / "sound"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
@@ -42,11 +42,11 @@ def make(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
         while not isinstance(segment := driver.next_segment(), str):
             _train(driver, folder, *segment)
         driver.finish()
-    found = read(folder, judge=toy.judge, space=space)
-    return replace(found, runs=runs_of(found))
+    found = read(folder, checkpoint_eer=toy_training.checkpoint_eer, space=space)
+    return replace(found, runs=expected_runs(found))
 
 
-def runs_of(found: Evidence) -> list[Run]:
+def expected_runs(found: Evidence) -> list[Run]:
     """What MLflow should have."""
     histories = {name: recorded(found.events, name) for name in ("dev_eer", "train_loss")}
     return [
@@ -69,14 +69,14 @@ def _train(driver, folder, trial, segment):
     weights = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
     rate = trial.config["optimiser"]["learning_rate"]
     for epoch in range(1, segment["to_rung"] + 1):
-        weights = toy.trained(weights, rate)
+        weights = toy_training.trained(weights, rate)
         if epoch > segment["epoch"]:
             place = folder / "trials" / trial.trial / f"epoch{epoch:04d}-{segment['attempt']}"
             result = {
                 "trial": trial.trial,
                 "attempt": segment["attempt"],
                 "epoch": epoch,
-                "metrics/dev_eer": toy.dev_eer(weights),
+                "metrics/dev_eer": toy_training.dev_eer(weights),
                 "metrics/train_loss": 1 / epoch,
                 "seconds": 0.1,
                 "checkpoint": str(place),

@@ -38,17 +38,17 @@ def calm_seconds(outage_seconds: float) -> float:
     return min(outage_seconds, 180.0)
 
 
-def gaps(diary: Iterable[list[Any]], rungs: Collection[int]) -> list[Gap]:
+def gaps(epoch_log: Iterable[list[Any]], rungs: Collection[int]) -> list[Gap]:
     """Those within segments.
 
     Args:
-        diary: a toy's: of each epoch begun signature, number, process and moment, in order.
+        epoch_log: of each epoch begun signature, number, process and moment, in order.
         rungs: where segments end.
     """
     found = []
     last: dict[int, tuple[str, int, float]] = {}
     warm: set[int] = set()
-    for signature, epoch, pid, moment in diary:
+    for signature, epoch, pid, moment in epoch_log:
         before = last.get(pid)
         goes_on = before is not None and before[:2] == (signature, epoch - 1)
         if before is not None and goes_on and pid in warm and epoch - 1 not in rungs:
@@ -73,9 +73,9 @@ def slowing(found: Iterable[Gap], phases: Mapping[str, Phase]) -> dict[str, Any]
     away = within.get(AWAY, np.zeros(0))
     if not calm or len(away) < _FEWEST:
         return None
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     usual = float(np.mean([each.mean() for each in calm]))
-    drawn = _means(away, chance) / np.mean([_means(each, chance) for each in calm], axis=0) - 1
+    drawn = _means(away, rng) / np.mean([_means(each, rng) for each in calm], axis=0) - 1
     low, high = np.quantile(drawn, [0.025, 0.975])
     medians = float(np.mean([np.median(each) for each in calm]))
     result = {
@@ -91,9 +91,9 @@ def slowing(found: Iterable[Gap], phases: Mapping[str, Phase]) -> dict[str, Any]
     return rounded | {"epochs": {name: len(each) for name, each in within.items()}}
 
 
-def _means(values: Any, chance: np.random.Generator) -> Any:
+def _means(values: Any, rng: np.random.Generator) -> Any:
     """Of blocks drawn again and again."""
     blocks = np.array_split(values, max(1, len(values) // _BLOCK))
     sums, counts = np.array([(block.sum(), len(block)) for block in blocks]).T
-    picks = chance.integers(len(blocks), size=(_REPEATS, len(blocks)))
+    picks = rng.integers(len(blocks), size=(_REPEATS, len(blocks)))
     return sums[picks].sum(axis=1) / counts[picks].sum(axis=1)

@@ -27,7 +27,7 @@ from spkmodel.verification.scoring import Collapsed
 from spkmodel.worker import trainable
 
 EPOCH_SECONDS = "SPKSEARCH_TOY_EPOCH_SECONDS"
-DIARY = "SPKSEARCH_TOY_DIARY"
+EPOCH_LOG = "SPKSEARCH_TOY_DIARY"
 """A file that gets a line at the beginning of every epoch, whatever becomes of it."""
 STEPS = 8
 """Of an epoch."""
@@ -54,9 +54,9 @@ DIVERGES, COLLAPSES, TOO_LARGE = 10, 12, 14
 """Numbers of channels that end in these ways."""
 
 
-def space(troubled: bool = False) -> str:
+def space(has_failing_configs: bool = False) -> str:
     """The source of a space; in a troubled one some diverge, collapse, or need too much."""
-    channels = [*SOUND, DIVERGES, COLLAPSES, TOO_LARGE] if troubled else [*SOUND]
+    channels = [*SOUND, DIVERGES, COLLAPSES, TOO_LARGE] if has_failing_configs else [*SOUND]
     return SPACE.replace("CHANNELS", str(channels))
 
 
@@ -133,8 +133,8 @@ class Training:
 
 def _note(signature: str, epoch: int) -> None:
     line = json.dumps([signature, epoch, os.getpid(), time.monotonic()]) + "\n"
-    with Path(os.environ[DIARY]).open("a") as diary:
-        diary.write(line)
+    with Path(os.environ[EPOCH_LOG]).open("a") as epoch_log:
+        epoch_log.write(line)
 
 
 def evaluate(
@@ -149,7 +149,7 @@ def evaluate(
     return Verdict(eer, eer * 0.9, eer * 1.1, 1.0, 1.0, 0.0, nothing, nothing, 2)
 
 
-def judge(folder: Path, sha256: str) -> float:
+def checkpoint_eer(folder: Path, sha256: str) -> float:
     """The dev EER of a checkpoint."""
     return dev_eer(checkpoint.read(folder, sha256).tensors["weights"])
 
@@ -165,5 +165,5 @@ def install() -> None:
     trainable.SegmentTrainable = ToyTrainable  # type: ignore[misc]
 
 
-if DIARY in os.environ:  # a worker of a round; who only reads what is here keeps the trainable
+if EPOCH_LOG in os.environ:  # a worker of a round; who only reads what is here keeps the trainable
     install()

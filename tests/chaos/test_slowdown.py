@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.chaos import slowing
-from bench.chaos.slowing import AFTER, AWAY, BEFORE, CATCHING_UP, Gap
+from bench.chaos import slowdown
+from bench.chaos.slowdown import AFTER, AWAY, BEFORE, CATCHING_UP, Gap
 
 PHASES = {BEFORE: (0, 100), AWAY: (100, 300), CATCHING_UP: (300, 320), AFTER: (320, 420)}
 
@@ -24,7 +24,7 @@ def epochs(longer, drift=0.0, seed=0):
 
 @pytest.mark.parametrize("longer", [0.0, 0.005, 0.05])
 def test_a_slowing_is_found_with_an_interval_that_holds_it(longer):
-    found = slowing.slowing(epochs(longer), PHASES)
+    found = slowdown.slowing(epochs(longer), PHASES)
     assert found["low"] <= longer <= found["high"]
     assert found["high"] - found["low"] < 0.01
     assert found["median"] == pytest.approx(longer, abs=0.004)
@@ -33,19 +33,19 @@ def test_a_slowing_is_found_with_an_interval_that_holds_it(longer):
 
 
 def test_what_grows_all_the_time_is_no_slowing_by_the_outage():
-    found = slowing.slowing(epochs(0.0, drift=0.1), PHASES)
+    found = slowdown.slowing(epochs(0.0, drift=0.1), PHASES)
     assert abs(found["mean"]) < 0.005
     only_before = {name: PHASES[name] for name in (BEFORE, AWAY)}
-    assert slowing.slowing(epochs(0.0, drift=0.1), only_before)["mean"] > 0.02
+    assert slowdown.slowing(epochs(0.0, drift=0.1), only_before)["mean"] > 0.02
 
 
 def test_a_few_epochs_say_nothing():
-    assert slowing.slowing(epochs(0.0), PHASES | {AWAY: (100, 110)}) is None
-    assert slowing.slowing(epochs(0.0), {AWAY: (100, 300)}) is None
+    assert slowdown.slowing(epochs(0.0), PHASES | {AWAY: (100, 110)}) is None
+    assert slowdown.slowing(epochs(0.0), {AWAY: (100, 300)}) is None
 
 
 def test_only_epochs_that_follow_each_other_within_a_segment_are_compared():
-    diary = [
+    epoch_log = [
         ["a", 1, 7, 0.0],  # the process's first
         ["b", 1, 7, 9.0],
         ["b", 2, 7, 10.0],  # 1 is a rung
@@ -58,4 +58,4 @@ def test_only_epochs_that_follow_each_other_within_a_segment_are_compared():
         ["c", 7, 7, 24.0],  # not the next epoch
         ["b", 6, 7, 25.0],  # c was in between
     ]
-    assert slowing.gaps(diary, (1, 3, 9)) == [Gap(10.0, 1.0), Gap(20.0, 1.5)]
+    assert slowdown.gaps(epoch_log, (1, 3, 9)) == [Gap(10.0, 1.0), Gap(20.0, 1.5)]

@@ -1,0 +1,54 @@
+"""Blows at MLflow: its server killed, slow, failing; its database ended."""
+
+import time
+
+import numpy as np
+
+from bench.chaos import services
+from bench.chaos.experiment import Experiment
+from bench.chaos.fault import FaultContext, InjectFault
+from bench.chaos.slowdown import AWAY
+
+
+def kill_server(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """SIGKILL of the MLflow server, which comes back after a while."""
+    del rng
+    context.server.kill()
+    _outage(experiment, context.outage_seconds)
+    context.server.revive()
+    context.server.wait_ready()
+
+
+def set_behaviour(to: services.ProxyBehaviour) -> InjectFault:
+    """Every call meets this mood for a while."""
+
+    def inject(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+        del rng
+        context.proxy.set_behaviour = to
+        before = context.proxy.calls
+        _outage(experiment, context.outage_seconds)
+        context.proxy.set_behaviour = "fine"
+        experiment.notes["calls_met"] = context.proxy.calls - before
+
+    return inject
+
+
+def restart_database(
+    experiment: Experiment, context: FaultContext, rng: np.random.Generator
+) -> None:
+    """PostgreSQL behind MLflow ends at once, and is started again after a while."""
+    del rng
+    assert context.postgres is not None
+    context.postgres.stop()
+    _outage(experiment, context.outage_seconds)
+    context.postgres.start()
+
+
+def _outage(experiment: Experiment, seconds: float) -> None:
+    before, began = experiment.count("report"), time.monotonic()
+    time.sleep(seconds)
+    experiment.phases[AWAY] = (began, time.monotonic())
+    experiment.notes["outage_seconds"] = seconds
+    experiment.notes["epochs_meanwhile"] = experiment.count("report") - before
+    # Of these nothing has to be resumed: the next epoch comes as if nothing were.
+    experiment.resumed_at = 0.0

@@ -1,0 +1,123 @@
+"""Blows at processes: the driver's, a trial's; and at the clock they go by."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.chaos.experiment import PATIENCE_SECONDS, Experiment
+from bench.chaos.fault import FaultContext, InjectFault
+from search.ledger.state import SearchState
+
+FLUSH_SECONDS = 3.0
+"""After a signal all that is known must be in the ledger within this."""
+
+
+def kill_driver(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """SIGKILL of the driver, and the same command again."""
+    del context, rng
+    experiment.kill()
+    experiment.relaunch()
+
+
+def kill_trial(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """SIGKILL of a process that trains."""
+    del context
+    workers = _workers(experiment)
+    experiment.mark_injection()
+    if workers:
+        os.kill(workers[int(rng.integers(len(workers)))], signal.SIGKILL)
+    experiment.notes["struck"] = bool(workers)
+
+
+def hang_trial(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """SIGSTOP of a process that trains: it says nothing more, and is not dead."""
+    del context
+    workers = _workers(experiment)
+    experiment.mark_injection()
+    if workers:
+        os.kill(workers[int(rng.integers(len(workers)))], signal.SIGSTOP)
+    experiment.notes["struck"] = bool(workers)
+
+
+def _workers(experiment: Experiment) -> list[int]:
+    assert experiment.process is not None
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (workers := experiment.workers()) and time.monotonic() < end:
+        if experiment.process.poll() is not None:
+            return []
+        time.sleep(0.02)
+    return workers
+
+
+def signal_driver(number: signal.Signals) -> InjectFault:
+    """A signal that asks it to end; then the same command again."""
+
+    def inject(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+        del context, rng
+        assert experiment.process is not None
+        live = _live(experiment)
+        began = time.monotonic()
+        experiment.process.send_signal(number)
+        while (
+            _live(experiment)
+            and time.monotonic() - began < 30
+            and experiment.process.poll() is None
+        ):
+            time.sleep(0.02)
+        experiment.notes["flushed_seconds"] = round(time.monotonic() - began, 2) if live else 0.0
+        if experiment.notes["flushed_seconds"] > FLUSH_SECONDS:
+            experiment.problem(
+                f"{number.name}: not all was written down within {FLUSH_SECONDS:g} s"
+            )
+        code = experiment.process.wait(60)
+        experiment.notes["exit_seconds"] = round(time.monotonic() - began, 2)
+        if code != 128 + number:
+            experiment.problem(f"{number.name} ended the launch with {code}, not {128 + number}")
+        experiment.notes["parts"] = experiment.count("partial")
+        if "spksearch launch" not in experiment.output:
+            experiment.problem(f"after {number.name} the resuming command was not printed")
+        if _live(experiment):
+            experiment.problem(f"after {number.name} trials are still written down as running")
+        experiment.relaunch()
+
+    return inject
+
+
+def _live(experiment: Experiment) -> bool:
+    state = SearchState.from_events(experiment.events())
+    return any(trial.live for trial in state.trials.values())
+
+
+def launch_twice(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """The same command from a second terminal, while the first is held still: it must not end."""
+    del context, rng
+    assert experiment.process is not None
+    began = time.monotonic()
+    experiment.process.send_signal(signal.SIGSTOP)
+    over = experiment.count("finish") > 0
+    second = subprocess.run(
+        experiment.command(),
+        env=experiment.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    experiment.process.send_signal(signal.SIGCONT)
+    experiment.notes["refused_seconds"] = round(time.monotonic() - began, 2)
+    experiment.notes["struck"] = not over
+    if not over and second.returncode != 3:
+        experiment.problem(f"the second launch ended with {second.returncode}, not 3")
+    if not over and f"process {experiment.process.pid}" not in second.stderr:
+        experiment.problem(f"the second launch does not say who drives: {second.stderr[-300:]}")
+
+
+def move_clock(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """The driver's wall clock jumps by an hour, ahead or back."""
+    del context
+    jump = 3600 if rng.random() < 0.5 else -3600
+    experiment.notes["jump_seconds"] = jump
+    Path(experiment.extra["SPKSEARCH_TOY_CLOCK"]).write_text(str(jump))
