@@ -21,11 +21,13 @@ from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.notebook import replay as replays
 from search.notebook import replay_pages as pages
+from search.notebook.replay import run_replay
+from search.notebook.replay_plan import SPACE, ReplayPlan, ReplayRequest, plan_replay
+from search.notebook.replay_results import EntryResult, collect_results, evaluate_claims
 from search.reporting.tables import format_duration, format_percent
 from search.reporting.terminal import Lines, Source
-from spaces.logged.scale import scale_of
+from spaces.logged.scale import parse_scale
 
 MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction")
 
@@ -75,24 +77,24 @@ def run_line(trial: TrialRecord) -> str:
 
 def main() -> None:
     arguments = _parsed()
-    request = replays.ReplayRequest(
+    request = ReplayRequest(
         entries=arguments.entries,
         corpus=arguments.corpus,
-        scale=scale_of(arguments.scale),
+        scale=parse_scale(arguments.scale),
         check=True,
         seeds=arguments.seeds,
         epochs=arguments.epochs,
         launch=LaunchRequest(
-            space=replays.SPACE,
+            space=SPACE,
             corpus=arguments.corpus,
             name=arguments.name,
             dev_condition=arguments.dev_condition,
             concurrent=arguments.concurrent,
         ),
     )
-    what = replays.planned(request)
+    what = plan_replay(request)
     if not arguments.table:
-        replays.replay(request, EachRun(what.name))
+        run_replay(request, EachRun(what.name))
     state = Ledger.open(ledger_path(what.name)).state()
     for line in (*_page(what, state, arguments.entries), *tables(what, state)):
         print(line)
@@ -116,7 +118,7 @@ def _parsed() -> argparse.Namespace:
 # --- what is printed -------------------------------------------------------------------------
 
 
-def _page(what: replays.Replay, state: SearchState, entries: str) -> Iterator[str]:
+def _page(what: ReplayPlan, state: SearchState, entries: str) -> Iterator[str]:
     """What stands above the tables: how they came about, and how they are to be read."""
     corpus, scale = Path(state.search["corpus"]).name, what.scale
     half = max(1, scale.divisor // 2)
@@ -126,8 +128,8 @@ def _page(what: replays.Replay, state: SearchState, entries: str) -> Iterator[st
         f"Made by `python -m bench.replay {corpus}{only} --scale {scale.text} --seeds {what.seeds} "
         f"--epochs {state.search['max_epochs']}`; `spksearch replay --check` does the same for any "
         "corpus. The claims are data: `spaces/logged/claims.toml`.",
-        f"**How small.** {scale.words.capitalize() or 'Full size'}: widths / {scale.divisor}, "
-        f"crops and speakers a batch / {half}, restarts that end with the training. These are "
+        f"**How small.** {scale.description.capitalize() or 'Full size'}: widths / "
+        f"{scale.divisor}, crops and speakers a batch / {half}, restarts that end with the training. These are "
         "other networks than the log's, on other data, trained for fewer steps. What is tested is "
         "the direction of a change, here: a claim that is contradicted here may hold there.",
         "**How judged.** Both entries of a claim are trained with the same seeds. A difference is "
@@ -144,23 +146,23 @@ def _page(what: replays.Replay, state: SearchState, entries: str) -> Iterator[st
         yield ""
 
 
-def tables(what: replays.Replay, state: SearchState) -> Iterator[str]:
+def tables(what: ReplayPlan, state: SearchState) -> Iterator[str]:
     """The two tables, in Markdown."""
-    judged = replays.judged(what, state)
+    judged = evaluate_claims(what, state)
     yield from textwrap.wrap(f"{pages.verdict_line(judged)}; {settings_text(what, state)}.", 120)
     yield ""
     yield "| the log | claim | difference (95 %) | pairs | verdict |"
     yield "| --- | --- | --- | --- | --- |"
     for each in judged:
-        difference = pages.difference_text(each, each.mean)
+        difference = pages.format_difference(each, each.mean)
         yield (
             f"| {each.claim.finding} | {each.claim.text} | {difference} "
-            f"({pages.interval_of(each)}) | {pages.pairs_text(each)} | {each.verdict} |"
+            f"({pages.format_interval(each)}) | {pages.format_pairs(each)} | {each.verdict} |"
         )
     yield ""
     yield "| entry | change | dev EER | train loss | accuracy | active triplets | runs |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    results = replays.results(what, state)
+    results = collect_results(what, state)
     for entry in what.entries:
         own = [each for each in results if each.entry is entry]
         done = [each for each in own if each.state == "complete"]
@@ -170,7 +172,7 @@ def tables(what: replays.Replay, state: SearchState) -> Iterator[str]:
         yield f"| {entry.number} | {entry.change} | {columns} | {runs} |"
 
 
-def settings_text(what: replays.Replay, state: SearchState) -> str:
+def settings_text(what: ReplayPlan, state: SearchState) -> str:
     """Under which the figures came about."""
     search = state.search
     reports = [report for trial in state.trials.values() for report in trial.reports.values()]
@@ -183,7 +185,7 @@ def settings_text(what: replays.Replay, state: SearchState) -> str:
     )
 
 
-def _mean(results: list[replays.Result], name: str) -> str:
+def _mean(results: list[EntryResult], name: str) -> str:
     values = [each.metrics[name] for each in results if name in each.metrics]
     if not values:
         return "-"

@@ -13,10 +13,10 @@ from search.core.validation_messages import describe_validation_error
 from search.data import location
 from search.launch.open_search import trial_of
 from search.ledger.state import SearchState
-from search.notebook.notebooks import opened
+from search.notebook.notebooks import load_notebook
 from search.requests.messages import Add, who
 from spaces.logged import Entry, delta
-from spaces.logged.scale import Scale, paced, scaled
+from spaces.logged.scale import Scale, adapt_schedules, scale_config
 from spkmodel.config import TrainConfig, WarmStart
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_ORIGIN = 300
 
 
-def of_entry(
+def request_for_entry(
     state: SearchState,
     number: str,
     *,
@@ -41,22 +41,22 @@ def of_entry(
         UsageError: a change is wrong, it does not fit the corpus, or what it starts from is not
             there.
     """
-    entry = opened(file).entry(number)
-    config = scaled(entry.config, scale)
-    store = _store(state)
+    entry = load_notebook(file).entry(number)
+    config = scale_config(entry.config, scale)
+    store = _open_store(state)
     if not scale.is_full:
-        config = paced(config, _steps(state, config, store))
+        config = adapt_schedules(config, _count_steps(state, config, store))
     config = config.model_copy(
         update={"seed": state.search["seed"], "warm_start": _warm_start(state, entry)}
     )
-    name = ", ".join(filter(None, (f"entry {entry.number}", scale.words)))
+    name = ", ".join(filter(None, (f"entry {entry.number}", scale.description)))
     axes: dict[str, Any] = {"entry": entry.number}
     axes |= {} if scale.is_full else {"scale": scale.text}
     log_entry = "" if changes else entry.number
-    return _add(config, changes, store, name=name, log_entry=log_entry, axes=axes)
+    return _build_request(config, changes, store, name=name, log_entry=log_entry, axes=axes)
 
 
-def of_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> Add:
+def request_for_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> Add:
     """A trial of the search once more, with changes.
 
     Raises:
@@ -72,10 +72,10 @@ def of_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> A
     config = TrainConfig.model_validate(record.config)
     axes = {"trial": trial, **changes}
     near = record.axes if record.distributions else {}
-    return _add(config, changes, _store(state), name=trial, axes=axes, near=near)
+    return _build_request(config, changes, _open_store(state), name=trial, axes=axes, near=near)
 
 
-def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
     """From `path=value`: the value as JSON where it is, else as text.
 
     Raises:
@@ -95,7 +95,7 @@ def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def _add(
+def _build_request(
     config: TrainConfig,
     changes: Mapping[str, Any],
     store: "Store | None",
@@ -104,7 +104,7 @@ def _add(
     **more: Any,
 ) -> Add:
     if changes:
-        config = _changed(config, changes)
+        config = _apply_changes(config, changes)
         shown = ", ".join(f"{path}={_short(value)}" for path, value in changes.items())
         name = f"{name} with {shown}"
     if store is not None:
@@ -113,12 +113,12 @@ def _add(
     return Add(by=who(), config=config.model_dump(mode="json"), origin=f"added: {origin}", **more)
 
 
-def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+def _apply_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     from pydantic import ValidationError
 
     try:
         return TrainConfig.model_validate(
-            delta.applied(config.model_dump(mode="json"), dict(changes))
+            delta.apply_delta(config.model_dump(mode="json"), dict(changes))
         )
     except ValidationError as error:
         raise UsageError(f"--set: {describe_validation_error(error)}") from error
@@ -146,7 +146,7 @@ def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
 # --- the corpus ------------------------------------------------------------------------------
 
 
-def _store(state: SearchState) -> "Store | None":
+def _open_store(state: SearchState) -> "Store | None":
     """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
     from spkmodel.data.store import Store, StoreError
 
@@ -162,7 +162,7 @@ def _store(state: SearchState) -> "Store | None":
 def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
     from spkmodel.training.batches import batches_in_epoch
 
-    counts = _utterances_of(store)
+    counts = _count_utterances(store)
     try:
         config.check_corpus(
             len(counts),
@@ -174,13 +174,13 @@ def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
         raise UsageError(f"{name} does not fit the search's corpus: {error}") from error
 
 
-def _utterances_of(store: "Store") -> list[int]:
+def _count_utterances(store: "Store") -> list[int]:
     """Of each training speaker, most first."""
     counts = Counter(store.speaker(utterance) for utterance in store.of_split("train"))
     return sorted(counts.values(), reverse=True)
 
 
-def _steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
+def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
     """Of a whole training."""
     from spkmodel.training.batches import batches_in_epoch
 
@@ -189,5 +189,5 @@ def _steps(state: SearchState, config: TrainConfig, store: "Store | None") -> in
             f"--scale needs the packed corpus, and {state.search['store']} is not on this machine; "
             "add the entry where the search runs"
         )
-    batches = batches_in_epoch(_utterances_of(store), config.batches)
+    batches = batches_in_epoch(_count_utterances(store), config.batches)
     return max(1, math.ceil(batches / config.batches_per_step)) * int(state.search["max_epochs"])

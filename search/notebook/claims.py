@@ -26,7 +26,7 @@ _BETTER_LOWER: dict[Measure, bool] = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimResult:
     """A claim and what came of it."""
 
     claim: Claim
@@ -48,7 +48,7 @@ class Judged:
         return statistics.fmean(self.differences) if self.differences else None
 
 
-def judge(claim: Claim, trials: Trials, seeds: Sequence[int]) -> Judged:
+def evaluate_claim(claim: Claim, trials: Trials, seeds: Sequence[int]) -> ClaimResult:
     """A claim against the trials of a replay."""
     pairs = []
     for seed in seeds:
@@ -56,15 +56,17 @@ def judge(claim: Claim, trials: Trials, seeds: Sequence[int]) -> Judged:
         other = _value(trials(claim.against, seed), claim)
         if value is not None and other is not None:
             pairs.append((value, other))
-    return decide(claim, pairs)
+    return evaluate_pairs(claim, pairs)
 
 
-def decide(claim: Claim, pairs: Sequence[tuple[float, float]]) -> Judged:
+def evaluate_pairs(claim: Claim, pairs: Sequence[tuple[float, float]]) -> ClaimResult:
     """From the values of both sides, seed by seed; infinite or minus so where a training failed."""
     finite = tuple(a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b))
     failed = [sum(not math.isfinite(pair[side]) for pair in pairs) for side in (0, 1)]
-    low, high = interval(finite)
-    return Judged(claim, _verdict(claim, pairs, low, high), len(pairs), finite, low, high, *failed)
+    low, high = mean_interval(finite)
+    return ClaimResult(
+        claim, _verdict(claim, pairs, low, high), len(pairs), finite, low, high, *failed
+    )
 
 
 def _verdict(
@@ -95,7 +97,7 @@ def _value(trial: TrialRecord | None, claim: Claim) -> float | None:
     return trial.last.metrics.get(claim.measure)
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+def mean_interval(differences: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
     """95 % interval of their mean by Student's t; nothing of fewer than two."""
     if len(differences) < 2:
         return None, None

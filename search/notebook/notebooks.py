@@ -11,18 +11,18 @@ from search.reporting.tables import format_interval, format_percent
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spaces.logged.delta import Delta
-from spaces.logged.writing import append, delta_to, next_number
+from spaces.logged.writing import append_entry, find_config_delta, next_number
 from spkmodel.config import TrainConfig
 
 
-def opened(file: Path | None) -> Notebook:
+def load_notebook(file: Path | None) -> Notebook:
     """The log, or the notebook of a file.
 
     Raises:
         NotFound: if there is no such file.
     """
     if file is None:
-        return logged.notebook()
+        return logged.load_log()
     if not file.is_file():
         raise NotFound(f"no notebook {file}; `spksearch notebook init {file}` begins one")
     return logged.open_notebook(file)
@@ -45,7 +45,7 @@ def add_trial(
         NotFinished: if the trial has not ended, or has no result.
         UsageError: if `name` is not SEARCH/TRIAL, or nothing differs from the basis.
     """
-    notebook = opened(file)
+    notebook = load_notebook(file)
     search, slash, trial = name.partition("/")
     if not slash:
         raise UsageError(f"--from-trial takes SEARCH/TRIAL, such as triplet/t0007, got {name!r}")
@@ -53,13 +53,13 @@ def add_trial(
     record = trial_of(search, state, trial)
     evidence = _evidence(state, record)
     basis = notebook.entry(based_on) if based_on else _last_kept(notebook)
-    delta = delta_to(basis, TrainConfig.model_validate(record.config))
+    delta = find_config_delta(basis, TrainConfig.model_validate(record.config))
     if basis is not None and not delta:
         raise UsageError(f"{name} has the config of entry {basis.number}: nothing to write down")
     fields = {
         "number": next_number(notebook),
         "based_on": basis.number if basis else "",
-        "change": change or words(delta),
+        "change": change or describe_delta(delta),
         "finding": finding,
         "mark": mark,
         "kept": kept,
@@ -68,7 +68,7 @@ def add_trial(
     }
     required = ("number", "change", "kept")
     given = {key: value for key, value in fields.items() if key in required or value != ""}
-    return append(notebook, given)
+    return append_entry(notebook, given)
 
 
 def _last_kept(notebook: Notebook) -> Entry | None:
@@ -91,8 +91,10 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
     )
 
 
-def words(delta: Delta) -> str:
+def describe_delta(delta: Delta) -> str:
     """A delta as the change of an entry that was given no words."""
-    from search.notebook.tables import short
+    from search.notebook.tables import format_value
 
-    return "; ".join(f"{path} {short(value)}" for path, value in delta.items()) or "the default"
+    return (
+        "; ".join(f"{path} {format_value(value)}" for path, value in delta.items()) or "the default"
+    )

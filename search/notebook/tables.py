@@ -22,7 +22,7 @@ def entry_table(entries: Sequence[Entry]) -> Table:
     for entry in entries:
         table.add_row(
             entry.number,
-            basis_text(entry),
+            format_basis(entry),
             "kept" if entry.kept else "",
             entry.change,
             entry.finding,
@@ -38,7 +38,7 @@ def summary_line(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} entries: {kept} kept, {found} with a finding written down"
 
 
-def basis_text(entry: Entry) -> str:
+def format_basis(entry: Entry) -> str:
     """Where an entry starts from, and with whose weights."""
     basis = entry.based_on or ""
     basis = f"after {basis}" if entry.from_base else basis
@@ -56,21 +56,21 @@ def tree_lines(notebook: Notebook) -> list[str]:
         while step is not None:
             lines.append(_label(step))
             children = notebook.children(step.number)
-            following = _main(notebook, children)
+            following = _choose_main_child(notebook, children)
             branches = [child for child in children if child is not following]
             lines += _branch_lines(notebook, branches, " ")
             step = following
     return lines
 
 
-def _main(notebook: Notebook, children: Sequence[Entry]) -> Entry | None:
+def _choose_main_child(notebook: Notebook, children: Sequence[Entry]) -> Entry | None:
     """The kept child that most came of."""
     kept = [child for child in children if child.kept]
-    return max(kept, key=lambda child: _size(notebook, child), default=None)
+    return max(kept, key=lambda child: _count_descendants(notebook, child), default=None)
 
 
-def _size(notebook: Notebook, entry: Entry) -> int:
-    return 1 + sum(_size(notebook, child) for child in notebook.children(entry.number))
+def _count_descendants(notebook: Notebook, entry: Entry) -> int:
+    return 1 + sum(_count_descendants(notebook, child) for child in notebook.children(entry.number))
 
 
 def _branch_lines(notebook: Notebook, entries: Sequence[Entry], indent: str) -> list[str]:
@@ -111,7 +111,7 @@ def _head(entry: Entry, weights: Weights) -> Table:
         "entry": f"{entry.number}, {'kept' if entry.kept else 'not kept'} {entry.mark}".rstrip(),
         "change": entry.change,
         "finding": entry.finding or "none written down",
-        "based on": basis_text(entry) or "nothing: the first",
+        "based on": format_basis(entry) or "nothing: the first",
         "read from": entry.evidence,
         "assumed": entry.assumed,
         "note": entry.note,
@@ -132,7 +132,7 @@ def _change_lines(notebook: Notebook, entry: Entry) -> list[Table | str]:
         return [f"the same as {entry.based_on}"]
     before = dump_before(notebook, entry)
     parts: list[Table | str] = []
-    whence = basis_text(entry) or "the default config"
+    whence = format_basis(entry) or "the default config"
     for title, delta in (
         (f"changed from {whence}", entry.delta),
         (f"changed without a word in the text ({entry.hidden_from})", entry.hidden),
@@ -142,24 +142,28 @@ def _change_lines(notebook: Notebook, entry: Entry) -> list[Table | str]:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         for path, value in delta.items():
-            table.add_row(f"  {path}", short(value), f"was {short(deltas.at(before, path))}")
+            table.add_row(
+                f"  {path}",
+                format_value(value),
+                f"was {format_value(deltas.value_at(before, path))}",
+            )
         parts += [title, table]
     return parts
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of a delta on one line."""
     match value:
         case None:
             return "nothing"
         case {"kind": str(kind)}:
             inner = {key: each for key, each in value.items() if key != "kind"}
-            text = " ".join(f"{key}={short(each)}" for key, each in inner.items())
+            text = " ".join(f"{key}={format_value(each)}" for key, each in inner.items())
             return f"{kind}({text})"
         case dict():
-            return " ".join(f"{key}={short(each)}" for key, each in value.items())
+            return " ".join(f"{key}={format_value(each)}" for key, each in value.items())
         case list() | tuple():
-            return "[" + ", ".join(short(each) for each in value) + "]"
+            return "[" + ", ".join(format_value(each) for each in value) + "]"
         case _:
             return str(value)
 
@@ -176,7 +180,7 @@ def _next(notebook: Notebook, entry: Entry) -> list[str]:
 # --- for programs ----------------------------------------------------------------------------
 
 
-def of_entry(entry: Entry) -> Document:
+def entry_document(entry: Entry) -> Document:
     """An entry as `notebook --json` gives it."""
     return {
         "number": entry.number,
@@ -199,10 +203,10 @@ def of_entry(entry: Entry) -> Document:
     }
 
 
-def of_whole_entry(entry: Entry, weights: Weights) -> Document:
+def full_entry_document(entry: Entry, weights: Weights) -> Document:
     """An entry as `notebook ENTRY --json` gives it."""
     sizes = {"encoder": weights.encoder, "head": weights.head, "total": weights.total}
-    return of_entry(entry) | {
+    return entry_document(entry) | {
         "config": entry.config.model_dump(mode="json"),
         "weights": sizes | {"speakers": weights.speakers},
     }

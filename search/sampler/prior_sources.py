@@ -103,7 +103,7 @@ def take(
     """
     left_out: list[tuple[str, str]] = []
     if source == LOGGED:
-        notebook = logged.notebook()
+        notebook = logged.load_log()
         sha256 = hashlib.sha256(notebook.path.read_bytes()).hexdigest()
         found, known = list(_of_notebook(notebook, space, left_out)), len(notebook.entries)
         if not found:

@@ -4,10 +4,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from spaces.logged.notebook import Notebook
-from spaces.logged.reading import read
+from spaces.logged.reading import read_notebook
 
 
 @lru_cache(maxsize=1)
 def runs() -> Notebook:
     """The five: two published models, two trainings of its own, and the one that it only plans."""
-    return read(Path(__file__).with_name("runs.toml"), shelf={})
+    return read_notebook(Path(__file__).with_name("runs.toml"), shelf={})

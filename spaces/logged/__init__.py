@@ -7,22 +7,22 @@ from functools import lru_cache
 from pathlib import Path
 
 from spaces.logged.notebook import Entry, Notebook, NotebookError
-from spaces.logged.reading import read
+from spaces.logged.reading import read_notebook
 
-__all__ = ["NAME", "Entry", "Notebook", "NotebookError", "entries", "notebook", "open_notebook"]
+__all__ = ["NAME", "Entry", "Notebook", "NotebookError", "entries", "load_log", "open_notebook"]
 
 NAME = "logged"
 
 
 @lru_cache(maxsize=1)
-def notebook() -> Notebook:
+def load_log() -> Notebook:
     """The log."""
-    return read(Path(__file__).with_name("entries.toml"), shelf={})
+    return read_notebook(Path(__file__).with_name("entries.toml"), shelf={})
 
 
 def entries() -> list[Entry]:
     """The log's 73 entries, 01.1 to 128."""
-    return list(notebook().entries)
+    return list(load_log().entries)
 
 
 def open_notebook(path: Path) -> Notebook:
@@ -31,4 +31,4 @@ def open_notebook(path: Path) -> Notebook:
     Raises:
         NotebookError: naming the file, the entry and what is wrong with it.
     """
-    return read(path, shelf={NAME: notebook})
+    return read_notebook(path, shelf={NAME: load_log})

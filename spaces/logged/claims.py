@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spaces.logged import notebook
+from spaces.logged import load_log
 from spkmodel.config import Part
 
 Measure = Literal["dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction"]
@@ -34,11 +34,11 @@ class _File(Part):
 
 
 @lru_cache(maxsize=1)
-def claims() -> tuple[Claim, ...]:
+def load_claims() -> tuple[Claim, ...]:
     """All of them; both entries of each are in the log."""
     path = Path(__file__).with_name("claims.toml")
     found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).claim
     for claim in found:
-        notebook().entry(claim.entry)
-        notebook().entry(claim.against)
+        load_log().entry(claim.entry)
+        load_log().entry(claim.against)
     return found

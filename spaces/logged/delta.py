@@ -12,7 +12,7 @@ from typing import Any
 Delta = dict[str, Any]
 
 
-def flat(table: Mapping[str, Any]) -> Delta:
+def flatten(table: Mapping[str, Any]) -> Delta:
     """A TOML table as paths and values."""
     return dict(_leaves(table, ""))
 
@@ -36,7 +36,7 @@ def _with_null(value: Any) -> Any:
             return value
 
 
-def applied(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
+def apply_delta(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
     """A copy of a config's dump with the paths of `delta` set.
 
     Raises:
@@ -44,36 +44,36 @@ def applied(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
     """
     result = dict(config)
     for path, value in delta.items():
-        result = _set(result, path.split("."), value, path)
+        result = _set_value(result, path.split("."), value, path)
     return result
 
 
-def _set(here: Any, steps: list[str], value: Any, path: str) -> Any:
+def _set_value(here: Any, steps: list[str], value: Any, path: str) -> Any:
     """A copy of `here` with `value` at the end of `steps`."""
     step, *rest = steps
     if isinstance(here, list | tuple):
         if not step.isdigit() or int(step) >= len(here):
             raise ValueError(f"{path}: no place {step!r} in a list of {len(here)}")
-        inner = _set(here[int(step)], rest, value, path) if rest else value
+        inner = _set_value(here[int(step)], rest, value, path) if rest else value
         return [inner if place == int(step) else each for place, each in enumerate(here)]
-    table = _New() if here is None else here
+    table = _NewPart() if here is None else here
     if not isinstance(table, Mapping):
         raise ValueError(f"{path}: nothing lies below {here!r}")
-    if step not in table and not isinstance(table, _New):
+    if step not in table and not isinstance(table, _NewPart):
         near = get_close_matches(step, table, n=1)
         raise ValueError(
             f"{path}: no field {step!r}" + (f"; did you mean {near[0]}?" if near else "")
         )
-    inner = _set(table.get(step), rest, value, path) if rest else value
+    inner = _set_value(table.get(step), rest, value, path) if rest else value
     copy = {**table, step: inner}
-    return _New(copy) if isinstance(table, _New) else copy
+    return _NewPart(copy) if isinstance(table, _NewPart) else copy
 
 
-class _New(dict[str, Any]):
+class _NewPart(dict[str, Any]):
     """A part that was not there before: which fields it may have, its own validation knows."""
 
 
-def at(config: Any, path: str) -> Any:
+def value_at(config: Any, path: str) -> Any:
     """What lies at a path of a dump; None where the path leads nowhere."""
     for step in path.split("."):
         if isinstance(config, Mapping):
@@ -85,7 +85,7 @@ def at(config: Any, path: str) -> Any:
     return config
 
 
-def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Delta:
+def find_delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> Delta:
     """The smallest delta that leads from one dump to another."""
     return dict(_differences(before, after, ""))
 

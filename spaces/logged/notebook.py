@@ -110,10 +110,12 @@ class Notebook:
             NotebookError: naming the nearest.
         """
         for entry in self.entries:
-            if entry.number == number or _bare(entry.number) == _bare(number):
+            if entry.number == number or _normalise_number(entry.number) == _normalise_number(
+                number
+            ):
                 return entry
         numbers = [entry.number for entry in self.entries]
-        near = nearest(number, numbers)
+        near = find_nearest(number, numbers)
         hint = f"; did you mean {near}?" if near else ""
         span = f"{numbers[0]} to {numbers[-1]}" if numbers else "none yet"
         raise NotebookError(f"notebook {self.name!r} has no entry {number!r}{hint} (there: {span})")
@@ -153,11 +155,11 @@ class Notebook:
         return path[::-1]
 
 
-def _bare(number: str) -> str:
+def _normalise_number(number: str) -> str:
     return number.lstrip("0") or number
 
 
-def nearest(number: str, numbers: Iterable[str]) -> str | None:
+def find_nearest(number: str, numbers: Iterable[str]) -> str | None:
     """The number next to what somebody wrote; None if that is no number, or there are none."""
     try:
         wanted = float(number)
@@ -172,13 +174,13 @@ def dump(entry: Entry) -> dict[str, Any]:
     return entry.config.model_dump(mode="json") | {PROTOCOL: protocol}
 
 
-def idle(notebook: Notebook) -> Iterator[tuple[Entry, str]]:
+def find_idle_changes(notebook: Notebook) -> Iterator[tuple[Entry, str]]:
     """Entries and those paths of theirs that change nothing; a notebook should have none."""
     for entry in notebook.entries:
         before = dump_before(notebook, entry)
         after = dump(entry)
         for path in entry.changed:
-            if deltas.at(before, path) == deltas.at(after, path):
+            if deltas.value_at(before, path) == deltas.value_at(after, path):
                 yield entry, path
 
 

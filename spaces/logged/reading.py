@@ -22,7 +22,7 @@ from spaces.logged.notebook import (
     NotebookError,
     Protocol,
     dump,
-    nearest,
+    find_nearest,
 )
 from spkmodel.config import Part, TrainConfig
 
@@ -60,7 +60,7 @@ class Line(Part):
     @field_validator("delta", "hidden", "left_in_base", mode="before")
     @classmethod
     def _flat(cls, table: Any) -> Any:
-        return deltas.flat(table) if isinstance(table, Mapping) else table
+        return deltas.flatten(table) if isinstance(table, Mapping) else table
 
     @model_validator(mode="after")
     def _hidden_has_a_source(self) -> "Line":
@@ -78,7 +78,7 @@ class _File(Part):
     entry: tuple[Line, ...] = ()
 
 
-def read(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
+def read_notebook(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
     """A notebook from its file.
 
     Args:
@@ -88,8 +88,8 @@ def read(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
     Raises:
         NotebookError: naming the file, the entry and what is wrong with it.
     """
-    file = _parsed(path)
-    continued = _continued(path, file.notebook, shelf)
+    file = _parse(path)
+    continued = _load_continued(path, file.notebook, shelf)
     before = continued.entries if continued is not None else ()
     known = {entry.number for entry in before}
     lines: dict[str, Line] = {}
@@ -102,7 +102,7 @@ def read(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
     return Notebook(file.notebook, path, entries, resolver.bases)
 
 
-def _continued(
+def _load_continued(
     path: Path, header: Header, shelf: Mapping[str, Callable[[], Notebook]]
 ) -> Notebook | None:
     if header.name in shelf:
@@ -117,7 +117,7 @@ def _continued(
     return shelf[header.continues]()
 
 
-def _parsed(path: Path) -> _File:
+def _parse(path: Path) -> _File:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -195,7 +195,7 @@ class _Resolver:
 
     def _set(self, line: Line, dump: dict[str, Any], changes: Delta) -> dict[str, Any]:
         try:
-            return deltas.applied(dump, changes)
+            return deltas.apply_delta(dump, changes)
         except ValueError as error:
             raise self._error(line, str(error)) from error
 
@@ -219,7 +219,7 @@ class _Resolver:
     def _check_there(self, line: Line, number: str, field: str) -> None:
         if number not in self._lines and number not in self._entries:
             others = [each for each in (*self._entries, *self._lines) if each != line.number]
-            near = nearest(number, others)
+            near = find_nearest(number, others)
             hint = f"; did you mean {near}?" if near else ""
             raise self._error(line, f"{field} names entry {number!r}, which is not there{hint}")
 

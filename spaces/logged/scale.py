@@ -55,12 +55,12 @@ class Scale:
         return "full" if self.is_full else f"1/{self.divisor}"
 
     @property
-    def words(self) -> str:
-        """Behind whatever has been made at this scale; empty at full size."""
+    def description(self) -> str:
+        """What is added to the name of whatever was made at this scale; empty at full size."""
         return "" if self.is_full else f"scaled {self.text}"
 
 
-def scale_of(text: str) -> Scale:
+def parse_scale(text: str) -> Scale:
     """From `small`, `full` or `1/4`.
 
     Raises:
@@ -74,8 +74,8 @@ def scale_of(text: str) -> Scale:
     return Scale(int(bottom))
 
 
-def scaled(config: TrainConfig, scale: Scale) -> TrainConfig:
-    """Narrower, on shorter crops of fewer speakers; the schedule waits for `paced`.
+def scale_config(config: TrainConfig, scale: Scale) -> TrainConfig:
+    """Narrower, on shorter crops of fewer speakers; the schedule waits for `adapt_schedules`.
 
     Raises:
         NotebookError: if there is no telling what the widths of its encoder are.
@@ -102,19 +102,19 @@ def _narrow(encoder: Mapping[str, Any], divisor: int) -> dict[str, Any]:
             "with --scale full"
         )
     return {
-        field: _divided(encoder[field], divisor, least)
+        field: _divide(encoder[field], divisor, least)
         for field, least in _WIDTHS[kind].items()
         if encoder.get(field) is not None
     }
 
 
-def _divided(width: Any, divisor: int, least: int) -> Any:
+def _divide(width: Any, divisor: int, least: int) -> Any:
     if isinstance(width, list | tuple):
-        return [_divided(each, divisor, least) for each in width]
+        return [_divide(each, divisor, least) for each in width]
     return max(least, math.floor(width / divisor + 0.5))
 
 
-def paced(config: TrainConfig, steps: int) -> TrainConfig:
+def adapt_schedules(config: TrainConfig, steps: int) -> TrainConfig:
     """The schedule, the average of weights, the limits of Batch Renorm, of so many steps in all.
 
     Restarts end with the training; an exponential decay comes as far as it did in the log. The
@@ -123,7 +123,7 @@ def paced(config: TrainConfig, steps: int) -> TrainConfig:
     dump = config.model_dump(mode="json")
     if config.ema is not None:
         dump["ema"]["warm_up"] = True
-    dump["schedule"] = _paced_schedule(config.schedule, steps).model_dump(mode="json")
+    dump["schedule"] = _adapt_schedule(config.schedule, steps).model_dump(mode="json")
     renorm = dump["encoder"].get("renorm")
     if renorm is not None and "batch_renorm" in dump["encoder"].values():
         dump["encoder"]["renorm"] = renorm | {
@@ -133,7 +133,7 @@ def paced(config: TrainConfig, steps: int) -> TrainConfig:
     return TrainConfig.model_validate(dump)
 
 
-def _paced_schedule(schedule: Schedule, steps: int) -> Schedule:
+def _adapt_schedule(schedule: Schedule, steps: int) -> Schedule:
     match schedule:
         case SGDR():
             parts = sum(schedule.length_growth**cycle for cycle in range(CYCLES))

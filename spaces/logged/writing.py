@@ -23,7 +23,7 @@ continues = {continues}
 """
 
 
-def begin(path: Path, title: str, continues_log: bool) -> Notebook:
+def create_notebook(path: Path, title: str, continues_log: bool) -> Notebook:
     """Make an empty notebook.
 
     Raises:
@@ -33,12 +33,14 @@ def begin(path: Path, title: str, continues_log: bool) -> Notebook:
         raise NotebookError(f"{path} is there already; choose another file")
     name = path.stem.lower().replace(" ", "-")
     text = _HEAD.format(
-        name=_value(name), title=_value(title), continues=_value(NAME if continues_log else "")
+        name=_format_value(name),
+        title=_format_value(title),
+        continues=_format_value(NAME if continues_log else ""),
     )
-    return _replaced(path, text)
+    return _replace_file(path, text)
 
 
-def append(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
+def append_entry(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
     """Write one entry at the end of a notebook's file; what would not be valid is not written.
 
     Args:
@@ -49,7 +51,7 @@ def append(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
         NotebookError: naming what is wrong with the entry.
     """
     text = notebook.path.read_text(encoding="utf-8").rstrip("\n")
-    grown = _replaced(notebook.path, f"{text}\n\n{as_toml(fields)}")
+    grown = _replace_file(notebook.path, f"{text}\n\n{format_entry(fields)}")
     return grown.entry(fields["number"])
 
 
@@ -59,25 +61,28 @@ def next_number(notebook: Notebook) -> str:
     return f"{max(numbers, default=0) + 1:02d}"
 
 
-def delta_to(basis: Entry | None, config: TrainConfig) -> deltas.Delta:
+def find_config_delta(basis: Entry | None, config: TrainConfig) -> deltas.Delta:
     """What leads from an entry's config to another one; the seed is nobody's change."""
     before = (basis.config if basis is not None else TrainConfig()).model_dump(mode="json")
     after = config.model_dump(mode="json")
-    return {k: v for k, v in deltas.between(before, after).items() if k != "seed"}
+    return {k: v for k, v in deltas.find_delta(before, after).items() if k != "seed"}
 
 
-def as_toml(fields: Mapping[str, Any]) -> str:
+def format_entry(fields: Mapping[str, Any]) -> str:
     """An entry as it stands in a file."""
     lines = ["[[entry]]"]
     tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
-    lines += [f"{name} = {_value(fields[name])}" for name in fields if name not in tables]
+    lines += [f"{name} = {_format_value(fields[name])}" for name in fields if name not in tables]
     for name, table in tables.items():
         if table:
-            lines += [f"[entry.{name}]", *(f"{path} = {_value(v)}" for path, v in table.items())]
+            lines += [
+                f"[entry.{name}]",
+                *(f"{path} = {_format_value(v)}" for path, v in table.items()),
+            ]
     return "\n".join(lines) + "\n"
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     match value:
         case None:
             return "{}"
@@ -87,17 +92,17 @@ def _value(value: Any) -> str:
             # TOML's basic strings are JSON's, but for this one character.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
         case Mapping():
-            inner = ", ".join(f"{key} = {_value(each)}" for key, each in value.items())
+            inner = ", ".join(f"{key} = {_format_value(each)}" for key, each in value.items())
             return f"{{ {inner} }}"
         case list() | tuple():
-            return "[" + ", ".join(_value(each) for each in value) + "]"
+            return "[" + ", ".join(_format_value(each) for each in value) + "]"
         case int() | float():
             return repr(value)
         case _:
             raise TypeError(f"no value of a config: {value!r}")
 
 
-def _replaced(path: Path, text: str) -> Notebook:
+def _replace_file(path: Path, text: str) -> Notebook:
     """The file with this text, if that is a notebook; otherwise all stays as it is."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

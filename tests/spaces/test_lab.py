@@ -4,7 +4,7 @@ import pytest
 
 from search.space import loader, locate, model_size
 from spaces import lab_report
-from spaces.logged.notebook import idle
+from spaces.logged.notebook import find_idle_changes
 
 RUNS = {
     "2.1": (1_437_078, 1_437_080),
@@ -58,7 +58,7 @@ def test_what_the_report_says_of_a_run_is_in_its_config():
 
 
 def test_no_run_lists_a_change_that_is_none():
-    assert list(idle(lab_report.runs())) == []
+    assert list(find_idle_changes(lab_report.runs())) == []
 
 
 def test_fewer_parameters_spans_fiftyfold_and_has_the_labs_network_inside():

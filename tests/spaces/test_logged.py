@@ -12,9 +12,9 @@ import pytest
 
 from search.space import loader, model_size
 from spaces import logged
-from spaces.logged import NotebookError, notebook, open_notebook, writing
+from spaces.logged import NotebookError, load_log, open_notebook, writing
 from spaces.logged import delta as deltas
-from spaces.logged.notebook import dump_before, idle
+from spaces.logged.notebook import dump_before, find_idle_changes
 from spkmodel.config import AdamW, Combined, DataPP, Softmax, TrainConfig, Triplet
 
 TOTALS = {
@@ -76,7 +76,7 @@ def test_72_steps_each_have_a_basis_before_them_and_only_changes_that_change_som
     assert len(steps) == 72
     numbers = list(log)
     assert all(numbers.index(e.based_on) < numbers.index(e.number) for e in steps)
-    assert list(idle(notebook())) == []
+    assert list(find_idle_changes(load_log())) == []
     assert {e.number for e in steps if not e.changed} == {"31", "113"}
 
 
@@ -84,14 +84,14 @@ def test_a_config_differs_from_its_basis_where_its_delta_says_and_nowhere_else(l
     for entry in log.values():
         if entry.based_on is None:
             continue
-        before = dump_before(notebook(), entry)
+        before = dump_before(load_log(), entry)
         after = entry.config.model_dump(mode="json") | {"protocol": entry.protocol.model_dump()}
-        changed = deltas.between(before, after)
+        changed = deltas.find_delta(before, after)
         for path in changed:
             assert any(path == p or path.startswith(f"{p}.") or p.startswith(f"{path}.")
                        for p in entry.changed), (entry.number, path)  # fmt: skip
-        stated = deltas.applied(before, entry.delta)
-        assert deltas.applied(stated, entry.hidden) == deltas.applied(before, entry.changed)
+        stated = deltas.apply_delta(before, entry.delta)
+        assert deltas.apply_delta(stated, entry.hidden) == deltas.apply_delta(before, entry.changed)
 
 
 @pytest.mark.parametrize("total", TOTALS)
@@ -147,7 +147,7 @@ def test_the_known_oddities(log):
     assert log["15"].config.encoder.kernel == 4, "and not its EBlock kernel"
     assert (log["110"].warm_start, log["111"].warm_start) == ("106", "105")
     assert log["111"].config.encoder.out_dim == 256
-    assert deltas.between(
+    assert deltas.find_delta(
         log["123"].config.model_dump(mode="json"), log["124"].config.model_dump(mode="json")
     ) == {"loss.terms.1.loss.mining": "batch_hard"}
     assert log["126"].based_on == "122"
@@ -431,7 +431,7 @@ def test_a_file_that_is_no_notebook_is_refused(make, tmp_path):
 
 def test_entries_are_selected_by_number_and_by_range():
     def selected(text):
-        return [entry.number for entry in notebook().select(text)]
+        return [entry.number for entry in load_log().select(text)]
 
     assert selected("101-106,116,122") == [*map(str, range(101, 107)), "116", "122"]
     assert selected("116, 01.1-02.1,116") == ["01.1", "01.2", "02.1", "116"]
@@ -449,7 +449,7 @@ def test_entries_are_selected_by_number_and_by_range():
 )
 def test_a_selection_that_makes_no_sense_is_refused(text, words):
     with pytest.raises(NotebookError, match=words):
-        notebook().select(text)
+        load_log().select(text)
 
 
 # --- one's own -------------------------------------------------------------------------------
@@ -457,15 +457,15 @@ def test_a_selection_that_makes_no_sense_is_refused(text, words):
 
 def test_a_notebook_goes_on_where_the_log_ends(tmp_path):
     path = tmp_path / "mine.toml"
-    mine = writing.begin(path, 'What "next"?', continues_log=True)
+    mine = writing.create_notebook(path, 'What "next"?', continues_log=True)
     assert mine.own == []
     assert len(mine.entries) == 73
     assert writing.next_number(mine) == "129"
     basis = mine.entry("125")
     tried = basis.config.model_copy(update={"optimiser": AdamW(learning_rate=0.003), "seed": 7})
-    delta = writing.delta_to(basis, tried)
+    delta = writing.find_config_delta(basis, tried)
     fields = {"number": "129", "based_on": "125", "change": "AdamW", "kept": True, "delta": delta}
-    entry = writing.append(mine, fields)
+    entry = writing.append_entry(mine, fields)
     assert entry.config == tried.model_copy(update={"seed": 0})
     again = open_notebook(path)
     assert again.own == [entry]
@@ -475,22 +475,22 @@ def test_a_notebook_goes_on_where_the_log_ends(tmp_path):
 
 @pytest.mark.parametrize("number", ["15", "100", "101", "113", "116", "122", "125", "128"])
 def test_a_config_that_is_written_down_is_read_back_whatever_it_is(tmp_path, log, number):
-    mine = writing.begin(tmp_path / "mine.toml", "", continues_log=True)
-    delta = writing.delta_to(mine.entry("41"), log[number].config)
+    mine = writing.create_notebook(tmp_path / "mine.toml", "", continues_log=True)
+    delta = writing.find_config_delta(mine.entry("41"), log[number].config)
     fields = {"number": "129", "based_on": "41", "change": "jump", "kept": False, "delta": delta}
-    assert writing.append(mine, fields).config == log[number].config
+    assert writing.append_entry(mine, fields).config == log[number].config
 
 
 def test_what_would_not_be_valid_is_not_written(tmp_path):
     path = tmp_path / "mine.toml"
-    mine = writing.begin(path, "", continues_log=False)
+    mine = writing.create_notebook(path, "", continues_log=False)
     before = path.read_text()
     with pytest.raises(NotebookError, match=r"mine\.toml: entry 01: optimiser"):
-        writing.append(
+        writing.append_entry(
             mine,
             {"number": "01", "change": "x", "kept": True, "delta": {"optimiser.learning_rate": 9}},
         )
     assert path.read_text() == before
     assert [p.name for p in tmp_path.iterdir()] == ["mine.toml"]
     with pytest.raises(NotebookError, match="is there already"):
-        writing.begin(path, "", continues_log=False)
+        writing.create_notebook(path, "", continues_log=False)

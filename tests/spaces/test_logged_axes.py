@@ -86,7 +86,7 @@ def _of_batches(batches):
 
 @pytest.mark.parametrize("number", [entry.number for entry in logged.entries()])
 def test_every_entry_is_a_point_of_the_space(space, number):
-    config = logged.notebook().entry(number).config
+    config = logged.load_log().entry(number).config
     trial = optuna.trial.FixedTrial(point_of(config))
     assert space.function(trial) == config
 
@@ -113,14 +113,14 @@ def test_every_axis_has_entries_behind_it_that_exist(described):
     for axis in described:
         assert axis.entries, f"{axis.name} has neither an entry nor a reason"
         for text in axis.entries.split(","):
-            logged.notebook().select(text.strip())
+            logged.load_log().select(text.strip())
 
 
 def test_an_entry_behind_an_axis_changed_it(described):
     log = {entry.number: entry for entry in logged.entries()}
     points = {number: point_of(entry.config) for number, entry in log.items()}
     for axis in described:
-        behind = logged.notebook().select(axis.entries.replace(" ", ""))
+        behind = logged.load_log().select(axis.entries.replace(" ", ""))
         changed = [
             entry.number
             for entry in behind

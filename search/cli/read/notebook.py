@@ -55,21 +55,21 @@ def show(
 ) -> None:
     """Entries of a notebook."""
     from search.notebook import tables as pages
-    from search.notebook.notebooks import opened
+    from search.notebook.notebooks import load_notebook
     from search.reporting.documents import document
 
-    notebook = opened(file)
+    notebook = load_notebook(file)
     if entry is not None:
         from search.space.model_size import count
 
         found = notebook.entry(entry)
         weights = count(found.config, found.protocol.speakers)
         if json_wanted:
-            console.print_json(document("entry", **pages.of_whole_entry(found, weights)))
+            console.print_json(document("entry", **pages.full_entry_document(found, weights)))
         else:
             console.print_result(*pages.entry_page(notebook, found, weights))
     elif json_wanted:
-        rows = [pages.of_entry(each) for each in notebook.own]
+        rows = [pages.entry_document(each) for each in notebook.own]
         console.print_json(document("notebook", name=notebook.name, entries=rows))
     elif tree:
         console.print_result(*pages.tree_lines(notebook))
@@ -96,9 +96,9 @@ def init(
     ] = False,
 ) -> None:
     """Begin a notebook."""
-    from spaces.logged.writing import begin
+    from spaces.logged.writing import create_notebook
 
-    notebook = begin(file, title, continues_log=not fresh)
+    notebook = create_notebook(file, title, continues_log=not fresh)
     after = "" if fresh else f", after {notebook.entries[-1].number} of the log"
     console.print_result(f"{file}: an empty notebook{after}")
     console.print_result(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {file}")
@@ -135,7 +135,7 @@ def add(
 ) -> None:
     """Append a finished trial."""
     from search.notebook import tables as pages
-    from search.notebook.notebooks import add_trial, opened
+    from search.notebook.notebooks import add_trial, load_notebook
     from search.reporting.documents import document
     from search.space.model_size import count
 
@@ -150,6 +150,6 @@ def add(
     )
     weights = count(entry.config, entry.protocol.speakers)
     if json_wanted:
-        console.print_json(document("entry", **pages.of_whole_entry(entry, weights)))
+        console.print_json(document("entry", **pages.full_entry_document(entry, weights)))
     else:
-        console.print_result(*pages.entry_page(opened(file), entry, weights))
+        console.print_result(*pages.entry_page(load_notebook(file), entry, weights))

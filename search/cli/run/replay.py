@@ -25,8 +25,10 @@ from search.core.errors import NoUsableTrial
 from search.reporting import console
 
 if TYPE_CHECKING:
-    from search.notebook.claims import Judged
-    from search.notebook.replay import Replay, ReplayOutcome, ReplayRequest, Result
+    from search.notebook.claims import ClaimResult
+    from search.notebook.replay import ReplayOutcome
+    from search.notebook.replay_plan import ReplayPlan, ReplayRequest
+    from search.notebook.replay_results import EntryResult
 
 REPLAY = console.help_text(
     "Run entries of the log, or of a notebook of yours, as the trials of a search.",
@@ -85,24 +87,24 @@ class ReplayOptions:
 @expand_groups
 def replay(options: ReplayOptions) -> None:
     """Train entries of a notebook as a search, and test what the log claims of them."""
-    from search.notebook import replay as replays
+    from search.notebook.replay import run_replay
     from search.reporting.terminal import stderr_display
 
-    outcome = replays.replay(_build_request(options), stderr_display())
+    outcome = run_replay(_build_request(options), stderr_display())
     _print_outcome(outcome, options.json_wanted)
 
 
 def _build_request(options: ReplayOptions) -> "ReplayRequest":
     from search.data import location
     from search.launch.settings import LaunchRequest
-    from search.notebook.replay import SPACE, ReplayRequest
-    from spaces.logged.scale import scale_of
+    from search.notebook.replay_plan import SPACE, ReplayRequest
+    from spaces.logged.scale import parse_scale
 
     corpus = location.parsed(options.corpus)
     return ReplayRequest(
         entries=options.entries,
         corpus=corpus,
-        scale=scale_of(options.scale),
+        scale=parse_scale(options.scale),
         file=options.file,
         check=options.check,
         seeds=options.seeds,
@@ -127,15 +129,15 @@ def _build_request(options: ReplayOptions) -> "ReplayRequest":
 
 
 def _print_outcome(outcome: "ReplayOutcome", json_wanted: bool) -> None:
-    from search.notebook import replay as replays
+    from search.notebook.replay_results import collect_results, evaluate_claims
 
-    plan, state = outcome.replay, outcome.state
+    plan, state = outcome.plan, outcome.state
     if state is None:
         console.print_result(
-            *outcome.plan, "nothing was started or written; leave out --dry-run to run"
+            *outcome.description, "nothing was started or written; leave out --dry-run to run"
         )
         return
-    results, claims = replays.results(plan, state), replays.judged(plan, state)
+    results, claims = collect_results(plan, state), evaluate_claims(plan, state)
     _print_results(plan, results, claims, json_wanted)
     if state.finish is not None and not state.ranked():
         reasons = "; ".join(f"{each.entry.number}: {each.reason}" for each in results[:3])
@@ -143,7 +145,7 @@ def _print_outcome(outcome: "ReplayOutcome", json_wanted: bool) -> None:
 
 
 def _print_results(
-    plan: "Replay", results: "list[Result]", claims: "list[Judged]", json_wanted: bool
+    plan: "ReplayPlan", results: "list[EntryResult]", claims: "list[ClaimResult]", json_wanted: bool
 ) -> None:
     from search.notebook import replay_pages as pages
     from search.reporting.documents import document
@@ -155,8 +157,8 @@ def _print_results(
                 name=plan.name,
                 notebook=plan.notebook.name,
                 scale=plan.scale.text,
-                results=[pages.of_result(each) for each in results],
-                claims=[pages.of_judged(each) for each in claims],
+                results=[pages.result_document(each) for each in results],
+                claims=[pages.claim_document(each) for each in claims],
             )
         )
         return

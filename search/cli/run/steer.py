@@ -183,16 +183,18 @@ def add(
     from search.launch.open_search import state_of
     from search.notebook import additions
     from search.reporting.snapshot import format_resume_command
-    from spaces.logged.scale import scale_of
+    from spaces.logged.scale import parse_scale
 
     state = state_of(name)
-    changes = additions.changes_of(assignments or [])
-    size = scale_of(scale)
+    changes = additions.parse_changes(assignments or [])
+    size = parse_scale(scale)
     match entry, trial:
         case str(), None:
-            request = additions.of_entry(state, entry, file=file, scale=size, changes=changes)
+            request = additions.request_for_entry(
+                state, entry, file=file, scale=size, changes=changes
+            )
         case None, str() if file is None and size.is_full:
-            request = additions.of_trial(state, trial, changes=changes)
+            request = additions.request_for_trial(state, trial, changes=changes)
         case None, str():
             raise UsageError("--scale and --file go with --entry, not with --trial")
         case _:

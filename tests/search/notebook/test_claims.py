@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from search.notebook.claims import decide, interval, judge
+from search.notebook.claims import evaluate_claim, evaluate_pairs, mean_interval
 from search.notebook.replay_pages import claim_table, verdict_line
-from spaces.logged import notebook
-from spaces.logged.claims import Claim, claims
+from spaces.logged import load_log
+from spaces.logged.claims import Claim, load_claims
 from tests.support.scripted_search import ScriptedSearch
 
 LOWER = Claim(entry="20", against="19", measure="dev_eer", expected="lower", finding="better")
@@ -16,9 +16,9 @@ HIGHER = LOWER.model_copy(update={"expected": "higher"})
 
 def test_the_interval_of_three_differences_is_students():
     # mean -0.02, deviation 0.01, 4.3027 deviations of the mean on either side
-    low, high = interval((-0.01, -0.02, -0.03))
+    low, high = mean_interval((-0.01, -0.02, -0.03))
     assert (low, high) == pytest.approx((-0.02 - 0.0248414, -0.02 + 0.0248414), abs=1e-6)
-    assert interval((0.1,)) == (None, None)
+    assert mean_interval((0.1,)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_the_interval_of_three_differences_is_students():
     ],
 )
 def test_verdicts(pairs, lower, higher):
-    assert decide(LOWER, pairs).verdict == lower
-    assert decide(HIGHER, pairs).verdict == higher
+    assert evaluate_pairs(LOWER, pairs).verdict == lower
+    assert evaluate_pairs(HIGHER, pairs).verdict == higher
 
 
 def test_failures_are_counted_on_their_side_and_leave_the_differences():
-    judged = decide(LOWER, [(0.2, 0.3), (0.2, 0.31), (math.inf, 0.3)])
+    judged = evaluate_pairs(LOWER, [(0.2, 0.3), (0.2, 0.31), (math.inf, 0.3)])
     assert (judged.failed_entry, judged.failed_against, judged.pairs) == (1, 0, 3)
     assert judged.differences == pytest.approx((-0.1, -0.11))
     assert judged.mean == pytest.approx(-0.105)
@@ -68,23 +68,25 @@ def test_a_claim_is_judged_by_the_last_epoch_of_complete_trials_of_the_same_seed
     def trial_of(number, seed):
         return tale.state.trials.get(runs.get((number, seed), ""))
 
-    judged = judge(LOWER, trial_of, range(4))
+    judged = evaluate_claim(LOWER, trial_of, range(4))
     assert judged.differences == pytest.approx((-0.1, -0.15))
     assert judged.pairs == 2
     tale.crash(running)
     tale.end(running, "failed", "crashed 3 times", "failure")
-    assert judge(LOWER, trial_of, range(4)).pairs == 2, "a crash says nothing about a config"
+    assert evaluate_claim(LOWER, trial_of, range(4)).pairs == 2, (
+        "a crash says nothing about a config"
+    )
 
 
 def test_every_claim_is_about_entries_that_differ_and_quotes_a_finding():
-    log = {entry.number: entry for entry in notebook().entries}
-    assert len(claims()) >= 10
-    for claim in claims():
+    log = {entry.number: entry for entry in load_log().entries}
+    assert len(load_claims()) >= 10
+    for claim in load_claims():
         entry, other = log[claim.entry], log[claim.against]
         assert entry.config != other.config
         assert entry.finding or other.finding, claim.text
     with_finding = {n for n, e in log.items() if e.finding}
-    assert with_finding - {c.entry for c in claims()} <= {"01.1", "03"}
+    assert with_finding - {c.entry for c in load_claims()} <= {"01.1", "03"}
 
 
 def test_a_table_of_claims_says_difference_interval_and_failures():
@@ -92,8 +94,8 @@ def test_a_table_of_claims_says_difference_interval_and_failures():
 
     console = Console(width=200, record=True)
     found = [
-        decide(LOWER, [(0.20, 0.30), (0.21, 0.30), (0.19, 0.30)]),
-        decide(HIGHER, [(math.inf, 0.3), (0.3, 0.3)]),
+        evaluate_pairs(LOWER, [(0.20, 0.30), (0.21, 0.30), (0.19, 0.30)]),
+        evaluate_pairs(HIGHER, [(math.inf, 0.3), (0.3, 0.3)]),
     ]
     with console.capture() as captured:
         console.print(claim_table(found))

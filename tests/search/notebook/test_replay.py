@@ -12,11 +12,13 @@ from search.core.progress import Silent
 from search.launch import launch
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
-from search.notebook import replay as replays
+from search.notebook.replay import run_replay
+from search.notebook.replay_plan import ReplayRequest, plan_replay, queue_key
+from search.notebook.replay_results import collect_results
 from search.scheduler import audit
-from spaces.logged import NotebookError, notebook, writing
-from spaces.logged.claims import claims
-from spaces.logged.scale import Scale, paced, scale_of, scaled
+from spaces.logged import NotebookError, load_log, writing
+from spaces.logged.claims import load_claims
+from spaces.logged.scale import Scale, adapt_schedules, parse_scale, scale_config
 from spkmodel.config import XVector
 from tests.support import tone_corpus
 
@@ -30,10 +32,10 @@ def corpus(tmp_path_factory):
 def request_for(corpus):
     def make(entries="", scale="1/16", **fields):
         own = {name: fields.pop(name) for name in ("name", "dry_run") if name in fields}
-        return replays.ReplayRequest(
+        return ReplayRequest(
             entries=entries,
             corpus=corpus,
-            scale=scale_of(scale),
+            scale=parse_scale(scale),
             launch=LaunchRequest(space="replay", corpus=corpus, **own),
             **fields,
         )
@@ -45,24 +47,24 @@ def request_for(corpus):
 
 
 def test_what_an_entry_was_retrained_from_comes_along(request_for):
-    what = replays.planned(request_for("110-111"))
+    what = plan_replay(request_for("110-111"))
     assert [entry.number for entry in what.entries] == ["105", "106", "110", "111"]
     assert what.name == "replay-110-111-1-16"
-    assert replays.planned(request_for("101, 116", scale="full")).name == "replay-101_116"
-    named = replays.planned(request_for("101", name="mine"))
+    assert plan_replay(request_for("101, 116", scale="full")).name == "replay-101_116"
+    named = plan_replay(request_for("101", name="mine"))
     assert named.name == "mine"
 
 
 def test_a_check_runs_both_sides_of_every_claim_once_for_each_seed(request_for):
-    what = replays.planned(request_for(check=True, seeds=3))
-    assert what.claims == list(claims())
+    what = plan_replay(request_for(check=True, seeds=3))
+    assert what.claims == list(load_claims())
     assert {e.number for e in what.entries} == {
-        number for claim in claims() for number in (claim.entry, claim.against)
+        number for claim in load_claims() for number in (claim.entry, claim.against)
     }
     assert len(what.runs) == 3 * len(what.entries)
-    only = replays.planned(request_for("20,33", check=True, seeds=2))
+    only = plan_replay(request_for("20,33", check=True, seeds=2))
     assert [entry.number for entry in only.entries] == ["19", "20", "31", "33"]
-    assert len({claim.entry for claim in claims()}) >= 10
+    assert len({claim.entry for claim in load_claims()}) >= 10
 
 
 @pytest.mark.parametrize(
@@ -76,74 +78,74 @@ def test_a_check_runs_both_sides_of_every_claim_once_for_each_seed(request_for):
 )
 def test_what_cannot_be_replayed_is_said(request_for, fields, words):
     with pytest.raises((UsageError, NotebookError), match=words):
-        replays.planned(request_for(**fields))
+        plan_replay(request_for(**fields))
 
 
 @pytest.mark.parametrize("text", ["tiny", "1/3", "2/4", "1/", "0.5", "1/0"])
 def test_a_scale_is_one_of_a_few(text):
     with pytest.raises(NotebookError, match=r"--scale is full, small \(1/4\), 1/2"):
-        scale_of(text)
+        parse_scale(text)
 
 
 def test_a_notebook_of_ones_own_is_replayed_like_the_log(request_for, tmp_path):
     path = tmp_path / "mine.toml"
-    mine = writing.begin(path, "", continues_log=True)
+    mine = writing.create_notebook(path, "", continues_log=True)
     fields = {"number": "129", "based_on": "110", "warm_start": "110", "change": "longer"}
-    writing.append(mine, fields | {"kept": True, "delta": {"loss.margin": 1.0}})
-    what = replays.planned(request_for("129", file=path))
+    writing.append_entry(mine, fields | {"kept": True, "delta": {"loss.margin": 1.0}})
+    what = plan_replay(request_for("129", file=path))
     assert [entry.number for entry in what.entries] == ["106", "110", "129"]
     assert what.name == "replay-mine-129-1-16"
-    assert replays.wish_key(what, "129", 0) == "mine/129/1/16/0"
+    assert queue_key(what, "129", 0) == "mine/129/1/16/0"
     with pytest.raises(UsageError, match="findings of the log; leave out --file"):
-        replays.planned(request_for("129", file=path, check=True))
+        plan_replay(request_for("129", file=path, check=True))
 
 
 # --- how small -------------------------------------------------------------------------------
 
 
 def test_a_quarter_of_the_widths_half_the_crops_and_speakers():
-    config = scaled(notebook().entry("106").config, Scale(4))
+    config = scale_config(load_log().entry("106").config, Scale(4))
     encoder = config.encoder
     assert encoder.channels == (8, 8, 8, 12, 12, 12, 12, 16, 16, 16)
     assert (encoder.in_channels, encoder.dense, encoder.out_dim) == (8, (128, 128), 16)
     assert encoder.in_channels + sum(encoder.channels) == encoder.dense[-1]
     assert (config.batches.crop_seconds, config.batches.speakers) == (1.0, 8)
     assert config.batches.utterances == 2
-    assert encoder.resblocks == notebook().entry("106").config.encoder.resblocks
-    assert scaled(config, Scale(1)) == config
-    assert (scale_of("small"), scale_of("small").words) == (Scale(4), "scaled 1/4")
-    assert scale_of("full").words == ""
+    assert encoder.resblocks == load_log().entry("106").config.encoder.resblocks
+    assert scale_config(config, Scale(1)) == config
+    assert (parse_scale("small"), parse_scale("small").description) == (Scale(4), "scaled 1/4")
+    assert parse_scale("full").description == ""
 
 
 def test_every_entry_can_be_scaled_and_none_becomes_another_entrys_twin():
     for divisor in (2, 4, 8, 16):
-        small = {e.number: scaled(e.config, Scale(divisor)) for e in notebook().entries}
-        for entry in notebook().entries:
+        small = {e.number: scale_config(e.config, Scale(divisor)) for e in load_log().entries}
+        for entry in load_log().entries:
             if entry.based_on and not entry.is_infrastructure and not entry.from_base:
                 assert small[entry.number] != small[entry.based_on], (divisor, entry.number)
 
 
 def test_schedules_end_with_the_training_and_decays_come_as_far_as_in_the_log():
-    assert paced(notebook().entry("116").config, 700).schedule.first_steps == 100
-    assert paced(notebook().entry("116").config, 701).schedule.first_steps == 101
-    assert paced(notebook().entry("42").config, 6_300).schedule.every_steps == 25
-    renorm = paced(notebook().entry("36").config, 630).encoder.renorm
+    assert adapt_schedules(load_log().entry("116").config, 700).schedule.first_steps == 100
+    assert adapt_schedules(load_log().entry("116").config, 701).schedule.first_steps == 101
+    assert adapt_schedules(load_log().entry("42").config, 6_300).schedule.every_steps == 25
+    renorm = adapt_schedules(load_log().entry("36").config, 630).encoder.renorm
     assert (renorm.hold_batches, renorm.r_batches, renorm.d_batches) == (5, 40, 25)
-    assert notebook().entry("116").config.ema.warm_up is False
-    assert paced(notebook().entry("116").config, 700).ema.warm_up is True
-    assert paced(notebook().entry("116").config, 700).encoder == (
-        notebook().entry("116").config.encoder
+    assert load_log().entry("116").config.ema.warm_up is False
+    assert adapt_schedules(load_log().entry("116").config, 700).ema.warm_up is True
+    assert adapt_schedules(load_log().entry("116").config, 700).encoder == (
+        load_log().entry("116").config.encoder
     )
 
 
 def test_an_encoder_of_unknown_widths_is_not_scaled(tmp_path):
-    mine = writing.begin(tmp_path / "mine.toml", "", continues_log=False)
+    mine = writing.create_notebook(tmp_path / "mine.toml", "", continues_log=False)
     delta = {"encoder": XVector().model_dump(mode="json")}
-    entry = writing.append(
+    entry = writing.append_entry(
         mine, {"number": "01", "change": "x-vector", "kept": True, "delta": delta}
     )
     with pytest.raises(NotebookError, match=r"'x_vector' cannot be scaled .*--scale full"):
-        scaled(entry.config, Scale(4))
+        scale_config(entry.config, Scale(4))
 
 
 # --- a dry run, and a real one ---------------------------------------------------------------
@@ -192,7 +194,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     request = request_for("110", epochs=1, name="warm")
-    outcome = replays.replay(request, Silent())
+    outcome = run_replay(request, Silent())
     state = Ledger.open(ledger_path("warm")).state()
     source, warm = state.trials["t0001"], state.trials["t0002"]
     assert [trial.state for trial in (source, warm)] == ["complete", "complete"]
@@ -203,7 +205,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
     log = (spksearch_home / "warm" / "trials" / "t0002" / "log.txt").read_text()
     assert "starts from" in log
     assert audit.find_wrong_decisions(Ledger.open(ledger_path("warm")).events()) == []
-    found = {each.entry.number: each for each in replays.results(outcome.replay, state)}
+    found = {each.entry.number: each for each in collect_results(outcome.plan, state)}
     assert found["110"].metrics["dev_eer"] == warm.at(1)
     assert _names_in_mlflow(mlflow_server.uri, "110") == ["t0002 entry 110, scaled 1/16"]
     _assert_it_goes_on(request, source)
@@ -227,13 +229,13 @@ def _names_in_mlflow(uri, number):
 
 def _assert_it_goes_on(request, source):
     """Other entries are added to what has been run; another scale or length is another replay."""
-    again = replays.replay(replace(request, entries="106,107"), Silent())
+    again = run_replay(replace(request, entries="106,107"), Silent())
     after = Ledger.open(ledger_path("warm")).state()
     assert [trial.log_entry for trial in after.trials.values()] == ["106", "110", "107"]
     assert after.trials["t0001"].reports == source.reports, "what has been run is not run again"
-    assert again.replay.name == "warm"
+    assert again.plan.name == "warm"
     with pytest.raises(UsageError, match=r"another one: scale 1/16 before, 1/8 now"):
-        replays.replay(replace(request, scale=Scale(8)), Silent())
+        run_replay(replace(request, scale=Scale(8)), Silent())
     with pytest.raises(UsageError, match=r"--max-epochs 1 before, 2 now"):
-        replays.replay(replace(request, epochs=2), Silent())
+        run_replay(replace(request, epochs=2), Silent())
     assert launch.settings_of("warm").trials == 0

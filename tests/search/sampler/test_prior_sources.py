@@ -20,7 +20,7 @@ ENTRIES = '''"""Which entry, and how fast?"""
 from spaces import logged
 def space(trial):
     numbers = ["01.1", "06", "102", "105", "106", "116", "122", "125", "117"]
-    entry = logged.notebook().entry(trial.suggest_categorical("entry", numbers))
+    entry = logged.load_log().entry(trial.suggest_categorical("entry", numbers))
     rate = trial.suggest_float("learning_rate", 1e-4, 4e-3, log=True)
     optimiser = entry.config.optimiser.model_copy(update={"learning_rate": rate})
     return entry.config.model_copy(update={"optimiser": optimiser})
@@ -95,7 +95,7 @@ def test_of_the_log_the_end_of_its_path_comes_first_then_what_is_far_from_it(hom
 def test_what_is_tried_first_has_the_entrys_config_and_the_searchs_seed(home):
     wish = _take("logged", _space(home, ENTRIES), count=1).wishes[0]
     config = TrainConfig.model_validate(wish.config)
-    assert config == logged.notebook().entry("125").config.model_copy(update={"seed": 4})
+    assert config == logged.load_log().entry("125").config.model_copy(update={"seed": 4})
     assert wish.axes == {"entry": "125", "learning_rate": 1e-3}
     assert set(wish.distributions) == {"entry", "learning_rate"}
 
@@ -127,7 +127,7 @@ def test_in_the_space_that_the_log_spans_every_entry_is_a_point_of_the_prior_or_
     assert known.wishes[0].origin == "entry 125"
     heads = ("125", "122", "116")
     assert TrainConfig.model_validate(known.wishes[0].config).encoder == (
-        logged.notebook().entry(heads[0]).config.encoder
+        logged.load_log().entry(heads[0]).config.encoder
     )
     best = [point.name for point in known.prior.points]
     assert [best.index(f"entry {head}") for head in heads] == sorted(
