@@ -129,9 +129,10 @@ def _page(what: ReplayPlan, state: SearchState, entries: str) -> Iterator[str]:
         f"--epochs {state.search['max_epochs']}`; `spksearch replay --check` does the same for any "
         "corpus. The claims are data: `spaces/logged/claims.toml`.",
         f"**How small.** {scale.description.capitalize() or 'Full size'}: widths / "
-        f"{scale.divisor}, crops and speakers a batch / {half}, restarts that end with the training. These are "
-        "other networks than the log's, on other data, trained for fewer steps. What is tested is "
-        "the direction of a change, here: a claim that is contradicted here may hold there.",
+        f"{scale.divisor}, crops and speakers a batch / {half}, restarts that end with the "
+        "training. These are other networks than the log's, on other data, trained for fewer "
+        "steps. What is tested is the direction of a change, here: a claim that is "
+        "contradicted here may hold there.",
         "**How judged.** Both entries of a claim are trained with the same seeds. A difference is "
         "that of the last epochs, entry less the other, of rates in points of percent; its "
         "interval is Student's over seeds. Reproduced: the interval lies on the side that the log "
