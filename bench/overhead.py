@@ -20,6 +20,7 @@ from typing import Any
 from bench import scale_page
 from bench.support import result_files
 from search.cluster import connection
+from search.core import import_path
 from search.scheduler.policy import ladder
 from search.tracking import server as mlflow_server
 
@@ -69,7 +70,11 @@ def _both(home: Path, trials: int, shipped: int, slots: int) -> dict[str, Any]:
             found = {}
             for which, count in (("ours", trials), ("shipped", shipped)):
                 words = [which, address, server.uri, str(count), str(slots), str(home)]
-                subprocess.run([sys.executable, "-m", "bench.drivers", *words], check=True)
+                subprocess.run(
+                    [sys.executable, "-P", "-m", "bench.drivers", *words],
+                    check=True,
+                    env=import_path.child_environment(),
+                )
                 found[which] = json.loads((home / f"{which}.json").read_text(encoding="utf-8"))
             return found
     finally:

@@ -121,7 +121,7 @@ run_step() {
     ray symmetric-run --address "$address" --min-nodes "$SLURM_NNODES" \
     --num-cpus="$cpus" --object-store-memory=268435456 --disable-usage-stats \
     -- bash -c "$watched" launch "$launch_pid" "$launch_code" \
-    python -m search launch "$@" --address "$address" &
+    python -P -m search launch "$@" --address "$address" &
   step=$!
   code=0
   wait "$step" || code=$?

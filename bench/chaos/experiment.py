@@ -128,7 +128,7 @@ class Experiment:
     def command(self) -> list[str]:
         """What the user types."""
         module = "search" if self.real else "bench.chaos.toy_program"
-        words = [sys.executable, "-m", module, "launch", str(self.space)]
+        words = [sys.executable, "-P", "-m", module, "launch", str(self.space)]
         words += ["--corpus", str(self.place / "corpus"), "--name", self.name]
         words += ["--trials", str(self.size.trials), "--max-epochs", str(self.size.max_epochs)]
         words += ["--seed", str(self.seed), "--concurrent", "2", "--cpus-per-trial", "1"]

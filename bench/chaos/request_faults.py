@@ -41,7 +41,7 @@ def steer(experiment: Experiment, context: FaultContext, rng: np.random.Generato
 
 def _type(experiment: Experiment, words: list[str], is_done: Callable[[Event], bool]) -> None:
     """Have a verb done. What came after the search's end, or the trial's, is refused, and said."""
-    command = [sys.executable, "-m", "search", words[0], experiment.name, *words[1:]]
+    command = [sys.executable, "-P", "-m", "search", words[0], experiment.name, *words[1:]]
     asked = subprocess.run(
         command, env=experiment.environment(), capture_output=True, text=True, check=False
     )

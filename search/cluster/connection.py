@@ -73,6 +73,8 @@ def cluster(
         _own_token()
     import ray
 
+    from search.cluster.job_config import JobConfig
+
     if ray.is_initialized():
         # Somebody in this process is connected already; the connection stays theirs.
         yield _resources("joined", local=False)
@@ -90,9 +92,15 @@ def cluster(
                     log_to_driver=False,
                     logging_level="ERROR",
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    job_config=JobConfig(),
                 )
             else:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    job_config=JobConfig(),
+                )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise EnvironmentSetupError(_why_not_joined(address, local, error)) from error
     except KeyboardInterrupt:

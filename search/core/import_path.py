@@ -8,12 +8,8 @@ import os
 import site
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-
-def package_root() -> Path:
-    """Return the folder that holds the packages `search`, `spaces` and `spkmodel`."""
-    return Path(__file__).resolve().parents[2]
+from search.core.paths import CODE
 
 
 def extra_folders() -> list[str]:
@@ -21,9 +17,8 @@ def extra_folders() -> list[str]:
 
     Nothing where they are installed; the root of a clone, which need not be installed.
     """
-    root = str(package_root())
     installed = [*site.getsitepackages(), site.getusersitepackages()]
-    return [] if root in map(os.path.realpath, installed) else [root]
+    return [] if str(CODE) in map(os.path.realpath, installed) else [str(CODE)]
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

@@ -13,13 +13,13 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from search.core import import_path
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.lease import already_driven_error, find_live_driver
 from search.core.paths import home, ledger_path, search_folder
@@ -197,7 +197,7 @@ def _start_here(
     """
     folder = search_folder(name)
     log_path, token = folder / LOG, secrets.token_hex(8)
-    environment = {**os.environ, "SPKSEARCH_HOME": str(home())}
+    environment = import_path.child_environment() | {"SPKSEARCH_HOME": str(home())}
     environment |= exit_record.environment(name, token)
     if request.tracking_uri:
         environment["MLFLOW_TRACKING_URI"] = request.tracking_uri
@@ -206,7 +206,7 @@ def _start_here(
         with log_path.open("ab") as log:
             begin = log.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "search", *arguments(request)],
+                import_path.module_command("search", *arguments(request)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

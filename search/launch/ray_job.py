@@ -39,6 +39,8 @@ _HAS_ALL = (
     "import importlib.util as u; "
     "raise SystemExit(not all(map(u.find_spec, ('ray', 'torch', 'mlflow', 'typer'))))"
 )
+_CODE_HERE = 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"'
+"""The job's working folder holds the code (`_stage`), and `-P` leaves it off the path."""
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
@@ -95,11 +97,11 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
         rooms=request.rooms and request.rooms.absolute(),
         address=None,
     )
-    words = shlex.join(["-m", "search", *arguments(request)])
+    words = shlex.join(["-P", "-m", "search", *arguments(request)])
     pythons = " ".join(shlex.quote(each) for each in ("python", sys.executable, "python3"))
     return (
-        f"for python in {pythons}; do "
-        f'"$python" -c {shlex.quote(_HAS_ALL)} 2>/dev/null && exec "$python" {words}; done; '
+        f"{_CODE_HERE}; for python in {pythons}; do "
+        f'"$python" -P -c {shlex.quote(_HAS_ALL)} 2>/dev/null && exec "$python" {words}; done; '
         'echo "no Python here has Ray, PyTorch and MLflow" >&2; exit 3'
     )
 

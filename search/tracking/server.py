@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.core import import_path
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import redact
@@ -199,8 +200,10 @@ def answers(port: int, seconds: float = 2.0) -> bool:
 
 
 def _command(port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
+    command = import_path.module_command("mlflow", "server", "--host", HOST, "--port", str(port))
     command += ["--workers", "1", "--serve-artifacts"]
+    # Uvicorn puts its working folder first on the path unless told another one: here, none.
+    command += ["--uvicorn-opts", f"--app-dir {os.devnull}"]
     # The default would also let "10.evil.example" in: its patterns match names, not addresses.
     return [*command, "--allowed-hosts", f"{HOST}:*,localhost:*,{HOST},localhost"]
 
@@ -236,7 +239,8 @@ def _start_new(folder: Path, port: int, store: str) -> Server:
 
 def _environment(folder: Path, store: str) -> dict[str, str]:
     """The caller's environment with MLflow's own settings replaced by ours."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    inherited = import_path.child_environment()
+    kept = {key: value for key, value in inherited.items() if not key.startswith("MLFLOW_")}
     return kept | {
         # Not on the command line, where `ps` would show a password.
         "MLFLOW_BACKEND_STORE_URI": store,

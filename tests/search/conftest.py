@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from search.tracking import server as servers
+from tests.support import users_folder
 
 _SERVER = pytest.StashKey[servers.Server]()
 
@@ -15,6 +16,7 @@ def pytest_collection_finish(session):
     wanted = any("mlflow_server" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
         folder = session.config._tmp_path_factory.mktemp("mlflow-home")
+        users_folder.plant(folder)  # its working folder, which is a user's as well
         session.config.stash[_SERVER] = servers.start(folder)
 
 

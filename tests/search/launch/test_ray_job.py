@@ -38,7 +38,8 @@ def test_the_code_travels_whole_and_runs_where_nothing_of_it_is_installed(tmp_pa
     own = ray_job._stage(folder, own_space)
     assert own == "own_spaces/tiny.py"
     assert not list(folder.rglob("__pycache__"))
-    assert not [path for path in folder.rglob("*") if path.name.startswith("test_")]
+    tests = {path.name for path in folder.rglob("test_*")}
+    assert tests == {"test_access.py"}, "what is counted of the test pairs, and no test"
     code = (
         "import search, spkmodel, spaces.logged, importlib.metadata as m; "
         "assert all(p.__file__.startswith('.') or '/job/' in p.__file__ for p in (search, spaces));"
@@ -73,14 +74,14 @@ def test_a_jobs_command_has_whole_paths_no_address_and_the_first_python_that_wil
     asked = f"launch own_spaces/mine.py --corpus {Path('data').absolute()} --name trip --trials 3;"
     assert f"-m search {asked}" in command
     assert "head" not in command
-    (tmp_path / "python").write_text('#!/bin/sh\n[ "$1" = -m ]\n')  # one that has nothing
-    (tmp_path / "python3").write_text('#!/bin/sh\n[ "$1" = -c ] || echo "$@"\n')
+    (tmp_path / "python").write_text('#!/bin/sh\n[ "$2" = -m ]\n')  # one that has nothing
+    (tmp_path / "python3").write_text('#!/bin/sh\n[ "$2" = -c ] || echo "$@"\n')
     for name in ("python", "python3"):
         (tmp_path / name).chmod(0o755)
     command = command.replace(shlex.quote(sys.executable), str(tmp_path / "none"))
     run = ["/bin/sh", "-c", command]
     done = subprocess.run(run, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
-    assert done.stdout.startswith("-m search launch own_spaces/mine.py")
+    assert done.stdout.startswith("-P -m search launch own_spaces/mine.py")
     (tmp_path / "python3").unlink()
     done = subprocess.run(run, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert (done.returncode, "no Python here has Ray" in done.stderr) == (3, True)

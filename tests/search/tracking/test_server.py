@@ -15,6 +15,7 @@ from search.core.errors import EnvironmentSetupError
 from search.tracking import server_guard
 from search.tracking.server import find_running, start
 from spkmodel.worker.processes import process_start
+from tests.support import users_folder
 
 SLEEPER = "import os, time, sys; print(os.getpid(), flush=True); time.sleep(60)"
 
@@ -43,6 +44,12 @@ def test_a_second_command_uses_the_server_that_runs(mlflow_server, mlflow_server
     assert (other.uri, other.pid, other.owned) == (mlflow_server.uri, mlflow_server.pid, False)
     other.stop()
     assert mlflow_server.alive()
+
+
+@pytest.mark.slow
+def test_the_server_imports_nothing_of_the_folder_that_it_serves(mlflow_server):
+    assert mlflow_server.alive()
+    assert users_folder.imported(mlflow_server.folder) == []
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def _log(node):
 def test_the_launch_gets_the_arguments_and_the_address_of_the_first_node(run):
     code, _, log = run("triplet", "--corpus", "a folder")
     assert code == 0
-    assert "python -m search launch triplet --corpus a folder --address 10.1.2.3:6379" in log
+    assert "python -P -m search launch triplet --corpus a folder --address 10.1.2.3:6379" in log
     assert "--min-nodes 2 --num-cpus=4" in log
     assert "srun --ntasks-per-node=1" in log
 
@@ -161,7 +161,7 @@ def test_a_restarted_job_tries_again_when_a_dead_driver_still_holds_the_search(r
     code, said, log = run("triplet", CODE="3", SLURM_RESTART_COUNT="1")
     assert code == 3
     assert "the search goes on" in said
-    assert log.count("\npython -m search launch") == 2
+    assert log.count("\npython -P -m search launch") == 2
 
 
 @pytest.mark.parametrize("broken", ["no venv", "no arguments", "loopback"])
