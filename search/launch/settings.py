@@ -251,7 +251,7 @@ def decide(
     )
     _check_ranges(settings)
     if before is not None:
-        _check_same(settings, before)
+        _check_same(request.name or space_name, settings, before)
     return settings
 
 
@@ -324,7 +324,7 @@ def _check_ranges(settings: Settings) -> None:
         )
 
 
-def _check_same(settings: Settings, before: Settings) -> None:
+def _check_same(name: str, settings: Settings, before: Settings) -> None:
     differences = [
         f"{words}: {_short(getattr(before, name))} before, {_short(getattr(settings, name))} now"
         for name, words in _IDENTITY.items()
@@ -332,9 +332,8 @@ def _check_same(settings: Settings, before: Settings) -> None:
     ]
     if differences:
         raise UsageError(
-            "a search of this name exists and is another one; it differs in "
-            + "; ".join(differences)
-            + ". Launch under another --name, or with what it had before"
+            f"search {name} already exists with different settings: {'; '.join(differences)}. "
+            "Launch under another --name, or with what it had before"
         )
 
 
