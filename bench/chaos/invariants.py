@@ -216,8 +216,8 @@ def told_once(evidence: Evidence) -> list[str]:
 
 
 def _told(state: SearchState) -> list["FrozenTrial"]:
-    known = SamplerHistory(state, RungIndex(state)).look(AshaPolicy.from_settings(state.search))
-    return known.told(known.model_rung())
+    known = SamplerHistory(state, RungIndex(state)).refresh(AshaPolicy.from_settings(state.search))
+    return known.frozen_trials(known.model_rung())
 
 
 def _told_all_along(events: list[Event]) -> list["FrozenTrial"]:
@@ -226,9 +226,9 @@ def _told_all_along(events: list[Event]) -> list["FrozenTrial"]:
         state.apply(event)
         if event["event"] in ("report", "end"):
             known = known or SamplerHistory(state)
-            known.look(AshaPolicy.from_settings(state.search)).told(known.model_rung())
-    known = (known or SamplerHistory(state)).look(AshaPolicy.from_settings(state.search))
-    return known.told(known.model_rung())
+            known.refresh(AshaPolicy.from_settings(state.search)).frozen_trials(known.model_rung())
+    known = (known or SamplerHistory(state)).refresh(AshaPolicy.from_settings(state.search))
+    return known.frozen_trials(known.model_rung())
 
 
 def _words(told: "FrozenTrial") -> tuple[object, ...]:

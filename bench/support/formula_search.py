@@ -15,7 +15,7 @@ from search.sampler import sampler
 from search.sampler.prior import Prior, PriorPoint
 from search.scheduler.policy import AshaPolicy
 from search.space import branches
-from search.space.locate import Place, distance, placed
+from search.space.locate import LocatedPoint, distance, locate_axes
 from spkmodel.config import AAMSoftmax, AdamW, Augment, Softmax, TrainConfig
 
 PRIORS = ("none", "right", "wrong")
@@ -111,7 +111,7 @@ def regrets(seed: int, prior: str, policy: AshaPolicy) -> list[float]:
     return _played(truth, known, seed, policy)
 
 
-def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
+def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, LocatedPoint]]:
     """A search by chance of the same space, best first."""
     drawn = []
     for number in range(EARLIER):
@@ -120,16 +120,18 @@ def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, Place]]:
         )
         assert idea is not None
         point = PriorPoint(f"earlier/{number}", idea.axes, idea.distributions)
-        drawn.append((truth.dev_eer(idea.axes), number, (point, placed(SPACE, idea.axes))))
+        drawn.append((truth.dev_eer(idea.axes), number, (point, locate_axes(SPACE, idea.axes))))
     return [each for _, _, each in sorted(drawn)]
 
 
 def _played(
-    truth: Truth, known: list[tuple[PriorPoint, Place]], seed: int, policy: AshaPolicy
+    truth: Truth, known: list[tuple[PriorPoint, LocatedPoint]], seed: int, policy: AshaPolicy
 ) -> list[float]:
     """The search, one trial at a time."""
     tale, noise = Tale(policy), np.random.default_rng([seed, 2])
-    first = priors.chosen(known, priors.FIRST, lambda one, other: distance(one[1], other[1]))
+    first = priors.select_diverse(
+        known, priors.MOST_TRIED_FIRST, lambda one, other: distance(one[1], other[1])
+    )
     if known:
         tale.tell("prior", **Prior("earlier", tuple(point for point, _ in known)).event())
     values: list[float] = []
@@ -137,8 +139,8 @@ def _played(
     for number in range(policy.trials):
         if number < len(first):
             point = first[number][0]
-            idea = sampler.completed(SPACE, point.axes, seed)
-            tale.trial(idea, wish=f"{priors.KEY}{point.name}")
+            idea = sampler.complete_point(SPACE, point.axes, seed)
+            tale.trial(idea, wish=f"{priors.QUEUE_KEY_PREFIX}{point.name}")
         else:
             suggested = sampler.suggest(SPACE, tale.state, policy, seed)
             assert suggested is not None

@@ -164,10 +164,10 @@ def _placed(
     If it does not lie there, what the request says.
     """
     plain = config.model_copy(update={"warm_start": None})
-    place = locate.located(space, plain, request.near)
+    place = locate.locate_config(space, plain, request.near)
     if config.warm_start is not None or place.misfits:
         return request.axes, {}
-    made = sampler.completed(space, place.axes, config.seed)
+    made = sampler.complete_point(space, place.axes, config.seed)
     return (made.axes, made.distributions) if made.config == config else (request.axes, {})
 
 

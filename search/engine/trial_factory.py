@@ -139,7 +139,7 @@ class TrialFactory:
 def _size(config: TrainConfig) -> int | None:
     """Weights of the encoder; None if it cannot be built, which its trial will say."""
     try:
-        return model_size.of_encoder(config)
+        return model_size.count_encoder_weights(config)
     except (ValueError, RuntimeError) as error:
         log.warning("the encoder of %s cannot be built: %s", config.signature, error)
         return None

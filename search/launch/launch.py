@@ -83,7 +83,7 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     if request.dry_run:
         lines = preparation.plan(name, space, request, before, corpus, branches, known)
         return LaunchOutcome(name, "planned", [*lines])
-    for line in known.lines() if known else ():
+    for line in known.format_lines() if known else ():
         display.print_line(line)
     with _looked_at_first(request, before):
         settings = preparation.prepared(
@@ -146,7 +146,7 @@ def run_search(
                 f"{name}`, and launch again: it goes on with what is there"
             )
         _record(ledger, settings, before, replay, space)
-        _queue(ledger, [*wishes, *(known.wishes if known else ())])
+        _queue(ledger, [*wishes, *(known.queued if known else ())])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
             ledger.append("prior", **known.prior.event())
@@ -200,7 +200,7 @@ def _record(
     if before is not None:
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
-    of = {"space_file": loader.own_file(space)} if replay is None else {"replay": replay}
+    of = {"space_file": loader.user_space_file(space)} if replay is None else {"replay": replay}
     ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
 
 

@@ -108,7 +108,7 @@ def known_before(
         return None
     if before is not None and Ledger.open(ledger_path(name)).state().prior is not None:
         return None
-    return prior_sources.take(
+    return prior_sources.read_prior_source(
         source,
         space,
         count,
@@ -147,7 +147,7 @@ def plan(
     return [
         f"search {name} ({resumed}): {space.question}",
         f"space {space.name}: {len(loader.describe(space))} axes, "
-        f"{loader.extent_text(space, len(branches))}",
+        f"{loader.format_extent(space, len(branches))}",
         f"corpus {request.corpus}: {len(corpus.of_split('train'))} training utterances of "
         f"{len({entry.speaker for entry in corpus.train})} speakers, {len(corpus.dev_pairs)} dev "
         f"pairs ({settings.dev_condition}), {len(corpus.test_pairs)} test pairs",
@@ -155,7 +155,7 @@ def plan(
         f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
         f"{settings.trials * settings.max_epochs}",
         *stages_beyond(branches, settings.max_epochs),
-        *(known.lines() if known else []),
+        *(known.format_lines() if known else []),
         "nothing was started or written; leave out --dry-run to launch",
     ]
 

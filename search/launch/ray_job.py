@@ -29,7 +29,7 @@ from search.data import location
 from search.launch import exit_record
 from search.launch.background import BackgroundLaunch, arguments
 from search.launch.settings import LaunchRequest
-from search.space.loader import OWN_SPACES
+from search.space.loader import USER_SPACES
 
 _PACKAGES = ("search", "spaces", "spkmodel")
 _MOST_BYTES = 32 << 20
@@ -199,9 +199,9 @@ def _stage(folder: Path, space: Path) -> str:
     )
     own = ""
     if not space.resolve().is_relative_to(CODE / "spaces"):
-        (folder / OWN_SPACES).mkdir()
-        shutil.copy(space, folder / OWN_SPACES / space.name)
-        own = f"{OWN_SPACES}/{space.name}"
+        (folder / USER_SPACES).mkdir()
+        shutil.copy(space, folder / USER_SPACES / space.name)
+        own = f"{USER_SPACES}/{space.name}"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > _MOST_BYTES:
         raise EnvironmentSetupError(

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from search.reporting.documents import Document
 from search.reporting.trial_tables import format_config
-from search.space.model_size import Weights
+from search.space.model_size import WeightCount
 from spaces.logged import delta as deltas
 from spaces.logged.notebook import Entry, Notebook, dump_before
 
@@ -93,7 +93,7 @@ def _label(entry: Entry) -> str:
 # --- one entry -------------------------------------------------------------------------------
 
 
-def entry_page(notebook: Notebook, entry: Entry, weights: Weights) -> list[Table | str]:
+def entry_page(notebook: Notebook, entry: Entry, weights: WeightCount) -> list[Table | str]:
     """What it changed, its config, its size, what was found."""
     parts: list[Table | str] = [_head(entry, weights), ""]
     parts += _change_lines(notebook, entry)
@@ -103,7 +103,7 @@ def entry_page(notebook: Notebook, entry: Entry, weights: Weights) -> list[Table
     return parts
 
 
-def _head(entry: Entry, weights: Weights) -> Table:
+def _head(entry: Entry, weights: WeightCount) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -203,7 +203,7 @@ def entry_document(entry: Entry) -> Document:
     }
 
 
-def full_entry_document(entry: Entry, weights: Weights) -> Document:
+def full_entry_document(entry: Entry, weights: WeightCount) -> Document:
     """An entry as `notebook ENTRY --json` gives it."""
     sizes = {"encoder": weights.encoder, "head": weights.head, "total": weights.total}
     return entry_document(entry) | {

@@ -1,7 +1,7 @@
-"""A study of Optuna's that holds trials which somebody else keeps.
+"""Create Optuna studies that read their trials from a given list.
 
-Optuna copies and checks every trial that is added to a study: with thousands, at every suggestion,
-that takes longer than the suggestion. Here it is handed a list, which it only reads.
+Optuna copies and checks every trial that is added to a study. With thousands of trials, at every
+suggestion, that takes longer than the suggestion. A study made here reads the list without copies.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -13,14 +13,16 @@ from optuna.study import Study, StudyDirection, create_study
 from optuna.trial import FrozenTrial, TrialState
 
 
-def of(told: Sequence[FrozenTrial], sampler: BaseSampler, objectives: int = 1) -> Study:
-    """A study, to be asked once, of trials with numbers from 1 on that rise."""
+def create_list_study(
+    trials: Sequence[FrozenTrial], sampler: BaseSampler, objectives: int = 1
+) -> Study:
+    """Return a study of trials with rising numbers from 1 on; it may be asked once."""
     directions = [StudyDirection.MINIMIZE] * objectives
-    return create_study(storage=_Told(told), sampler=sampler, directions=directions)
+    return create_study(storage=_ListStorage(trials), sampler=sampler, directions=directions)
 
 
 class JointTPE(TPESampler):
-    """TPE that is told which axes all trials have, and does not look through them for it."""
+    """TPE with a given joint search space, instead of a search through all trials for it."""
 
     def __init__(self, joint: Mapping[str, BaseDistribution], seed: int, startup: int) -> None:
         super().__init__(seed=seed, n_startup_trials=startup)
@@ -29,18 +31,18 @@ class JointTPE(TPESampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        # Of several objectives it models one axis at a time.
+        # With several objectives TPE models one axis at a time, as without this class.
         if len(study.directions) > 1:
             return super().infer_relative_search_space(study, trial)
         return self._joint
 
 
-class _Told(InMemoryStorage):
-    """The trials told, and as number 0 the one that is asked for."""
+class _ListStorage(InMemoryStorage):
+    """Holds the given trials, and as number 0 the one that is asked for."""
 
-    def __init__(self, told: Sequence[FrozenTrial]) -> None:
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
         super().__init__()
-        self._told = told
+        self._given = trials
 
     def get_all_trials(
         self,
@@ -49,4 +51,4 @@ class _Told(InMemoryStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         asked: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
-        return asked + [each for each in self._told if states is None or each.state in states]
+        return asked + [each for each in self._given if states is None or each.state in states]

@@ -1,7 +1,7 @@
-"""Where a prior comes from: the log, or an earlier search of the same or another corpus.
+"""Read a prior from the log, or from an earlier search of the same or another corpus.
 
-What is taken is written into the new search's ledger, so that nothing is read twice: a source that
-grows afterwards, or goes, changes nothing.
+The points are written into the new search's ledger, so that the source is read only once: if it
+grows or is removed afterwards, that changes nothing.
 """
 
 import hashlib
@@ -18,13 +18,12 @@ from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
-from search.sampler.prior import KEY, Prior, PriorPoint, chosen
+from search.sampler.prior import QUEUE_KEY_PREFIX, Prior, PriorPoint, select_diverse
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking
-from search.space import loader as spaces_there
-from search.space import locate
+from search.space import loader, locate
 from search.space.branches import Space
-from search.space.locate import Place
+from search.space.locate import LocatedPoint
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spkmodel.config import TrainConfig
@@ -35,48 +34,48 @@ HEADS = ("116", "122", "125")
 """Entries at which the log's three branches worth going on with end."""
 
 _SHOWN = 6
+"""Names, and reasons, that a message lists."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One thing that the source knows, best first among its like."""
+    """One entry or trial of the source, and where it lies in the space."""
 
     name: str
-    place: Place
+    point: LocatedPoint
     log_entry: str = ""
-    may_be_first: bool = True
+    may_be_tried_first: bool = True
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a search begins with."""
+    """The prior of a search, and the trials that it is to try first."""
 
     prior: Prior
     sha256: str
     """Of the source."""
-    wishes: list[QueuedTrial]
-    known: int
-    """How much the source knew."""
+    queued: list[QueuedTrial]
+    source_size: int
+    """Number of entries or trials in the source."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    """What does not lie in the space, and why."""
+    """Names of those that do not lie in the space, each with the reason."""
 
-    def lines(self) -> list[str]:
-        """For people."""
-        names = ", ".join(wish.origin for wish in self.wishes) or "none"
+    def format_lines(self) -> list[str]:
+        """Return a summary for people."""
+        names = ", ".join(queued.origin for queued in self.queued) or "none"
         lines = [
-            f"warm start from {self.prior.source}: {len(self.prior.points)} of {self.known} lie in "
-            f"the space; tried first: {names}"
+            f"warm start from {self.prior.source}: {len(self.prior.points)} of {self.source_size} "
+            f"lie in the space; tried first: {names}"
         ]
         counts = Counter(why for _, why in self.left_out)
-        lines += [
-            f"  left out: {_names([name for name, its in self.left_out if its == why])}: {why}"
-            for why, _ in counts.most_common(_SHOWN)
-        ]
+        for why, _ in counts.most_common(_SHOWN):
+            names = _format_names([name for name, reason in self.left_out if reason == why])
+            lines.append(f"  left out: {names}: {why}")
         more = len(counts) - _SHOWN
         return [*lines, f"  left out for {more} more reasons"] if more > 0 else lines
 
 
-def take(
+def read_prior_source(
     source: str,
     space: Space,
     count: int,
@@ -86,7 +85,7 @@ def take(
     objectives: Sequence[str],
     read_state: Callable[[str], SearchState],
 ) -> WarmStart:
-    """Read a source.
+    """Read a source, and return its points that lie in the space, best first.
 
     Args:
         source: `logged`, or the name of a search.
@@ -94,7 +93,7 @@ def take(
         count: how many are tried first.
         name: of the search that is about to begin.
         seed: of that search.
-        objectives: of that search; by them an earlier search's trials are ordered.
+        objectives: of that search; an earlier search's trials are ranked by them.
         read_state: returns the state of an earlier search, by its name.
 
     Raises:
@@ -105,39 +104,39 @@ def take(
     if source == LOGGED:
         notebook = logged.load_log()
         sha256 = hashlib.sha256(notebook.path.read_bytes()).hexdigest()
-        found, known = list(_of_notebook(notebook, space, left_out)), len(notebook.entries)
+        found = list(_notebook_candidates(notebook, space, left_out))
+        source_size = len(notebook.entries)
         if not found:
-            raise UsageError(_nothing_of_the_log(notebook, space, left_out))
+            raise UsageError(_format_nothing_in_log(notebook, space, left_out))
     elif source == name:
         raise UsageError(f"--warm-start {source}: a search cannot begin with itself")
     else:
         state = read_state(source)
         sha256 = hashlib.sha256(existing_ledger(source).read_bytes()).hexdigest()
-        found, known = (
-            list(_of_search(source, state, space, objectives, left_out)),
-            len(state.trials),
-        )
+        found = list(_search_candidates(source, state, space, objectives, left_out))
+        source_size = len(state.trials)
         if not found:
-            raise UsageError(_nothing_of(source, space, left_out))
-    first = chosen([each for each in found if each.may_be_first], count, _apart)
-    prior = Prior(source, tuple(_point(each, space) for each in found))
-    return WarmStart(prior, sha256, [_wish(each, space, seed) for each in first], known, left_out)
+            raise UsageError(_format_nothing_in_search(source, space, left_out))
+    first = select_diverse([each for each in found if each.may_be_tried_first], count, _distance)
+    prior = Prior(source, tuple(_to_prior_point(each, space) for each in found))
+    queued = [_to_queued_trial(each, space, seed) for each in first]
+    return WarmStart(prior, sha256, queued, source_size, left_out)
 
 
-def _apart(one: Candidate, other: Candidate) -> float:
-    return locate.distance(one.place, other.place)
+def _distance(first: Candidate, second: Candidate) -> float:
+    return locate.distance(first.point, second.point)
 
 
-def _point(candidate: Candidate, space: Space) -> PriorPoint:
-    known = candidate.place.axes
-    made = sampler.completed(space, known, seed=0)
+def _to_prior_point(candidate: Candidate, space: Space) -> PriorPoint:
+    known = candidate.point.axes
+    made = sampler.complete_point(space, known, seed=0)
     return PriorPoint(candidate.name, known, {name: made.distributions[name] for name in known})
 
 
-def _wish(candidate: Candidate, space: Space, seed: int) -> QueuedTrial:
-    made = sampler.completed(space, candidate.place.axes, seed)
+def _to_queued_trial(candidate: Candidate, space: Space, seed: int) -> QueuedTrial:
+    made = sampler.complete_point(space, candidate.point.axes, seed)
     return QueuedTrial(
-        key=f"{KEY}{candidate.name}",
+        key=f"{QUEUE_KEY_PREFIX}{candidate.name}",
         config=made.config.model_dump(mode="json"),
         origin=candidate.name,
         log_entry=candidate.log_entry,
@@ -146,18 +145,18 @@ def _wish(candidate: Candidate, space: Space, seed: int) -> QueuedTrial:
     )
 
 
-def _once(
+def _drop_misfits_and_duplicates(
     found: Iterator[Candidate], left_out: list[tuple[str, str]], space: Space
 ) -> Iterator[Candidate]:
-    """Those that lie in the space, and of equals the first."""
+    """Yield the candidates that lie in the space, and of equal points the first."""
     seen: dict[str, str] = {}
     for candidate in found:
-        place = candidate.place
-        key = json.dumps(place.axes, sort_keys=True)
-        if place.misfits:
-            more = f" and {len(place.misfits) - 1} more" if len(place.misfits) > 1 else ""
-            left_out.append((candidate.name, f"{place.misfits[0]}{more}"))
-        elif not place.axes:
+        point = candidate.point
+        key = json.dumps(point.axes, sort_keys=True)
+        if point.misfits:
+            more = f" and {len(point.misfits) - 1} more" if len(point.misfits) > 1 else ""
+            left_out.append((candidate.name, f"{point.misfits[0]}{more}"))
+        elif not point.axes:
             left_out.append((candidate.name, f"no axis of it is one of {space.name}'s"))
         elif key in seen:
             left_out.append((candidate.name, f"the same point as {seen[key]}"))
@@ -169,13 +168,13 @@ def _once(
 # --- a notebook ------------------------------------------------------------------------------
 
 
-def _of_notebook(
+def _notebook_candidates(
     notebook: Notebook, space: Space, left_out: list[tuple[str, str]]
 ) -> Iterator[Candidate]:
-    """Its entries by its own judgement: what was kept later is better than what was kept before.
+    """Yield a notebook's entries, best first: an entry kept later is better than one kept before.
 
-    What was put aside is no better than what it grew from, and stands behind that; the ends of the
-    branches worth going on with count as kept.
+    An entry that was put aside is no better than the one it grew from, and comes right after that.
+    The ends of the branches worth going on with count as kept.
     """
     path = {entry.number for head in HEADS for entry in notebook.path_to(head)}
     numbers = [entry.number for entry in notebook.entries]
@@ -185,7 +184,7 @@ def _of_notebook(
             return numbers.index(entry.number)
         return numbers.index(entry.stem) - 0.5
 
-    places = _located(notebook, space)
+    points = _locate_entries(notebook, space)
 
     def candidates() -> Iterator[Candidate]:
         for entry in sorted(notebook.entries, key=worth, reverse=True):
@@ -195,21 +194,22 @@ def _of_notebook(
                 continue
             is_first = entry.number in path and (entry.kept or entry.number in HEADS)
             name = f"entry {entry.number}"
-            yield Candidate(name, places[entry.number], entry.number, is_first)
+            yield Candidate(name, points[entry.number], entry.number, is_first)
 
-    return _once(candidates(), left_out, space)
+    return _drop_misfits_and_duplicates(candidates(), left_out, space)
 
 
-def _located(notebook: Notebook, space: Space) -> dict[str, Place]:
-    """Where each entry lies, sought near the one that it is based on."""
-    places: dict[str, Place] = {}
+def _locate_entries(notebook: Notebook, space: Space) -> dict[str, LocatedPoint]:
+    """Return the point of each entry, searched from the point of the entry that it is based on."""
+    points: dict[str, LocatedPoint] = {}
     for entry in notebook.entries:
-        basis = places.get(entry.based_on or "")
-        places[entry.number] = locate.located(space, entry.config, basis.axes if basis else None)
-    return places
+        basis = points.get(entry.based_on or "")
+        near = basis.axes if basis else None
+        points[entry.number] = locate.locate_config(space, entry.config, near)
+    return points
 
 
-def _nothing_of_the_log(
+def _format_nothing_in_log(
     notebook: Notebook, space: Space, left_out: Sequence[tuple[str, str]]
 ) -> str:
     last = f"entry {HEADS[-1]}"
@@ -217,8 +217,8 @@ def _nothing_of_the_log(
     config = notebook.entry(HEADS[-1]).config
     others = [
         name
-        for name in spaces_there.available()
-        if name != space.name and not locate.located(spaces_there.load(name), config).misfits
+        for name in loader.available()
+        if name != space.name and not locate.locate_config(loader.load(name), config).misfits
     ]
     fitting = f"launch {' or '.join(others)}, which has it, or " if others else ""
     return (
@@ -230,45 +230,50 @@ def _nothing_of_the_log(
 # --- a search --------------------------------------------------------------------------------
 
 
-def _of_search(
+def _search_candidates(
     source: str,
     state: SearchState,
     space: Space,
     objectives: Sequence[str],
     left_out: list[tuple[str, str]],
 ) -> Iterator[Candidate]:
-    """Its trials as it ranked them: the higher rung first, then by what they came to there."""
+    """Yield a search's trials, best first: by their highest rung, then by their result there."""
     policy = replace(AshaPolicy.from_settings(state.search), objectives=tuple(objectives))
     order = list(
         dict.fromkeys(
             name for rung in reversed(policy.rungs) for name in ranking(state, rung, policy)
         )
     )
-    failed = [name for name, trial in state.trials.items() if _is_hopeless(trial, order)]
+    failed = [name for name, trial in state.trials.items() if _is_untrainable(trial, order)]
     for name in state.trials.keys() - {*order, *failed}:
         left_out.append((f"{source}/{name}", "it has no result at any rung"))
-    make = partial(_candidate, source, space)
-    found = [make(state.trials[name], good=True) for name in order]
-    found += [make(state.trials[name], good=False) for name in failed]
-    return _once(iter(found), left_out, space)
+    make = partial(_to_candidate, source, space)
+    found = [make(state.trials[name], may_be_tried_first=True) for name in order]
+    found += [make(state.trials[name], may_be_tried_first=False) for name in failed]
+    return _drop_misfits_and_duplicates(iter(found), left_out, space)
 
 
-def _is_hopeless(trial: TrialRecord, order: Sequence[str]) -> bool:
-    """Whether its config was not trainable, which is worth knowing."""
+def _is_untrainable(trial: TrialRecord, order: Sequence[str]) -> bool:
+    """Return whether the trial's config could not be trained; the prior then ranks it last."""
     verdict = trial.reason.startswith(("diverged", "collapsed"))
     return trial.trial not in order and trial.state == "failed" and verdict
 
 
-def _candidate(source: str, space: Space, trial: TrialRecord, good: bool) -> Candidate:
-    name = f"{source}/{trial.trial}"
-    if not trial.distributions:  # of no space, such as a replayed entry
+def _to_candidate(
+    source: str, space: Space, trial: TrialRecord, may_be_tried_first: bool
+) -> Candidate:
+    if trial.distributions:
+        point = locate.locate_axes(space, trial.axes)
+    else:
+        # A trial of no space, such as a replayed entry, is found by its config.
         config: dict[str, Any] = {**trial.config, "warm_start": None}
-        place = locate.located(space, TrainConfig.model_validate(config))
-        return Candidate(name, place, trial.log_entry, good)
-    return Candidate(name, locate.placed(space, trial.axes), trial.log_entry, good)
+        point = locate.locate_config(space, TrainConfig.model_validate(config))
+    return Candidate(f"{source}/{trial.trial}", point, trial.log_entry, may_be_tried_first)
 
 
-def _nothing_of(source: str, space: Space, left_out: Sequence[tuple[str, str]]) -> str:
+def _format_nothing_in_search(
+    source: str, space: Space, left_out: Sequence[tuple[str, str]]
+) -> str:
     why = Counter(why for _, why in left_out).most_common(1)
     reason = f"most often: {why[0][0]}" if why else "it has no trial"
     return (
@@ -277,6 +282,6 @@ def _nothing_of(source: str, space: Space, left_out: Sequence[tuple[str, str]]) 
     )
 
 
-def _names(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,8 +1,8 @@
-"""What to try next: Optuna, told anew each time what became of everything.
+"""Suggest the next config with Optuna, from a study that is built anew for each suggestion.
 
 A suggestion is a function of the ledger's state and a seed. No Optuna study outlives the call, so
-nothing has to be restored and nothing can disagree with the ledger. What is gathered from the state
-for it may outlive it (`search.sampler.history`).
+nothing has to be restored and nothing can disagree with the ledger. The study's inputs may be
+cached from one call to the next (`search.sampler.history`).
 """
 
 import hashlib
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 Kind = Literal["tpe", "random"]
 
 STARTUP = 10
-"""Results before TPE begins; until then, chance."""
+"""Results before TPE begins; until then, suggestions are random."""
 
 _TRIES = 20
+"""Suggestions that may all have been tried before, until the space counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A trial to be."""
+    """A config to try, and the answers to the space's questions that lead to it."""
 
     axes: dict[str, Any]
     distributions: dict[str, str]
@@ -49,65 +50,73 @@ def suggest(
     policy: AshaPolicy,
     seed: int,
     kind: Kind = "tpe",
-    known: SamplerHistory | None = None,
+    history: SamplerHistory | None = None,
 ) -> Suggestion | None:
-    """A config that has not been tried; None if none is found, so small is the space.
+    """Return a config that has not been tried; None if none is found, since the space is small.
 
     Args:
-        space: asked with Optuna's answers.
-        state: what is known of the search.
+        space: run with Optuna's answers.
+        state: of the search.
         policy: of the search.
         seed: the search's: it decides what is suggested, and how the config is trained.
         kind: of sampler.
-        known: what was gathered from `state` for earlier suggestions; it saves time, no more.
+        history: cached inputs from earlier suggestions of the same state; it only saves time.
 
     Raises:
-        UsageError: if the space cannot build what it asked for.
+        UsageError: if the space cannot build a config from the answers.
     """
-    known = (known or SamplerHistory(state)).look(policy)
-    rung = known.model_rung()
-    told = known.modelled(rung) if kind == "tpe" else []
+    history = (history or SamplerHistory(state)).refresh(policy)
+    rung = history.model_rung()
+    trials = history.select_modelled(rung) if kind == "tpe" else []
     for attempt in range(_TRIES):
-        chance = _derived(seed, len(state.trials), attempt)
-        if kind == "tpe" and _is_for_prior(state, known.ranking(rung), chance):
+        # Every attempt has a seed of its own: the same seed would suggest the same config again.
+        chance = _derive_seed(seed, len(state.trials), attempt)
+        if kind == "tpe" and _is_drawn_from_prior(state, history.ranking(rung), chance):
             assert state.prior is not None
-            suggestion = _of_prior(space, state.prior, chance)
+            suggestion = _suggest_from_prior(space, state.prior, chance)
         else:
-            chosen = _sampler(kind, chance, known.joint() if told else {})
-            suggestion = _ask(space, told, chosen, len(policy.objectives))
+            sampler = _create_sampler(kind, chance, history.joint_space() if trials else {})
+            suggestion = _ask(space, trials, sampler, len(policy.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
-        if config.signature not in known.tried:
+        if config.signature not in history.tried:
             return replace(suggestion, config=config)
     return None
 
 
-def _is_for_prior(state: SearchState, ranking: Sequence[str], chance: int) -> bool:
-    """Whether the prior is asked for a suggestion, by chance."""
+def _is_drawn_from_prior(state: SearchState, ranking: Sequence[str], chance: int) -> bool:
+    """Return whether the suggestion is drawn from the prior, by chance."""
     if state.prior is None or not state.prior.points:
         return False
-    drawn = _derived(chance, "prior") / 2**32
-    return drawn < priors.fading(state) and drawn < priors.share(state, ranking)
+    drawn = _derive_seed(chance, "prior") / 2**32
+    # The upper bound comes first since it needs no look at the trials.
+    return drawn < priors.max_prior_probability(state) and drawn < priors.prior_probability(
+        state, ranking
+    )
 
 
-def _of_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
-    told = optuna_trials.prior(prior)
-    joint = optuna_trials.joint(point.distributions.items() for point in prior.points)
-    return replace(_ask(space, told, _sampler("tpe", chance, joint, 1)), origin=priors.ORIGIN)
+def _suggest_from_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
+    # In a study of its own: among the search's trials, its ranks would count as EERs.
+    trials = optuna_trials.prior_to_frozen_trials(prior)
+    joint = optuna_trials.joint_space(point.distributions.items() for point in prior.points)
+    sampler = _create_sampler("tpe", chance, joint, 1)
+    return replace(_ask(space, trials, sampler), origin=priors.ORIGIN)
 
 
-def completed(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
-    """A point of the space with these answers, and by chance those that are not known.
+def complete_point(space: Space, axes: Mapping[str, Any], seed: int) -> Suggestion:
+    """Return a point of the space with the given answers, and random answers to all other axes.
 
     Raises:
         UsageError: if the space cannot build it.
     """
-    suggestion = _ask(space, [], _sampler("random", _derived(seed, axes), {}), fixed=axes)
+    suggestion = _ask(
+        space, [], _create_sampler("random", _derive_seed(seed, axes), {}), fixed=axes
+    )
     return replace(suggestion, config=suggestion.config.model_copy(update={"seed": seed}))
 
 
 def _ask(
     space: Space,
-    told: list["FrozenTrial"],
+    trials: list["FrozenTrial"],
     sampler: "BaseSampler",
     objectives: int = 1,
     fixed: Mapping[str, Any] | None = None,
@@ -117,10 +126,10 @@ def _ask(
     from search.sampler import optuna_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    asked = optuna_study.of(told, sampler, objectives)
+    study = optuna_study.create_list_study(trials, sampler, objectives)
     if fixed:
-        asked.enqueue_trial(dict(fixed))
-    trial = asked.ask()
+        study.enqueue_trial(dict(fixed))
+    trial = study.ask()
     try:
         config = space.function(trial)
     except ValueError as error:
@@ -132,7 +141,7 @@ def _ask(
     return Suggestion(trial.params, distributions, config)
 
 
-def _sampler(
+def _create_sampler(
     kind: Kind, seed: int, joint: Mapping[str, "BaseDistribution"], startup: int = STARTUP
 ) -> "BaseSampler":
     import optuna
@@ -146,7 +155,7 @@ def _sampler(
             return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _derived(*parts: object) -> int:
-    """A seed for Optuna that differs with every part."""
+def _derive_seed(*parts: object) -> int:
+    """Return a seed for Optuna that differs with every part."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:4], "big")

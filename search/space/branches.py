@@ -1,9 +1,9 @@
-"""Run a space with a stand-in for Optuna's trial, along its combinations of categorical choices.
+"""Enumerate the branches of a space: its combinations of categorical choices.
 
-The stand-in answers by plan and writes down what it was asked; numeric axes are put at their low
-ends, middles or high ends. Neither Optuna nor torch is loaded. All combinations are walked where
-they are no more than `MOST_BRANCHES`; of more, a selection in which every two choices meet
-(`search.space.pairwise`).
+The space is run with a stand-in for Optuna's trial, which answers by plan and records what it was
+asked; numeric axes are put at their low ends, middles or high ends. Neither Optuna nor torch is
+loaded. Up to `MOST_BRANCHES` combinations are all enumerated; of more, a selection in which every
+two choices occur together (`search.space.pairwise`).
 """
 
 import math
@@ -25,18 +25,19 @@ Choice = str | int | float | bool | None
 Position = Literal["low", "middle", "high"]
 
 MOST_BRANCHES = 20_000
+"""A space with more combinations is enumerated in part."""
 
-_NO_AXES = re.compile(r"(?:.*_)?seed|epochs?|max_epochs|fidelity")
+_RESERVED_NAMES = re.compile(r"(?:.*_)?seed|epochs?|max_epochs|fidelity")
 
 
 @dataclass(frozen=True)
 class Space:
-    """A question, as a function that asks and returns a config."""
+    """A search space: a function that asks for its parameters (axes) and returns a config."""
 
     name: str
     function: Callable[[Any], TrainConfig]
     question: str
-    """First line of the file's docstring."""
+    """The question that it answers: the first line of the file's docstring."""
     path: Path
     sha256: str
     """Of the file."""
@@ -44,7 +45,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Range:
-    """What an axis may be."""
+    """The values that an axis may have."""
 
     kind: Literal["float", "int", "categorical"]
     low: float = 0.0
@@ -53,8 +54,8 @@ class Range:
     log: bool = False
     choices: tuple[Choice, ...] = ()
 
-    def text(self) -> str:
-        """For people: `1e-4 .. 1e-2, log` or the choices."""
+    def format(self) -> str:
+        """Return the range for people: `1e-4 .. 1e-2, log`, or the choices."""
         if self.kind == "categorical":
             return " | ".join(str(choice) for choice in self.choices)
         steps = self.step is not None and (self.kind == "float" or self.step != 1)
@@ -62,8 +63,8 @@ class Range:
         notes += ["log"] if self.log else []
         return ", ".join([f"{self.low:g} .. {self.high:g}", *notes])
 
-    def at(self, position: Position) -> float:
-        """An end or the middle of a numeric range."""
+    def value_at(self, position: Position) -> float:
+        """Return an end or the middle of a numeric range."""
         if position != "middle":
             return self.low if position == "low" else self.high
         middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
@@ -73,11 +74,11 @@ class Range:
 
 
 @dataclass
-class Recorder:
-    """Stands in for Optuna's trial: answers by plan, and writes down what was asked."""
+class PlannedTrial:
+    """Stands in for Optuna's trial: answers by plan, and records what was asked."""
 
     plan: Mapping[str, int]
-    """Index of the choice by categorical axis; the first where nothing is planned."""
+    """By categorical axis, the index of its choice; 0 where nothing is planned."""
     position: Position
     asked: dict[str, Range] = field(default_factory=dict)
     answers: dict[str, Choice] = field(default_factory=dict)
@@ -86,138 +87,149 @@ class Recorder:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         extent = Range("float", float(low), float(high), step, log)
-        self._note(name, extent)
-        return extent.at(self.position)
+        self._record(name, extent)
+        return extent.value_at(self.position)
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
         extent = Range("int", low, high, step, log)
-        self._note(name, extent)
-        return int(extent.at(self.position))
+        self._record(name, extent)
+        return int(extent.value_at(self.position))
 
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
-        self._note(name, Range("categorical", choices=tuple(choices)))
+        self._record(name, Range("categorical", choices=tuple(choices)))
         answer = choices[self.plan.get(name, 0)]
         self.answers[name] = answer
         return answer
 
-    def _note(self, name: str, extent: Range) -> None:
-        if _NO_AXES.fullmatch(name):
+    def _record(self, name: str, extent: Range) -> None:
+        if _RESERVED_NAMES.fullmatch(name):
             raise ValueError(f"axis {name!r}: neither a seed nor the fidelity may be an axis")
         _check_range(name, extent)
         before = self.asked.setdefault(name, extent)
         if before != extent:
-            raise ValueError(_two_ranges(name, before, extent))
+            raise ValueError(_format_two_ranges(name, before, extent))
 
 
-def fewest(space: Space) -> int:
-    """A lower bound of the number of combinations, from the first of them."""
-    _, recorder = build(space, {}, "middle")
-    return math.prod(len(recorder.asked[name].choices) for name in recorder.answers)
+def estimate_branch_count(space: Space) -> int:
+    """Return a lower bound of the number of branches, from the axes of the first branch."""
+    _, trial = build(space, {}, "middle")
+    return math.prod(len(trial.asked[name].choices) for name in trial.answers)
 
 
-def enumerate_branches(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
-    """Branches with the numbers in the middle, each with the plan that leads there."""
-    known: dict[str, Range] = {}
+def enumerate_branches(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, PlannedTrial]]:
+    """Yield branches with the numbers in the middle, each with the plan that leads there.
+
+    Raises:
+        UsageError: if a branch cannot be built, if an axis has two ranges, or if seeds differ.
+    """
+    ranges: dict[str, Range] = {}
     first: TrainConfig | None = None
-    for plan, config, recorder in _selection(space):
+    for plan, config, trial in _enumerate_all_or_some(space):
         first = config if first is None else first
         check_seed(space, first, config)
-        for name, extent in recorder.asked.items():
-            before = known.setdefault(name, extent)
+        for name, extent in trial.asked.items():
+            before = ranges.setdefault(name, extent)
             if before != extent:
-                raise UsageError(f"space {space.name!r}: {_two_ranges(name, before, extent)}")
-        yield plan, config, recorder
+                raise UsageError(
+                    f"space {space.name!r}: {_format_two_ranges(name, before, extent)}"
+                )
+        yield plan, config, trial
 
 
-def _plans(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
-    """Like counting up, where which digits there are depends on earlier ones."""
+def _enumerate_all(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, PlannedTrial]]:
+    """Yield all branches, in the order of a counter whose digits depend on the digits before."""
     plan: dict[str, int] = {}
     while True:
-        config, recorder = build(space, plan, "middle")
-        yield plan, config, recorder
-        met = [(n, len(recorder.asked[n].choices), plan.get(n, 0)) for n in recorder.answers]
-        while met and met[-1][2] + 1 == met[-1][1]:
-            met.pop()
-        if not met:
+        config, trial = build(space, plan, "middle")
+        yield plan, config, trial
+        digits = [(n, len(trial.asked[n].choices), plan.get(n, 0)) for n in trial.answers]
+        # As in counting up: drop the last digits that are at their highest, then raise the next.
+        while digits and digits[-1][2] + 1 == digits[-1][1]:
+            digits.pop()
+        if not digits:
             return
-        name, _, index = met.pop()
-        plan = {earlier: at for earlier, _, at in met} | {name: index + 1}
+        name, _, index = digits.pop()
+        plan = {earlier: choice for earlier, _, choice in digits} | {name: index + 1}
 
 
-def _selection(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
-    """All, or where they turn out to be too many, a selection."""
-    if fewest(space) <= MOST_BRANCHES:
-        some = list(islice(_plans(space), MOST_BRANCHES + 1))
+def _enumerate_all_or_some(
+    space: Space,
+) -> Iterator[tuple[dict[str, int], TrainConfig, PlannedTrial]]:
+    """Return all branches, or a selection where there are too many."""
+    # The lower bound spares spaces that are plainly too large; for the others, only counting tells.
+    if estimate_branch_count(space) <= MOST_BRANCHES:
+        some = list(islice(_enumerate_all(space), MOST_BRANCHES + 1))
         if len(some) <= MOST_BRANCHES:
             return iter(some)
-    return _covering(space)
+    return _enumerate_pairwise(space)
 
 
-def _covering(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, Recorder]]:
-    """A selection of the branches in which every two choices that can meet do."""
-    built: list[tuple[TrainConfig, Recorder]] = []
+def _enumerate_pairwise(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, PlannedTrial]]:
+    """Yield a selection of branches in which every two choices occur together, if they can."""
+    built: list[tuple[TrainConfig, PlannedTrial]] = []
     seen: set[tuple[tuple[str, Choice], ...]] = set()
 
-    def run(plan: pairwise.Plan) -> pairwise.Met:
-        config, recorder = build(space, plan, "middle")
-        built.append((config, recorder))
-        return {
-            name: (plan.get(name, 0), len(recorder.asked[name].choices))
-            for name in recorder.answers
-        }
+    def run(plan: pairwise.Plan) -> pairwise.Asked:
+        config, trial = build(space, plan, "middle")
+        built.append((config, trial))
+        return {name: (plan.get(name, 0), len(trial.asked[name].choices)) for name in trial.answers}
 
-    for plan in pairwise.plans(run):
-        config, recorder = built.pop()
-        branch = tuple(recorder.answers.items())
+    for plan in pairwise.enumerate_plans(run):
+        config, trial = built.pop()
+        branch = tuple(trial.answers.items())
         if branch not in seen:
             seen.add(branch)
-            yield plan, config, recorder
+            yield plan, config, trial
 
 
 def build(
     space: Space, plan: Mapping[str, int], position: Position
-) -> tuple[TrainConfig, Recorder]:
-    """Run the space once.
+) -> tuple[TrainConfig, PlannedTrial]:
+    """Run the space once, and return the config and what was asked.
 
     Raises:
         UsageError: naming the choices made, if that fails.
     """
-    recorder = Recorder(plan, position)
+    trial = PlannedTrial(plan, position)
     try:
-        config = space.function(recorder)
+        config = space.function(trial)
     except Exception as error:
-        made = ", ".join(f"{name} = {choice}" for name, choice in recorder.answers.items())
+        made = ", ".join(f"{name} = {choice}" for name, choice in trial.answers.items())
         where = f"with {made or 'no choice made yet'} (numbers at the {position})"
-        raise UsageError(f"space {space.name!r} {where}: {_words(error)}") from error
+        raise UsageError(f"space {space.name!r} {where}: {_describe_error(error)}") from error
     if not isinstance(config, TrainConfig):
         raise UsageError(
             f"space {space.name!r} must return a TrainConfig, got {type(config).__name__}"
         )
-    return config, recorder
+    return config, trial
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return describe_validation_error(error)
-    known = isinstance(error, ValueError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+    # A ValueError is the config's own message; of any other error the type says more than its text.
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
-def check_seed(space: Space, one: TrainConfig, other: TrainConfig) -> None:
-    """Refuse two configs of one space with different seeds."""
-    if one.seed != other.seed:
+def check_seed(space: Space, first: TrainConfig, second: TrainConfig) -> None:
+    """Refuse two configs of one space with different seeds.
+
+    Raises:
+        UsageError: if the seeds differ.
+    """
+    if first.seed != second.seed:
         raise UsageError(
-            f"space {space.name!r} sets config.seed to {one.seed} and to {other.seed}; the seed is "
-            "no axis"
+            f"space {space.name!r} sets config.seed to {first.seed} and to {second.seed}; the seed "
+            "is no axis"
         )
 
 
-def _two_ranges(name: str, one: Range, other: Range) -> str:
+def _format_two_ranges(name: str, first: Range, second: Range) -> str:
     return (
-        f"axis {name!r} has two ranges, {one.text()} and {other.text()}; one name, one range: "
-        "give each its own name"
+        f"axis {name!r} has two ranges, {first.format()} and {second.format()}; one name, one "
+        "range: give each its own name"
     )
 
 
@@ -230,6 +242,6 @@ def _check_range(name: str, extent: Range) -> None:
                 f"None, got {extent.choices}"
             )
     elif extent.low > extent.high or (extent.log and extent.low <= 0):
-        raise ValueError(f"axis {name!r} has no such range: {extent.text()}")
+        raise ValueError(f"axis {name!r} has no such range: {extent.format()}")
     elif extent.log and extent.step not in (None, 1):
         raise ValueError(f"axis {name!r} can have a step or be logarithmic, not both")

@@ -1,4 +1,4 @@
-"""Load a space, walk its branches, describe its axes; without Optuna, torch or Ray."""
+"""Load a space and describe its parameters (axes) and branches, without Optuna, torch or Ray."""
 
 import ast
 import difflib
@@ -22,32 +22,32 @@ from search.space.branches import (
     build,
     check_seed,
     enumerate_branches,
-    fewest,
+    estimate_branch_count,
 )
 from spkmodel.config import TrainConfig
 
 __all__ = [
-    "OWN_SPACES",
+    "USER_SPACES",
     "Axis",
     "Branch",
     "Space",
     "available",
     "branches",
     "describe",
-    "extent_text",
+    "format_extent",
     "load",
-    "own_file",
+    "user_space_file",
 ]
 
-OWN_SPACES = "own_spaces"
-"""Folder of the copies of spaces that are none of ours, where a launch travels."""
+USER_SPACES = "own_spaces"
+"""Folder with copies of users' space files, which goes along with a launch to a cluster."""
 
 _ENTRIES = re.compile(r"#\s*log:\s*(.+?)\s*$")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a space."""
+    """One parameter of a space."""
 
     name: str
     kind: Literal["float", "int", "categorical"]
@@ -57,9 +57,9 @@ class Axis:
     log: bool
     choices: tuple[Choice, ...]
     condition: str
-    """When it is asked at all, such as `loss = triplet`; empty: always."""
+    """When the space asks for it, such as `loss = triplet`; empty: always."""
     entries: str
-    """Entries of the log behind the range, from the `# log: 103-105` on its line."""
+    """Entries of the log that justify the range, from the `# log: 103-105` on its line."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,18 @@ class Branch:
 
     choices: Mapping[str, Choice]
     axes: tuple[str, ...]
-    """All that were asked, in order."""
+    """All axes that the space asks for here, in order."""
     config: TrainConfig
-    """With the numeric axes in the middle."""
+    """The config with all numeric axes in the middle."""
 
 
 def available() -> list[str]:
-    """Names of the spaces that come with the project."""
-    return sorted(p.stem for p in _folder().glob("*.py") if not p.stem.startswith("_"))
+    """Return the names of the spaces that come with the project."""
+    return sorted(p.stem for p in _spaces_folder().glob("*.py") if not p.stem.startswith("_"))
 
 
 def load(name_or_path: str) -> Space:
-    """A space of `spaces/` by its name, or one from a `.py` file, which is code and is run.
+    """Load a space of `spaces/` by its name, or one from a `.py` file, which is code and is run.
 
     Raises:
         UsageError: if there is none, naming the nearest, or if the file does not define one.
@@ -92,10 +92,10 @@ def load(name_or_path: str) -> Space:
             f"no space {name_or_path!r}; {hint}there are {', '.join(available())}, or the path of "
             "a .py file"
         )
-    path = Path(name_or_path) if is_path else _folder() / f"{name_or_path}.py"
+    path = Path(name_or_path) if is_path else _spaces_folder() / f"{name_or_path}.py"
     if not path.is_file():
         raise UsageError(f"no space file {path}")
-    module = _run(path)
+    module = _run_file(path)
     function = getattr(module, "space", None)
     if not callable(function):
         raise UsageError(f"{path} has no function space(trial) -> TrainConfig")
@@ -105,24 +105,24 @@ def load(name_or_path: str) -> Space:
 
 
 def branches(space: Space) -> list[Branch]:
-    """Combinations of categorical choices, each built and validated: all, or of many a selection.
+    """Return the branches of a space, each built and validated: all, or a selection of many.
 
     Raises:
         UsageError: naming the choices made, if one cannot be built, if an axis has two ranges,
             or if the seed or the fidelity is an axis.
     """
     found = []
-    for plan, config, recorder in enumerate_branches(space):
+    for plan, config, trial in enumerate_branches(space):
         for position in ("low", "high"):
             extreme, _ = build(space, plan, position)
             check_seed(space, config, extreme)
-        found.append(Branch(recorder.answers, tuple(recorder.asked), config))
+        found.append(Branch(trial.answers, tuple(trial.asked), config))
     return found
 
 
-def extent_text(space: Space, branches: int) -> str:
-    """How much of a space `branches` are, for people."""
-    least = fewest(space)
+def format_extent(space: Space, branches: int) -> str:
+    """Return for people which part of a space so many branches are."""
+    least = estimate_branch_count(space)
     if least <= MOST_BRANCHES and branches <= MOST_BRANCHES:
         return f"all {branches} combinations of choices build"
     return (
@@ -132,31 +132,31 @@ def extent_text(space: Space, branches: int) -> str:
 
 
 def describe(space: Space) -> list[Axis]:
-    """The axes in the order in which they are met.
+    """Return the axes of a space, in the order in which it asks for them.
 
     Raises:
         UsageError: as `branches` does.
     """
     ranges: dict[str, Range] = {}
-    shapes: _Shapes = {}
-    for _, _, recorder in enumerate_branches(space):
-        for name, extent in recorder.asked.items():
+    shapes: _ChoicesByAxes = {}
+    for _, _, trial in enumerate_branches(space):
+        for name, extent in trial.asked.items():
             ranges.setdefault(name, extent)
-        choices = shapes.setdefault(tuple(recorder.asked), {})
-        for name, answer in recorder.answers.items():
+        choices = shapes.setdefault(tuple(trial.asked), {})
+        for name, answer in trial.answers.items():
             choices.setdefault(name, set()).add(answer)
-    conditions = _conditions(shapes, ranges)
-    entries = _entries(space.path)
+    conditions = _find_conditions(shapes, ranges)
+    entries = _read_log_entries(space.path)
     return [
         Axis(
             name=name,
             kind=extent.kind,
-            range_text=extent.text(),
+            range_text=extent.format(),
             low=None if extent.kind == "categorical" else extent.low,
             high=None if extent.kind == "categorical" else extent.high,
             log=extent.log,
             choices=extent.choices,
-            condition=_condition_text(name, conditions),
+            condition=_format_condition(name, conditions),
             entries=entries.get(name, ""),
         )
         for name, extent in ranges.items()
@@ -166,19 +166,19 @@ def describe(space: Space) -> list[Axis]:
 # --- loading ---------------------------------------------------------------------------------
 
 
-def _folder() -> Path:
+def _spaces_folder() -> Path:
     return Path(next(iter(spaces.__path__)))
 
 
-def own_file(space: Space) -> str:
-    """What names a space that is none of ours on a command line; empty if it is."""
-    if space.path.is_relative_to(_folder()):
+def user_space_file(space: Space) -> str:
+    """Return the path of a user's own space for a command line; empty for one of the project's."""
+    if space.path.is_relative_to(_spaces_folder()):
         return ""
-    # A job of a cluster has a copy, in a folder that goes with it.
-    return space.path.name if space.path.parent.name == OWN_SPACES else str(space.path)
+    # A job on a cluster runs a copy, whose folder has another path there.
+    return space.path.name if space.path.parent.name == USER_SPACES else str(space.path)
 
 
-def _run(path: Path) -> ModuleType:
+def _run_file(path: Path) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"spaces.{path.stem}", path)
     assert specification is not None
     assert specification.loader is not None
@@ -190,8 +190,8 @@ def _run(path: Path) -> ModuleType:
     return module
 
 
-def _entries(path: Path) -> dict[str, str]:
-    """By axis, what the comment on its `suggest_` call says about the log."""
+def _read_log_entries(path: Path) -> dict[str, str]:
+    """Return, by axis, what the comment on its `suggest_` call says about the log."""
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines()
     found = {}
@@ -209,14 +209,14 @@ def _entries(path: Path) -> dict[str, str]:
 
 # --- conditions ------------------------------------------------------------------------------
 
-_Shapes = dict[tuple[str, ...], dict[str, set[Choice]]]
+_ChoicesByAxes = dict[tuple[str, ...], dict[str, set[Choice]]]
 """By the axes asked, in order: the choices with which these and no others are asked."""
 
 _Condition = dict[str, tuple[Choice, ...]]
 
 
-def _conditions(shapes: _Shapes, ranges: Mapping[str, Range]) -> dict[str, _Condition]:
-    """By axis: which choices of which earlier axes it needs; a key "" where there is more to it."""
+def _find_conditions(shapes: _ChoicesByAxes, ranges: Mapping[str, Range]) -> dict[str, _Condition]:
+    """Return, by axis, the choices of earlier axes that it needs; {"": ()} if none explain it."""
     found: dict[str, _Condition] = {}
     for name in ranges:
         having = {asked: choices for asked, choices in shapes.items() if name in asked}
@@ -234,7 +234,7 @@ def _conditions(shapes: _Shapes, ranges: Mapping[str, Range]) -> dict[str, _Cond
     return found
 
 
-def _condition_text(name: str, conditions: Mapping[str, _Condition]) -> str:
+def _format_condition(name: str, conditions: Mapping[str, _Condition]) -> str:
     needed = conditions[name]
     implied = {other for step in needed if step for other in conditions[step]}
     parts = [

@@ -1,4 +1,4 @@
-"""How many weights a config trains: the encoder's, and those of the loss."""
+"""Count the weights that a config trains: the encoder's, and those of the loss."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,34 +7,37 @@ from spkmodel.config import Encoder, TrainConfig
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Trainable weights; a classifying loss has some for each speaker."""
+class WeightCount:
+    """Numbers of trainable weights; a classifying loss has some for each speaker."""
 
     encoder: int
     head: int
     speakers: int
-    """For which the head was counted."""
+    """Number of speakers for which the head was counted."""
 
     @property
     def total(self) -> int:
-        """What the log calls the network: its OutBlock included."""
+        """The number that the log gives for a network: its OutBlock included."""
         return self.encoder + self.head
 
 
-def of_encoder(config: TrainConfig) -> int:
-    """The weights of a config's encoder, whatever it is trained with."""
-    return _of_encoder(config.encoder)
+def count_encoder_weights(config: TrainConfig) -> int:
+    """Return the number of weights of a config's encoder, without those of the loss."""
+    return _count_encoder_weights(config.encoder)
 
 
 @lru_cache(maxsize=256)
-def _of_encoder(config: Encoder) -> int:
+def _count_encoder_weights(config: Encoder) -> int:
     from spkmodel.nn import encoders
 
     return encoders.parameter_count(config)
 
 
-def count(config: TrainConfig, speakers: int) -> Weights:
-    """The weights of a config trained on so many speakers; takes neither memory nor chance."""
+def count_weights(config: TrainConfig, speakers: int) -> WeightCount:
+    """Return the numbers of weights of a config trained on so many speakers.
+
+    It neither allocates the weights nor draws random numbers.
+    """
     import torch
 
     from spkmodel import losses
@@ -45,4 +48,4 @@ def count(config: TrainConfig, speakers: int) -> Weights:
             config.loss, embedding_dim=config.encoder.embedding_dim, speakers=max(speakers, 2)
         )
     head = sum(weights.numel() for weights in loss.parameters())
-    return Weights(encoders.parameter_count(config.encoder), head, speakers)
+    return WeightCount(encoders.parameter_count(config.encoder), head, speakers)

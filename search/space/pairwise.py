@@ -1,9 +1,9 @@
-"""Combinations of choices that leave no pair of them untried, where all would be too many.
+"""Select combinations of choices that cover every pair, where all combinations would be too many.
 
-Pairwise testing: every two choices that can meet do meet in some combination, and a number drawn
-at random come on top. Choices are found as they are asked for, since an axis may be asked on a
-condition. A fault that takes three choices or more to show may be missed; of those that show in one
-of a hundred combinations the random ones find all but one in e**5.
+This is pairwise testing: every two choices that can occur together do so in some combination, and
+some random combinations come on top. Choices are found as the space asks for them, since an axis
+may be asked for on a condition. A fault that needs three choices or more may be missed; of those
+that show in one of a hundred combinations, the random ones miss one in e**5.
 """
 
 import random
@@ -13,49 +13,52 @@ from itertools import combinations
 Plan = dict[str, int]
 """By axis, the index of its choice."""
 
-Met = Mapping[str, tuple[int, int]]
-"""What a run asked: by axis, the index of the choice it was given, and how many there are."""
+Asked = Mapping[str, tuple[int, int]]
+"""What a run asked: by axis, the index of the choice that it was given, and how many there are."""
 
 _Pair = tuple[str, int, str, int]
 
-RANDOM = 500
-"""Combinations beside those that cover the pairs."""
+RANDOM_PLANS = 500
+"""Random combinations beside those that cover the pairs."""
 
 
-def plans(run: Callable[[Plan], Met], seed: int = 0) -> Iterator[Plan]:
-    """Plans that cover, each already run; which come depends on what `run` says was asked."""
-    cover = _Cover(random.Random(seed))
+def enumerate_plans(run: Callable[[Plan], Asked], seed: int = 0) -> Iterator[Plan]:
+    """Yield plans that together cover every pair of choices; each has been run already.
+
+    Which plans come depends on what `run` returns as asked.
+    """
+    cover = _PairCoverage(random.Random(seed))
     plan: Plan = {}
-    cover.note(plan, run(plan))
+    cover.record(plan, run(plan))
     yield plan
-    while (pair := cover.open_pair()) is not None:
-        for plan in cover.attempts(pair):
-            cover.note(plan, run(plan))
+    while (pair := cover.next_open_pair()) is not None:
+        for plan in cover.plans_for(pair):
+            cover.record(plan, run(plan))
             yield plan
             if not cover.is_open(pair):
                 break
-        cover.give_up(pair)
-    for _ in range(RANDOM):
-        plan = cover.drawn()
-        cover.note(plan, run(plan))
+        cover.drop(pair)
+    for _ in range(RANDOM_PLANS):
+        plan = cover.draw_random()
+        cover.record(plan, run(plan))
         yield plan
 
 
-class _Cover:
-    """Which pairs have met, and which are still to meet."""
+class _PairCoverage:
+    """Keeps which pairs of choices have occurred together, and which are still open."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._sizes: dict[str, int] = {}
         self._witness: dict[tuple[str, str], Plan] = {}
-        """A plan with which two axes are both asked."""
+        """By two axes, a plan with which both are asked for."""
         self._open: dict[_Pair, None] = {}
         self._done: set[_Pair] = set()
 
-    def note(self, plan: Plan, met: Met) -> None:
-        """Take down what a run asked."""
-        given = {name: index for name, (index, _) in met.items()}
-        for name, (_, size) in met.items():
+    def record(self, plan: Plan, asked: Asked) -> None:
+        """Record what a run asked."""
+        given = {name: index for name, (index, _) in asked.items()}
+        for name, (_, size) in asked.items():
             self._sizes.setdefault(name, size)
         for one, other in combinations(given, 2):
             if (one, other) not in self._witness and (other, one) not in self._witness:
@@ -70,38 +73,41 @@ class _Cover:
                 self._open.pop(pair, None)
                 self._done.add(pair)
 
-    def open_pair(self) -> _Pair | None:
-        """The oldest that has not met."""
+    def next_open_pair(self) -> _Pair | None:
+        """Return the oldest pair that has not occurred."""
         return next(iter(self._open), None)
 
     def is_open(self, pair: _Pair) -> bool:
-        """Whether it still has to meet."""
+        """Return whether the pair has not occurred yet."""
         return pair in self._open
 
-    def give_up(self, pair: _Pair) -> None:
-        """Of two axes that exclude each other at these choices."""
+    def drop(self, pair: _Pair) -> None:
+        """Drop a pair of choices that exclude each other."""
         self._open.pop(pair, None)
 
-    def attempts(self, pair: _Pair) -> Iterator[Plan]:
-        """Plans that should make a pair meet: with many others at once, then as it is known to."""
+    def plans_for(self, pair: _Pair) -> Iterator[Plan]:
+        """Yield plans in which a pair should occur: with many other pairs, then a safer one.
+
+        The second one is a plan with which both axes were asked for before.
+        """
         one, i, other, j = pair
-        yield self._with_most(one, i, other, j)
+        yield self._cover_most(one, i, other, j)
         yield self._witness[one, other] | {one: i, other: j}
 
-    def drawn(self) -> Plan:
-        """Any."""
+    def draw_random(self) -> Plan:
+        """Return a random plan."""
         return {name: self._chance.randrange(size) for name, size in self._sizes.items()}
 
-    def _with_most(self, one: str, i: int, other: str, j: int) -> Plan:
-        """The two, and each other axis at the choice that meets most of what is still open."""
+    def _cover_most(self, one: str, i: int, other: str, j: int) -> Plan:
+        """Return a plan with the pair, in which the other axes cover most open pairs."""
         plan = {one: i, other: j}
         names: Sequence[str] = [name for name in self._sizes if name not in plan]
         for name in self._chance.sample(names, len(names)):
             choices = self._chance.sample(range(self._sizes[name]), self._sizes[name])
-            plan[name] = max(choices, key=lambda choice: self._gain(plan, name, choice))
+            plan[name] = max(choices, key=lambda choice: self._count_open_pairs(plan, name, choice))
         return plan
 
-    def _gain(self, plan: Plan, name: str, choice: int) -> int:
+    def _count_open_pairs(self, plan: Plan, name: str, choice: int) -> int:
         return sum(
             (name, choice, other, index) in self._open or (other, index, name, choice) in self._open
             for other, index in plan.items()

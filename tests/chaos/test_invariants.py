@@ -152,19 +152,19 @@ def test_a_damaged_checkpoint_and_one_of_another_eer_are_seen(tmp_path):
 def test_a_trial_that_the_sampler_is_told_never_twice_or_as_running_is_seen(
     sound, tell, words, monkeypatch
 ):
-    told = SamplerHistory.told
-    monkeypatch.setattr(SamplerHistory, "told", lambda self, rung: tell(told(self, rung)))
+    told = SamplerHistory.frozen_trials
+    monkeypatch.setattr(SamplerHistory, "frozen_trials", lambda self, rung: tell(told(self, rung)))
     assert any(words in each for each in invariants.told_once(sound))
 
 
 def test_a_sampler_that_did_not_hear_of_an_epoch_is_seen(sound, monkeypatch):
-    told, asked = SamplerHistory.told, []
+    told, asked = SamplerHistory.frozen_trials, []
 
     def hard_of_hearing(self, rung):
         asked.append(self)
         return told(self, rung)[: len(asked)]
 
-    monkeypatch.setattr(SamplerHistory, "told", hard_of_hearing)
+    monkeypatch.setattr(SamplerHistory, "frozen_trials", hard_of_hearing)
     assert any("one that began anew" in each for each in invariants.told_once(sound))
 
 

@@ -28,9 +28,9 @@ def test_all_runs_of_the_report_are_there():
 @pytest.mark.parametrize("number", RUNS)
 def test_a_run_is_a_point_of_the_space(space, number):
     run = lab_report.runs().entry(number)
-    place = locate.located(space, run.config)
+    place = locate.locate_config(space, run.config)
     assert place.misfits == ()
-    follower = locate.RecordedTrial(place.axes)
+    follower = locate.KnownAnswersTrial(place.axes)
     assert space.function(follower) == run.config
     assert follower.misfits == {}
 
@@ -38,7 +38,7 @@ def test_a_run_is_a_point_of_the_space(space, number):
 @pytest.mark.parametrize("number", RUNS)
 def test_a_run_has_as_many_weights_as_the_trainers_network(number):
     run = lab_report.runs().entry(number)
-    counted = model_size.count(run.config, run.protocol.speakers or 5994)
+    counted = model_size.count_weights(run.config, run.protocol.speakers or 5994)
     assert (counted.encoder, counted.total) == RUNS[number]
 
 
@@ -63,11 +63,11 @@ def test_no_run_lists_a_change_that_is_none():
 
 def test_fewer_parameters_spans_fiftyfold_and_has_the_labs_network_inside():
     space = loader.load("fewer_parameters")
-    small = locate.RecordedTrial({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
-    large = locate.RecordedTrial({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
-    lab = locate.RecordedTrial({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
+    small = locate.KnownAnswersTrial({"first_channels": 8, "blocks": 4, "embedding_dim": 16})
+    large = locate.KnownAnswersTrial({"first_channels": 32, "blocks": 16, "embedding_dim": 512})
+    lab = locate.KnownAnswersTrial({"first_channels": 16, "blocks": 16, "embedding_dim": 512})
     few, many, own = (
-        model_size.count(space.function(each), 10).encoder for each in (small, large, lab)
+        model_size.count_weights(space.function(each), 10).encoder for each in (small, large, lab)
     )
     assert many > 50 * few
     assert own == RUNS["2.1"][0]

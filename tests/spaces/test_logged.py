@@ -49,7 +49,7 @@ def log():
 
 @cache
 def _counted(config_json, speakers):
-    return model_size.count(TrainConfig.model_validate_json(config_json), speakers)
+    return model_size.count_weights(TrainConfig.model_validate_json(config_json), speakers)
 
 
 def _weights(entry):

@@ -3,13 +3,20 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.cli.options import Json
 from search.reporting import console
 from search.reporting.console import help_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from search.space.loader import Axis
 
 Search = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
@@ -43,11 +50,24 @@ def describe(
             )
         )
         return
-    from search.space.axis_table import axis_table
-
-    console.print_result(f"{loaded.name}: {loaded.question}", "", axis_table(described), "")
-    extent = loader.extent_text(loaded, len(loader.branches(loaded)))
+    console.print_result(f"{loaded.name}: {loaded.question}", "", _axis_table(described), "")
+    extent = loader.format_extent(loaded, len(loader.branches(loaded)))
     console.print_result(f"{len(described)} axes; {extent}")
+
+
+def _axis_table(axes: "Sequence[Axis]") -> "Table":
+    """Return a table with a row for each axis, and a column of log entries if there are any."""
+    from rich.table import Table
+
+    with_entries = any(axis.entries for axis in axes)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("axis", no_wrap=True)
+    for heading in ("range", "asked when", *(["log"] if with_entries else [])):
+        table.add_column(heading, overflow="fold")
+    for axis in axes:
+        row = [axis.name, axis.range_text, axis.condition or "always"]
+        table.add_row(*row, *([axis.entries] if with_entries else []))
+    return table
 
 
 LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")

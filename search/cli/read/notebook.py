@@ -60,10 +60,10 @@ def show(
 
     notebook = load_notebook(file)
     if entry is not None:
-        from search.space.model_size import count
+        from search.space.model_size import count_weights
 
         found = notebook.entry(entry)
-        weights = count(found.config, found.protocol.speakers)
+        weights = count_weights(found.config, found.protocol.speakers)
         if json_wanted:
             console.print_json(document("entry", **pages.full_entry_document(found, weights)))
         else:
@@ -137,7 +137,7 @@ def add(
     from search.notebook import tables as pages
     from search.notebook.notebooks import add_trial, load_notebook
     from search.reporting.documents import document
-    from search.space.model_size import count
+    from search.space.model_size import count_weights
 
     entry = add_trial(
         file,
@@ -148,7 +148,7 @@ def add(
         mark=mark,
         kept=not dropped,
     )
-    weights = count(entry.config, entry.protocol.speakers)
+    weights = count_weights(entry.config, entry.protocol.speakers)
     if json_wanted:
         console.print_json(document("entry", **pages.full_entry_document(entry, weights)))
     else:

@@ -47,7 +47,7 @@ def test_a_trial_has_the_weights_of_its_encoder_and_one_that_cannot_be_built_has
     def fail(_):
         raise RuntimeError("no such layer")
 
-    monkeypatch.setattr("search.space.model_size.of_encoder", fail)
+    monkeypatch.setattr("search.space.model_size.count_encoder_weights", fail)
     rig.say(trial.trial)
     second, _ = rig.driver.next_segment()
     assert second.encoder_parameters is None

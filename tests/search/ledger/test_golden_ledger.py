@@ -95,7 +95,7 @@ def told(events):
     from search.scheduler.policy import AshaPolicy
 
     state = SearchState.from_events(events)
-    known = SamplerHistory(state).look(AshaPolicy.from_state(state))
+    known = SamplerHistory(state).refresh(AshaPolicy.from_state(state))
     rung = known.model_rung()
     return rung, [
         [
@@ -106,7 +106,7 @@ def told(events):
             {str(step): value for step, value in each.intermediate_values.items()},
             each.constraints,
         ]
-        for each in known.told(rung)
+        for each in known.frozen_trials(rung)
     ]
 
 
@@ -120,7 +120,7 @@ def told_of_prior(events):
         return None
     return [
         [each.number, each.state.name, each.values, each.params]
-        for each in optuna_trials.prior(prior)
+        for each in optuna_trials.prior_to_frozen_trials(prior)
     ]
 
 

@@ -38,17 +38,19 @@ def test_the_command_that_goes_on_names_the_file_of_a_space_that_is_none_of_ours
     path = tmp_path / "my spaces" / "mine.py"
     path.parent.mkdir()
     path.write_text(example_space())
-    own = loader.own_file(loader.load(str(path)))
+    own = loader.user_space_file(loader.load(str(path)))
     search = {"search": "night", "space": "mine", "space_file": own}
     assert format_resume_command(search) == f"spksearch launch '{path}' --name night"
-    assert loader.own_file(loader.load("quickstart")) == ""
+    assert loader.user_space_file(loader.load("quickstart")) == ""
     assert (
         format_resume_command(search | {"space_file": ""}) == "spksearch launch mine --name night"
     )
     travels = tmp_path / "own_spaces" / "mine.py"
     travels.parent.mkdir()
     travels.write_text(path.read_text())
-    assert loader.own_file(loader.load(str(travels))) == "mine.py", "a job's copy goes with the job"
+    assert loader.user_space_file(loader.load(str(travels))) == "mine.py", (
+        "a job's copy goes with the job"
+    )
 
 
 def example_space() -> str:

@@ -23,7 +23,7 @@ class Searcher(RandomLedger):
     kept = None
 
     def idea(self):
-        idea = sampler.suggest(SPACE, self.tale.state, self.tale.policy, 0, known=self.kept)
+        idea = sampler.suggest(SPACE, self.tale.state, self.tale.policy, 0, history=self.kept)
         return {"axes": idea.axes, "distributions": idea.distributions, "config": idea.config}
 
 
@@ -48,7 +48,7 @@ def _searched(trials, rungs=(1, 3, 9), **search):
     tale.record("search", **search)
     kept = SamplerHistory(tale.state)
     for number in range(trials):
-        idea = sampler.suggest(SPACE, tale.state, tale.policy, 0, known=kept)
+        idea = sampler.suggest(SPACE, tale.state, tale.policy, 0, history=kept)
         name = tale.trial(idea.axes, idea.distributions, idea.config, **{SIZE: 100 + number % 7})
         value = 0.1 + idea.axes["noise_probability"] / 3 + number % 5 / 1000
         tale.segment(name, 3 if number % 3 else 1)
@@ -72,27 +72,27 @@ def test_after_any_events_the_kept_and_the_fresh_suggest_the_same(objectives, da
         teller.happen()
         if data.draw(st.booleans()):
             state, policy = teller.tale.state, teller.tale.policy
-            kept, fresh = teller.kept.look(policy), SamplerHistory(state).look(policy)
+            kept, fresh = teller.kept.refresh(policy), SamplerHistory(state).refresh(policy)
             assert kept.tried == fresh.tried
             assert kept.model_rung() == fresh.model_rung()
             for rung in policy.rungs:
-                assert _told(kept.told(rung)) == _told(fresh.told(rung))
-                assert _told(kept.modelled(rung, 6)) == _told(fresh.modelled(rung, 6))
-            suggested = sampler.suggest(SPACE, state, policy, 7, known=teller.kept)
+                assert _told(kept.frozen_trials(rung)) == _told(fresh.frozen_trials(rung))
+                assert _told(kept.select_modelled(rung, 6)) == _told(fresh.select_modelled(rung, 6))
+            suggested = sampler.suggest(SPACE, state, policy, 7, history=teller.kept)
             assert suggested == sampler.suggest(SPACE, state, policy, 7)
 
 
 @pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
 def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_does(objectives):
     tale = _searched(60, objectives=objectives)
-    told = SamplerHistory(tale.state).look(tale.policy)
+    told = SamplerHistory(tale.state).refresh(tale.policy)
     rung = told.model_rung()
     chance = sampler._derived(5, len(tale.state.trials), 0)
     study = optuna.create_study(
         directions=["minimize"] * len(objectives),
         sampler=optuna.samplers.TPESampler(seed=chance, n_startup_trials=sampler.STARTUP),
     )
-    study.add_trials(told.told(rung))
+    study.add_trials(told.frozen_trials(rung))
     asked = study.ask()
     SPACE.function(asked)
     assert sampler.suggest(SPACE, tale.state, tale.policy, 5).axes == asked.params
@@ -100,9 +100,9 @@ def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_do
 
 def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_evenly():
     tale = _searched(160)
-    told = SamplerHistory(tale.state).look(tale.policy)
+    told = SamplerHistory(tale.state).refresh(tale.policy)
     rung = told.model_rung()
-    everything, modelled = told.told(rung), told.modelled(rung, 60)
+    everything, modelled = told.frozen_trials(rung), told.select_modelled(rung, 60)
     assert len(modelled) == 60
     numbers = [trial.number for trial in modelled]
     assert numbers == sorted(set(numbers))
@@ -112,7 +112,7 @@ def test_of_too_many_trials_the_good_ones_are_modelled_and_the_others_thinned_ev
     rest = [trial for trial in everything if trial not in best]
     for half in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
         assert len([each for each in half if each in modelled]) == pytest.approx(27, abs=1)
-    assert told.modelled(rung, 160) == everything
+    assert told.select_modelled(rung, 160) == everything
 
 
 @pytest.mark.parametrize("objectives", [["dev_eer"], ["dev_eer", SIZE]], ids=["one", "two"])
@@ -120,8 +120,8 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale = _searched(30, objectives=objectives)
     kept = SamplerHistory(tale.state)
     policy = tale.policy
-    rung = kept.look(policy).model_rung()
-    kept.told(rung)
+    rung = kept.refresh(policy).model_rung()
+    kept.frozen_trials(rung)
     looked = []
     for module, name in ((optuna_trials, "to_frozen_trial"), (rung_index, "_contribution_of")):
         real = getattr(module, name)
@@ -132,10 +132,10 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale.record("driver", host="here", pid=1, started="0-1")
     tale.record("stop", trial=None, now=False, by="anna")
     tale.record("evaluated", trial="t0404", metrics={})
-    kept.look(policy).told(rung)
+    kept.refresh(policy).frozen_trials(rung)
     assert looked == []
     tale.segment("t0001", 9)
-    kept.look(policy).told(rung)
+    kept.refresh(policy).frozen_trials(rung)
     assert len(looked) == 2, "the trial's part of the index, and what Optuna is told of it"
 
 
@@ -147,17 +147,17 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
     tale.segment(bad, 3)
     tale.report(bad, 1, 0.001)
     tale.end(bad, "failed", "diverged: loss is nan", "failure")
-    told = SamplerHistory(tale.state).look(tale.policy)
-    assert (told.model_rung(), len(told.told(3))) == (3, 41)
+    told = SamplerHistory(tale.state).refresh(tale.policy)
+    assert (told.model_rung(), len(told.frozen_trials(3))) == (3, 41)
     assert told._good(3, 300) == set(range(1, 26))
 
 
 def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(monkeypatch):
-    monkeypatch.setattr(history, "MODELLED", 50)
+    monkeypatch.setattr(history, "MOST_MODELLED", 50)
     tale = _searched(120)
     kept = SamplerHistory(tale.state)
     for seed in range(3):
-        sampler.suggest(SPACE, tale.state, tale.policy, seed, known=kept)
+        sampler.suggest(SPACE, tale.state, tale.policy, seed, history=kept)
         tale.train(tale.trial(), 1, 0.1)
         again = sampler.suggest(SPACE, tale.state, tale.policy, seed)
-        assert sampler.suggest(SPACE, tale.state, tale.policy, seed, known=kept) == again
+        assert sampler.suggest(SPACE, tale.state, tale.policy, seed, history=kept) == again

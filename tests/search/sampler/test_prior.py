@@ -7,7 +7,7 @@ from bench.support import formula_search
 from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
-from search.sampler.prior import KEY, ORIGIN, Prior, PriorPoint
+from search.sampler.prior import ORIGIN, QUEUE_KEY_PREFIX, Prior, PriorPoint
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking
 from search.space import loader
@@ -29,7 +29,7 @@ def space(tmp_path_factory):
 
 
 def _prior(space, *rates):
-    made = [sampler.completed(space, {"learning_rate": rate}, seed=0) for rate in rates]
+    made = [sampler.complete_point(space, {"learning_rate": rate}, seed=0) for rate in rates]
     points = [PriorPoint(f"entry {i}", m.axes, m.distributions) for i, m in enumerate(made)]
     return Prior("logged", tuple(points))
 
@@ -48,7 +48,7 @@ def _add(tale, space, dev_eer, idea=None):
 
 
 def _share(tale):
-    return priors.share(tale.state, ranking(tale.state, 1, tale.policy))
+    return priors.prior_probability(tale.state, ranking(tale.state, 1, tale.policy))
 
 
 def test_the_ledger_gives_the_prior_back(space):
@@ -96,17 +96,17 @@ def test_a_prior_that_loses_is_asked_less_and_one_that_wins_as_before(space, its
     for number in range(4):
         tale.train(tale.trial(origin=ORIGIN), 1, its + number * 1e-9)
         tale.train(tale.trial(), 1, others + number * 1e-9)
-    faded = priors.WEIGHT / (priors.WEIGHT + 8)
+    faded = priors.PRIOR_TRIALS / (priors.PRIOR_TRIALS + 8)
     assert _share(tale) == pytest.approx(faded * heeded, abs=0.2 * faded)
 
 
 def test_what_was_wished_for_from_the_prior_counts_as_its_and_diverging_as_losing(space):
     tale = _tale(space, 1e-3)
     tale.train(tale.trial(), 1, 0.4)
-    first = tale.trial(wish=f"{KEY}entry 0")
-    assert priors.is_of_prior(tale.state.trials[first])
+    first = tale.trial(wish=f"{QUEUE_KEY_PREFIX}entry 0")
+    assert priors.is_from_prior(tale.state.trials[first])
     tale.segment(first, 1)
-    assert _share(tale) == pytest.approx(priors.WEIGHT / (priors.WEIGHT + 2))
+    assert _share(tale) == pytest.approx(priors.PRIOR_TRIALS / (priors.PRIOR_TRIALS + 2))
     tale.end(first, "failed", "diverged: loss is nan", "failure")
     assert _share(tale) == 0.0
 
@@ -130,8 +130,8 @@ def test_an_answer_that_is_not_known_is_drawn_by_chance_and_the_known_ones_stay(
         "    return TrainConfig(optimiser=AdamW(learning_rate=rate, weight_decay=decay))\n"
     )
     space = loader.load(str(path))
-    one, other = (sampler.completed(space, {"learning_rate": 0.01}, seed) for seed in (0, 1))
-    assert one == sampler.completed(space, {"learning_rate": 0.01}, 0)
+    one, other = (sampler.complete_point(space, {"learning_rate": 0.01}, seed) for seed in (0, 1))
+    assert one == sampler.complete_point(space, {"learning_rate": 0.01}, 0)
     assert one.axes["learning_rate"] == other.axes["learning_rate"] == 0.01
     assert one.axes["weight_decay"] != other.axes["weight_decay"]
     assert (one.config.seed, other.config.seed) == (0, 1)
@@ -141,10 +141,10 @@ def test_the_first_are_the_best_and_most_different():
     def apart(one, other):
         return abs(one - other) / 100
 
-    assert priors.chosen([50, 51, 52, 0, 53, 100], 3, apart) == [50, 0, 100]
-    assert priors.chosen([50, 51], 5, apart) == [50, 51]
-    assert priors.chosen([50, 51], 0, apart) == []
-    assert priors.chosen([], 3, apart) == []
+    assert priors.select_diverse([50, 51, 52, 0, 53, 100], 3, apart) == [50, 0, 100]
+    assert priors.select_diverse([50, 51], 5, apart) == [50, 51]
+    assert priors.select_diverse([50, 51], 0, apart) == []
+    assert priors.select_diverse([], 3, apart) == []
 
 
 def test_few_trials_leave_room_for_more_than_the_prior():

@@ -49,7 +49,7 @@ def _space(folder, source, name="made"):
 
 
 def _take(source, space, count=3, objectives=("dev_eer",)):
-    return prior_sources.take(
+    return prior_sources.read_prior_source(
         source, space, count, name="new", seed=4, objectives=objectives, read_state=state_of
     )
 
@@ -87,13 +87,13 @@ def test_of_the_log_the_end_of_its_path_comes_first_then_what_is_far_from_it(hom
     assert names[:2] == ["entry 125", "entry 122"]
     assert names.index("entry 116") < names.index("entry 117") < names.index("entry 106")
     assert names[-1] == "entry 01.1"
-    assert [wish.origin for wish in known.wishes] == ["entry 125", "entry 122", "entry 116"]
-    assert [wish.log_entry for wish in known.wishes] == ["125", "122", "116"]
-    assert known.known == 73
+    assert [queued.origin for queued in known.queued] == ["entry 125", "entry 122", "entry 116"]
+    assert [queued.log_entry for queued in known.queued] == ["125", "122", "116"]
+    assert known.source_size == 73
 
 
 def test_what_is_tried_first_has_the_entrys_config_and_the_searchs_seed(home):
-    wish = _take("logged", _space(home, ENTRIES), count=1).wishes[0]
+    wish = _take("logged", _space(home, ENTRIES), count=1).queued[0]
     config = TrainConfig.model_validate(wish.config)
     assert config == logged.load_log().entry("125").config.model_copy(update={"seed": 4})
     assert wish.axes == {"entry": "125", "learning_rate": 1e-3}
@@ -106,7 +106,7 @@ def test_entries_that_start_from_others_weights_and_repetitions_are_left_out_and
     assert "another entry's weights" in left_out["entry 110"]
     assert "entry 107" in left_out, "it is no point of the space"
     assert len(known.prior.points) + len(left_out) == 73
-    text = "\n".join(known.lines())
+    text = "\n".join(known.format_lines())
     assert "9 of 73 lie in the space; tried first: entry 125, entry 122, entry 116" in text
     assert "left out: entry 110, entry 111" in text
 
@@ -124,9 +124,9 @@ def test_in_the_space_that_the_log_spans_every_entry_is_a_point_of_the_prior_or_
     reasons = {why for _, why in known.left_out}
     assert all("another entry's weights" in why or "the same point" in why for why in reasons)
     assert len(known.prior.points) >= 60
-    assert known.wishes[0].origin == "entry 125"
+    assert known.queued[0].origin == "entry 125"
     heads = ("125", "122", "116")
-    assert TrainConfig.model_validate(known.wishes[0].config).encoder == (
+    assert TrainConfig.model_validate(known.queued[0].config).encoder == (
         logged.load_log().entry(heads[0]).config.encoder
     )
     best = [point.name for point in known.prior.points]
@@ -134,7 +134,7 @@ def test_in_the_space_that_the_log_spans_every_entry_is_a_point_of_the_prior_or_
         best.index(f"entry {head}") for head in heads
     )
     kept = [entry.number for entry in logged.entries() if entry.kept or entry.number in heads]
-    assert {wish.log_entry for wish in known.wishes} <= set(kept)
+    assert {queued.log_entry for queued in known.queued} <= set(kept)
 
 
 # --- a search --------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_of_a_search_the_higher_rung_counts_first_and_raw_values_never(home):
         "earlier/t0004",
     ]
     assert "0.2" not in json.dumps(known.prior.event())
-    assert [wish.origin for wish in known.wishes] == ["earlier/t0002", "earlier/t0001"]
+    assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]
 
 
 @pytest.mark.usefixtures("earlier")
@@ -170,8 +170,8 @@ def test_an_axis_that_the_source_has_not_is_left_to_the_prior_and_drawn_for_the_
     more = TINY.replace("optimiser=", clip)
     known = _take("earlier", _space(home, more))
     assert set(known.prior.points[0].axes) == {"channels", "learning_rate"}
-    assert set(known.wishes[0].axes) == {"channels", "learning_rate", "clip"}
-    assert known.wishes[0].axes["channels"] == 16
+    assert set(known.queued[0].axes) == {"channels", "learning_rate", "clip"}
+    assert known.queued[0].axes["channels"] == 16
 
 
 @pytest.mark.usefixtures("earlier")
@@ -242,7 +242,7 @@ def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, mo
         ledger.append("search", **_settings(request).event(), versions={})
     again = LaunchRequest(space="made", corpus=home)
     known = preparation.known_before("new", space, again, launch.settings_of("new"))
-    assert [wish.origin for wish in known.wishes] == ["earlier/t0002", "earlier/t0001"]
+    assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]
 
 
 def test_another_source_is_another_search(home):

@@ -45,12 +45,12 @@ def _told(tale, name, rung=None):
 
 
 def _all_told(tale, rung=None):
-    known = SamplerHistory(tale.state).look(tale.policy)
-    return known.told(rung or known.model_rung())
+    known = SamplerHistory(tale.state).refresh(tale.policy)
+    return known.frozen_trials(rung or known.model_rung())
 
 
 def _model_rung(tale):
-    return SamplerHistory(tale.state).look(tale.policy).model_rung()
+    return SamplerHistory(tale.state).refresh(tale.policy).model_rung()
 
 
 def test_the_same_ledger_gives_the_same_suggestion_and_a_longer_one_another(space):

@@ -206,7 +206,7 @@ def test_of_a_space_without_end_a_selection_is_walked_in_which_every_two_choices
         for one, other in combinations(sorted(branch.choices.items()), 2)
     }
     assert len(met) == 20 * 19 // 2 * 16
-    text = loader.extent_text(space, len(branches))
+    text = loader.format_extent(space, len(branches))
     assert text.endswith("in which every two meet, build (of at least 1e+12 in all)")
 
 

@@ -34,7 +34,7 @@ def space(tmp_path_factory):
 
 
 def _config(space, **known):
-    follower = locate.RecordedTrial(known)
+    follower = locate.KnownAnswersTrial(known)
     config = space.function(follower)
     assert follower.misfits == {}
     return config
@@ -49,29 +49,29 @@ def _config(space, **known):
 )
 def test_a_config_is_found_again_by_what_it_says(space, known):
     config = _config(space, **known).model_copy(update={"seed": 7})
-    place = locate.located(space, config)
+    place = locate.locate_config(space, config)
     assert place.misfits == ()
     assert {name: place.axes[name] for name in known} == known
     assert _config(space, **place.axes).model_copy(update={"seed": 7}) == config
 
 
 def test_two_axes_with_each_others_value_in_range_are_told_apart(space):
-    place = locate.located(space, _config(space, learning_rate=0.05, weight_decay=0.001))
+    place = locate.locate_config(space, _config(space, learning_rate=0.05, weight_decay=0.001))
     assert (place.axes["learning_rate"], place.axes["weight_decay"]) == (0.05, 0.001)
 
 
 def test_what_the_space_cannot_make_is_told_field_by_field(space):
     config = TrainConfig(loss=AAMSoftmax(margin_rad=0.9), optimiser=AdamW(beta2=0.5))
-    place = locate.located(space, config)
+    place = locate.locate_config(space, config)
     assert place.axes["loss"] == "aam"
     assert any("loss.margin_rad would be" in why and "not 0.9" in why for why in place.misfits)
     assert any("optimiser.beta2 would be" in why for why in place.misfits)
     both = Combined(terms=(Weighted(loss=Softmax()), Weighted(loss=AAMSoftmax())))
-    assert locate.located(space, TrainConfig(loss=both)).misfits
+    assert locate.locate_config(space, TrainConfig(loss=both)).misfits
 
 
 def test_answers_of_another_space_keep_what_fits_and_say_what_does_not(space):
-    place = locate.placed(space, {"loss": "softmax", "learning_rate": 0.5, "channels": 48})
+    place = locate.locate_axes(space, {"loss": "softmax", "learning_rate": 0.5, "channels": 48})
     assert place.missing == ("batch", "weight_decay")
     assert place.misfits == ("learning_rate=0.5 is none of 0.0001 .. 0.1, log",)
     assert "channels" not in place.axes
@@ -97,7 +97,7 @@ def test_a_value_fits_a_range_that_has_it(answer, extent, does):
 
 def test_distances_are_shares_of_the_ranges_and_a_missing_axis_is_as_far_as_can_be(space):
     def at(**known):
-        return locate.placed(space, {"loss": "softmax", "batch": "16x2", **known})
+        return locate.locate_axes(space, {"loss": "softmax", "batch": "16x2", **known})
 
     one = at(learning_rate=1e-4, weight_decay=0.0)
     assert locate.distance(one, one) == 0.0
