@@ -62,7 +62,7 @@ def _both(home: Path, trials: int, shipped: int, slots: int) -> dict[str, Any]:
     os.environ["SPKSEARCH_HOME"] = str(home)
     server = mlflow_server.start(home)
     try:
-        with connection.cluster("local"):
+        with connection.connect("local"):
             import ray
 
             address = ray.get_runtime_context().gcs_address

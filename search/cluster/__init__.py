@@ -1,1 +1,1 @@
-"""Connect to Ray, check it before a launch, watch its nodes; the cluster files."""
+"""Connect to Ray, check a cluster before a launch, watch its nodes and slots."""

@@ -1,7 +1,7 @@
-"""Where trials run: a Ray head of our own on this machine, or a cluster that is running.
+"""Connect to Ray: start a head of our own on this machine, or join a running cluster.
 
-A head that we start listens on loopback alone, with a token that only we can read, and is ended
-by us; one that we join is left as it was found.
+A head that is started here listens on loopback alone, with a token that only its owner can read,
+and is ended here; a cluster that is joined is left as it was found.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.cluster import preflight
+from search.cluster import auth_token, preflight
 from search.core import signals
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
@@ -24,24 +24,24 @@ _OBJECT_STORE_BYTES = 128 << 20  # trials share a memory-mapped corpus, not Ray'
 
 @dataclass(frozen=True)
 class Cluster:
-    """What trials can have."""
+    """The resources that trials can have."""
 
     address: str
     cpus: float
     gpus: float
     local: bool
-    """Started by us, on this machine."""
+    """Whether this process started it, on this machine."""
 
 
-def usable_cpus() -> int:
-    """Processors that this process may use."""
+def count_usable_cpus() -> int:
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def prepare_environment() -> None:
-    """Settings that Ray reads when it is imported or started; call before either.
+    """Set the environment variables that Ray reads; call before it is imported or started.
 
-    Left alone, Ray runs workers at nice 15, where any other process starves them, and a local head
+    By default Ray runs workers at nice 15, where any other process starves them, and a local head
     listens on every interface.
     """
     os.environ.update(
@@ -57,7 +57,7 @@ def prepare_environment() -> None:
 
 
 @contextlib.contextmanager
-def cluster(
+def connect(
     address: str | None, gpus: float | None = None, *, insecure: bool = False
 ) -> Iterator[Cluster]:
     """Join the cluster at `address` (or `RAY_ADDRESS`), or start a head here.
@@ -67,26 +67,26 @@ def cluster(
             (`search.cluster.preflight`).
     """
     prepare_environment()
-    address = wanted_address(address)
+    address = resolve_address(address)
     local = preflight.is_local(address)
     if local:
-        _own_token()
+        _provide_token()
     import ray
 
     from search.cluster.job_config import JobConfig
 
     if ray.is_initialized():
-        # Somebody in this process is connected already; the connection stays theirs.
-        yield _resources("joined", local=False)
+        # A caller in this process is connected already, and closes its connection itself.
+        yield _read_resources("joined", local=False)
         return
     if address is not None and not local:
-        address = preflight.check(address, insecure=insecure).address
+        address = preflight.prepare_to_join(address, insecure=insecure).address
     try:
         with signals.restore_handlers():
             if local:
                 ray.init(
                     address="local",
-                    num_cpus=usable_cpus(),
+                    num_cpus=count_usable_cpus(),
                     num_gpus=gpus,
                     include_dashboard=False,
                     log_to_driver=False,
@@ -102,22 +102,22 @@ def cluster(
                     job_config=JobConfig(),
                 )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise EnvironmentSetupError(_why_not_joined(address, local, error)) from error
+        raise EnvironmentSetupError(_describe_failure(address, local, error)) from error
     except KeyboardInterrupt:
-        ray.shutdown()  # what has been started of a head
+        ray.shutdown()  # a head may have been started in part
         raise
     try:
-        yield _resources(address or "local", local)
+        yield _read_resources(address or "local", local)
     finally:
         ray.shutdown()
 
 
-def wanted_address(address: str | None) -> str | None:
-    """The cluster that is meant: as asked, else `RAY_ADDRESS`; None for a head of our own."""
+def resolve_address(address: str | None) -> str | None:
+    """Return the address asked for, else that of `RAY_ADDRESS`; None for a head of our own."""
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
-def _why_not_joined(address: str | None, local: bool, error: Exception) -> str:
+def _describe_failure(address: str | None, local: bool, error: Exception) -> str:
     if local:
         return f"a local Ray head could not be started: {error}; `spksearch doctor` tells more"
     return (
@@ -128,25 +128,26 @@ def _why_not_joined(address: str | None, local: bool, error: Exception) -> str:
     )
 
 
-def _resources(address: str, local: bool) -> Cluster:
+def _read_resources(address: str, local: bool) -> Cluster:
     import ray
 
     there = ray.cluster_resources()
     return Cluster(address, there.get("CPU", 0.0), there.get("GPU", 0.0), local)
 
 
-def _own_token() -> None:
+def _provide_token() -> None:
     """Give a head of ours a token file with mode 0600, unless the user has chosen one.
 
-    Left alone, Ray writes a token that everybody on the machine can read.
+    By default Ray writes a token that everybody on the machine can read.
 
     Raises:
-        EnvironmentSetupError: if the token that the user has chosen is missing or lies open.
+        EnvironmentSetupError: if the token that the user has chosen is missing, or others can
+            read it.
     """
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        preflight.own_token()  # one that lies open is refused
+        auth_token.find_token()  # refuses one that others can read
         os.environ["RAY_AUTH_MODE"] = "token"
         return
     path = home() / "ray-token"
@@ -158,11 +159,12 @@ def _own_token() -> None:
 def _write_token(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # Written aside and then linked: two launches at once must not use half a token or two tokens.
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
     try:
         os.link(beside, path)  # fails where a token is there already, which then stays
     except FileExistsError:
-        preflight.check_private(path)
+        auth_token.require_private(path)
     finally:
         beside.unlink()

@@ -1,6 +1,7 @@
-"""What runs on every machine of a cluster to see what it is like; the standard library alone.
+"""Find out what a machine of a cluster is like; this code runs on every machine.
 
-It travels as code, not by name, so that it runs where spksearch is missing or another version.
+It travels as code, not by name, so that it runs where spksearch is missing or another version. So
+it imports the standard library alone.
 """
 
 import hashlib
@@ -23,33 +24,33 @@ _BLOCK = 1 << 16
 _BLOCKS = 64
 
 
-def look(order: dict[str, Any]) -> dict[str, Any]:
-    """All that is asked for; plain values, whatever goes wrong."""
+def probe(order: dict[str, Any]) -> dict[str, Any]:
+    """Return all facts that are asked for, as plain values, whatever goes wrong."""
     facts: dict[str, Any] = {
         "host": socket.gethostname(),
-        "versions": versions(order["packages"]),
-        "code": code_hash(),
+        "versions": list_versions(order["packages"]),
+        "code": hash_code(),
         "storage": try_storage(order["folder"], order["word"], order["name"]),
-        "missing": missing_folders(order["folders"]),
-        "free_bytes": free_bytes(order["folder"]),
-        "cache": cache(),
-        "cache_free_bytes": free_bytes(cache()),
-        "stores": {path: fingerprint(path) for path in order["stores"]},
+        "missing": find_missing_folders(order["folders"]),
+        "free_bytes": measure_free_bytes(order["folder"]),
+        "cache": cache_folder(),
+        "cache_free_bytes": measure_free_bytes(cache_folder()),
+        "stores": {path: hash_store(path) for path in order["stores"]},
     }
     if order["tracking"]:
-        facts["tracking"] = answer_of(order["tracking"])
+        facts["tracking"] = check_tracking_server(order["tracking"])
     if order["gpus"]:
-        facts["gpus"] = gpus()
+        facts["gpus"] = list_gpus()
     return facts
 
 
-def clock() -> float:
-    """The wall clock."""
+def read_clock() -> float:
+    """Return the time of the wall clock."""
     return time.time()
 
 
-def versions(packages: list[str]) -> dict[str, str]:
-    """What is installed; empty where something is not."""
+def list_versions(packages: list[str]) -> dict[str, str]:
+    """Return the installed versions; empty for a package that is not installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -59,8 +60,11 @@ def versions(packages: list[str]) -> dict[str, str]:
     return found
 
 
-def code_hash() -> str:
-    """Of our own source, for a version number does not change with every change; empty: none."""
+def hash_code() -> str:
+    """Return a hash of our own source, empty without one.
+
+    A version number alone does not tell: it does not change with every change of the code.
+    """
     digest = hashlib.sha256()
     for package in _OWN:
         try:
@@ -77,7 +81,7 @@ def code_hash() -> str:
 
 
 def try_storage(folder: str, word: str, name: str) -> str:
-    """Read what the driver has written, write, rename and list; why not, or empty."""
+    """Read what the driver wrote, then write, rename and list; return what failed, or empty."""
     place = Path(folder)
     step = "read"
     try:
@@ -99,27 +103,31 @@ def try_storage(folder: str, word: str, name: str) -> str:
     return ""
 
 
-def missing_folders(folders: list[str]) -> list[str]:
-    """Those that are not there."""
+def find_missing_folders(folders: list[str]) -> list[str]:
+    """Return the folders that do not exist."""
     return [folder for folder in folders if not Path(folder).is_dir()]
 
 
-def free_bytes(folder: str) -> int | None:
-    """Room on the disk of a folder, or of the nearest one above it that is there."""
+def measure_free_bytes(folder: str) -> int | None:
+    """Return the free bytes on the disk of a folder, or of the nearest one above that exists."""
     for path in (Path(folder), *Path(folder).parents):
         if path.exists():
             return shutil.disk_usage(path).free
     return None
 
 
-def cache() -> str:
-    """Where a corpus at a URI is kept there; as `spkmodel.data.store_cache.cache` has it."""
+def cache_folder() -> str:
+    """Return the folder for corpora at URIs, the same as `spkmodel.data.store_cache.cache`."""
     named = os.environ.get("SPKSEARCH_CACHE")
     return named or str(Path(tempfile.gettempdir()) / f"spksearch-{os.getuid()}")
 
 
-def fingerprint(store: str) -> str:
-    """Of a packed corpus: small files whole, of the samples the size and 64 places; or why not."""
+def hash_store(store: str) -> str:
+    """Return a hash of a packed corpus, or why there is none.
+
+    Small files count whole, the samples by their size and at 64 places: reading all of them would
+    take minutes.
+    """
     folder = Path(store)
     digest = hashlib.sha256()
     try:
@@ -137,8 +145,9 @@ def fingerprint(store: str) -> str:
     return digest.hexdigest()
 
 
-def answer_of(server: str) -> str:
-    """Why a tracking server cannot be reached from here; empty if it can."""
+def check_tracking_server(server: str) -> str:
+    """Say why a tracking server cannot be reached from here; empty if it can."""
+    # Without a proxy, as the driver reaches it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{server.rstrip('/')}/health", timeout=5):
@@ -149,8 +158,8 @@ def answer_of(server: str) -> str:
         return f"no answer: {getattr(error, 'reason', error)}"
 
 
-def gpus() -> list[str]:
-    """Names of the GPUs that the driver program of NVIDIA knows."""
+def list_gpus() -> list[str]:
+    """Return the names of the GPUs that nvidia-smi lists; empty without nvidia-smi."""
     try:
         said = subprocess.run(
             ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],

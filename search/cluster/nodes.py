@@ -1,4 +1,4 @@
-"""The machines of the cluster that this process has joined: which there are, what each is like."""
+"""List the machines of the cluster that this process has joined, and check each of them."""
 
 import shutil
 import time
@@ -14,37 +14,37 @@ from search.cluster.slots import Node
 from search.core.errors import EnvironmentSetupError
 
 PACKAGES = ("spksearch", "ray", "torch", "torchaudio", "numpy")
-"""What must be the same everywhere; Python too."""
+"""Packages whose versions must be the same on all machines, as must Python's."""
 
 _CLOCK_TRIES = 3
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """A machine, and what it said of itself."""
+    """A machine, and what `node_probe` found out on it."""
 
     node: Node
     facts: dict[str, Any] | None
     """None: it gave no answer."""
     silence: str = ""
-    """Why it gave none."""
+    """Why it gave no answer."""
     clock_ahead_seconds: float = 0.0
-    """Of the driver's."""
+    """By how much its clock is ahead of the driver's."""
     clock_error_seconds: float = 0.0
     """How wrong that may be."""
 
 
 @dataclass(frozen=True)
-class Survey:
-    """All machines, and what is so on the driver's."""
+class ClusterSurvey:
+    """The reports of all machines, and the same facts of the driver's machine."""
 
     home: Path
     here: dict[str, Any]
     machines: list[NodeReport]
 
 
-def alive() -> list[Node]:
-    """The machines that are there now, the head with them."""
+def list_nodes() -> list[Node]:
+    """Return the machines that are alive now, the head among them."""
     import ray
 
     return [
@@ -59,7 +59,7 @@ def alive() -> list[Node]:
     ]
 
 
-def survey(
+def survey_nodes(
     nodes: Sequence[Node],
     home: Path,
     *,
@@ -68,13 +68,13 @@ def survey(
     tracking: str = "",
     devices: bool = False,
     seconds: float = 60.0,
-) -> Survey:
-    """Run a task on every machine and gather what it says; one that says nothing is told too.
+) -> ClusterSurvey:
+    """Run `node_probe` on every machine and return its reports, those without an answer too.
 
     Args:
         nodes: which machines.
-        home: where everything is written; they are to see it as this process does.
-        folders: what trials read besides, at the same path everywhere.
+        home: the folder that they must share with this process.
+        folders: other folders that trials read, at the same path everywhere.
         stores: packed corpora to compare with what lies here.
         tracking: address of the tracking server, without credentials.
         devices: whether to ask for GPUs.
@@ -83,9 +83,10 @@ def survey(
     import ray
     from ray import cloudpickle
 
+    # The code travels with the task: a machine without spksearch has to answer too.
     cloudpickle.register_pickle_by_value(node_probe)
     deadline = time.monotonic() + seconds
-    with _meeting_place(home) as (folder, word):
+    with _shared_folder(home) as (folder, word):
         order = {
             "packages": list(PACKAGES),
             "folder": str(folder),
@@ -96,39 +97,39 @@ def survey(
             "gpus": devices,
         }
         asked = {
-            node.node_id: _pinned(node, node_probe.look).remote(order | {"name": node.node_id})
+            node.node_id: _remote_on(node, node_probe.probe).remote(order | {"name": node.node_id})
             for node in nodes
         }
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
-        machines = [_heard(node, asked[node.node_id], seconds) for node in nodes]
-        machines = [_seen_from_here(looked, folder, word) for looked in machines]
+        machines = [_collect(node, asked[node.node_id], seconds) for node in nodes]
+        machines = [_confirm_storage(report, folder, word) for report in machines]
     here = {
-        "versions": node_probe.versions(list(PACKAGES)),
-        "code": node_probe.code_hash(),
-        "stores": {path: node_probe.fingerprint(path) for path in stores},
+        "versions": node_probe.list_versions(list(PACKAGES)),
+        "code": node_probe.hash_code(),
+        "stores": {path: node_probe.hash_store(path) for path in stores},
     }
-    return Survey(home, here, [_with_clock(looked, deadline) for looked in machines])
+    return ClusterSurvey(home, here, [_measure_clock(report, deadline) for report in machines])
 
 
-def check(
+def check_nodes(
     nodes: Sequence[Node], home: Path, seconds: float = 60.0, folders: Sequence[str] = ()
 ) -> None:
-    """Whether trials can run on these machines, write where the driver reads, and read `folders`.
+    """Check that trials can run on machines, write where the driver reads, and read `folders`.
 
     Raises:
         EnvironmentSetupError: naming the machines that cannot, and why.
     """
-    found = survey(nodes, home, seconds=seconds, folders=folders)
+    survey = survey_nodes(nodes, home, seconds=seconds, folders=folders)
     problems = []
-    for looked in found.machines:
+    for report in survey.machines:
         problem = (
-            looked.silence
-            or storage_problem(looked)
-            or differences(found, looked)
-            or lacking(looked)
+            report.silence
+            or describe_storage_problem(report)
+            or describe_differences(survey, report)
+            or describe_missing_folders(report)
         )
         if problem:
-            problems.append(f"  {looked.node.name}: {problem}")
+            problems.append(f"  {report.node.name}: {problem}")
     if problems:
         raise EnvironmentSetupError(
             f"{len(problems)} of {len(nodes)} machines of the cluster cannot run trials of this "
@@ -139,40 +140,40 @@ def check(
         )
 
 
-def storage_problem(looked: NodeReport) -> str:
-    """Why a machine does not share the driver's storage; empty if it does."""
-    assert looked.facts is not None
-    reason = looked.facts["storage"]
+def describe_storage_problem(report: NodeReport) -> str:
+    """Say why a machine does not share the driver's storage; empty if it does."""
+    assert report.facts is not None
+    reason = report.facts["storage"]
     return f"it does not share the storage of the driver ({reason})" if reason else ""
 
 
-def lacking(looked: NodeReport) -> str:
-    """Folders that trials read and that are not there; empty if all are."""
-    assert looked.facts is not None
-    named = " and ".join(f"no folder {folder}" for folder in looked.facts["missing"])
+def describe_missing_folders(report: NodeReport) -> str:
+    """Name the folders that trials read and a machine lacks; empty if it has all of them."""
+    assert report.facts is not None
+    named = " and ".join(f"no folder {folder}" for folder in report.facts["missing"])
     return f"it has {named}, which trials read" if named else ""
 
 
-def differences(found: Survey, looked: NodeReport) -> str:
-    """What is installed otherwise than on the driver's machine; empty if nothing is."""
-    assert looked.facts is not None
-    there, here = looked.facts["versions"], found.here["versions"]
+def describe_differences(survey: ClusterSurvey, report: NodeReport) -> str:
+    """Say what is installed differently from the driver's machine; empty if nothing is."""
+    assert report.facts is not None
+    there, here = report.facts["versions"], survey.here["versions"]
     wrong = [
         f"{name} {there[name] or 'is missing'} (here {here[name] or 'none'})"
         for name in here
         if there[name] != here[name]
     ]
-    if not wrong and looked.facts["code"] != found.here["code"]:
+    if not wrong and report.facts["code"] != survey.here["code"]:
         wrong = ["the code of spksearch is another one, though its version is the same"]
     return ", ".join(wrong)
 
 
-# --- how -------------------------------------------------------------------------------------
+# --- asking -------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _meeting_place(home: Path) -> Iterator[tuple[Path, str]]:
-    """A folder for all machines to write into, gone afterwards."""
+def _shared_folder(home: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a folder for all machines to write into, and a word in it; removed afterwards."""
     folder, word = home / f".probe-{uuid.uuid4().hex}", uuid.uuid4().hex
     folder.mkdir(parents=True)
     try:
@@ -182,7 +183,8 @@ def _meeting_place(home: Path) -> Iterator[tuple[Path, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _pinned(node: Node, function: Any) -> Any:
+def _remote_on(node: Node, function: Any) -> Any:
+    """Return a function as a Ray task that runs on one machine, whatever trials occupy there."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -190,7 +192,8 @@ def _pinned(node: Node, function: Any) -> Any:
     return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there)
 
 
-def _heard(node: Node, reference: Any, seconds: float) -> NodeReport:
+def _collect(node: Node, reference: Any, seconds: float) -> NodeReport:
+    """Return the answer of a task that has ended, or why there is none."""
     import ray
     from ray.exceptions import GetTimeoutError, RayError
 
@@ -203,25 +206,26 @@ def _heard(node: Node, reference: Any, seconds: float) -> NodeReport:
         return NodeReport(node, None, f"the task failed: {str(error).strip().splitlines()[-1]}")
 
 
-def _seen_from_here(looked: NodeReport, folder: Path, word: str) -> NodeReport:
-    """Whether what a machine has written is there for the driver too."""
-    if looked.facts is None or looked.facts["storage"]:
-        return looked
+def _confirm_storage(report: NodeReport, folder: Path, word: str) -> NodeReport:
+    """Return the report with a problem of the storage if the driver does not see its file."""
+    if report.facts is None or report.facts["storage"]:
+        return report
     try:
-        came = (folder / looked.node.node_id).read_text(encoding="utf-8") == word
+        came = (folder / report.node.node_id).read_text(encoding="utf-8") == word
     except OSError:
         came = False
     storage = "" if came else "what it wrote is not there for the driver"
-    return NodeReport(looked.node, looked.facts | {"storage": storage})
+    return NodeReport(report.node, report.facts | {"storage": storage})
 
 
-def _with_clock(looked: NodeReport, deadline: float) -> NodeReport:
-    """Its clock against ours: of some tries the one that took the shortest tells most."""
+def _measure_clock(report: NodeReport, deadline: float) -> NodeReport:
+    """Return the report with the difference between the machine's clock and ours."""
     import ray
     from ray.exceptions import RayError
 
-    if looked.facts is None:
-        return looked
+    if report.facts is None:
+        return report
+    # The reading lies between sending and answer: the fastest of some tries bounds it best.
     best = (float("inf"), 0.0)
     for _ in range(_CLOCK_TRIES):
         left = deadline - time.monotonic()
@@ -229,10 +233,10 @@ def _with_clock(looked: NodeReport, deadline: float) -> NodeReport:
             break
         sent = time.time()
         try:
-            there = ray.get(_pinned(looked.node, node_probe.clock).remote(), timeout=left)
+            there = ray.get(_remote_on(report.node, node_probe.read_clock).remote(), timeout=left)
         except RayError:
             break
         came = time.time()
         best = min(best, ((came - sent) / 2, there - (came + sent) / 2))
     error, ahead = best
-    return NodeReport(looked.node, looked.facts, "", ahead, error)
+    return NodeReport(report.node, report.facts, "", ahead, error)

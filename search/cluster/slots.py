@@ -1,7 +1,7 @@
-"""How many trials the machines of a cluster have room for: pure arithmetic, no Ray.
+"""Count how many trials the machines of a cluster have room for: pure arithmetic, no Ray.
 
-What matters is what fits on one machine: two machines with three processors each have no room for
-a trial that wants four, although six are there.
+A trial must fit on one machine: two machines with three processors each have no room for a trial
+that needs four, although they have six together.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ class Node:
     """A machine that trials may run on."""
 
     name: str
-    """Its address, as people know it."""
+    """Its address."""
     cpus: float
     gpus: float
     node_id: str = ""
-    """Ray's."""
+    """Ray's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one trial takes."""
+    """The resources that one trial takes."""
 
     cpus: float
     gpus: float = 0.0
@@ -34,12 +34,12 @@ class Needs:
         return f"{self.cpus:g} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
 
     def bundle(self) -> dict[str, float]:
-        """As Ray names it."""
+        """Return the resources under Ray's names."""
         return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
 
 
-def on_node(node: Node, needs: Needs) -> int:
-    """Trials that fit on one machine at a time."""
+def count_slots_on(node: Node, needs: Needs) -> int:
+    """Return how many trials fit on one machine at a time."""
     room = [] if needs.cpus <= 0 else [_times(node.cpus, needs.cpus)]
     if needs.gpus >= 1:
         room.append(_times(node.gpus, needs.gpus))
@@ -49,18 +49,18 @@ def on_node(node: Node, needs: Needs) -> int:
     return min(room, default=0)
 
 
-def total(nodes: Sequence[Node], needs: Needs) -> int:
-    """Trials that all machines have room for at a time."""
-    return sum(on_node(node, needs) for node in nodes)
+def count_slots(nodes: Sequence[Node], needs: Needs) -> int:
+    """Return how many trials fit on all machines at a time."""
+    return sum(count_slots_on(node, needs) for node in nodes)
 
 
 def _times(there: float, wanted: float) -> int:
     return int((there + _SMALLEST) / wanted)
 
 
-def why_none(nodes: Sequence[Node], needs: Needs) -> str:
-    """Why a trial fits nowhere, with what each machine has; empty if it fits somewhere."""
-    if total(nodes, needs) > 0:
+def explain_no_slot(nodes: Sequence[Node], needs: Needs) -> str:
+    """Say why a trial fits on no machine, with what each has; empty if it fits on one."""
+    if count_slots(nodes, needs) > 0:
         return ""
     kinds: dict[tuple[float, float], list[str]] = {}
     for node in nodes:
@@ -80,8 +80,13 @@ def _names(names: Sequence[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def unsaid_gpus(cpus: float, gpus: float | None, cpus_there: float, gpus_there: float) -> str:
-    """What to say where an autoscaler is to bring machines, and nothing was said of GPUs."""
+def warn_of_unstated_gpus(
+    cpus: float, gpus: float | None, cpus_there: float, gpus_there: float
+) -> str:
+    """Return a warning that trials will get no GPU from machines that are still to come.
+
+    It is empty if GPUs were asked for, or if machines are there already.
+    """
     if gpus is not None or cpus_there >= cpus or gpus_there:
         return ""
     return (
@@ -90,6 +95,6 @@ def unsaid_gpus(cpus: float, gpus: float | None, cpus_there: float, gpus_there: 
     )
 
 
-def needs_of(cpus: float, gpus: float | None, gpus_there: float) -> Needs:
-    """What a trial takes; where nothing is said of GPUs, one if the cluster has any."""
+def decide_needs(cpus: float, gpus: float | None, gpus_there: float) -> Needs:
+    """Return what a trial takes; where GPUs were not asked for, one if the cluster has any."""
     return Needs(cpus, float(gpus_there >= 1) if gpus is None else gpus)

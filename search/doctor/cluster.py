@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from search.cluster import nodes
-from search.cluster.connection import cluster, prepare_environment
-from search.cluster.preflight import check, look
+from search.cluster.connection import connect, prepare_environment
+from search.cluster.preflight import inspect_auth, prepare_to_join
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import strip_credentials
-from search.doctor.local import Check, Level, guard_check
+from search.doctor.local import Check, Level, check_guard
 
 _GIB = 2**30
 _CLOCK_NOTE_SECONDS = 1.0
@@ -39,15 +39,15 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
     """
     prepare_environment()
     try:
-        entrance = look(address)
-        guard = guard_check(entrance)
-        yield MachineCheck(entrance.address, guard)
+        auth = inspect_auth(address)
+        guard = check_guard(auth)
+        yield MachineCheck(auth.address, guard)
         if guard.level == "problem" and not insecure:
             return  # nothing of ours is sent to a cluster that anybody may listen to
-        check(address, insecure=insecure)
-        with cluster(address, insecure=insecure):
-            there = nodes.alive()
-            found = nodes.survey(
+        prepare_to_join(address, insecure=insecure)
+        with connect(address, insecure=insecure):
+            there = nodes.list_nodes()
+            found = nodes.survey_nodes(
                 there,
                 home(),
                 stores=_stores(home()),
@@ -63,7 +63,9 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
             yield MachineCheck(machine.node.name, each)
 
 
-def _of_machine(found: nodes.Survey, machine: nodes.NodeReport, machines: int) -> list[Check]:
+def _of_machine(
+    found: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int
+) -> list[Check]:
     facts = machine.facts
     if facts is None:
         todo = "see whether it is up, and the log of its raylet in /tmp/ray/session_latest/logs"
@@ -77,16 +79,16 @@ def _of_machine(found: nodes.Survey, machine: nodes.NodeReport, machines: int) -
     return checks
 
 
-def _versions(found: nodes.Survey, machine: nodes.NodeReport) -> Check:
-    if different := nodes.differences(found, machine):
+def _versions(found: nodes.ClusterSurvey, machine: nodes.NodeReport) -> Check:
+    if different := nodes.describe_differences(found, machine):
         return Check("versions", "problem", different, _INSTALL)
     versions = found.here["versions"]
     told = ", ".join(f"{name} {versions[name]}" for name in ("python", "ray", "torch"))
     return Check("versions", "ok", f"{told}, and the same code")
 
 
-def _storage(found: nodes.Survey, machine: nodes.NodeReport, machines: int) -> Check:
-    if problem := nodes.storage_problem(machine):
+def _storage(found: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int) -> Check:
+    if problem := nodes.describe_storage_problem(machine):
         return Check("storage", "problem", f"{found.home}: {problem}", _SHARE)
     seen = "is shared with the driver" if machines > 1 else "is on this machine alone"
     return Check("storage", "ok", f"{found.home} {seen}: read, written, renamed, listed")

@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from search.cluster.preflight import ClusterAuth, look
+from search.cluster.preflight import ClusterAuth, inspect_auth
 from search.core.errors import SpksearchError
 from search.core.paths import home
 from search.core.redact import redact
@@ -204,7 +204,7 @@ def check_ray() -> Check:
         return Check("Ray", "ok", "none configured: a local head starts with a search")
     if "://" not in address:
         try:
-            return guard_check(look(address))
+            return check_guard(inspect_auth(address))
         except SpksearchError as problem:
             return Check("Ray", "problem", str(problem), "then a local head: unset RAY_ADDRESS")
     parts = urlsplit(address)
@@ -218,17 +218,17 @@ def check_ray() -> Check:
         return Check("Ray", "problem", f"{redact(address)}: {reason}", todo)
 
 
-def guard_check(entrance: ClusterAuth) -> Check:
+def check_guard(auth: ClusterAuth) -> Check:
     """How a cluster is guarded against whoever can reach it."""
-    tls = "with TLS" if entrance.tls else "without TLS"
-    if entrance.guard == "token":
-        if entrance.reachable and not entrance.tls:
+    tls = "with TLS" if auth.tls else "without TLS"
+    if auth.auth_mode == "token":
+        if auth.reachable and not auth.tls:
             todo = "in a network that is not yours alone: cluster/tls.sh, see docs/clusters.md"
             return Check("guard", "note", f"a token is asked for; it travels {tls}", todo)
         return Check("guard", "ok", f"a token is asked for, {tls}")
-    if not entrance.reachable:
+    if not auth.reachable:
         return Check("guard", "ok", "open, and on loopback alone")
-    where = ", ".join(entrance.machines[:3])
+    where = ", ".join(auth.machines[:3])
     todo = "start every machine with RAY_AUTH_MODE=token and a token file of mode 600"
     return Check(
         "guard", "problem", f"open: whoever reaches {where} can run code on the cluster", todo

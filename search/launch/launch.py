@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import warm_start
 from search.cluster import gpu_memory
-from search.cluster.autoscaling import SlotMonitor, checked, followed
-from search.cluster.connection import cluster, usable_cpus, wanted_address
+from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
+from search.cluster.connection import connect, count_usable_cpus, resolve_address
 from search.cluster.preflight import is_local
-from search.cluster.slots import needs_of, unsaid_gpus
+from search.cluster.slots import decide_needs, warn_of_unstated_gpus
 from search.core import signals
 from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
 from search.core.paths import home, ledger_path, search_folder
@@ -98,13 +98,15 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
 @contextmanager
 def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterator[None]:
     """A cluster that cannot run a new search refuses it before anything is packed or written."""
-    if before is not None or is_local(wanted_address(request.address)):
+    if before is not None or is_local(resolve_address(request.address)):
         yield
         return
-    with cluster(request.address, insecure=request.insecure) as resources:
+    with connect(request.address, insecure=request.insecure) as resources:
         cpus = request.cpus_per_trial or DEFAULT_CPUS
         folders = [str(each) for each in surroundings_folders(request, before) if each]
-        checked(needs_of(cpus, request.gpus_per_trial, resources.gpus), home(), folders)
+        list_checked_nodes(
+            decide_needs(cpus, request.gpus_per_trial, resources.gpus), home(), folders
+        )
         yield
 
 
@@ -231,7 +233,7 @@ def _drive(
     """Connect, run to the end, deliver what MLflow has not had yet."""
     with (
         _tracked(ledger, request, display) as tracker,
-        cluster(request.address, insecure=request.insecure) as resources,
+        connect(request.address, insecure=request.insecure) as resources,
     ):
         # Imported here because Ray reads its environment, the token's place in it, on import.
         from search.engine import tune_runner
@@ -239,16 +241,18 @@ def _drive(
 
         if resources.local:
             orphan_processes.note_head(search_folder(ledger.search))
-        if told := gpu_memory.warning(state):
+        if told := gpu_memory.describe_overuse(state):
             display.print_line(f"warning: {told}")
         there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
-        if not resources.local and (told := unsaid_gpus(settings.cpus_per_trial, asked, *there)):
+        if not resources.local and (
+            told := warn_of_unstated_gpus(settings.cpus_per_trial, asked, *there)
+        ):
             display.print_line(f"warning: {told}")
         policy = AshaPolicy.from_settings(state.search)
-        needs = needs_of(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
+        needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         folders = [folder for folder in (settings.noise, settings.rooms) if folder]
         room = SlotMonitor(
-            checked(needs, home(), folders),
+            list_checked_nodes(needs, home(), folders),
             needs,
             home(),
             folders=folders,
@@ -269,7 +273,7 @@ def _drive(
             waits = f"the ledger cannot be written ({ledger.trouble.strerror}); all wait for it"
             return replace(now, holds={**now.holds, "storage": waits})
 
-        with display.watch(source), nullcontext() if resources.local else followed(room):
+        with display.watch(source), nullcontext() if resources.local else run_slot_monitor(room):
             tune_runner.run(
                 ledger,
                 state,
@@ -313,7 +317,7 @@ def _segment_settings(
                 store_sha256=settings.store_sha256,
                 noise=settings.noise,
                 rooms=settings.rooms,
-                threads=min(threads, usable_cpus()),
+                threads=min(threads, count_usable_cpus()),
                 device="auto",
             )
         )

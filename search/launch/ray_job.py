@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search.cluster import connection, job_preflight, preflight
+from search.cluster import auth_token, connection, preflight
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import CODE, home
 from search.core.redact import redact
@@ -156,11 +156,11 @@ def _client(address: str, *, insecure: bool = True) -> Any:
     address = os.environ.get("RAY_API_SERVER_ADDRESS") or address
     connection.prepare_environment()
     if address.startswith(("http://", "https://")):
-        preflight.set_mode("token" if preflight.own_token() else "disabled")
+        auth_token.set_auth_mode("token" if auth_token.find_token() else "disabled")
         if not insecure:
-            job_preflight.check_jobs(address)
+            preflight.require_guarded_jobs(address)
     else:
-        preflight.check(address, insecure=insecure)
+        preflight.prepare_to_join(address, insecure=insecure)
     from ray.job_submission import JobSubmissionClient
 
     for noisy in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):

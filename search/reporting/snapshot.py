@@ -123,7 +123,7 @@ def take_snapshot(
         epochs_per_minute=speed,
         eta_seconds=_estimate_seconds_left(state, done, speed, spent * 3600),
         holds=state.holds if status == "running" else {},
-        warning=gpu_memory.warning(state),
+        warning=gpu_memory.describe_overuse(state),
         checkpoint_bytes=state.checkpoint_bytes,
         checkpoint_limit_bytes=limit_bytes(state),
         tracker=tracker_health,

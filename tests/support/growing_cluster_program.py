@@ -37,13 +37,15 @@ def main(home):
 
 
 def grow_and_shrink(cluster, home):
-    from search.cluster.autoscaling import SlotMonitor, checked, followed
+    from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
     from search.cluster.slots import Needs
     from search.core.errors import EnvironmentSetupError
 
     told, limit, needs = {}, [None], Needs(1)
-    room = SlotMonitor(checked(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3)
-    with followed(room):
+    room = SlotMonitor(
+        list_checked_nodes(needs, home), needs, home, most=lambda: limit[0], wanted=lambda: 3
+    )
+    with run_slot_monitor(room):
         told["at first"] = room()
         joined = cluster.add_node(num_cpus=3, **MEMORY)
         told["seconds to grow"] = seconds_until(lambda: room() == 5)
@@ -55,7 +57,7 @@ def grow_and_shrink(cluster, home):
         told["seconds to shrink"] = seconds_until(lambda: room() == 2)
         told["shrunk"] = room()
     try:
-        checked(Needs(4), home)
+        list_checked_nodes(Needs(4), home)
     except EnvironmentSetupError as problem:
         told["too large"] = str(problem)
     return told

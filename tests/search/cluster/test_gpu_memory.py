@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from search.cluster.gpu_memory import most, warning
+from search.cluster.gpu_memory import describe_overuse, find_largest_share
 from search.ledger.state import SearchState
 from search.reporting import snapshot, tables
 from spkmodel.worker import trainable
@@ -26,8 +26,8 @@ def search(fake_search):
 
 def test_the_trial_that_takes_more_than_its_share_is_named_with_a_share_that_would_do(search):
     state = search(0.25, 0.2, 0.41, 0.3)
-    assert most(state) == (0.41, "t0002")
-    told = warning(state)
+    assert find_largest_share(state) == (0.41, "t0002")
+    told = describe_overuse(state)
     assert told.startswith("t0002 has held 41% of its GPU's memory, more than its share, 25%")
     assert told.endswith("--gpus-per-trial 0.5")
     now = snapshot.take_snapshot(state)
@@ -37,12 +37,12 @@ def test_the_trial_that_takes_more_than_its_share_is_named_with_a_share_that_wou
 
 @pytest.mark.parametrize("given", [None, 0.0, 1.0, 0.5])
 def test_a_whole_gpu_none_or_enough_is_no_reason_to_warn(search, given):
-    assert warning(search(given, 0.41)) == ""
+    assert describe_overuse(search(given, 0.41)) == ""
 
 
 def test_a_search_that_measured_nothing_warns_of_nothing(search):
-    assert most(search(0.25)) == (0.0, "")
-    assert warning(search(0.25, 0.0)) == ""
+    assert find_largest_share(search(0.25)) == (0.0, "")
+    assert describe_overuse(search(0.25, 0.0)) == ""
 
 
 def test_what_the_allocator_has_held_is_what_is_told(monkeypatch):

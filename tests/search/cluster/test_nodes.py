@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from search.cluster import node_probe, nodes
-from search.cluster.autoscaling import checked
+from search.cluster.autoscaling import list_checked_nodes
 from search.cluster.slots import Needs, Node
 from search.core.errors import EnvironmentSetupError
 from spkmodel.data import store_cache
@@ -20,15 +20,15 @@ from tests.support import growing_cluster_program
 
 def looked(name="10.0.0.2", **facts):
     here = {
-        "versions": node_probe.versions(list(nodes.PACKAGES)),
-        "code": node_probe.code_hash(),
+        "versions": node_probe.list_versions(list(nodes.PACKAGES)),
+        "code": node_probe.hash_code(),
         "storage": "",
     }
     return nodes.NodeReport(Node(name, 4, 0, name), here | facts)
 
 
 def survey_of(machine, tmp_path):
-    return nodes.Survey(tmp_path, looked().facts, [machine])
+    return nodes.ClusterSurvey(tmp_path, looked().facts, [machine])
 
 
 def test_storage_that_is_another_folder_cannot_be_written_or_is_not_there_is_told(tmp_path):
@@ -49,23 +49,23 @@ def test_storage_that_is_another_folder_cannot_be_written_or_is_not_there_is_tol
 
 def test_what_is_installed_otherwise_is_named_with_both_versions(tmp_path):
     same = looked()
-    assert nodes.differences(survey_of(same, tmp_path), same) == ""
+    assert nodes.describe_differences(survey_of(same, tmp_path), same) == ""
     versions = same.facts["versions"]
     other = looked(versions=versions | {"torch": "1.0", "spksearch": ""})
-    told = nodes.differences(survey_of(other, tmp_path), other)
+    told = nodes.describe_differences(survey_of(other, tmp_path), other)
     assert f"torch 1.0 (here {versions['torch']})" in told
     assert "spksearch is missing" in told
     changed = looked(code="another")
-    assert "code of spksearch" in nodes.differences(survey_of(changed, tmp_path), changed)
+    assert "code of spksearch" in nodes.describe_differences(survey_of(changed, tmp_path), changed)
 
 
 def test_folders_that_trials_read_and_a_machine_lacks_are_named(tmp_path):
     (tmp_path / "noise").mkdir()
     (tmp_path / "rooms").touch()
     asked = [str(tmp_path / name) for name in ("noise", "rooms", "gone")]
-    assert node_probe.missing_folders(asked) == asked[1:]
-    assert nodes.lacking(looked(missing=[])) == ""
-    told = nodes.lacking(looked(missing=["/data/noise", "/data/rooms"]))
+    assert node_probe.find_missing_folders(asked) == asked[1:]
+    assert nodes.describe_missing_folders(looked(missing=[])) == ""
+    told = nodes.describe_missing_folders(looked(missing=["/data/noise", "/data/rooms"]))
     assert told == "it has no folder /data/noise and no folder /data/rooms, which trials read"
 
 
@@ -81,35 +81,35 @@ def test_a_store_is_known_by_its_samples_too(tmp_path):
         return str(folder)
 
     one, same, other = store("one", 1), store("same", 1), store("other", 2)
-    assert node_probe.fingerprint(one) == node_probe.fingerprint(same)
-    assert node_probe.fingerprint(one) != node_probe.fingerprint(other)
+    assert node_probe.hash_store(one) == node_probe.hash_store(same)
+    assert node_probe.hash_store(one) != node_probe.hash_store(other)
     shutil.rmtree(other)
-    assert node_probe.fingerprint(other) == "No such file or directory"
+    assert node_probe.hash_store(other) == "No such file or directory"
 
 
 def test_a_machine_looks_for_its_corpora_where_its_trials_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.delenv("SPKSEARCH_CACHE", raising=False)
-    assert Path(node_probe.cache()) == store_cache.cache()
+    assert Path(node_probe.cache_folder()) == store_cache.cache()
     monkeypatch.setenv("SPKSEARCH_CACHE", str(tmp_path / "mine"))
-    assert Path(node_probe.cache()) == store_cache.cache() == tmp_path / "mine"
+    assert Path(node_probe.cache_folder()) == store_cache.cache() == tmp_path / "mine"
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_a_machine_of_a_real_cluster_is_checked_and_one_that_is_gone_is_named(tmp_path):
-    here = nodes.alive()
-    nodes.check(here, tmp_path)
+    here = nodes.list_nodes()
+    nodes.check_nodes(here, tmp_path)
     assert list(tmp_path.iterdir()) == []
-    found = nodes.survey(here, tmp_path, stores=["/nowhere"], tracking="http://127.0.0.1:1")
+    found = nodes.survey_nodes(here, tmp_path, stores=["/nowhere"], tracking="http://127.0.0.1:1")
     (machine,) = found.machines
     assert machine.facts["stores"] == {"/nowhere": "No such file or directory"}
     assert "refused" in machine.facts["tracking"]
     assert abs(machine.clock_ahead_seconds) <= machine.clock_error_seconds + 0.01
     gone = Node("10.9.9.9", 4, 0, "ab" * 28)
     with pytest.raises(EnvironmentSetupError, match=r"1 of 2 machines") as problem:
-        nodes.check([*here, gone], tmp_path, seconds=5)
+        nodes.check_nodes([*here, gone], tmp_path, seconds=5)
     assert "10.9.9.9" in str(problem.value)
 
 
@@ -117,8 +117,8 @@ def test_a_machine_of_a_real_cluster_is_checked_and_one_that_is_gone_is_named(tm
 @pytest.mark.usefixtures("local_ray")
 def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_starts(tmp_path):
     with pytest.raises(EnvironmentSetupError, match="wants 64 CPUs"):
-        checked(Needs(64), tmp_path)
-    assert len(checked(Needs(1), tmp_path)) == 1
+        list_checked_nodes(Needs(64), tmp_path)
+    assert len(list_checked_nodes(Needs(1), tmp_path)) == 1
 
 
 @pytest.mark.ray

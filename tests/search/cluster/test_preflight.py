@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cluster import connection, preflight
+from search.cluster import auth_token, connection, preflight
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.paths import search_folder
 from tests.support import fake_ray_head
@@ -29,7 +29,7 @@ def _nobody(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     before = os.environ.get("RAY_AUTH_MODE")
     yield
-    preflight.set_mode(before or "disabled")
+    auth_token.set_auth_mode(before or "disabled")
 
 
 def token_file(tmp_path, text=SECRET, mode=0o600):
@@ -42,11 +42,11 @@ def token_file(tmp_path, text=SECRET, mode=0o600):
 def test_an_open_cluster_that_others_can_reach_is_refused_unless_one_insists(head):
     address = head(machines=("10.0.0.1", "10.0.0.2"))
     with pytest.raises(EnvironmentSetupError, match="asks for no token") as refusal:
-        preflight.check(address)
+        preflight.prepare_to_join(address)
     assert "10.0.0.1, 10.0.0.2" in str(refusal.value)
     assert "--insecure" in str(refusal.value)
-    found = preflight.check(address, insecure=True)
-    assert (found.guard, found.reachable, found.machines) == (
+    found = preflight.prepare_to_join(address, insecure=True)
+    assert (found.auth_mode, found.reachable, found.machines) == (
         "open",
         True,
         ("10.0.0.1", "10.0.0.2"),
@@ -55,30 +55,30 @@ def test_an_open_cluster_that_others_can_reach_is_refused_unless_one_insists(hea
 
 
 def test_an_open_cluster_within_this_machine_will_do(head):
-    found = preflight.check(head())
-    assert (found.guard, found.reachable) == ("open", False)
+    found = preflight.prepare_to_join(head())
+    assert (found.auth_mode, found.reachable) == ("open", False)
 
 
 def test_a_token_is_shown_only_where_one_is_asked_for(head, tmp_path, monkeypatch):
     address = head(machines=("10.0.0.1",), token=SECRET)
     with pytest.raises(EnvironmentSetupError, match="wants a token, and there is none here"):
-        preflight.check(address)
+        preflight.prepare_to_join(address)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(EnvironmentSetupError, match="no file"):
-        preflight.check(address)
+        preflight.prepare_to_join(address)
     token_file(tmp_path, "f" * 32)
     with pytest.raises(EnvironmentSetupError, match="is not that of the Ray cluster") as refusal:
-        preflight.check(address)
+        preflight.prepare_to_join(address)
     assert "f" * 32 not in str(refusal.value)
     token_file(tmp_path)
-    assert preflight.check(address).guard == "token"
+    assert preflight.prepare_to_join(address).auth_mode == "token"
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
 def test_a_token_that_others_can_read_is_refused(head, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token_file(tmp_path, mode=0o644)))
     with pytest.raises(EnvironmentSetupError, match="chmod 600"):
-        preflight.check(head(token=SECRET))
+        preflight.prepare_to_join(head(token=SECRET))
 
 
 def test_rays_own_place_of_the_token_is_looked_at_last(tmp_path, monkeypatch):
@@ -86,31 +86,31 @@ def test_rays_own_place_of_the_token_is_looked_at_last(tmp_path, monkeypatch):
     place.parent.mkdir()
     place.write_text("a" * 32)
     place.chmod(0o600)
-    assert preflight.own_token() == preflight.Token("a" * 32, str(place))
+    assert auth_token.find_token() == auth_token.Token("a" * 32, str(place))
     monkeypatch.setenv("RAY_AUTH_TOKEN", SECRET)
-    assert preflight.own_token() == preflight.Token(SECRET, "RAY_AUTH_TOKEN")
+    assert auth_token.find_token() == auth_token.Token(SECRET, "RAY_AUTH_TOKEN")
 
 
 def test_another_ray_is_named_with_ours(head):
     with pytest.raises(EnvironmentSetupError, match=f"runs Ray 2.1.0, here is {RAY_VERSION}"):
-        preflight.check(head(ray_version="2.1.0"))
+        preflight.prepare_to_join(head(ray_version="2.1.0"))
 
 
 def test_where_nothing_answers_it_is_said_at_once():
     with pytest.raises(EnvironmentSetupError, match=r"no Ray head answers at 127\.0\.0\.1:1"):
-        preflight.check("127.0.0.1:1")
+        preflight.prepare_to_join("127.0.0.1:1")
 
 
 @pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "nonsense", "10.0.0.1", "x:y"])
 def test_what_is_no_address_is_a_usage_problem(address):
     with pytest.raises(UsageError, match="--address takes HOST:PORT"):
-        preflight.check(address)
+        preflight.prepare_to_join(address)
 
 
 def test_tls_wants_its_files(monkeypatch):
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with pytest.raises(EnvironmentSetupError, match="RAY_TLS_SERVER_CERT names no file"):
-        preflight.check("127.0.0.1:1")
+        preflight.prepare_to_join("127.0.0.1:1")
 
 
 def test_the_token_of_a_head_of_ours_is_for_us_alone_and_stays(tmp_path):
@@ -159,8 +159,8 @@ def test_a_name_that_could_leave_its_folder_or_confuse_a_shell_is_refused(name):
 
 @pytest.mark.ray
 def test_a_real_head_without_a_token_is_seen_as_open(local_ray):
-    found = preflight.look(local_ray)
-    assert (found.guard, found.machines) == ("open", ("127.0.0.1",))
+    found = preflight.inspect_auth(local_ray)
+    assert (found.auth_mode, found.machines) == ("open", ("127.0.0.1",))
     # As the kernel writes 127.0.0.1 there: alone, and within IPv6.
     assert listening_on(local_ray) in ({"0100007F"}, {"0000000000000000FFFF00000100007F"})
 

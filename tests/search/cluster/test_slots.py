@@ -2,7 +2,15 @@
 
 import pytest
 
-from search.cluster.slots import Needs, Node, needs_of, on_node, total, unsaid_gpus, why_none
+from search.cluster.slots import (
+    Needs,
+    Node,
+    count_slots,
+    count_slots_on,
+    decide_needs,
+    explain_no_slot,
+    warn_of_unstated_gpus,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,24 +29,24 @@ from search.cluster.slots import Needs, Node, needs_of, on_node, total, unsaid_g
     ],
 )
 def test_a_machine_has_room_for_what_fits_on_it(cpus, gpus, needs, fit):
-    assert on_node(Node("n", cpus, gpus), needs) == fit
+    assert count_slots_on(Node("n", cpus, gpus), needs) == fit
 
 
 def test_a_share_of_a_gpu_is_a_share_of_one_gpu():
     # 2 / 0.4 would be five; two fit on each.
-    assert on_node(Node("n", 16, 2), Needs(1, 0.4)) == 4
+    assert count_slots_on(Node("n", 16, 2), Needs(1, 0.4)) == 4
 
 
 def test_what_machines_have_left_over_does_not_add_up_to_another_slot():
     nodes = [Node("a", 3, 0), Node("b", 3, 0), Node("head", 0, 0)]
-    assert total(nodes, Needs(2)) == 2
-    assert total(nodes, Needs(4)) == 0
+    assert count_slots(nodes, Needs(2)) == 2
+    assert count_slots(nodes, Needs(4)) == 0
 
 
 def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
     nodes = [Node(f"10.0.0.{i}", 4, 0) for i in range(1, 6)] + [Node("10.0.0.9", 8, 1)]
-    assert why_none(nodes, Needs(4)) == ""
-    reason = why_none(nodes, Needs(2, 2))
+    assert explain_no_slot(nodes, Needs(4)) == ""
+    reason = explain_no_slot(nodes, Needs(2, 2))
     assert "a trial wants 2 CPUs and 2 GPUs" in reason
     assert "10.0.0.9: 8 CPUs and 1 GPUs" in reason
     assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and 0 GPUs" in reason
@@ -51,11 +59,11 @@ def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
 def test_where_machines_are_yet_to_come_gpus_have_to_be_asked_for(
     gpus, cpus_there, gpus_there, warned
 ):
-    told = unsaid_gpus(1.0, gpus, cpus_there, gpus_there)
+    told = warn_of_unstated_gpus(1.0, gpus, cpus_there, gpus_there)
     assert ("--gpus-per-trial 1" in told) is warned
 
 
 def test_a_trial_gets_a_gpu_where_there_are_some_and_nothing_is_said():
-    assert needs_of(1, None, 4) == Needs(1, 1)
-    assert needs_of(1, None, 0) == Needs(1, 0)
-    assert needs_of(2, 0.25, 0) == Needs(2, 0.25)
+    assert decide_needs(1, None, 4) == Needs(1, 1)
+    assert decide_needs(1, None, 0) == Needs(1, 0)
+    assert decide_needs(2, 0.25, 0) == Needs(2, 0.25)

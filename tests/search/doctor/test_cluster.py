@@ -46,13 +46,13 @@ def test_a_cluster_that_is_away_is_exit_3(capsys):
 )
 def test_how_a_cluster_is_guarded(guard, machine, tls, level):
     found = preflight.ClusterAuth("a:1", guard, (machine,), "2.60.0", tls)
-    assert local.guard_check(found).level == level
+    assert local.check_guard(found).level == level
 
 
 def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
     """What the doctor says of one machine, by name of the check."""
     here = {
-        "versions": node_probe.versions(list(nodes.PACKAGES)),
+        "versions": node_probe.list_versions(list(nodes.PACKAGES)),
         "code": "c0de",
         "stores": {"/corpora/1": "a" * 64},
     }
@@ -60,7 +60,7 @@ def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
     facts = here | room | {"storage": "", "gpus": [], "tracking": ""}
     node = Node("10.0.0.2", 4, for_trials)
     looked = nodes.NodeReport(node, facts | changes, "", ahead, 0.01)
-    found = nodes.Survey(home, here, [looked])
+    found = nodes.ClusterSurvey(home, here, [looked])
     return {each.name: each for each in cluster._of_machine(found, looked, 2)}
 
 

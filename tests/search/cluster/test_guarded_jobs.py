@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from search.cluster import preflight
-from search.cluster.job_preflight import check_jobs
+from search.cluster.auth_token import set_auth_mode
+from search.cluster.preflight import require_guarded_jobs
 from search.core.errors import EnvironmentSetupError
 
 
@@ -44,27 +44,27 @@ def _nobody(tmp_path, monkeypatch):
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     yield
-    preflight.set_mode("disabled")
+    set_auth_mode("disabled")
 
 
 def test_an_open_cluster_behind_a_forwarded_port_gets_no_job():
     with dashboard(200, machines("10.0.0.1")) as address:
         with pytest.raises(EnvironmentSetupError, match="asks for no token"):
-            check_jobs(address)
-        check_jobs(address, insecure=True)
+            require_guarded_jobs(address)
+        require_guarded_jobs(address, insecure=True)
     with dashboard(200, machines("127.0.0.1")) as address:
-        check_jobs(address)
+        require_guarded_jobs(address)
 
 
 def test_where_a_token_is_wanted_there_must_be_one(tmp_path):
     with dashboard(401, {}) as address:
         with pytest.raises(EnvironmentSetupError, match="wants a token, and there is none here"):
-            check_jobs(address)
+            require_guarded_jobs(address)
         token = tmp_path / ".ray" / "auth_token"
         token.parent.mkdir()
         token.touch(0o600)
         token.write_text("a" * 32)
-        check_jobs(address)
+        require_guarded_jobs(address)
 
 
 def test_what_is_no_dashboard_is_told():
@@ -72,6 +72,6 @@ def test_what_is_no_dashboard_is_told():
         dashboard(200, ["hello"]) as address,
         pytest.raises(EnvironmentSetupError, match="no Ray dashboard"),
     ):
-        check_jobs(address)
+        require_guarded_jobs(address)
     with pytest.raises(EnvironmentSetupError, match="no Ray dashboard answers"):
-        check_jobs("http://127.0.0.1:1")
+        require_guarded_jobs("http://127.0.0.1:1")
