@@ -131,9 +131,9 @@ def test_a_token_that_was_named_for_a_head_of_ours_must_be_ours_alone_too(tmp_pa
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with pytest.raises(EnvironmentSetupError, match="chmod 600"):
-        connection._own_token()
+        connection._provide_token()
     path.chmod(0o600)
-    connection._own_token()
+    connection._provide_token()
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
@@ -142,12 +142,12 @@ def test_where_only_the_mode_is_set_a_head_of_ours_has_our_token_and_not_one_of_
 ):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
-    connection._own_token()
+    connection._provide_token()
     path = Path(os.environ.pop("RAY_AUTH_TOKEN_PATH"))
     assert path == spksearch_home / "ray-token"
     assert path.stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    connection._own_token()
+    connection._provide_token()
     assert "RAY_AUTH_TOKEN_PATH" not in os.environ
 
 

@@ -15,8 +15,8 @@ SCRIPT = Path(__file__).parents[3] / "cluster" / "tls.sh"
 
 DRIVER = """
 import sys
-from search.cluster.connection import cluster
-with cluster(sys.argv[1]) as joined:
+from search.cluster.connection import connect
+with connect(sys.argv[1]) as joined:
     import ray
     print(int(joined.cpus), ray.get(ray.remote(lambda: 6 * 7).remote(), timeout=60))
 """
