@@ -29,7 +29,8 @@ from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data import corpus
-from spkmodel.data.store import Store, pack
+from spkmodel.data.store import Store
+from spkmodel.data.store_writing import pack_corpus
 from spkmodel.training.epoch_state import EpochInterrupted
 from spkmodel.training.trainer import Training
 
@@ -171,7 +172,9 @@ def main() -> int:
 
 def made_stage(folder: Path, device: str) -> Stage:
     """A corpus of eight voices, packed, and the built-in surroundings."""
-    packed = pack(corpus.open_corpus(smallest_configs.write_corpus(folder / "voices")), folder)
+    packed = pack_corpus(
+        corpus.open_corpus(smallest_configs.write_corpus(folder / "voices")), folder
+    )
     return Stage(Store.open(packed), open_surroundings(None, None, "train"), folder, device)
 
 

@@ -53,11 +53,11 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
     from search.launch import launch
     from search.launch.settings import LaunchRequest
     from search.promotion import promote
-    from spkmodel.data import demo_corpus
+    from spkmodel.data.demo.corpus import make_demo_corpus
 
     with _home_at(folder):
         with display.task("speaking the built-in corpus", "utterances") as progress:
-            corpus = demo_corpus.make(folder / "corpus", progress=progress)
+            corpus = make_demo_corpus(folder / "corpus", progress=progress)
         outcome = launch.launch(
             LaunchRequest(
                 space="quickstart",

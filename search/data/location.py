@@ -16,7 +16,8 @@ from search.core.redact import redact
 from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from spkmodel.data.corpus import Corpus, CorpusReport
+    from spkmodel.data.corpus import Corpus
+    from spkmodel.data.corpus_check import CorpusReport
     from spkmodel.data.store import Store
 
 
@@ -36,7 +37,7 @@ def parsed(place: str) -> Path | str:
     Raises:
         UsageError: for a URI with a secret in it, which would be recorded.
     """
-    from spkmodel.data.store_cache import is_uri
+    from spkmodel.data.store_uri import is_uri
 
     if not is_uri(place):
         return Path(place)
@@ -61,15 +62,16 @@ def published(uri: str, progress: Progress = silent) -> Published:
     """
     from spkmodel.data import store_cache
     from spkmodel.data.store import Store, StoreError
+    from spkmodel.data.store_manifest import read_manifest
 
-    there = store_cache.manifest(uri)
+    there = read_manifest(uri)
     folder = home() / "corpora" / there.contents[:16]
     try:
         if Store.open(folder).sha256 == there.contents:
             return Published(uri, there.sha256, folder)  # packed here, or fetched before
     except StoreError:
         pass
-    folder = store_cache.fetched(
+    folder = store_cache.fetch_store(
         uri, there.sha256, home() / "corpora", name=there.contents[:16], progress=progress
     )
     return Published(uri, there.sha256, folder)
@@ -90,13 +92,14 @@ def _of_store(uri: str, folder: Path) -> "Corpus":
     import tempfile
 
     from spkmodel.data import store_cache
-    from spkmodel.data.corpus import TEST_LIST, Corpus
-    from spkmodel.data.lists import TrainEntry, read_pairs
+    from spkmodel.data.corpus import Corpus
+    from spkmodel.data.lists import TEST_LIST, TrainEntry, read_pairs
     from spkmodel.data.store import Store
+    from spkmodel.data.store_manifest import read_manifest
 
     store = Store.open(folder)
     with tempfile.TemporaryDirectory() as scratch:
-        store_cache.fetch_apart(uri, store_cache.manifest(uri), Path(scratch))
+        store_cache.fetch_evaluation_files(uri, read_manifest(uri), Path(scratch))
         path = Path(scratch) / TEST_LIST
         test_pairs = read_pairs(path) if path.exists() else []
     return Corpus(
@@ -120,14 +123,15 @@ def lists_of(place: Path | str) -> Iterator[Path]:
     import tempfile
 
     from spkmodel.data import store_cache
-    from spkmodel.data.corpus import DEV_LIST, TRAIN_LIST
+    from spkmodel.data.lists import DEV_LIST, TRAIN_LIST
+    from spkmodel.data.store_manifest import read_manifest
 
     store = published(place).folder
     with tempfile.TemporaryDirectory() as scratch:
         # What a message names is the place's last word.
         folder = Path(scratch) / place.rpartition("/")[2].partition("?")[0]
         folder.mkdir(exist_ok=True)
-        store_cache.fetch_apart(place, store_cache.manifest(place), folder)
+        store_cache.fetch_evaluation_files(place, read_manifest(place), folder)
         for name in (TRAIN_LIST, DEV_LIST):
             if (store / name).is_file():
                 shutil.copyfile(store / name, folder / name)
@@ -142,15 +146,16 @@ def check(
     Raises:
         StoreError: what lies at the URI is damaged.
     """
-    from spkmodel.data import corpus, store_cache
+    from spkmodel.data import store_cache
+    from spkmodel.data.corpus_check import check_corpus
     from spkmodel.data.store import Store
 
     there = opened(place, seed, allow_overlap)
     if isinstance(place, Path):
-        return corpus.check(there, progress)
-    store_cache.verify(place)
+        return check_corpus(there, progress)
+    store_cache.verify_store(place)
     store = Store.open(there.folder)
-    return corpus.check(there, progress, store.waveform)
+    return check_corpus(there, progress, store.waveform)
 
 
 def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
@@ -164,7 +169,7 @@ def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float
 
 def store_folder(search: dict[str, Any]) -> Path:
     """Where this machine has the store that a `search` event names, or would have it."""
-    from spkmodel.data.store_cache import is_uri
+    from spkmodel.data.store_uri import is_uri
 
     recorded = str(search["store"])
     if is_uri(recorded):
@@ -177,10 +182,9 @@ def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = sil
     import shutil
     import tempfile
 
-    from spkmodel.data import store_cache
-    from spkmodel.data.corpus import TEST_LIST
-    from spkmodel.data.lists import write_pairs
+    from spkmodel.data.lists import TEST_LIST, write_pairs
     from spkmodel.data.metadata import SPEAKERS, UTTERANCES
+    from spkmodel.data.store_publishing import publish_store
 
     with tempfile.TemporaryDirectory() as scratch:
         for table in (SPEAKERS, UTTERANCES):
@@ -188,7 +192,7 @@ def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = sil
                 shutil.copyfile(corpus.folder / table, Path(scratch) / table)
         if corpus.test_pairs:
             write_pairs(Path(scratch) / TEST_LIST, corpus.test_pairs)
-        there = store_cache.publish(
-            store.folder, store.sha256, uri, apart=Path(scratch), progress=progress
+        there = publish_store(
+            store.folder, store.sha256, uri, evaluation_folder=Path(scratch), progress=progress
         )
     return there.sha256

@@ -182,14 +182,16 @@ def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = No
         seed: of its dev speakers' choice.
         also: a list of pairs whose utterances lie in the folder and may be on none of its lists.
     """
-    from spkmodel.data import lists, store
+    from spkmodel.data import lists
     from spkmodel.data.corpus import open_corpus, with_pairs
+    from spkmodel.data.store import Store
+    from spkmodel.data.store_writing import pack_corpus
 
     opened = open_corpus(corpus, seed)
     if also is not None:
         opened = with_pairs(opened, also, lists.read_pairs(also))
     with display.task("packing the corpus", "steps") as progress:
-        return store.Store.open(store.pack(opened, home(), progress=progress))
+        return Store.open(pack_corpus(opened, home(), progress=progress))
 
 
 def surrounding_facts(device: str, scoring: str) -> dict[str, Any]:

@@ -66,17 +66,18 @@ def prepared(
 ) -> Settings:
     """Pack what is not packed yet, and decide everything."""
     from spkmodel.augment import conditions, noise_and_rooms
-    from spkmodel.data import store
+    from spkmodel.data.store import Store
+    from spkmodel.data.store_writing import pack_corpus
 
     noise, rooms = surroundings_folders(request, before)
     condition = dev_condition(request, before)
     at_uri = None
     if isinstance(request.corpus, str):
         at_uri = location.published(request.corpus)
-        packed = store.Store.open(at_uri.folder)
+        packed = Store.open(at_uri.folder)
     else:
         with display.task("packing the corpus", "utterances") as progress:
-            packed = store.Store.open(store.pack(corpus, home(), progress=progress))
+            packed = Store.open(pack_corpus(corpus, home(), progress=progress))
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
         dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
     return decide(

@@ -9,6 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+TRAIN_LIST = "train_list.txt"
+DEV_LIST = "valid_trials.txt"
+TEST_LIST = "test_trials.txt"
+SPLITS = ("train", "dev", "test")
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:

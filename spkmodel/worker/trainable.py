@@ -19,7 +19,7 @@ from ray import tune
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
-from spkmodel.data import store_cache
+from spkmodel.data import store_cache, store_uri
 from spkmodel.data.store import Store
 from spkmodel.training.epoch_state import EpochInterrupted, EpochResult
 from spkmodel.training.nan_guard import Diverged
@@ -230,8 +230,8 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         """The store at a path; of a URI, this node's copy, fetched by the first who needs it."""
         if place not in self._stores:
             folder = Path(place)
-            if store_cache.is_uri(place):
-                folder = store_cache.fetched(place, self._segment.store_sha256)
+            if store_uri.is_uri(place):
+                folder = store_cache.fetch_store(place, self._segment.store_sha256)
             self._stores[place] = Store.open(folder)
         return self._stores[place]
 

@@ -10,7 +10,7 @@ from search.ledger.state import SearchState
 from search.scheduler import audit
 from search.scheduler.rung_queries import rung_results
 from spkmodel.core import checkpoint
-from spkmodel.data import demo_corpus
+from spkmodel.data.demo.corpus import make_demo_corpus
 from tests.cluster import ray_hosts
 from tests.cluster.hosts import Host
 from tests.cluster.programs import Program, wait_for
@@ -106,7 +106,7 @@ class Storage:
     @cached_property
     def corpus(self) -> Path:
         """The built-in corpus."""
-        return demo_corpus.make(self.folder / "corpus")
+        return make_demo_corpus(self.folder / "corpus")
 
     @cached_property
     def quick_space(self) -> Path:

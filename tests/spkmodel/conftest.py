@@ -14,7 +14,9 @@ def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tone_store(tone_corpus: Path, tmp_path_factory: pytest.TempPathFactory):
-    from spkmodel.data import corpus, store
+    from spkmodel.data import corpus
+    from spkmodel.data.store import Store
+    from spkmodel.data.store_writing import pack_corpus
 
-    packed = store.pack(corpus.open_corpus(tone_corpus), tmp_path_factory.mktemp("home"))
-    return store.Store.open(packed)
+    packed = pack_corpus(corpus.open_corpus(tone_corpus), tmp_path_factory.mktemp("home"))
+    return Store.open(packed)

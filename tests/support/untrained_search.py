@@ -15,7 +15,8 @@ from spkmodel.config import TDNN, LogMel, TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data.corpus import open_corpus
 from spkmodel.data.lists import Pair, TrainEntry, write_pairs, write_train_list
-from spkmodel.data.store import Store, pack
+from spkmodel.data.store import Store
+from spkmodel.data.store_writing import pack_corpus
 from spkmodel.nn import encoders
 from spkmodel.verification import embed_and_score
 
@@ -85,7 +86,7 @@ def make_search(
     home: Path, corpus: Path, name: str, *, space: str = "tiny", dev_condition: str = "clean"
 ) -> TinySearch:
     """t0001 reached rung 1 only; t0002 and t0003 reached rung 3, and only t0003 tells the truth."""
-    store = Store.open(pack(open_corpus(corpus), home))
+    store = Store.open(pack_corpus(open_corpus(corpus), home))
     dev = conditioned_store(store, "dev", dev_condition, None, None)
     tiny = TinySearch(name, corpus, home)
     with Ledger.open(home / name / "ledger.jsonl", write=True) as ledger:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from search.data.public.catalogue import PublicCorpus
     from search.data.public.folder import Fetched
-    from spkmodel.data.corpus import CorpusReport
+    from spkmodel.data.corpus_check import CorpusReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,18 +127,20 @@ def pack(
     from search.core.paths import home
     from search.data import location
     from search.reporting.terminal import stderr_display
-    from spkmodel.data import corpus, store
+    from spkmodel.data import corpus
+    from spkmodel.data.store import Store
+    from spkmodel.data.store_writing import pack_corpus
 
     there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
     with stderr_display().task("packing", "utterances") as progress:
-        packed = store.pack(there, home(), resample=resample, progress=progress)
+        packed = pack_corpus(there, home(), resample=resample, progress=progress)
     console.print_result(str(packed))
     if to is not None:
         uri = location.parsed(to)
         if not isinstance(uri, str):
             raise UsageError(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
         with stderr_display().task(f"publishing at {uri}", "bytes") as progress:
-            sha256 = location.publish(there, store.Store.open(packed), uri, progress)
+            sha256 = location.publish(there, Store.open(packed), uri, progress)
         console.print_result(f"{uri} ({sha256[:16]})")
 
 
@@ -166,7 +168,7 @@ def split(
     """Write the lists; lists that are there are never overwritten."""
     from spkmodel.data import corpus
 
-    there = corpus.split(folder, seed, dev_speakers, test_speakers, pairs)
+    there = corpus.split_corpus(folder, seed, dev_speakers, test_speakers, pairs)
     speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}
     said = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
     console.print_result(f"{folder}: lists written, {said}")

@@ -17,8 +17,7 @@ from search.data.public.bringing import Bringer
 from search.data.public.catalogue import Archive, Lists, PublicCorpus
 from search.data.public.folder import Fetched
 from search.data.public.gather import Gathered, gather
-from spkmodel.data.corpus import DEV_LIST, TEST_LIST, TRAIN_LIST
-from spkmodel.data.lists import Pair
+from spkmodel.data.lists import DEV_LIST, TEST_LIST, TRAIN_LIST, Pair
 
 UNFINISHED = ".fetch"
 ARCHIVES = "archives"

@@ -16,7 +16,16 @@ from search.data.public.gather import Gathered
 from search.data.public.layouts import Layout, Split
 from spkmodel.data import corpus as corpora
 from spkmodel.data import splits
-from spkmodel.data.lists import Pair, TrainEntry, read_pairs, write_pairs, write_train_list
+from spkmodel.data.lists import (
+    DEV_LIST,
+    TEST_LIST,
+    TRAIN_LIST,
+    Pair,
+    TrainEntry,
+    read_pairs,
+    write_pairs,
+    write_train_list,
+)
 
 MARK = "source.json"
 """Written last: a folder that has it is whole."""
@@ -87,10 +96,10 @@ def write_lists(
     assigned = dict(layout.splits(gathered.texts))
     assigned |= {p.speaker: p.split for p in gathered.places.values() if p.split is not None}
     if test_list and set(assigned.values()) == {"test"}:
-        write_pairs(folder / corpora.TEST_LIST, lists[test_list])
+        write_pairs(folder / TEST_LIST, lists[test_list])
         return corpora.open_corpus(folder)
     official = lists[test_list] if test_list else None
-    return corpora.split(folder, seed, assigned=assigned, test_pairs=official)
+    return corpora.split_corpus(folder, seed, assigned=assigned, test_pairs=official)
 
 
 def write_identification(
@@ -114,9 +123,9 @@ def write_identification(
         if place.target in gathered.places:
             of[part].append(TrainEntry(place.speaker, place.target))
     rng = np.random.default_rng(seed)
-    write_train_list(folder / corpora.TRAIN_LIST, of["1"])
-    write_pairs(folder / corpora.DEV_LIST, splits.balanced_pairs(of["2"], splits.PAIRS, rng))
-    write_pairs(folder / corpora.TEST_LIST, splits.balanced_pairs(of["3"], splits.PAIRS, rng))
+    write_train_list(folder / TRAIN_LIST, of["1"])
+    write_pairs(folder / DEV_LIST, splits.balanced_pairs(of["2"], splits.PAIRS, rng))
+    write_pairs(folder / TEST_LIST, splits.balanced_pairs(of["3"], splits.PAIRS, rng))
     return corpora.open_corpus(folder, allow_overlap=True)
 
 

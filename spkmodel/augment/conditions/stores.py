@@ -10,7 +10,8 @@ from spkmodel.augment.conditions.recipes import hear
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms, Split, fingerprint, open_surroundings
 from spkmodel.core.condition_names import SOMEWHERE, Condition
 from spkmodel.core.progress import Progress, silent
-from spkmodel.data.store import Store, StoreError, Utterance, write_store
+from spkmodel.data.store import Store, StoreError
+from spkmodel.data.store_writing import Utterance, write_store
 
 _VERSION = 1
 """Raised when the same utterance would come out otherwise; conditioned stores are made anew."""

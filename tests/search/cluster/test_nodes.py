@@ -91,9 +91,9 @@ def test_a_machine_looks_for_its_corpora_where_its_trials_do(tmp_path, monkeypat
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.delenv("SPKSEARCH_CACHE", raising=False)
-    assert Path(node_probe.cache_folder()) == store_cache.cache()
+    assert Path(node_probe.cache_folder()) == store_cache.cache_folder()
     monkeypatch.setenv("SPKSEARCH_CACHE", str(tmp_path / "mine"))
-    assert Path(node_probe.cache_folder()) == store_cache.cache() == tmp_path / "mine"
+    assert Path(node_probe.cache_folder()) == store_cache.cache_folder() == tmp_path / "mine"
 
 
 @pytest.mark.ray

@@ -121,7 +121,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     from search.launch import preparation
     from search.launch.settings import LaunchRequest
     from search.space import loader
-    from spkmodel.data import store_cache
+    from spkmodel.data import store_manifest
 
     space = loader.load(_space(tmp_path))
     made = []
@@ -132,7 +132,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     at_uri, at_path = made
     assert at_uri.corpus_sha256 == at_path.corpus_sha256
     assert (at_uri.corpus, at_uri.store) == (uri, uri)
-    assert at_uri.store_sha256 == store_cache.manifest(uri).sha256
+    assert at_uri.store_sha256 == store_manifest.read_manifest(uri).sha256
     assert at_path.store_sha256 == ""
     if condition == "clean":
         assert at_uri.dev_store == uri

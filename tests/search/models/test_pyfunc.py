@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from search.models import loader, registry
-from spkmodel.data.store import Store, write_store
+from spkmodel.data.store import Store
+from spkmodel.data.store_writing import write_store
 from spkmodel.verification import embed_and_score
 from tests.support import untrained_search
 

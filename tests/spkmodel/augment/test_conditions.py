@@ -19,7 +19,8 @@ from spkmodel.augment.conditions import (
 from spkmodel.augment.conditions.recipes import DIRECT_SAMPLES, distant
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.data.lists import Pair
-from spkmodel.data.store import Store, write_store
+from spkmodel.data.store import Store
+from spkmodel.data.store_writing import write_store
 
 
 def waveform_of(name: str, samples: int = 8000) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from spkmodel.augment.speed import at_rate, samples_around, samples_read
 from spkmodel.config import Batches, Speed
-from spkmodel.data.store import write_store
+from spkmodel.data.store_writing import write_store
 from spkmodel.training.batches import Batch, batches_of_epoch, crops
 
 RATES = (0.5, 0.9, 0.95, 1.07, 1.1, 1.5, 2.0)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.data.corpus import check, open_corpus, split, with_pairs
+from spkmodel.data.corpus import open_corpus, split_corpus, with_pairs
+from spkmodel.data.corpus_check import check_corpus
 from spkmodel.data.lists import CorpusError, ListError, Pair, read_pairs, read_train_list
 
 
@@ -245,7 +246,7 @@ def test_check_names_every_problem_and_counts_the_rest(complete):
     utterance(complete, "wav/s05/u0.wav", value=1)
     utterance(complete, "wav/s06/u0.wav", value=32767)
     told = []
-    report = check(open_corpus(complete), lambda done, total: told.append((done, total)))
+    report = check_corpus(open_corpus(complete), lambda done, total: told.append((done, total)))
     assert len(report.problems) == 2
     assert "8000 Hz" in report.problems[0]
     assert "s03/u0.wav" in report.problems[1]
@@ -259,7 +260,7 @@ def test_check_names_every_problem_and_counts_the_rest(complete):
 
 def test_split_writes_lists_that_keep_speakers_apart(tmp_path):
     layout(tmp_path)
-    corpus = split(tmp_path, seed=1, dev_speakers=2, test_speakers=3, pairs=10)
+    corpus = split_corpus(tmp_path, seed=1, dev_speakers=2, test_speakers=3, pairs=10)
     assert open_corpus(tmp_path) == corpus
     assert [len(speakers(corpus, name)) for name in ("train", "dev", "test")] == [5, 2, 3]
     assert len(read_train_list(tmp_path / "train_list.txt")) == 20
@@ -270,7 +271,7 @@ def test_split_writes_lists_that_keep_speakers_apart(tmp_path):
 def test_split_never_overwrites(tmp_path, name):
     (layout(tmp_path) / name).write_text("mine")
     with pytest.raises(CorpusError, match=f"{name} is there already"):
-        split(tmp_path)
+        split_corpus(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
     assert len(list(tmp_path.glob("*.txt"))) == 1
 
@@ -279,7 +280,7 @@ def test_split_never_overwrites(tmp_path, name):
 def test_split_refuses_counts_that_cannot_be(tmp_path, dev, test):
     layout(tmp_path)
     with pytest.raises(CorpusError, match="cannot be set aside"):
-        split(tmp_path, dev_speakers=dev, test_speakers=test)
+        split_corpus(tmp_path, dev_speakers=dev, test_speakers=test)
     assert not list(tmp_path.glob("*.txt"))
 
 
@@ -289,7 +290,7 @@ def test_split_refuses_counts_that_cannot_be(tmp_path, dev, test):
 def test_assigned_speakers_keep_their_split_and_a_missing_one_is_drawn_from_train(tmp_path):
     layout(tmp_path, speakers=12)
     official = {f"s{n:02}": "test" if n < 3 else "train" for n in range(12)}
-    corpus = split(tmp_path, assigned=official)
+    corpus = split_corpus(tmp_path, assigned=official)
     assert speakers(corpus, "test") == {"s00", "s01", "s02"}
     assert len(speakers(corpus, "dev")) == 2
     assert len(speakers(corpus, "train")) == 7
@@ -301,14 +302,14 @@ def test_an_official_list_of_pairs_is_kept_as_it_is(tmp_path):
         Pair(True, "wav/s00/u0.wav", "wav/s00/u1.wav"),
         Pair(False, "wav/s00/u0.wav", "wav/s01/u1.wav"),
     ]
-    corpus = split(tmp_path, assigned={"s00": "test", "s01": "test"}, test_pairs=pairs)
+    corpus = split_corpus(tmp_path, assigned={"s00": "test", "s01": "test"}, test_pairs=pairs)
     assert list(corpus.test_pairs) == pairs == read_pairs(tmp_path / "test_trials.txt")
     assert not speakers(corpus, "train") & {"s00", "s01"}
 
 
 def test_another_split_than_the_three_is_refused(tmp_path):
     with pytest.raises(CorpusError, match="train, dev or test, got eval"):
-        split(layout(tmp_path), assigned={"s00": "eval"})
+        split_corpus(layout(tmp_path), assigned={"s00": "eval"})
 
 
 def test_test_pairs_alone_are_a_corpus_for_evaluation(tmp_path):

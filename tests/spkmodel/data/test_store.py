@@ -12,7 +12,8 @@ import soundfile
 
 from spkmodel.data import audio
 from spkmodel.data.corpus import open_corpus
-from spkmodel.data.store import Store, StoreError, pack, write_store
+from spkmodel.data.store import Store, StoreError
+from spkmodel.data.store_writing import pack_corpus, write_store
 
 SPEAKERS = [f"s{n}" for n in range(6)]
 
@@ -44,7 +45,7 @@ def files(home):
 
 
 def test_a_packed_waveform_is_the_file_bit_for_bit(folder, tmp_path):
-    store = Store.open(pack(open_corpus(folder), tmp_path))
+    store = Store.open(pack_corpus(open_corpus(folder), tmp_path))
     assert len(store.ids) == 12
     for utterance in store.ids:
         np.testing.assert_array_equal(store.waveform(utterance), audio.read(folder / utterance))
@@ -53,14 +54,14 @@ def test_a_packed_waveform_is_the_file_bit_for_bit(folder, tmp_path):
 
 
 def test_a_waveform_is_a_view_that_cannot_be_written(folder, tmp_path):
-    store = Store.open(pack(open_corpus(folder), tmp_path))
+    store = Store.open(pack_corpus(open_corpus(folder), tmp_path))
     with pytest.raises(ValueError, match="read-only"):
         store.waveform("wav/s1/u0.wav")[0] = 1
 
 
 def test_a_store_knows_splits_speakers_and_dev_pairs_but_no_test_pairs(folder, tmp_path):
     corpus = open_corpus(folder)
-    packed = pack(corpus, tmp_path)
+    packed = pack_corpus(corpus, tmp_path)
     store = Store.open(packed)
     assert store.train_speakers == ["s0", "s1"]
     assert {split: len(store.of_split(split)) for split in ("train", "dev", "test")} == {
@@ -84,11 +85,13 @@ def test_a_store_knows_splits_speakers_and_dev_pairs_but_no_test_pairs(folder, t
 def test_utterances_of_most_is_the_count_that_so_many_speakers_reach(
     folder, tmp_path, speakers, most
 ):
-    assert Store.open(pack(open_corpus(folder), tmp_path)).utterances_of_most(speakers) == most
+    assert (
+        Store.open(pack_corpus(open_corpus(folder), tmp_path)).utterances_of_most(speakers) == most
+    )
 
 
 def test_packing_again_reads_no_audio_and_changes_nothing(folder, tmp_path, monkeypatch):
-    first = pack(open_corpus(folder), tmp_path)
+    first = pack_corpus(open_corpus(folder), tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in first.iterdir()}
 
     def refuse(*_):
@@ -97,7 +100,7 @@ def test_packing_again_reads_no_audio_and_changes_nothing(folder, tmp_path, monk
     monkeypatch.setattr(audio, "read", refuse)
     monkeypatch.setattr("hashlib.file_digest", refuse)
     told = []
-    assert pack(open_corpus(folder), tmp_path, progress=lambda *n: told.append(n)) == first
+    assert pack_corpus(open_corpus(folder), tmp_path, progress=lambda *n: told.append(n)) == first
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == before
     assert told[-1] == (24, 24)
 
@@ -105,34 +108,34 @@ def test_packing_again_reads_no_audio_and_changes_nothing(folder, tmp_path, monk
 def test_the_same_contents_elsewhere_are_the_same_store(folder, tmp_path):
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
-    assert pack(open_corpus(copy), tmp_path) == pack(open_corpus(folder), tmp_path)
+    assert pack_corpus(open_corpus(copy), tmp_path) == pack_corpus(open_corpus(folder), tmp_path)
 
 
 @pytest.mark.parametrize("change", ["audio", "train_list.txt", "valid_trials.txt"])
 def test_a_changed_file_or_list_is_another_store(folder, tmp_path, change):
-    first = pack(open_corpus(folder), tmp_path)
+    first = pack_corpus(open_corpus(folder), tmp_path)
     if change == "audio":
         soundfile.write(folder / "wav/s0/u0.wav", noise("new", 2000), 16_000)
     else:
         lines = (folder / change).read_text().splitlines()
         (folder / change).write_text("\n".join([*lines[1:], lines[0]]) + "\n")
-    assert pack(open_corpus(folder), tmp_path) != first
+    assert pack_corpus(open_corpus(folder), tmp_path) != first
     assert len(files(tmp_path)) == 2
 
 
 def test_a_damaged_memory_of_hashes_costs_time_only(folder, tmp_path):
-    first = pack(open_corpus(folder), tmp_path)
+    first = pack_corpus(open_corpus(folder), tmp_path)
     (memory,) = (tmp_path / "corpora").glob("digests-*.json")
     for text in ("{", "[]", '{"wav/s0/u0.wav": 3}'):
         memory.write_text(text)
-        assert pack(open_corpus(folder), tmp_path) == first
+        assert pack_corpus(open_corpus(folder), tmp_path) == first
 
 
 def test_a_corpus_that_cannot_be_written_is_packed(folder, tmp_path):
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
-        pack(open_corpus(folder), tmp_path)
+        pack_corpus(open_corpus(folder), tmp_path)
     finally:
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -141,7 +144,7 @@ def test_a_corpus_that_cannot_be_written_is_packed(folder, tmp_path):
 def test_an_error_half_way_leaves_nothing_behind(folder, tmp_path):
     soundfile.write(folder / "wav/s4/u1.wav", noise("x", 2000), 8000)
     with pytest.raises(audio.AudioError, match=r"8000 Hz.*--resample"):
-        pack(open_corpus(folder), tmp_path)
+        pack_corpus(open_corpus(folder), tmp_path)
     assert files(tmp_path) == []
 
 
@@ -151,9 +154,9 @@ def test_an_interruption_half_way_leaves_nothing_behind(folder, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pack(open_corpus(folder), tmp_path, progress=interrupt)
+        pack_corpus(open_corpus(folder), tmp_path, progress=interrupt)
     assert files(tmp_path) == []
-    pack(open_corpus(folder), tmp_path)
+    pack_corpus(open_corpus(folder), tmp_path)
 
 
 def test_a_full_disk_leaves_nothing_behind(folder, tmp_path, monkeypatch):
@@ -162,15 +165,15 @@ def test_a_full_disk_leaves_nothing_behind(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        pack(open_corpus(folder), tmp_path)
+        pack_corpus(open_corpus(folder), tmp_path)
     assert files(tmp_path) == []
 
 
 def test_a_resampled_store_serves_a_launch_without_the_flag(folder, tmp_path):
     soundfile.write(folder / "wav/s4/u1.wav", noise("x", 2000), 8000)
-    packed = pack(open_corpus(folder), tmp_path, resample=True)
+    packed = pack_corpus(open_corpus(folder), tmp_path, resample=True)
     assert len(Store.open(packed).waveform("wav/s4/u1.wav")) == 4000
-    assert pack(open_corpus(folder), tmp_path) == packed
+    assert pack_corpus(open_corpus(folder), tmp_path) == packed
 
 
 def test_two_that_pack_at_once_end_with_one_good_store(folder, tmp_path):
@@ -183,7 +186,9 @@ def test_two_that_pack_at_once_end_with_one_good_store(folder, tmp_path):
             meet.wait(timeout=10)
 
     with ThreadPoolExecutor(2) as pool:
-        packed = list(pool.map(lambda _: pack(corpus, tmp_path, progress=together), range(2)))
+        packed = list(
+            pool.map(lambda _: pack_corpus(corpus, tmp_path, progress=together), range(2))
+        )
     assert packed[0] == packed[1]
     assert files(tmp_path) == [packed[0].name]
     assert len(Store.open(packed[0]).ids) == 12
@@ -210,11 +215,11 @@ def of_another_format(store):
     "damage", [truncated, without_index, with_a_broken_index, of_another_format]
 )
 def test_a_damaged_store_is_not_opened_and_packing_replaces_it(folder, tmp_path, damage):
-    packed = pack(open_corpus(folder), tmp_path)
+    packed = pack_corpus(open_corpus(folder), tmp_path)
     damage(packed)
     with pytest.raises(StoreError, match="remove the folder, the corpus will be packed anew"):
         Store.open(packed)
-    assert pack(open_corpus(folder), tmp_path) == packed
+    assert pack_corpus(open_corpus(folder), tmp_path) == packed
     assert len(Store.open(packed).ids) == 12
     assert files(tmp_path) == [packed.name]
 

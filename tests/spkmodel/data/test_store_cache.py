@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from pyarrow import fs
 
-from spkmodel.data import store_cache
-from spkmodel.data.store import Store, StoreError, write_store
+from spkmodel.data import store_cache, store_manifest, store_publishing, store_uri
+from spkmodel.data.store import Store, StoreError
+from spkmodel.data.store_writing import write_store
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,7 +44,7 @@ def apart(tmp_path):
 @pytest.fixture
 def uri(store, apart, tmp_path):
     place = f"file://{tmp_path / 'bucket' / 'speech'}"
-    store_cache.publish(store.folder, store.sha256, place, apart=apart)
+    store_publishing.publish_store(store.folder, store.sha256, place, evaluation_folder=apart)
     return place
 
 
@@ -55,7 +56,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def hash_at(uri):
-    return store_cache.manifest(uri).sha256
+    return store_manifest.read_manifest(uri).sha256
 
 
 def path_at(uri, name):
@@ -63,7 +64,7 @@ def path_at(uri, name):
 
 
 def test_what_is_fetched_is_what_was_packed(uri, store):
-    folder = store_cache.fetched(uri, hash_at(uri))
+    folder = store_cache.fetch_store(uri, hash_at(uri))
     copy = Store.open(folder)
     assert (copy.sha256, copy.ids) == (store.sha256, store.ids)
     for utterance in store.ids:
@@ -71,17 +72,17 @@ def test_what_is_fetched_is_what_was_packed(uri, store):
 
 
 def test_a_second_training_of_the_node_maps_the_same_file(uri):
-    first = store_cache.fetched(uri, hash_at(uri))
+    first = store_cache.fetch_store(uri, hash_at(uri))
     sha256 = hash_at(uri)
     path_at(uri, "audio.i16").unlink()  # nothing more is read from there
-    assert store_cache.fetched(uri, sha256) == first
+    assert store_cache.fetch_store(uri, sha256) == first
 
 
 def test_pairs_that_judge_are_published_and_never_fetched_by_a_training(uri, tmp_path):
-    folder = store_cache.fetched(uri, hash_at(uri))
+    folder = store_cache.fetch_store(uri, hash_at(uri))
     assert path_at(uri, "test_trials.txt").exists()
     assert not list(folder.rglob("test_trials*"))
-    store_cache.fetch_apart(uri, store_cache.manifest(uri), tmp_path)
+    store_cache.fetch_evaluation_files(uri, store_manifest.read_manifest(uri), tmp_path)
     assert (tmp_path / "test_trials.txt").read_text().startswith("1 ")
 
 
@@ -94,15 +95,15 @@ def test_a_full_disk_of_the_node_is_told_as_its_own_trouble_and_not_as_the_searc
     sha256 = hash_at(uri)
     monkeypatch.setattr(store_cache, "_fetch_file", full)
     with pytest.raises(StoreError, match=f"{cache} on .*: No space left on device") as raised:
-        store_cache.fetched(uri, sha256)
+        store_cache.fetch_store(uri, sha256)
     # An error number anywhere in what Ray hands on would hold the whole search.
     assert "[Errno" not in "".join(traceback.format_exception(raised.value))
     assert not list(cache.glob(".*.tmp"))
 
 
 def _fetch(uri, sha256, out):
-    store_cache._fetch = _counted(store_cache._fetch, out)
-    store_cache.fetched(uri, sha256)
+    store_cache._fetch_files = _counted(store_cache._fetch_files, out)
+    store_cache.fetch_store(uri, sha256)
 
 
 def _counted(function, out):
@@ -137,7 +138,7 @@ def test_a_fetch_that_is_killed_leaves_nothing_half_and_the_next_one_succeeds(ur
             "fetch = store_cache._fetch_file\n"
             "def slow(*a):\n    fetch(*a); print('one', flush=True); time.sleep(60)\n"
             "store_cache._fetch_file = slow\n"
-            "store_cache.fetched(*sys.argv[1:])",
+            "store_cache.fetch_store(*sys.argv[1:])",
             uri,
             sha256,
         ],
@@ -150,7 +151,7 @@ def test_a_fetch_that_is_killed_leaves_nothing_half_and_the_next_one_succeeds(ur
     killed.stdout.close()
     assert not (cache / sha256[:16]).exists()
     assert list(cache.glob(".*.tmp"))
-    assert Store.open(store_cache.fetched(uri, sha256)).ids
+    assert Store.open(store_cache.fetch_store(uri, sha256)).ids
     assert not list(cache.glob(".*.tmp"))
 
 
@@ -160,7 +161,7 @@ def test_a_damaged_file_is_refused_and_nothing_of_it_stays(uri, cache):
     data[77] ^= 1
     audio.write_bytes(data)
     with pytest.raises(StoreError, match=r"audio\.i16.*damaged"):
-        store_cache.fetched(uri, sha256)
+        store_cache.fetch_store(uri, sha256)
     assert [path.name for path in cache.iterdir()] == [f".{sha256[:16]}.lock"]
 
 
@@ -169,25 +170,30 @@ def test_a_file_of_another_size_is_refused(uri, change):
     sha256, audio = hash_at(uri), path_at(uri, "audio.i16")
     audio.write_bytes(audio.read_bytes() + change if change else b"")
     with pytest.raises(StoreError, match="damaged"):
-        store_cache.fetched(uri, sha256)
+        store_cache.fetch_store(uri, sha256)
 
 
 def test_another_store_than_the_search_recorded_is_refused(uri):
     with pytest.raises(StoreError, match="published anew"):
-        store_cache.fetched(uri, "0" * 64)
+        store_cache.fetch_store(uri, "0" * 64)
 
 
 def test_a_copy_that_lost_bytes_is_fetched_again(uri):
-    folder = store_cache.fetched(uri, hash_at(uri))
+    folder = store_cache.fetch_store(uri, hash_at(uri))
     (folder / "audio.i16").write_bytes(b"")
-    assert Store.open(store_cache.fetched(uri, hash_at(uri))).ids
+    assert Store.open(store_cache.fetch_store(uri, hash_at(uri))).ids
 
 
 def test_a_store_in_use_is_not_replaced_and_the_same_one_is_left(uri, store, apart):
     before = hash_at(uri)
-    assert store_cache.publish(store.folder, store.sha256, uri, apart=apart).sha256 == before
+    assert (
+        store_publishing.publish_store(
+            store.folder, store.sha256, uri, evaluation_folder=apart
+        ).sha256
+        == before
+    )
     with pytest.raises(StoreError, match="another store is there"):
-        store_cache.publish(store.folder, "cd" * 32, uri, apart=apart)
+        store_publishing.publish_store(store.folder, "cd" * 32, uri, evaluation_folder=apart)
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", ".bashrc", "manifest.json"])
@@ -197,43 +203,43 @@ def test_a_manifest_cannot_name_a_file_outside_the_folder(uri, name):
     document["files"][name] = {"bytes": 1, "sha256": "0" * 64}
     path.write_text(json.dumps(document))
     with pytest.raises(StoreError, match="no file of a store"):
-        store_cache.manifest(uri)
+        store_manifest.read_manifest(uri)
 
 
 def test_a_store_that_does_not_fit_is_refused_before_a_byte_is_fetched(uri, monkeypatch, cache):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(store_cache.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(StoreError, match="SPKSEARCH_CACHE"):
-        store_cache.fetched(uri, hash_at(uri))
+        store_cache.fetch_store(uri, hash_at(uri))
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("uri", ["nfs://server/export", "http://host/x"])
 def test_a_scheme_that_nothing_reaches_is_refused_with_what_to_do(uri):
     with pytest.raises(StoreError, match="mounted and named by its path"):
-        store_cache.manifest(uri)
+        store_manifest.read_manifest(uri)
 
 
 def test_where_nothing_was_published_the_command_is_told(tmp_path):
     with pytest.raises(StoreError, match="corpus pack DIR --to"):
-        store_cache.manifest(f"file://{tmp_path}/nothing")
+        store_manifest.read_manifest(f"file://{tmp_path}/nothing")
 
 
 def test_a_cache_in_tmp_that_others_can_write_is_refused(tmp_path, monkeypatch):
     monkeypatch.delenv("SPKSEARCH_CACHE")
     monkeypatch.setattr(store_cache.tempfile, "gettempdir", lambda: str(tmp_path))
-    folder = store_cache.cache()
+    folder = store_cache.cache_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     with pytest.raises(StoreError, match="others can write"):
-        store_cache.cache()
+        store_cache.cache_folder()
 
 
 def test_a_file_system_without_paths_serves_as_well(store, monkeypatch):
     bucket = fs._MockFileSystem()
-    monkeypatch.setattr(store_cache, "_filesystem", lambda _: (bucket, "bucket/speech"))
-    there = store_cache.publish(store.folder, store.sha256, "s3://bucket/speech")
-    assert Store.open(store_cache.fetched("s3://bucket/speech", there.sha256)).ids == store.ids
+    monkeypatch.setattr(store_uri, "open_filesystem", lambda _: (bucket, "bucket/speech"))
+    there = store_publishing.publish_store(store.folder, store.sha256, "s3://bucket/speech")
+    assert Store.open(store_cache.fetch_store("s3://bucket/speech", there.sha256)).ids == store.ids
 
 
 def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(tone_store, tmp_path):
@@ -245,7 +251,7 @@ def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(tone_store, tmp
         batches=Batches(speakers=6, utterances=2, crop_seconds=0.5),
     )
     uri = f"file://{tmp_path}/there"
-    there = store_cache.publish(tone_store.folder, tone_store.sha256, uri)
+    there = store_publishing.publish_store(tone_store.folder, tone_store.sha256, uri)
     segment = Segment(
         trial="t0001", attempt=1, config=config.model_dump(mode="json"), to_epoch=1, resume="",
         resume_sha256="", warm_start="", warm_start_sha256="", folder=str(tmp_path / "one"),

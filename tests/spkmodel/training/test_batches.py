@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spkmodel.config import Batches
-from spkmodel.data.store import write_store
+from spkmodel.data.store_writing import write_store
 from spkmodel.training.batches import Batch, batches_of_epoch, crops, epoch
 
 

@@ -5,7 +5,8 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from spkmodel.data.lists import Pair
-from spkmodel.data.store import Store, write_store
+from spkmodel.data.store import Store
+from spkmodel.data.store_writing import write_store
 from spkmodel.verification import baselines
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from spkmodel.data.crops import Crops, cut
 from spkmodel.data.lists import Pair
-from spkmodel.data.store import write_store
+from spkmodel.data.store_writing import write_store
 from spkmodel.verification import embed_and_score, metrics
 from spkmodel.verification.scoring import score_pairs
 

@@ -18,7 +18,8 @@ from search.core.progress import Silent
 from search.data.public import catalogue, fetching
 from search.data.public.catalogue import Archive, Lists
 from search.data.public.transfer import Remote
-from spkmodel.data.corpus import check, open_corpus
+from spkmodel.data.corpus import open_corpus
+from spkmodel.data.corpus_check import check_corpus
 from spkmodel.data.lists import read_pairs
 
 
@@ -145,7 +146,7 @@ def speakers(corpus, split):
 
 def is_whole(folder):
     corpus = open_corpus(folder)
-    report = check(corpus)
+    report = check_corpus(corpus)
     return report.problems == [] and not (folder / ".fetch").exists()
 
 

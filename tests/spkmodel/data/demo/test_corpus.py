@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.data import demo_corpus
 from spkmodel.data.corpus import open_corpus
-from spkmodel.data.demo_corpus import DemoCorpusError, make
+from spkmodel.data.demo import DemoCorpusError, voices
+from spkmodel.data.demo import corpus as demo_corpus
+from spkmodel.data.demo.corpus import make_demo_corpus
+from spkmodel.data.demo.sentences import draw_sentence
+from spkmodel.data.demo.voices import is_high_voice
 from spkmodel.data.lists import read_pairs, read_train_list
 
 pytest.importorskip("espeakng_loader", reason="the extra [demo] is not installed")
@@ -20,7 +23,7 @@ VOICES, UTTERANCES = 8, 3
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("demo") / "corpus", VOICES, UTTERANCES, seed=3)
+    return make_demo_corpus(tmp_path_factory.mktemp("demo") / "corpus", VOICES, UTTERANCES, seed=3)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -62,8 +65,8 @@ def test_it_has_the_rhythm_of_speech_not_of_noise(made):
 
 def test_low_voices_are_lower_than_high_ones(made):
     pitches = [np.median([pitch_hz(spoken(made, v, k)) for k in range(3)]) for v in range(VOICES)]
-    low = [hz for voice, hz in enumerate(pitches) if not demo_corpus._is_high(voice, seed=3)]
-    high = [hz for voice, hz in enumerate(pitches) if demo_corpus._is_high(voice, seed=3)]
+    low = [hz for voice, hz in enumerate(pitches) if not is_high_voice(voice, seed=3)]
+    high = [hz for voice, hz in enumerate(pitches) if is_high_voice(voice, seed=3)]
     assert np.mean(high) > 1.3 * np.mean(low)
     assert min(low) < 130
     assert max(high) > 200
@@ -82,14 +85,14 @@ def pitch_hz(waveform: np.ndarray) -> float:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_ones(made, tmp_path):
-    again = make(tmp_path / "again", VOICES, UTTERANCES, seed=3)
+    again = make_demo_corpus(tmp_path / "again", VOICES, UTTERANCES, seed=3)
     assert digests(again) == digests(made)
-    other = make(tmp_path / "other", 6, 2, seed=4)
+    other = make_demo_corpus(tmp_path / "other", 6, 2, seed=4)
     assert not set(digests(other).values()) & set(digests(made).values())
 
 
 def test_a_voice_is_the_same_with_more_voices_and_utterances_around_it(made, tmp_path):
-    fewer = make(tmp_path / "fewer", 6, 2, seed=3)
+    fewer = make_demo_corpus(tmp_path / "fewer", 6, 2, seed=3)
     name = "wav/voice004/00.flac"
     assert spoken(fewer, 4, 0).shape == spoken(made, 4, 0).shape
     assert digests(fewer)[name] == digests(made)[name]
@@ -124,7 +127,7 @@ def test_pairs_are_balanced_and_each_occurs_once(made, name):
 
 def test_half_of_the_non_target_pairs_are_within_one_pitch_class():
     chance = np.random.default_rng(0)
-    pairs = demo_corpus._pairs(range(10, 25), 8, 0, chance)
+    pairs = demo_corpus._balanced_pairs(range(10, 25), 8, 0, chance)
     others = [pair for pair in pairs if not pair.target]
     voices = [tuple(int(path[9:12]) for path in (p.enrolment, p.test)) for p in others]
     alike = sum((one - other) % 2 == 0 for one, other in voices)
@@ -133,48 +136,48 @@ def test_half_of_the_non_target_pairs_are_within_one_pitch_class():
 
 
 def test_a_complete_corpus_is_used_again(made, monkeypatch):
-    monkeypatch.setattr(demo_corpus, "_speak", None)
-    assert make(made, VOICES, UTTERANCES, seed=3) == made
+    monkeypatch.setattr(demo_corpus, "record_voices", None)
+    assert make_demo_corpus(made, VOICES, UTTERANCES, seed=3) == made
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(made, tmp_path):
     with pytest.raises(DemoCorpusError, match="another built-in corpus"):
-        make(made, VOICES, UTTERANCES, seed=9)
+        make_demo_corpus(made, VOICES, UTTERANCES, seed=9)
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(DemoCorpusError, match="holds something else"):
-        make(tmp_path, 6, 2)
+        make_demo_corpus(tmp_path, 6, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_corpus, "_ACCENTS", ("of-the-moon",))
+    monkeypatch.setattr(voices, "_ACCENTS", ("of-the-moon",))
     with pytest.raises(DemoCorpusError, match=r"no voice of-the-moon\+voice"):
-        make(tmp_path / "corpus", 6, 2)
+        make_demo_corpus(tmp_path / "corpus", 6, 2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(DemoCorpusError, match=r"pip install 'spksearch\[demo\]'"):
-        make(tmp_path / "corpus")
+        make_demo_corpus(tmp_path / "corpus")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_voices_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="at least 6 voices x 2 utterances, got 5 x 8"):
-        make(tmp_path / "corpus", voices=5)
+        make_demo_corpus(tmp_path / "corpus", voices=5)
 
 
 def test_progress_ends_at_the_number_of_utterances(tmp_path):
     calls: list[tuple[int, int]] = []
-    make(tmp_path / "corpus", 6, 2, progress=lambda *call: calls.append(call))
+    make_demo_corpus(tmp_path / "corpus", 6, 2, progress=lambda *call: calls.append(call))
     assert calls == [(2 * done, 12) for done in range(1, 7)]
     assert len(read_train_list(tmp_path / "corpus" / "train_list.txt")) == 4
 
 
 def test_sentences_are_plain_english_and_hardly_ever_the_same():
     chance = np.random.default_rng(0)
-    sentences = [demo_corpus._sentence(chance) for _ in range(1000)]
+    sentences = [draw_sentence(chance) for _ in range(1000)]
     assert len(set(sentences)) > 950
     for sentence in sentences:
         assert sentence[0].isupper()
