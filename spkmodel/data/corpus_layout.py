@@ -14,7 +14,7 @@ _SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 def find_utterances(folder: Path) -> list[TrainEntry]:
-    """Return every audio file below `wav/<speaker>/`, sorted; hidden files and folders are skipped."""
+    """Return every audio file below `wav/<speaker>/`, sorted; hidden ones are skipped."""
     top = folder / "wav"
     if not top.is_dir():
         raise CorpusError(
@@ -67,7 +67,7 @@ def speakers_by_folder(train: Sequence[TrainEntry], paired: Sequence[str]) -> di
 
 
 def _speaker_folder_depth(train: Sequence[TrainEntry]) -> tuple[int, dict[str, str]]:
-    """Return the first depth where no folder name has two speakers, and the speaker of each name."""
+    """Return the first depth where each folder name has one speaker, and those speakers."""
     folders = [_folders(entry.path) for entry in train]
     for depth in range(min(map(len, folders), default=0)):
         names: dict[str, str] = {}
