@@ -117,7 +117,7 @@ def measure_free_bytes(folder: str) -> int | None:
 
 
 def cache_folder() -> str:
-    """Return the folder for corpora at URIs, the same as `spkmodel.data.store_cache.cache_folder`."""
+    """Return the folder for corpora at URIs, as `spkmodel.data.store_cache.cache_folder` does."""
     named = os.environ.get("SPKSEARCH_CACHE")
     return named or str(Path(tempfile.gettempdir()) / f"spksearch-{os.getuid()}")
 
