@@ -1,4 +1,7 @@
-"""A web server with a few files, which breaks off, forgets or refuses as a test wants it to."""
+"""A web server on this machine that serves a few files, for the tests of downloads.
+
+A test can have it break off, answer with an error, or ignore ranges.
+"""
 
 import threading
 from contextlib import contextmanager
@@ -6,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FakeFileServer:
-    """What is served, and how badly; `asked` keeps every request's path and Range."""
+    """What the server serves and how it fails; `asked` keeps every request's path and Range."""
 
     def __init__(self):
         self.files = {}
@@ -24,15 +27,15 @@ class FakeFileServer:
         return f"{self.url}/{name}"
 
 
-def _answer(shelf, name, asked):
-    """Status, headers and body for a request."""
-    status = shelf.status[name].pop(0) if shelf.status.get(name) else 0
-    if status or name not in shelf.files:
+def _answer(server, name, asked):
+    """Return status, headers and body for a request."""
+    status = server.status[name].pop(0) if server.status.get(name) else 0
+    if status or name not in server.files:
         return status or 404, {}, b""
-    content, mark = shelf.files[name], shelf.marks[name]
+    content, mark = server.files[name], server.marks[name]
     headers = {"ETag": mark} if mark else {}
     wanted = asked.get("Range")
-    if not (wanted and shelf.ranges and asked.get("If-Range") in (None, mark)):
+    if not (wanted and server.ranges and asked.get("If-Range") in (None, mark)):
         return 200, headers, content
     start = int(wanted.removeprefix("bytes=").rstrip("-"))
     if start >= len(content):
@@ -41,12 +44,12 @@ def _answer(shelf, name, asked):
     return 206, headers | {"Content-Range": span}, content[start:]
 
 
-def _handler(shelf):
+def _handler(server):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             name = self.path.lstrip("/")
-            shelf.asked.append((name, self.headers.get("Range")))
-            status, headers, body = _answer(shelf, name, self.headers)
+            server.asked.append((name, self.headers.get("Range")))
+            status, headers, body = _answer(server, name, self.headers)
             if status >= 400:
                 self.send_error(status)
                 return
@@ -54,7 +57,7 @@ def _handler(shelf):
             for header, value in (headers | {"Content-Length": str(len(body))}).items():
                 self.send_header(header, value)
             self.end_headers()
-            self.wfile.write(body[: shelf.breaks_after.pop(0)] if shelf.breaks_after else body)
+            self.wfile.write(body[: server.breaks_after.pop(0)] if server.breaks_after else body)
 
         def log_message(self, *_):
             pass
@@ -64,15 +67,15 @@ def _handler(shelf):
 
 @contextmanager
 def running_server():
-    """A shelf on a free port of this machine."""
-    shelf = FakeFileServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(shelf))
-    shelf.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    """Serve on a free port of this machine until the context ends."""
+    server = FakeFileServer()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    server.url = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield shelf
+        yield server
     finally:
-        server.shutdown()
-        server.server_close()
+        http.shutdown()
+        http.server_close()
         thread.join()

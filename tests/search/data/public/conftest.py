@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.support import fake_file_server as shelves
+from tests.support import fake_file_server
 
 
 @pytest.fixture
-def shelf():
-    with shelves.running_server() as there:
-        yield there
+def file_server():
+    with fake_file_server.running_server() as server:
+        yield server

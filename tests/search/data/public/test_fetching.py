@@ -106,13 +106,13 @@ VERI = (
 ALL = VERI + b"1 id10001/va/00001.wav id10001/vb/00001.wav\n"
 
 
-def published(shelf, name, **archives):
+def published(file_server, name, **archives):
     """A corpus of the catalogue whose archives are these, with their checksums."""
     found = []
     for file, content in archives.items():
         file = file.replace("__", "-").replace("_DOT_", ".")
         sha256 = hashlib.sha256(content).hexdigest()
-        found.append(Archive((Remote(shelf.put(file, content), sha256),)))
+        found.append(Archive((Remote(file_server.put(file, content), sha256),)))
     return dataclasses.replace(
         catalogue.find(name),
         archives=lambda: tuple(found),
@@ -122,17 +122,20 @@ def published(shelf, name, **archives):
 
 
 @pytest.fixture
-def small_ocean(shelf):
-    return published(shelf, "speechocean762", speechocean762_DOT_tar_DOT_gz=tar_gz(ocean()))
+def small_ocean(file_server):
+    return published(file_server, "speechocean762", speechocean762_DOT_tar_DOT_gz=tar_gz(ocean()))
 
 
-def vox(shelf, name="voxceleb1", lists=None):
+def vox(file_server, name="voxceleb1", lists=None):
     dev = [f"id100{n:02}" for n in range(1, 8)]
     public = published(
-        shelf, name, dev_DOT_zip=zipped(voxceleb(dev)), test_DOT_zip=zipped(voxceleb(VOX_TEST))
+        file_server,
+        name,
+        dev_DOT_zip=zipped(voxceleb(dev)),
+        test_DOT_zip=zipped(voxceleb(VOX_TEST)),
     )
     lists = lists or {"veri_test.txt": (VERI, 2), "list_test_all.txt": (ALL, 3)}
-    remotes = {Remote(shelf.put(file, text)): n for file, (text, n) in lists.items()}
+    remotes = {Remote(file_server.put(file, text)): n for file, (text, n) in lists.items()}
     return dataclasses.replace(public, lists=lambda: Lists(remotes))
 
 
@@ -168,9 +171,11 @@ def test_official_speakers_stay_where_they_are_and_dev_is_drawn_from_train(small
     assert fetched.files["speechocean762.tar.gz"] in note
 
 
-def test_sound_that_is_as_wanted_is_kept_bit_for_bit(shelf, tmp_path):
+def test_sound_that_is_as_wanted_is_kept_bit_for_bit(file_server, tmp_path):
     files = librispeech("dev-clean", range(10, 20))
-    public = published(shelf, "librispeech-dev-clean", dev__clean_DOT_tar_DOT_gz=tar_gz(files))
+    public = published(
+        file_server, "librispeech-dev-clean", dev__clean_DOT_tar_DOT_gz=tar_gz(files)
+    )
     fetch(public, tmp_path / "c")
     original = files["LibriSpeech/dev-clean/12/7/12-7-0001.flac"]
     assert (tmp_path / "c/wav/12/7/12-7-0001.flac").read_bytes() == original
@@ -180,9 +185,9 @@ def test_sound_that_is_as_wanted_is_kept_bit_for_bit(shelf, tmp_path):
     )
 
 
-def test_parts_of_librispeech_are_its_splits(shelf, tmp_path):
+def test_parts_of_librispeech_are_its_splits(file_server, tmp_path):
     public = published(
-        shelf,
+        file_server,
         "librispeech-100",
         train_DOT_tar_DOT_gz=tar_gz(librispeech("train-clean-100", range(10, 14))),
         dev_DOT_tar_DOT_gz=tar_gz(librispeech("dev-clean", range(20, 23))),
@@ -195,7 +200,7 @@ def test_parts_of_librispeech_are_its_splits(shelf, tmp_path):
     assert speakers(corpus, "test") == {"30", "31", "32"}
 
 
-def test_other_rates_and_channels_become_16_khz_mono_flac(shelf, tmp_path):
+def test_other_rates_and_channels_become_16_khz_mono_flac(file_server, tmp_path):
     files = {
         f"wav48_silence_trimmed/p2{s}/p2{s}_00{n}_mic{mic}.flac": sound(s, 48_000, 1, "FLAC")
         for s in range(25, 32)
@@ -204,7 +209,7 @@ def test_other_rates_and_channels_become_16_khz_mono_flac(shelf, tmp_path):
     }
     files |= {"wav48_silence_trimmed/p225/p225_003_mic1.flac": sound(5, 22_050, 2, "FLAC")}
     files["speaker-info.txt"] = b"ID AGE GENDER ACCENTS\np225 23 F English\n"
-    fetch(published(shelf, "vctk", vctk_DOT_zip=zipped(files)), tmp_path / "c")
+    fetch(published(file_server, "vctk", vctk_DOT_zip=zipped(files)), tmp_path / "c")
     found = sorted((tmp_path / "c/wav/p225").iterdir())
     assert [path.name for path in found] == ["p225_001.flac", "p225_002.flac", "p225_003.flac"]
     for path in found:
@@ -213,8 +218,8 @@ def test_other_rates_and_channels_become_16_khz_mono_flac(shelf, tmp_path):
     assert is_whole(tmp_path / "c")
 
 
-def test_speech_commands_follow_their_lists_and_leave_the_noise(shelf, tmp_path):
-    public = published(shelf, "speech-commands", sc_DOT_tar_DOT_gz=tar_gz(commands()))
+def test_speech_commands_follow_their_lists_and_leave_the_noise(file_server, tmp_path):
+    public = published(file_server, "speech-commands", sc_DOT_tar_DOT_gz=tar_gz(commands()))
     fetched = fetch(public, tmp_path / "c")
     corpus = open_corpus(tmp_path / "c")
     assert fetched.utterances == 20
@@ -222,8 +227,8 @@ def test_speech_commands_follow_their_lists_and_leave_the_noise(shelf, tmp_path)
     assert speakers(corpus, "test") == {"0027ab", "0037ab"}
 
 
-def test_voxceleb_is_judged_by_its_own_pairs(shelf, tmp_path):
-    fetched = fetch(vox(shelf), tmp_path / "c")
+def test_voxceleb_is_judged_by_its_own_pairs(file_server, tmp_path):
+    fetched = fetch(vox(file_server), tmp_path / "c")
     corpus = open_corpus(tmp_path / "c")
     assert speakers(corpus, "test") == set(VOX_TEST)
     assert read_pairs(tmp_path / "c/test_trials.txt") == read_pairs(tmp_path / "c/veri_test.txt")
@@ -232,33 +237,33 @@ def test_voxceleb_is_judged_by_its_own_pairs(shelf, tmp_path):
     assert fetched.test_list == "veri_test.txt"
 
 
-def test_another_official_list_can_be_the_test_list(shelf, tmp_path):
+def test_another_official_list_can_be_the_test_list(file_server, tmp_path):
     clean = VERI.replace(b"vb/00002", b"vb/00001")
-    public = vox(shelf, lists={"veri_test.txt": (VERI, 2), "veri_test2.txt": (clean, 2)})
+    public = vox(file_server, lists={"veri_test.txt": (VERI, 2), "veri_test2.txt": (clean, 2)})
     fetch(public, tmp_path / "c", test_list="veri_test2.txt")
     assert "vb/00001.flac" in (tmp_path / "c/test_trials.txt").read_text().splitlines()[0]
     with pytest.raises(UsageError, match=r"it has veri_test\.txt, veri_test2\.txt"):
         fetch(public, tmp_path / "d", test_list="veri_test3.txt")
 
 
-def test_the_test_part_alone_is_a_corpus_to_evaluate_on(shelf, tmp_path):
-    public = published(shelf, "voxceleb1-test", test_DOT_zip=zipped(voxceleb(VOX_TEST)))
-    remote = Remote(shelf.put("veri_test.txt", VERI))
+def test_the_test_part_alone_is_a_corpus_to_evaluate_on(file_server, tmp_path):
+    public = published(file_server, "voxceleb1-test", test_DOT_zip=zipped(voxceleb(VOX_TEST)))
+    remote = Remote(file_server.put("veri_test.txt", VERI))
     public = dataclasses.replace(public, lists=lambda: Lists({remote: 2}))
     fetched = fetch(public, tmp_path / "c")
     assert fetched.speakers == {"train": 0, "dev": 0, "test": 2}
     assert open_corpus(tmp_path / "c").train == ()
 
 
-def test_identification_parts_utterances_and_needs_overlap_allowed(shelf, tmp_path):
-    public = vox(shelf, "voxceleb1-identification")
+def test_identification_parts_utterances_and_needs_overlap_allowed(file_server, tmp_path):
+    public = vox(file_server, "voxceleb1-identification")
     lines = [
         f"{part} id100{s:02}/v{v}/0000{u}.wav"
         for s in range(1, 8)
         for part, v, u in ((1, "a", 1), (2, "a", 2), (3, "b", 1), (3, "b", 2), (2, "a", 1))[:4]
     ]
     lines += [f"2 {s}/v{v}/00001.wav" for s in VOX_TEST for v in "ab"]
-    remote = Remote(shelf.put("iden_split.txt", "\n".join(lines).encode()))
+    remote = Remote(file_server.put("iden_split.txt", "\n".join(lines).encode()))
     public = dataclasses.replace(public, lists=lambda: Lists({}, remote))
     fetch(public, tmp_path / "c")
     with pytest.raises(ValueError, match="--allow-overlap"):
@@ -284,9 +289,9 @@ class OneAtATime(Silent):
         self.busy = False
 
 
-def test_what_is_being_done_is_told_one_thing_after_another(shelf, tmp_path):
+def test_what_is_being_done_is_told_one_thing_after_another(file_server, tmp_path):
     display = OneAtATime()
-    fetch(vox(shelf), tmp_path / "c", display=display)
+    fetch(vox(file_server), tmp_path / "c", display=display)
     assert display.shown == [
         ("downloading dev.zip", "MB"),
         ("downloading test.zip", "MB"),
@@ -299,11 +304,11 @@ def test_what_is_being_done_is_told_one_thing_after_another(shelf, tmp_path):
 # --- again, and after an interruption -----------------------------------------------------------
 
 
-def test_a_whole_folder_is_left_as_it_is(small_ocean, shelf, tmp_path):
+def test_a_whole_folder_is_left_as_it_is(small_ocean, file_server, tmp_path):
     first = fetch(small_ocean, tmp_path / "c")
-    asked = len(shelf.asked)
+    asked = len(file_server.asked)
     assert fetch(small_ocean, tmp_path / "c") == first
-    assert len(shelf.asked) == asked
+    assert len(file_server.asked) == asked
     with pytest.raises(UsageError, match="the seed there is 0, asked for is 1"):
         fetch(small_ocean, tmp_path / "c", seed=1)
     next((tmp_path / "c/wav").rglob("*.flac")).unlink()
@@ -312,15 +317,15 @@ def test_a_whole_folder_is_left_as_it_is(small_ocean, shelf, tmp_path):
 
 
 def test_what_was_broken_off_is_never_taken_for_a_corpus_and_is_gone_on_with(
-    small_ocean, shelf, tmp_path
+    small_ocean, file_server, tmp_path
 ):
-    shelf.breaks_after = [500, 0, 0]
+    file_server.breaks_after = [500, 0, 0]
     with pytest.raises(EnvironmentSetupError, match="the same command goes on"):
         fetch(small_ocean, tmp_path / "c")
     with pytest.raises(ValueError, match=r"neither train_list\.txt nor a folder wav"):
         open_corpus(tmp_path / "c")
     fetch(small_ocean, tmp_path / "c")
-    assert ("speechocean762.tar.gz", "bytes=500-") in shelf.asked
+    assert ("speechocean762.tar.gz", "bytes=500-") in file_server.asked
     assert is_whole(tmp_path / "c")
 
 
@@ -361,10 +366,10 @@ def test_a_call_that_died_while_moving_into_place_is_gone_on_with(
 # --- what is in the way --------------------------------------------------------------------------
 
 
-def test_without_room_nothing_is_begun(small_ocean, shelf, tmp_path):
+def test_without_room_nothing_is_begun(small_ocean, file_server, tmp_path):
     with pytest.raises(EnvironmentSetupError, match=r"needs about 0\.0 GB .* 0\.0 GB are free"):
         fetch(small_ocean, tmp_path / "c", free=lambda _: 1_999_999)
-    assert shelf.asked == []
+    assert file_server.asked == []
     fetch(small_ocean, tmp_path / "c", free=lambda _: 2_000_000)
 
 
@@ -382,28 +387,28 @@ def test_a_second_process_in_the_same_folder_is_told(small_ocean, tmp_path):
         fetch(small_ocean, tmp_path / "c")
 
 
-def test_a_corpus_for_those_with_a_key_says_how_to_get_it(shelf, tmp_path):
-    public = vox(shelf)
-    shelf.status["dev.zip"] = [403]
+def test_a_corpus_for_those_with_a_key_says_how_to_get_it(file_server, tmp_path):
+    public = vox(file_server)
+    file_server.status["dev.zip"] = [403]
     with pytest.raises(EnvironmentSetupError, match=r"403 .*ask for a key at https.*--from FOLDER"):
         fetch(public, tmp_path / "c")
 
 
-def test_an_official_list_that_is_cut_short_is_refused(shelf, tmp_path):
+def test_an_official_list_that_is_cut_short_is_refused(file_server, tmp_path):
     with pytest.raises(EnvironmentSetupError, match=r"veri_test\.txt: 2 pairs, published were 4"):
-        fetch(vox(shelf, lists={"veri_test.txt": (VERI, 4)}), tmp_path / "c")
+        fetch(vox(file_server, lists={"veri_test.txt": (VERI, 4)}), tmp_path / "c")
 
 
-def test_a_list_that_is_not_the_test_list_may_be_missing(shelf, tmp_path):
-    public = vox(shelf)
-    del shelf.files["list_test_all.txt"]
+def test_a_list_that_is_not_the_test_list_may_be_missing(file_server, tmp_path):
+    public = vox(file_server)
+    del file_server.files["list_test_all.txt"]
     fetched = fetch(public, tmp_path / "c")
     assert any(notice.startswith("without list_test_all.txt") for notice in fetched.notices)
 
 
-def test_an_utterance_that_cannot_be_used_is_left_out_and_named(shelf, tmp_path, monkeypatch):
+def test_an_utterance_that_cannot_be_used_is_left_out_and_named(file_server, tmp_path, monkeypatch):
     files = ocean() | {"speechocean762/WAVE/SPEAKER0001/000019999.WAV": sound(1, seconds=0.01)}
-    public = published(shelf, "speechocean762", o_DOT_tar_DOT_gz=tar_gz(files))
+    public = published(file_server, "speechocean762", o_DOT_tar_DOT_gz=tar_gz(files))
     with pytest.raises(EnvironmentSetupError, match=r"1 of 28 .*000019999\.flac .*damaged"):
         fetch(public, tmp_path / "c")
     monkeypatch.setattr(fetching, "_MOST_UNUSABLE", 0.1)
@@ -415,39 +420,39 @@ def test_an_utterance_that_cannot_be_used_is_left_out_and_named(shelf, tmp_path,
 # --- from a folder --------------------------------------------------------------------------------
 
 
-def test_archives_that_are_here_are_checked_used_and_kept(small_ocean, shelf, tmp_path):
+def test_archives_that_are_here_are_checked_used_and_kept(small_ocean, file_server, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     archive = own / "speechocean762.tar.gz"
-    archive.write_bytes(shelf.files["speechocean762.tar.gz"][:-1])
+    archive.write_bytes(file_server.files["speechocean762.tar.gz"][:-1])
     with pytest.raises(EnvironmentSetupError, match=r"SHA-256 .* published is"):
         fetch(small_ocean, tmp_path / "c", source=own)
-    archive.write_bytes(shelf.files["speechocean762.tar.gz"])
+    archive.write_bytes(file_server.files["speechocean762.tar.gz"])
     fetch(small_ocean, tmp_path / "c", source=own)
-    assert shelf.asked == []
+    assert file_server.asked == []
     assert archive.is_file()
     assert is_whole(tmp_path / "c")
 
 
-def test_one_of_two_archives_is_not_enough(shelf, tmp_path):
+def test_one_of_two_archives_is_not_enough(file_server, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
-    public = vox(shelf)
+    public = vox(file_server)
     both = dataclasses.replace(
         public, archives=lambda: (Archive(sum((a.pieces for a in public.archives()), ())),)
     )
-    (own / "dev.zip").write_bytes(shelf.files["dev.zip"])
+    (own / "dev.zip").write_bytes(file_server.files["dev.zip"])
     with pytest.raises(UsageError, match=r"has dev\.zip, but not test\.zip"):
         fetch(both, tmp_path / "c", source=own)
 
 
-def test_an_unpacked_folder_will_do_and_is_said_to_be_unchecked(small_ocean, shelf, tmp_path):
+def test_an_unpacked_folder_will_do_and_is_said_to_be_unchecked(small_ocean, file_server, tmp_path):
     for name, content in ocean().items():
         path = tmp_path / "own" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     fetched = fetch(small_ocean, tmp_path / "c", source=tmp_path / "own")
-    assert shelf.asked == []
+    assert file_server.asked == []
     assert fetched.utterances == 27
     assert any("no checksum" in notice for notice in fetched.notices)
 
@@ -495,9 +500,18 @@ def test_the_verb_lists_fetches_and_names_what_is_near(tmp_path, capsys):
     assert run(["corpus", "fetch", "vctk"]) == 2
 
 
-def test_a_mirror_is_asked_for_the_same_files_and_held_to_their_checksums(shelf, tmp_path, capsys):
-    shelf.put("dev-clean.tar.gz", tar_gz(librispeech("dev-clean", range(10, 13))))
-    line = ["corpus", "fetch", "librispeech-dev-clean", str(tmp_path / "c"), "--mirror", shelf.url]
+def test_a_mirror_is_asked_for_the_same_files_and_held_to_their_checksums(
+    file_server, tmp_path, capsys
+):
+    file_server.put("dev-clean.tar.gz", tar_gz(librispeech("dev-clean", range(10, 13))))
+    line = [
+        "corpus",
+        "fetch",
+        "librispeech-dev-clean",
+        str(tmp_path / "c"),
+        "--mirror",
+        file_server.url,
+    ]
     assert run(line) == 3
     assert "published is 76f87d0906" in capsys.readouterr().err
-    assert shelf.asked[0][0] == "dev-clean.tar.gz"
+    assert file_server.asked[0][0] == "dev-clean.tar.gz"

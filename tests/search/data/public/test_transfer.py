@@ -22,8 +22,8 @@ def fetch(url, path, sha256=SHA256, **more):
     return transfer.fetch(Remote(url, sha256), path, waits_seconds=NO_WAIT, **more)
 
 
-def ranges(shelf):
-    return [wanted for _, wanted in shelf.asked]
+def ranges(file_server):
+    return [wanted for _, wanted in file_server.asked]
 
 
 @pytest.fixture
@@ -43,86 +43,86 @@ def parted(path):
     return part
 
 
-def test_a_file_comes_whole_with_its_checksum_and_nothing_beside_it(shelf, path):
-    assert fetch(shelf.put("a.tar", CONTENT), path) == SHA256
+def test_a_file_comes_whole_with_its_checksum_and_nothing_beside_it(file_server, path):
+    assert fetch(file_server.put("a.tar", CONTENT), path) == SHA256
     assert path.read_bytes() == CONTENT
     assert [each.name for each in path.parent.iterdir()] == ["a.tar"]
 
 
-def test_a_whole_file_is_not_fetched_again_and_a_damaged_one_is(shelf, path):
-    url = shelf.put("a.tar", CONTENT)
+def test_a_whole_file_is_not_fetched_again_and_a_damaged_one_is(file_server, path):
+    url = file_server.put("a.tar", CONTENT)
     path.write_bytes(CONTENT)
     fetch(url, path)
-    assert shelf.asked == []
+    assert file_server.asked == []
     path.write_bytes(OTHER)
     fetch(url, path)
     assert path.read_bytes() == CONTENT
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(shelf, path):
-    url = shelf.put("a.tar", CONTENT, mark='"v1"')
-    shelf.breaks_after = [1000, 2000]
+def test_a_broken_transfer_goes_on_where_it_stopped(file_server, path):
+    url = file_server.put("a.tar", CONTENT, mark='"v1"')
+    file_server.breaks_after = [1000, 2000]
     fetch(url, path)
     assert path.read_bytes() == CONTENT
-    assert ranges(shelf) == [None, "bytes=1000-", "bytes=3000-"]
+    assert ranges(file_server) == [None, "bytes=1000-", "bytes=3000-"]
 
 
-def test_an_interrupted_call_is_gone_on_with_by_the_next(shelf, path, parted):
-    url = shelf.put("a.tar", CONTENT, mark='"v1"')
+def test_an_interrupted_call_is_gone_on_with_by_the_next(file_server, path, parted):
+    url = file_server.put("a.tar", CONTENT, mark='"v1"')
     parted(url, CONTENT[:700], '"v1"')
     seen = []
     fetch(url, path, progress=lambda done, total: seen.append((done, total)))
-    assert ranges(shelf) == ["bytes=700-"]
+    assert ranges(file_server) == ["bytes=700-"]
     assert path.read_bytes() == CONTENT
     assert seen
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_start(shelf, path, parted):
-    url = shelf.put("a.tar", CONTENT, mark='"v2"')
+def test_a_file_that_changed_meanwhile_is_fetched_from_its_start(file_server, path, parted):
+    url = file_server.put("a.tar", CONTENT, mark='"v2"')
     parted(url, OTHER[:700], '"v1"')
     fetch(url, path)
     assert path.read_bytes() == CONTENT
 
 
-def test_a_change_that_the_server_does_not_tell_is_seen_by_the_checksum(shelf, path, parted):
-    url = shelf.put("a.tar", CONTENT)
+def test_a_change_that_the_server_does_not_tell_is_seen_by_the_checksum(file_server, path, parted):
+    url = file_server.put("a.tar", CONTENT)
     parted(url, OTHER[:700])
     fetch(url, path)
     assert path.read_bytes() == CONTENT
-    assert ranges(shelf) == ["bytes=700-", None]
+    assert ranges(file_server) == ["bytes=700-", None]
 
 
-def test_a_file_of_another_length_is_another_file(shelf, path, parted):
-    url = shelf.put("a.tar", CONTENT)
+def test_a_file_of_another_length_is_another_file(file_server, path, parted):
+    url = file_server.put("a.tar", CONTENT)
     parted(url, CONTENT[:700], total=5000)
     fetch(url, path, sha256="")
     assert path.read_bytes() == CONTENT
-    assert ranges(shelf) == ["bytes=700-", None]
+    assert ranges(file_server) == ["bytes=700-", None]
 
 
-def test_a_part_of_another_address_is_not_gone_on_with(shelf, path, parted):
+def test_a_part_of_another_address_is_not_gone_on_with(file_server, path, parted):
     parted("http://elsewhere/a.tar", CONTENT[:700])
-    fetch(shelf.put("a.tar", CONTENT), path)
-    assert ranges(shelf) == [None]
+    fetch(file_server.put("a.tar", CONTENT), path)
+    assert ranges(file_server) == [None]
 
 
-def test_a_part_that_was_all_but_renamed_is_whole(shelf, path, parted):
-    url = shelf.put("a.tar", CONTENT)
+def test_a_part_that_was_all_but_renamed_is_whole(file_server, path, parted):
+    url = file_server.put("a.tar", CONTENT)
     parted(url, CONTENT)
     assert fetch(url, path) == SHA256
     assert path.read_bytes() == CONTENT
 
 
-def test_a_server_without_ranges_starts_anew(shelf, path):
-    shelf.ranges = False
-    shelf.breaks_after = [1000]
-    fetch(shelf.put("a.tar", CONTENT), path)
+def test_a_server_without_ranges_starts_anew(file_server, path):
+    file_server.ranges = False
+    file_server.breaks_after = [1000]
+    fetch(file_server.put("a.tar", CONTENT), path)
     assert path.read_bytes() == CONTENT
-    assert ranges(shelf) == [None, "bytes=1000-"]
+    assert ranges(file_server) == [None, "bytes=1000-"]
 
 
-def test_a_wrong_checksum_leaves_nothing_and_names_both(shelf, path):
-    url = shelf.put("a.tar", OTHER)
+def test_a_wrong_checksum_leaves_nothing_and_names_both(file_server, path):
+    url = file_server.put("a.tar", OTHER)
     with pytest.raises(EnvironmentSetupError) as caught:
         fetch(url, path)
     assert SHA256 in str(caught.value)
@@ -130,37 +130,37 @@ def test_a_wrong_checksum_leaves_nothing_and_names_both(shelf, path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_missing_file_is_named_with_what_to_do(shelf, path):
+def test_a_missing_file_is_named_with_what_to_do(file_server, path):
     with pytest.raises(EnvironmentSetupError, match=r"404 .*--mirror URL.*--from FOLDER"):
-        fetch(f"{shelf.url}/gone.tar", path)
-    assert len(shelf.asked) == 1
+        fetch(f"{file_server.url}/gone.tar", path)
+    assert len(file_server.asked) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_server_that_wants_credentials_is_told_apart(shelf, path, status):
-    url = shelf.put("a.tar", CONTENT)
-    shelf.status["a.tar"] = [status]
+def test_a_server_that_wants_credentials_is_told_apart(file_server, path, status):
+    url = file_server.put("a.tar", CONTENT)
+    file_server.status["a.tar"] = [status]
     with pytest.raises(Forbidden, match="only to those it knows"):
         fetch(url, path)
 
 
-def test_a_busy_server_is_asked_again_and_not_for_ever(shelf, path):
-    url = shelf.put("a.tar", CONTENT)
-    shelf.status["a.tar"] = [503, 503, 0]
+def test_a_busy_server_is_asked_again_and_not_for_ever(file_server, path):
+    url = file_server.put("a.tar", CONTENT)
+    file_server.status["a.tar"] = [503, 503, 0]
     fetch(url, path)
     path.unlink()
-    shelf.status["a.tar"] = [503] * 9
+    file_server.status["a.tar"] = [503] * 9
     with pytest.raises(EnvironmentSetupError, match=r"503 .*the same command goes on"):
         fetch(url, path)
-    assert len(shelf.status["a.tar"]) == 6
+    assert len(file_server.status["a.tar"]) == 6
 
 
-def test_a_transfer_that_only_ever_breaks_ends_with_what_came(shelf, path):
-    shelf.breaks_after = [100, 0, 0, 0]
+def test_a_transfer_that_only_ever_breaks_ends_with_what_came(file_server, path):
+    file_server.breaks_after = [100, 0, 0, 0]
     with pytest.raises(
         EnvironmentSetupError, match="the connection ended after 100 of 10240 bytes"
     ):
-        fetch(shelf.put("a.tar", CONTENT), path)
+        fetch(file_server.put("a.tar", CONTENT), path)
     assert path.with_name("a.tar.part").read_bytes() == CONTENT[:100]
 
 
@@ -172,8 +172,8 @@ def test_nobody_there_is_an_environment_problem(path):
         fetch(f"http://127.0.0.1:{port}/a.tar", path)
 
 
-def test_a_full_disk_keeps_what_came_and_says_so(shelf, path, monkeypatch):
-    url = shelf.put("a.tar", CONTENT)
+def test_a_full_disk_keeps_what_came_and_says_so(file_server, path, monkeypatch):
+    url = file_server.put("a.tar", CONTENT)
     real = type(path).open
 
     class Full:
