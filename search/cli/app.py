@@ -119,18 +119,18 @@ def root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out one command line; the exit code."""
+    """Carry out one command line, and return its exit code."""
     launched = exit_record.taken()
     if launched is None:
         return _carry_out(arguments)[0]
     with signals.handle_signals(lambda number: exit_record.at_signal(*launched, number)):
-        code, words = _carry_out(arguments)
-    exit_record.write(*launched, code, words)
+        code, message = _carry_out(arguments)
+    exit_record.write(*launched, code, message)
     return code
 
 
 def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
-    """The exit code, and what was wrong."""
+    """Return the exit code, and the message of what was wrong; empty if nothing was."""
     arguments = list(arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -138,13 +138,13 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
     try:
         result: Any = get_command(app).main(arguments, "spksearch", standalone_mode=False)
     except typer.TyperException as error:
-        return _usage(error)
+        return _print_usage_error(error)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (every error is one message)
         if debug:
             console.stderr_console().print_exception()
-        words = error_handling.message(error)
-        console.print_note(f"spksearch: {words}")
-        return error_handling.exit_code(error), words
+        message = error_handling.format_message(error)
+        console.print_note(f"spksearch: {message}")
+        return error_handling.choose_exit_code(error), message
     code = result if isinstance(result, int) else 0
     if code == 128 + signal.SIGINT:
         console.print_note("spksearch: interrupted")
@@ -152,20 +152,21 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
     return code, ""
 
 
-def _usage(error: typer.TyperException) -> tuple[int, str]:
+def _print_usage_error(error: typer.TyperException) -> tuple[int, str]:
+    """Print what is wrong with a command line; return the exit code and the message."""
     context = getattr(error, "ctx", None)
-    place = context.command_path if context else "spksearch"
-    words = error.format_message()
+    command = context.command_path if context else "spksearch"
+    message = error.format_message()
     if type(error).__name__ != "NoArgsIsHelpError":
-        words = f"{words.replace('Value error, ', '').rstrip('.')}\nsee: {place} --help"
-        console.print_note(f"{place}: {words}")
+        message = f"{message.replace('Value error, ', '').rstrip('.')}\nsee: {command} --help"
+        console.print_note(f"{command}: {message}")
     else:
-        console.print_note(words)
-    return error.exit_code, words
+        console.print_note(message)
+    return error.exit_code, message
 
 
 def _quiet_libraries() -> None:
-    """No advertising, no telemetry, no progress bars but ours; what the user has set stands."""
+    """Turn off the telemetry and progress bars of libraries, unless the user has set them."""
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -1,4 +1,4 @@
-"""What went wrong, in one message, and the exit code that goes with it."""
+"""Turn an error into one message and an exit code."""
 
 import signal
 import traceback
@@ -7,15 +7,15 @@ from pathlib import Path
 from search.core.errors import Interrupted, SignalReceived, SpksearchError
 from search.core.paths import CODE, home
 
-OURS = 1
+FAILURE = 1
 USAGE = 2
 ENVIRONMENT = 3
 
-_OWN = tuple(CODE / package for package in ("search", "spaces", "spkmodel"))
+_OWN_PACKAGES = tuple(CODE / package for package in ("search", "spaces", "spkmodel"))
 
 
-def exit_code(error: BaseException) -> int:
-    """The exit code of the command line for an error that ended a verb."""
+def choose_exit_code(error: BaseException) -> int:
+    """Return the exit code of the command line for an error that ended a verb."""
     match error:
         case SignalReceived() | Interrupted():
             return 128 + error.signal_number
@@ -28,25 +28,25 @@ def exit_code(error: BaseException) -> int:
             return ENVIRONMENT if _is_below_home(error) else USAGE
         case OSError():
             return ENVIRONMENT
-        case ValueError() if _raised_by_us(error):
+        case ValueError() if _is_raised_by_us(error):
             return USAGE
-        case Exception() if _is_ours(error):
+        case Exception() if _is_defined_by_us(error):
             return ENVIRONMENT
         case _:
-            return OURS
+            return FAILURE
 
 
-def message(error: BaseException) -> str:
-    """What to tell a person: what, where, what to do; without the name of a Python class."""
+def format_message(error: BaseException) -> str:
+    """Return the message for a person: what happened, where, what to do; without Python's names."""
     match error:
         case SignalReceived():
             return str(error)
         case KeyboardInterrupt():
             return "interrupted"
         case OSError() if error.strerror:
-            return _os_message(error)
-        case _ if exit_code(error) != OURS or isinstance(error, SpksearchError):
-            return _pydantic_message(error) or str(error) or type(error).__name__
+            return _format_os_error(error)
+        case _ if choose_exit_code(error) != FAILURE or isinstance(error, SpksearchError):
+            return _format_validation_error(error) or str(error) or type(error).__name__
         case _:
             return (
                 f"unexpected {type(error).__name__}: {error}\n"
@@ -54,15 +54,15 @@ def message(error: BaseException) -> str:
             )
 
 
-def _os_message(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
-    text = f"{place}{error.strerror}"
-    if exit_code(error) == ENVIRONMENT:
+def _format_os_error(error: OSError) -> str:
+    prefix = f"{error.filename}: " if error.filename else ""
+    text = f"{prefix}{error.strerror}"
+    if choose_exit_code(error) == ENVIRONMENT:
         return f"{text}; SPKSEARCH_HOME names a folder that can be written"
     return text
 
 
-def _pydantic_message(error: BaseException) -> str | None:
+def _format_validation_error(error: BaseException) -> str | None:
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
@@ -77,15 +77,17 @@ def _is_below_home(error: OSError) -> bool:
     return isinstance(name, str | Path) and Path(name).absolute().is_relative_to(home())
 
 
-def _raised_by_us(error: BaseException) -> bool:
-    """Whether our own code said so; a ValueError from inside a library is a failure of ours."""
+def _is_raised_by_us(error: BaseException) -> bool:
+    """Return whether our own code raised it; a library's ValueError is a failure of ours."""
     from pydantic import ValidationError
 
-    if isinstance(error, ValidationError) or _is_ours(error):
+    if isinstance(error, ValidationError) or _is_defined_by_us(error):
         return True
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and any(Path(frames[-1].filename).is_relative_to(own) for own in _OWN)
+    return bool(frames) and any(
+        Path(frames[-1].filename).is_relative_to(own) for own in _OWN_PACKAGES
+    )
 
 
-def _is_ours(error: BaseException) -> bool:
+def _is_defined_by_us(error: BaseException) -> bool:
     return type(error).__module__.split(".")[0] in ("search", "spaces", "spkmodel")

@@ -1,4 +1,4 @@
-"""The verbs about clusters: `cluster check`."""
+"""The verb `cluster check`: check cluster files without a cluster."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +33,7 @@ def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
     json_wanted: Json = False,
 ) -> int:
-    """Check cluster files offline."""
+    """Check cluster files offline, and print what is wrong with them."""
     from search.cluster.files.check import check as check_files
 
     reports = check_files(paths)
@@ -41,14 +41,14 @@ def check(
         from search.reporting.documents import document
 
         console.print_json(
-            document("cluster_check", files=[_as_json(report) for report in reports])
+            document("cluster_check", files=[_report_document(report) for report in reports])
         )
     else:
-        console.print_result(*_lines(reports))
+        console.print_result(*_format_reports(reports))
     return 2 if any(report.status == "bad" for report in reports) else 0
 
 
-def _as_json(report: "FileFindings") -> dict[str, object]:
+def _report_document(report: "FileFindings") -> dict[str, object]:
     return {
         "file": str(report.file),
         "kind": report.kind or None,
@@ -59,12 +59,12 @@ def _as_json(report: "FileFindings") -> dict[str, object]:
     }
 
 
-def _lines(reports: list["FileFindings"]) -> list[str]:
+def _format_reports(reports: list["FileFindings"]) -> list[str]:
     lines = []
     for report in reports:
-        of = f" ({report.kind})" if report.kind else ""
+        kind = f" ({report.kind})" if report.kind else ""
         why = f": {report.skipped}" if report.skipped else ""
-        lines.append(f"{report.status:7} {report.file}{of}{why}")
+        lines.append(f"{report.status:7} {report.file}{kind}{why}")
         for finding in report.findings:
             place = f"{report.file}:{finding.line}" if finding.line else str(report.file)
             where = f"{finding.where}: " if finding.where else ""

@@ -1,4 +1,4 @@
-"""The verbs that prepare data: corpus fetch, check, pack, split."""
+"""The verbs that prepare a corpus: fetch, check, pack, split."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -55,7 +55,7 @@ def check(
     allow_overlap: _AllowOverlap = False,
     json_wanted: Json = False,
 ) -> None:
-    """Read lists and audio; exit 2 if anything is wrong."""
+    """Read the lists and audio of a corpus; exit with 2 if anything is wrong."""
     from search.data import location
     from search.reporting.terminal import stderr_display
 
@@ -79,7 +79,7 @@ def check(
 
 
 def report_table(report: "CorpusReport") -> "Table":
-    """A corpus in numbers, a split a row."""
+    """Return a table of a corpus, a split a row."""
     from rich.table import Table
 
     from search.reporting.tables import format_duration
@@ -123,7 +123,7 @@ def pack(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
     allow_overlap: _AllowOverlap = False,
 ) -> None:
-    """Write the store below SPKSEARCH_HOME."""
+    """Write the store of a corpus below SPKSEARCH_HOME, and publish it if a URI is given."""
     from search.core.paths import home
     from search.data import location
     from search.reporting.terminal import stderr_display
@@ -131,16 +131,16 @@ def pack(
     from spkmodel.data.store import Store
     from spkmodel.data.store_writing import pack_corpus
 
-    there = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
+    opened = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
     with stderr_display().task("packing", "utterances") as progress:
-        packed = pack_corpus(there, home(), resample=resample, progress=progress)
+        packed = pack_corpus(opened, home(), resample=resample, progress=progress)
     console.print_result(str(packed))
     if to is not None:
         uri = location.parsed(to)
         if not isinstance(uri, str):
             raise UsageError(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
         with stderr_display().task(f"publishing at {uri}", "bytes") as progress:
-            sha256 = location.publish(there, Store.open(packed), uri, progress)
+            sha256 = location.publish(opened, Store.open(packed), uri, progress)
         console.print_result(f"{uri} ({sha256[:16]})")
 
 
@@ -165,13 +165,13 @@ def split(
         int, typer.Option(metavar="N", min=2, help="In each of the two lists.")
     ] = 6000,
 ) -> None:
-    """Write the lists; lists that are there are never overwritten."""
+    """Write the lists of a corpus; existing lists are never overwritten."""
     from spkmodel.data import corpus
 
     there = corpus.split_corpus(folder, seed, dev_speakers, test_speakers, pairs)
     speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}
-    said = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
-    console.print_result(f"{folder}: lists written, {said}")
+    counts = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
+    console.print_result(f"{folder}: lists written, {counts}")
 
 
 @app.command(
@@ -220,12 +220,12 @@ def fetch(
     ] = 0,
     json_wanted: Json = False,
 ) -> None:
-    """Bring a public corpus here; a folder that is whole already stays as it is."""
+    """Fetch a public corpus into a folder; a complete folder is left as it is."""
     from search.data.public import catalogue, fetching
     from search.reporting.terminal import stderr_display
 
     if list_wanted:
-        _list_public(catalogue.CORPORA, json_wanted)
+        _print_public_corpora(catalogue.CORPORA, json_wanted)
         return
     if name is None or folder is None:
         raise typer.BadParameter("fetch takes the NAME of a corpus and a DIR, or --list")
@@ -244,10 +244,10 @@ def fetch(
 
         console.print_json(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
     else:
-        console.print_result(*_fetched_lines(folder, fetched))
+        console.print_result(*_format_fetched(folder, fetched))
 
 
-def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
+def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
     if json_wanted:
         from search.reporting.documents import document
 
@@ -277,12 +277,14 @@ def _list_public(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None
     console.print_result(table)
 
 
-def _fetched_lines(folder: Path, fetched: "Fetched") -> list[str]:
-    said = ", ".join(f"{count} in {split}" for split, count in fetched.speakers.items() if count)
+def _format_fetched(folder: Path, fetched: "Fetched") -> list[str]:
+    speakers = ", ".join(
+        f"{count} in {split}" for split, count in fetched.speakers.items() if count
+    )
     official = f", its pairs are {fetched.test_list}" if fetched.test_list else ""
     return [
         f"{folder}: {fetched.corpus}, {fetched.utterances:,} utterances; "
-        f"speakers: {said}{official}",
+        f"speakers: {speakers}{official}",
         *fetched.notices,
         f"licence: {fetched.licence}; see {folder / 'SOURCE.md'}",
     ]

@@ -1,4 +1,4 @@
-"""The verb `import-voxceleb-trainer`: its YAML or command line, as a config of ours."""
+"""The verb `import-voxceleb-trainer`: convert a voxceleb_trainer config to a `TrainConfig`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -52,38 +52,38 @@ def import_voxceleb_trainer(
     ] = None,
     json_wanted: Json = False,
 ) -> None:
-    """Take over a training of voxceleb_trainer."""
+    """Convert a voxceleb_trainer config or command line, and print what differs here."""
     from search.core.errors import UsageError
     from search.importers.voxceleb_trainer import commands, importing
     from search.importers.voxceleb_trainer.options import parse
 
-    yaml, command = _parted(given or [])
+    yaml, command = _split_arguments(given or [])
     if yaml is None and not command:
         raise UsageError("give its YAML file, or its command line after --; or both")
     options = parse(command, yaml, trainer)
     where = "DIR" if corpus is None else str(corpus)
     if options["eval"]:
         remarks = importing.judged(options)
-        _tell(options, remarks, None, commands.evaluation(options, where), json_wanted)
+        _print_import(options, remarks, None, commands.evaluation(options, where), json_wanted)
         return
-    found = importing.imported(options, None if corpus is None else _speakers(corpus))
+    found = importing.imported(options, None if corpus is None else _count_speakers(corpus))
     if space is not None:
         _write_space(space, found.config, yaml)
     file = str(space) if space is not None else "mine.py"
     lines = commands.training(options, file, found.epochs, where)
     if space is None:
         lines.insert(0, "spksearch import-voxceleb-trainer --space mine.py ...  # writes the file")
-    _tell(options, list(found.remarks), found.config, lines, json_wanted)
+    _print_import(options, list(found.remarks), found.config, lines, json_wanted)
 
 
-def _parted(given: list[str]) -> tuple[Path | None, list[str]]:
-    """The YAML file, where the first word names one, and the words of the command line."""
+def _split_arguments(given: list[str]) -> tuple[Path | None, list[str]]:
+    """Return the YAML file, if the first argument names one, and the command line."""
     if given and given[0].endswith((".yaml", ".yml")):
         return Path(given[0]), given[1:]
     return None, given
 
 
-def _speakers(corpus: Path) -> int:
+def _count_speakers(corpus: Path) -> int:
     from spkmodel.data.corpus import open_corpus
 
     return len({entry.speaker for entry in open_corpus(corpus).train})
@@ -95,23 +95,23 @@ def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
 
     if path.suffix != ".py":
         raise UsageError(f"--space {path}: a space is a .py file")
-    whence = "a command line of voxceleb_trainer" if yaml is None else yaml.name
+    origin = "a command line of voxceleb_trainer" if yaml is None else yaml.name
     text = space_file.source(
-        config, f"Does a training of voxceleb_trainer do better here ({whence})?"
+        config, f"Does a training of voxceleb_trainer do better here ({origin})?"
     )
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         raise UsageError(f"{path} is there and is another; choose another --space")
     path.write_text(text, encoding="utf-8")
 
 
-def _tell(
+def _print_import(
     options: "Options",
     remarks: "list[Remark]",
     config: "TrainConfig | None",
     lines: list[str],
     json_wanted: bool,
 ) -> None:
-    """The config (or the command) to stdout, the rest to stderr; with --json all to stdout."""
+    """Print config or command to stdout, the rest to stderr; all to stdout with --json."""
     if json_wanted:
         from search.reporting.documents import document
 
@@ -126,7 +126,7 @@ def _tell(
             )
         )
         return
-    for line in _grouped(remarks):
+    for line in _format_remarks(remarks):
         console.print_note(line)
     if config is None:
         console.print_result(*lines)
@@ -137,12 +137,12 @@ def _tell(
     console.print_json(config.model_dump(mode="json"))
 
 
-def _grouped(remarks: "list[Remark]") -> list[str]:
+def _format_remarks(remarks: "list[Remark]") -> list[str]:
     from search.importers.voxceleb_trainer.remarks import WORDS
 
     lines = []
     for kind, heading in WORDS.items():
-        told = [remark.text for remark in remarks if remark.kind == kind]
-        if told:
-            lines += [f"{heading}:", *(f"  {text}" for text in told)]
+        texts = [remark.text for remark in remarks if remark.kind == kind]
+        if texts:
+            lines += [f"{heading}:", *(f"  {text}" for text in texts)]
     return lines

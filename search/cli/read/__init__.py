@@ -1,1 +1,1 @@
-"""Commands that read: spaces, searches, the notebook, the state of the machine."""
+"""Commands that print what is recorded: spaces, searches, notebooks, the state of the machine."""

@@ -1,4 +1,4 @@
-"""The verb `doctor`: what works, on this machine or on every machine of a cluster."""
+"""The verb `doctor`: check this machine, or every machine of a cluster."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -35,28 +35,28 @@ def doctor(
     ] = 60.0,
     json_wanted: Json = False,
 ) -> None:
-    """Look at this machine, or at a cluster."""
+    """Check this machine or a cluster, and print what is wrong and how to repair it."""
     from search.reporting.documents import document
 
-    rows, refused = [], False
+    rows, failed = [], False
     for machine, check in _checks(address, insecure, seconds):
         rows.append(({"machine": machine} if address else {}) | asdict(check))
-        forgiven = insecure and check.name == "guard"
-        refused = refused or (check.level == "problem" and not forgiven)
+        accepted = insecure and check.name == "guard"
+        failed = failed or (check.level == "problem" and not accepted)
         if not json_wanted:
             where = f"{machine:15} " if address else ""
             todo = f"\n{'':9}{check.todo}" if check.todo else ""
             console.print_result(f"{check.level:8} {where}{check.name}: {check.found}{todo}")
     problems = sum(row["level"] == "problem" for row in rows)
     if json_wanted:
-        console.print_json(document("doctor", ok=not refused, checks=rows))
+        console.print_json(document("doctor", ok=not failed, checks=rows))
     else:
         console.print_note(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
-    raise typer.Exit(3 if refused else 0)
+    raise typer.Exit(3 if failed else 0)
 
 
 def _checks(address: str | None, insecure: bool, seconds: float) -> "Iterator[tuple[str, Check]]":
-    """Whose each check is, and the check."""
+    """Yield each check with the machine that it was made on; empty for this machine."""
     if address is None:
         from search.doctor.local import examine as here
 

@@ -1,4 +1,4 @@
-"""The verbs that only look: describe, list, status, trials, show, doctor."""
+"""The verbs that print what is recorded: describe, list, status, trials, show."""
 
 import time
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.cli.options import Json
+from search.cli.options import Json, SearchName
 from search.reporting import console
 from search.reporting.console import help_text
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from search.space.loader import Axis
-
-Search = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 
 DESCRIBE = help_text(
     "The axes of a space: name, range, when it is asked, entries of the log behind it.",
@@ -31,7 +29,7 @@ def describe(
     space: Annotated[str, typer.Argument(metavar="SPACE", help="A space's name or path.")],
     json_wanted: Json = False,
 ) -> None:
-    """The axis table of a space."""
+    """Print the axes of a space."""
     from search.space import loader
 
     loaded = loader.load(space)
@@ -74,7 +72,7 @@ LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch
 
 
 def list_searches(json_wanted: Json = False) -> None:
-    """All searches, by name."""
+    """Print all searches, by name."""
     from search.core.paths import home, list_searches
     from search.reporting.documents import document
     from search.reporting.trial_tables import search_table
@@ -91,7 +89,7 @@ def list_searches(json_wanted: Json = False) -> None:
 
 
 def _row(name: str) -> dict[str, Any] | None:
-    """A search in the list; None, and a word to stderr, if it cannot be read."""
+    """Return a search as a row of the list; None, with a message to stderr, if it is unreadable."""
     from search.core.errors import SpksearchError
     from search.launch.open_search import state_of, status_of
     from search.reporting.documents import snapshot_document
@@ -118,8 +116,8 @@ STATUS = help_text(
 )
 
 
-def status(name: Search, json_wanted: Json = False) -> None:
-    """State, rungs, best so far, speed, what to do next."""
+def status(name: SearchName, json_wanted: Json = False) -> None:
+    """Print the state, rungs, best trial and speed of a search, and the next commands."""
     from search.launch.open_search import state_of, status_of
     from search.reporting.snapshot import take_snapshot
     from search.reporting.tables import snapshot_table
@@ -147,7 +145,7 @@ TRIALS = help_text(
 
 
 def trials(
-    name: Search,
+    name: SearchName,
     sort: Annotated[
         str | None, typer.Option(metavar="COL", help="Lowest first [default: dev_eer].")
     ] = None,
@@ -159,9 +157,9 @@ def trials(
     ] = None,
     json_wanted: Json = False,
 ) -> None:
-    """One trial a line."""
+    """Print the trials of a search, one a line."""
     if pareto or plot:
-        _front(name, sort, pareto, plot, json_wanted)
+        _print_front(name, sort, pareto, plot, json_wanted)
         return
     sort = sort or "dev_eer"
     from search.launch.open_search import state_of, status_of
@@ -169,20 +167,22 @@ def trials(
 
     state = state_of(name)
     ordered = sort_trials(state, sort)
-    how = status_of(name, state)
+    status = status_of(name, state)
     if json_wanted:
         from search.reporting.documents import document, trial_document
 
-        rows = [trial_document(trial, how) for trial in ordered]
-        console.print_json(document("trials", name=name, state=how, sort=sort, trials=rows))
+        rows = [trial_document(trial, status) for trial in ordered]
+        console.print_json(document("trials", name=name, state=status, sort=sort, trials=rows))
     elif ordered:
-        console.print_result(trial_table(state, ordered, how))
+        console.print_result(trial_table(state, ordered, status))
     else:
         console.print_note(f"search {name!r} has no trial yet")
 
 
-def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json: bool) -> None:
-    """The Pareto front of a search."""
+def _print_front(
+    name: str, sort: str | None, pareto: bool, plot: Path | None, json_wanted: bool
+) -> None:
+    """Print the Pareto front of a search, and draw it into a file if one is named."""
     from search.core.errors import UsageError
     from search.launch.open_search import state_of, status_of
     from search.reporting.trial_tables import find_front, front_table
@@ -200,12 +200,14 @@ def _front(name: str, sort: str | None, pareto: bool, plot: Path | None, as_json
 
         draw_front(plot, front, others, f"{name}: dev EER against size")
         console.print_note(f"wrote {plot}")
-    if as_json:
+    if json_wanted:
         from search.reporting.documents import document, trial_document
 
-        how = status_of(name, state)
-        rows = [trial_document(trial, how) for trial in front]
-        console.print_json(document("front", name=name, state=how, trials=rows, others=len(others)))
+        status = status_of(name, state)
+        rows = [trial_document(trial, status) for trial in front]
+        console.print_json(
+            document("front", name=name, state=status, trials=rows, others=len(others))
+        )
     elif front:
         console.print_result(front_table(state))
     else:
@@ -221,7 +223,7 @@ SHOW = help_text(
 
 
 def show(
-    name: Search,
+    name: SearchName,
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Such as t0007.")],
     plot: Annotated[
         Path | None,
@@ -229,13 +231,13 @@ def show(
     ] = None,
     json_wanted: Json = False,
 ) -> None:
-    """One trial in detail."""
+    """Print one trial in detail, and draw its learning curves if a file is named."""
     from search.launch.open_search import folder_of, state_of, status_of, trial_of
     from spkmodel.config import TrainConfig
 
     state = state_of(name)
     record = trial_of(name, state, trial)
-    how = status_of(name, state)
+    status = status_of(name, state)
     if plot is not None:
         from search.reporting.learning_curves import plot_trial
 
@@ -244,9 +246,9 @@ def show(
     if json_wanted:
         from search.reporting.documents import document, full_trial_document
 
-        console.print_json(document("trial", **full_trial_document(state, record, how)))
+        console.print_json(document("trial", **full_trial_document(state, record, status)))
         return
     from search.reporting.trial_tables import trial_page
 
     default = TrainConfig().model_dump(mode="json")
-    console.print_result(*trial_page(state, record, how, folder_of(name), default))
+    console.print_result(*trial_page(state, record, status, folder_of(name), default))

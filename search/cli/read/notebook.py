@@ -1,4 +1,4 @@
-"""The verb `notebook`: read the log or a notebook of one's own, begin one, continue it."""
+"""The verb `notebook`: print the log or a user's notebook, begin one, append to it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ _SHOW = "show"
 
 
 class EntriesOrVerbs(TyperGroup):
-    """What is no verb of the group is an entry to show."""
+    """A group that shows an entry when its first argument is not one of its verbs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = any(arg in ("-h", "--help") for arg in args)
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 
 
-@app.command(_SHOW, hidden=True)
+@app.command(_SHOW, help="Entries of a notebook.", hidden=True)
 def show(
     entry: Annotated[
         str | None, typer.Argument(metavar="ENTRY", help="Such as 116; otherwise all.")
@@ -53,7 +53,7 @@ def show(
     ] = None,
     json_wanted: Json = False,
 ) -> None:
-    """Entries of a notebook."""
+    """Print entries of a notebook."""
     from search.notebook import tables as pages
     from search.notebook.notebooks import load_notebook
     from search.reporting.documents import document
@@ -95,7 +95,7 @@ def init(
         bool, typer.Option("--fresh", help="Start from nothing, not from the log.")
     ] = False,
 ) -> None:
-    """Begin a notebook."""
+    """Create an empty notebook."""
     from spaces.logged.writing import create_notebook
 
     notebook = create_notebook(file, title, continues_log=not fresh)
@@ -133,7 +133,7 @@ def add(
     ] = False,
     json_wanted: Json = False,
 ) -> None:
-    """Append a finished trial."""
+    """Append a finished trial to a notebook, and print it as an entry."""
     from search.notebook import tables as pages
     from search.notebook.notebooks import add_trial, load_notebook
     from search.reporting.documents import document

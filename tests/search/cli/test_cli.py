@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from search.cli.app import run
-from search.cli.error_handling import exit_code, message
+from search.cli.error_handling import choose_exit_code, format_message
 from search.core.errors import (
     EnvironmentSetupError,
     GateNotMet,
@@ -229,7 +229,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys):
     ],
 )
 def test_every_error_has_its_exit_code(error, code):
-    assert exit_code(error) == code
+    assert choose_exit_code(error) == code
 
 
 def test_an_error_that_ends_a_verb_becomes_its_exit_code(capsys, monkeypatch):
@@ -263,17 +263,19 @@ def caught(make) -> Exception:
 
 def test_an_unknown_config_key_exits_2_and_names_the_nearest():
     error = caught(lambda: TrainConfig.model_validate({"loss": {"kind": "triplet", "margn": 1}}))
-    assert exit_code(error) == 2
-    assert message(error) == "TrainConfig: loss.margn: no such key; did you mean margin?"
+    assert choose_exit_code(error) == 2
+    assert format_message(error) == "TrainConfig: loss.margn: no such key; did you mean margin?"
 
 
 def test_a_misspelt_name_is_told_once_where_a_part_would_do_too():
     error = caught(
         lambda: TrainConfig.model_validate({"encoder": {"kind": "tdnn", "pooling": "x"}})
     )
-    assert message(error).startswith("TrainConfig: encoder.pooling: input should be 'mean', 'max'")
-    assert message(error).endswith("got 'x'")
-    assert "\n" not in message(error)
+    assert format_message(error).startswith(
+        "TrainConfig: encoder.pooling: input should be 'mean', 'max'"
+    )
+    assert format_message(error).endswith("got 'x'")
+    assert "\n" not in format_message(error)
 
 
 def test_a_wrong_field_of_a_part_is_told_without_the_parts_kind():
@@ -281,21 +283,23 @@ def test_a_wrong_field_of_a_part_is_told_without_the_parts_kind():
     error = caught(
         lambda: TrainConfig.model_validate({"encoder": {"kind": "tdnn", "pooling": pooling}})
     )
-    assert message(error).startswith("TrainConfig: encoder.pooling.heads: input should be greater")
+    assert format_message(error).startswith(
+        "TrainConfig: encoder.pooling.heads: input should be greater"
+    )
 
 
 def test_a_problem_inside_a_list_of_parts_names_its_place_there():
     terms = [{"loss": {"kind": "softmax"}}, {"loss": {"kind": "triplet", "margn": 1}}]
     loss = {"kind": "combined", "terms": terms}
     error = caught(lambda: TrainConfig.model_validate({"loss": loss}))
-    assert message(error) == (
+    assert format_message(error) == (
         "TrainConfig: loss.terms.1.loss.margn: no such key; did you mean margin?"
     )
 
 
 def test_a_config_value_out_of_range_names_field_value_and_range():
     error = caught(lambda: AAMSoftmax(margin_rad=3))
-    assert message(error) == ("AAMSoftmax: margin_rad: input should be less than 1.6, got 3")
+    assert format_message(error) == ("AAMSoftmax: margin_rad: input should be less than 1.6, got 3")
 
 
 def test_a_combination_that_cannot_be_is_told_in_its_own_words():
@@ -304,7 +308,7 @@ def test_a_combination_that_cannot_be_is_told_in_its_own_words():
             {"loss": {"kind": "triplet"}, "batches": {"utterances": 1}}
         )
     )
-    assert message(error).startswith("TrainConfig: batches.utterances must be at least 2")
+    assert format_message(error).startswith("TrainConfig: batches.utterances must be at least 2")
 
 
 @pytest.mark.parametrize(
@@ -335,14 +339,14 @@ def test_a_combination_that_cannot_be_is_told_in_its_own_words():
 )
 def test_a_combination_inside_a_part_is_told_with_where_the_part_stands(config, beginning):
     error = caught(lambda: TrainConfig.model_validate(config))
-    assert message(error).startswith(f"TrainConfig: {beginning}")
+    assert format_message(error).startswith(f"TrainConfig: {beginning}")
 
 
 def test_our_own_value_error_exits_2_and_a_librarys_1():
     ours = caught(lambda: TrainConfig().check_corpus(1, utterances_of_most=1, longest_seconds=9.0))
     theirs = caught(lambda: json.loads("{"))
-    assert (exit_code(ours), exit_code(theirs)) == (2, 1)
-    assert "--debug" in message(theirs)
+    assert (choose_exit_code(ours), choose_exit_code(theirs)) == (2, 1)
+    assert "--debug" in format_message(theirs)
 
 
 # --- answers ---------------------------------------------------------------------------------

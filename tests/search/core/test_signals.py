@@ -39,7 +39,7 @@ def test_a_signal_is_raised_where_it_comes_and_afterwards_means_what_it_meant(nu
         signals.raise_signals(),
     ):
         _sent(number)
-    assert error_handling.exit_code(told.value) == 128 + number
+    assert error_handling.choose_exit_code(told.value) == 128 + number
     assert [signal.getsignal(each) for each in BOTH] == before
 
 
@@ -69,7 +69,7 @@ def test_a_launch_that_is_only_preparing_ends_and_says_that_nothing_has_begun(
     monkeypatch.setattr(preparation, "checked_corpus", lambda *_: _sent(number))
     with pytest.raises(Interrupted, match="nothing of it has begun") as interrupted:
         launch.launch(request_, Silent())
-    assert error_handling.exit_code(interrupted.value) == 128 + number
+    assert error_handling.choose_exit_code(interrupted.value) == 128 + number
     assert not ledger_path("trip").exists()
 
 

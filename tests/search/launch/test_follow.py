@@ -135,7 +135,7 @@ def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
     for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
         with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
             look()
-        assert error_handling.exit_code(told.value) == code
+        assert error_handling.choose_exit_code(told.value) == code
         assert "before the search began" in str(told.value)
     assert follow.launch_code("trip") == code
     assert background.of("trip").is_running() is False, "though its process takes its time to go"
@@ -342,7 +342,7 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
     assert background.end_early("trip") is None
     with pytest.raises(Interrupted, match="exit code 143: ended by spksearch stop") as told:
         wait("trip", 5)
-    assert error_handling.exit_code(told.value) == 143
+    assert error_handling.choose_exit_code(told.value) == 143
     with pytest.raises(Interrupted, match="143: killed by signal 15"):
         raise exit_record.of_process("abc", sleeper.returncode, "").problem("it")
 
