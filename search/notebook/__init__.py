@@ -1,1 +1,1 @@
-"""The experiment notebook: its tables, its entries replayed, its claims tested."""
+"""The experiment notebook: print it, append to it, replay its entries, test its claims."""

@@ -1,4 +1,4 @@
-"""What `add` asks for: an entry of a notebook or a changed trial, held against the corpus."""
+"""Build the request of `add`: an entry of a notebook or a changed trial, checked by the corpus."""
 
 import json
 import math
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_ORIGIN = 300
 
 
-def request_for_entry(
+def build_entry_request(
     state: SearchState,
     number: str,
     *,
@@ -33,7 +33,7 @@ def request_for_entry(
     scale: Scale,
     changes: Mapping[str, Any],
 ) -> Add:
-    """An entry of the log, or of a notebook of one's own, as a trial of a search.
+    """Return the request to try an entry of the log, or of the user's notebook, in a search.
 
     Raises:
         NotebookError: there is no such entry, or it cannot be scaled.
@@ -56,8 +56,8 @@ def request_for_entry(
     return _build_request(config, changes, store, name=name, log_entry=log_entry, axes=axes)
 
 
-def request_for_trial(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> Add:
-    """A trial of the search once more, with changes.
+def build_trial_request(state: SearchState, trial: str, *, changes: Mapping[str, Any]) -> Add:
+    """Return the request to try a trial of the search again, with changes.
 
     Raises:
         NotFound: there is no such trial.
@@ -76,10 +76,10 @@ def request_for_trial(state: SearchState, trial: str, *, changes: Mapping[str, A
 
 
 def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
-    """From `path=value`: the value as JSON where it is, else as text.
+    """Return the changes of `path=value` assignments; a value is JSON if it parses, else text.
 
     Raises:
-        UsageError: if one has no `=`.
+        UsageError: an assignment has no `=`.
     """
     changes = {}
     for text in assignments:
@@ -105,7 +105,7 @@ def _build_request(
 ) -> Add:
     if changes:
         config = _apply_changes(config, changes)
-        shown = ", ".join(f"{path}={_short(value)}" for path, value in changes.items())
+        shown = ", ".join(f"{path}={_shorten(value)}" for path, value in changes.items())
         name = f"{name} with {shown}"
     if store is not None:
         _check_corpus(config, store, name)
@@ -126,7 +126,7 @@ def _apply_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConf
         raise UsageError(f"--set {error}") from error
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -147,7 +147,7 @@ def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
 
 
 def _open_store(state: SearchState) -> "Store | None":
-    """The packed corpus, where this machine has it; None elsewhere, and its trial will tell."""
+    """Return the packed corpus, or None if this machine lacks it: then the trial checks."""
     from spkmodel.data.store import Store, StoreError
 
     recorded = location.store_folder(state.search)
@@ -175,13 +175,13 @@ def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
 
 
 def _count_utterances(store: "Store") -> list[int]:
-    """Of each training speaker, most first."""
+    """Return the number of utterances of each training speaker, most first."""
     counts = Counter(store.speaker(utterance) for utterance in store.of_split("train"))
     return sorted(counts.values(), reverse=True)
 
 
 def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
-    """Of a whole training."""
+    """Return the optimiser steps of a whole training."""
     from spkmodel.training.batches import batches_in_epoch
 
     if store is None:

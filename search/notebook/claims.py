@@ -1,4 +1,4 @@
-"""Whether a replay bears a claim out: paired differences over seeds, and what follows from them.
+"""Test a claim of the log by the paired differences of a replay over seeds.
 
 A pair is two trainings of one seed. A training that diverged or collapsed has no number, and
 counts as worse than any; one that crashed counts as not run.
@@ -27,7 +27,7 @@ _BETTER_LOWER: dict[Measure, bool] = {
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim and what came of it."""
+    """A claim, its verdict, and the differences behind it."""
 
     claim: Claim
     verdict: Verdict
@@ -44,35 +44,38 @@ class ClaimResult:
 
     @property
     def mean(self) -> float | None:
-        """Of the differences."""
+        """The mean of the differences; None without one."""
         return statistics.fmean(self.differences) if self.differences else None
 
 
 def evaluate_claim(claim: Claim, trials: Trials, seeds: Sequence[int]) -> ClaimResult:
-    """A claim against the trials of a replay."""
+    """Return the verdict on a claim from the trials of a replay."""
     pairs = []
     for seed in seeds:
-        value = _value(trials(claim.entry, seed), claim)
-        other = _value(trials(claim.against, seed), claim)
+        value = _final_value(trials(claim.entry, seed), claim)
+        other = _final_value(trials(claim.against, seed), claim)
         if value is not None and other is not None:
             pairs.append((value, other))
     return evaluate_pairs(claim, pairs)
 
 
 def evaluate_pairs(claim: Claim, pairs: Sequence[tuple[float, float]]) -> ClaimResult:
-    """From the values of both sides, seed by seed; infinite or minus so where a training failed."""
+    """Return the verdict on a claim from (entry, other) values, one pair a seed.
+
+    A training that failed has the value plus or minus infinity, whichever is worse.
+    """
     finite = tuple(a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b))
     failed = [sum(not math.isfinite(pair[side]) for pair in pairs) for side in (0, 1)]
     low, high = mean_interval(finite)
     return ClaimResult(
-        claim, _verdict(claim, pairs, low, high), len(pairs), finite, low, high, *failed
+        claim, _choose_verdict(claim, pairs, low, high), len(pairs), finite, low, high, *failed
     )
 
 
-def _verdict(
+def _choose_verdict(
     claim: Claim, pairs: Sequence[tuple[float, float]], low: float | None, high: float | None
 ) -> Verdict:
-    """The interval decides; or, without numbers, that one side failed always, the other never."""
+    """Return the verdict by the interval, or by failures if one side always failed, one never."""
     if not pairs:
         return "not run"
     sign = -1 if claim.expected == "lower" else 1
@@ -86,8 +89,8 @@ def _verdict(
     return "contradicted" if max(sign * low, sign * high) < 0 else "undecided"
 
 
-def _value(trial: TrialRecord | None, claim: Claim) -> float | None:
-    """The measure after the last epoch; without a number: None if it did not run to its end."""
+def _final_value(trial: TrialRecord | None, claim: Claim) -> float | None:
+    """Return the measure after the last epoch; None if the trial did not run to its end."""
     if trial is None:
         return None
     if trial.state == "failed" and trial.reason.startswith(("diverged", "collapsed")):
@@ -98,7 +101,7 @@ def _value(trial: TrialRecord | None, claim: Claim) -> float | None:
 
 
 def mean_interval(differences: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """95 % interval of their mean by Student's t; nothing of fewer than two."""
+    """Return the 95 % interval of their mean by Student's t; (None, None) with fewer than two."""
     if len(differences) < 2:
         return None, None
     from scipy.special import stdtrit  # scipy.stats takes a second to load

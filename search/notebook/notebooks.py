@@ -1,4 +1,4 @@
-"""Which notebook is meant, and how a finished trial becomes an entry of it."""
+"""Load a notebook, and append a finished trial to it as an entry."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from spkmodel.config import TrainConfig
 
 
 def load_notebook(file: Path | None) -> Notebook:
-    """The log, or the notebook of a file.
+    """Return the log, or the notebook of a file.
 
     Raises:
-        NotFound: if there is no such file.
+        NotFound: there is no such file.
     """
     if file is None:
         return logged.load_log()
@@ -41,9 +41,9 @@ def add_trial(
     """Append a finished trial to the notebook of a file.
 
     Raises:
-        NotFound: if there is no such notebook, search or trial.
-        NotFinished: if the trial has not ended, or has no result.
-        UsageError: if `name` is not SEARCH/TRIAL, or nothing differs from the basis.
+        NotFound: there is no such notebook, search or trial.
+        NotFinished: the trial has not ended, or has no result.
+        UsageError: `name` is not SEARCH/TRIAL, or nothing differs from the basis.
     """
     notebook = load_notebook(file)
     search, slash, trial = name.partition("/")
@@ -76,7 +76,11 @@ def _last_kept(notebook: Notebook) -> Entry | None:
 
 
 def _evidence(state: SearchState, record: TrialRecord) -> str:
-    """The trial, and what it came to."""
+    """Return the trial and its result, in words.
+
+    Raises:
+        NotFinished: the trial has not ended, or has no result.
+    """
     search = state.search["search"]
     best = record.best()
     if record.state not in ENDED or best is None:
@@ -92,7 +96,7 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
 
 
 def describe_delta(delta: Delta) -> str:
-    """A delta as the change of an entry that was given no words."""
+    """Return a delta as text, for an entry whose change was not described."""
     from search.notebook.tables import format_value
 
     return (

@@ -1,4 +1,4 @@
-"""What a replay came to, for people and for programs. Every table says how small it was."""
+"""Format the results of a replay: tables for people, JSON documents for programs."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ from search.notebook.claims import ClaimResult
 from search.notebook.replay_plan import ReplayPlan
 from search.notebook.replay_results import EntryResult
 from search.reporting.documents import Document
-from search.reporting.tables import format_interval as interval_text
+from search.reporting.tables import format_interval as format_rate_interval
 from search.reporting.tables import format_percent
 
 _PERCENT = ("dev_eer", "train_accuracy")
 
 
-def result_table(plan: ReplayPlan, found: Sequence[EntryResult]) -> Table:
-    """One entry and seed a row, in the order of the notebook."""
+def result_table(plan: ReplayPlan, results: Sequence[EntryResult]) -> Table:
+    """Return a table of results, an entry and seed a row, in the order of the notebook."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("entry", *(["seed"] if plan.seeds > 1 else []), "based on", "trial", "state"):
         table.add_column(heading, no_wrap=True)
     for heading in ("dev EER", "95 %", "train loss", "accuracy", "active"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("change", overflow="fold")
-    for result in sorted(found, key=lambda each: (_entry_rank(plan, each), each.seed)):
+    for result in sorted(results, key=lambda each: (_entry_rank(plan, each), each.seed)):
         metrics = result.metrics
         basis = result.entry.warm_start or result.entry.based_on or ""
         table.add_row(
@@ -32,7 +32,7 @@ def result_table(plan: ReplayPlan, found: Sequence[EntryResult]) -> Table:
             result.trial or "",
             result.state,
             format_percent(metrics.get("dev_eer")),
-            interval_text(metrics.get("dev_eer_low"), metrics.get("dev_eer_high")),
+            format_rate_interval(metrics.get("dev_eer_low"), metrics.get("dev_eer_high")),
             _format_number(metrics.get("train_loss")),
             format_percent(metrics.get("train_accuracy")),
             format_percent(metrics.get("active_triplet_fraction")),
@@ -50,7 +50,7 @@ def _format_number(value: float | None) -> str:
 
 
 def scale_line(plan: ReplayPlan) -> str:
-    """What the figures may be held against."""
+    """Return a line that says how far the figures can be compared with the log's."""
     if plan.scale.is_full:
         return "at the sizes of the log"
     return (
@@ -62,15 +62,15 @@ def scale_line(plan: ReplayPlan) -> str:
 # --- claims ----------------------------------------------------------------------------------
 
 
-def claim_table(found: Sequence[ClaimResult]) -> Table:
-    """One claim a row, with its verdict."""
+def claim_table(results: Sequence[ClaimResult]) -> Table:
+    """Return a table of claims, a claim and its verdict a row."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("verdict", "claim"):
         table.add_column(heading, no_wrap=True)
     for heading in ("difference", "95 %", "pairs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("the log", overflow="fold")
-    for each in found:
+    for each in results:
         table.add_row(
             each.verdict,
             each.claim.text,
@@ -83,21 +83,21 @@ def claim_table(found: Sequence[ClaimResult]) -> Table:
 
 
 def format_difference(result: ClaimResult, value: float | None) -> str:
-    """A difference in the unit of its measure; of rates, in points of percent."""
+    """Return a difference in the unit of its measure; of rates, in points of percent."""
     if value is None:
         return "-"
     return f"{value * 100:+.2f}" if result.claim.measure in _PERCENT else f"{value:+.4f}"
 
 
 def format_interval(result: ClaimResult) -> str:
-    """The interval of the mean difference."""
+    """Return the interval of the mean difference."""
     if result.low is None or result.high is None:
         return "-"
     return f"{format_difference(result, result.low)} .. {format_difference(result, result.high)}"
 
 
 def format_pairs(result: ClaimResult) -> str:
-    """How many pairs, and how many trainings failed on which side."""
+    """Return the number of pairs, and how many trainings failed on which side."""
     parts = [
         f"{count} of {number} failed"
         for count, number in (
@@ -109,20 +109,20 @@ def format_pairs(result: ClaimResult) -> str:
     return f"{result.pairs} ({', '.join(parts)})" if parts else str(result.pairs)
 
 
-def verdict_line(found: Sequence[ClaimResult]) -> str:
-    """How many of each."""
-    verdicts = [each.verdict for each in found]
+def verdict_line(results: Sequence[ClaimResult]) -> str:
+    """Return how many claims have which verdict."""
+    verdicts = [each.verdict for each in results]
     kinds = ("reproduced", "contradicted", "undecided", "not run")
     counted = [f"{verdicts.count(kind)} {kind}" for kind in kinds if kind in verdicts]
-    claims = "claim" if len(found) == 1 else "claims"
-    return f"{len(found)} {claims}: {', '.join(counted)}"
+    claims = "claim" if len(results) == 1 else "claims"
+    return f"{len(results)} {claims}: {', '.join(counted)}"
 
 
 # --- for programs ----------------------------------------------------------------------------
 
 
 def result_document(result: EntryResult) -> Document:
-    """An entry as `replay --json` gives it."""
+    """Return the document of an entry in `replay --json`."""
     return {
         "entry": result.entry.number,
         "seed": result.seed,
@@ -137,7 +137,7 @@ def result_document(result: EntryResult) -> Document:
 
 
 def claim_document(result: ClaimResult) -> Document:
-    """A claim as `replay --check --json` gives it."""
+    """Return the document of a claim in `replay --check --json`."""
     return result.claim.model_dump() | {
         "verdict": result.verdict,
         "pairs": result.pairs,

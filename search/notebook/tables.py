@@ -1,4 +1,4 @@
-"""A notebook for people: all entries as a table or as branches, and one entry in detail."""
+"""Format a notebook: tables, branches and pages for people, JSON documents for programs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from spaces.logged.notebook import Entry, Notebook, dump_before
 
 
 def entry_table(entries: Sequence[Entry]) -> Table:
-    """One entry a row."""
+    """Return a table of entries, an entry a row."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("entry", "based on", "kept"):
         table.add_column(heading, no_wrap=True)
@@ -32,14 +32,14 @@ def entry_table(entries: Sequence[Entry]) -> Table:
 
 
 def summary_line(entries: Sequence[Entry]) -> str:
-    """How many there are, and what became of them."""
+    """Return a line that counts the entries, the kept ones and those with a finding."""
     kept = sum(entry.kept for entry in entries)
     found = sum(bool(entry.finding) for entry in entries)
     return f"{len(entries)} entries: {kept} kept, {found} with a finding written down"
 
 
 def format_basis(entry: Entry) -> str:
-    """Where an entry starts from, and with whose weights."""
+    """Return what an entry is based on, and whose weights it starts from."""
     basis = entry.based_on or ""
     basis = f"after {basis}" if entry.from_base else basis
     return f"{basis}, weights of {entry.warm_start}" if entry.warm_start else basis
@@ -49,7 +49,7 @@ def format_basis(entry: Entry) -> str:
 
 
 def tree_lines(notebook: Notebook) -> list[str]:
-    """The entries that were kept one below the other, what was dropped beside them."""
+    """Return the entries as a tree: kept ones below each other, dropped ones as branches."""
     lines: list[str] = []
     for root in notebook.children(None):
         step: Entry | None = root
@@ -64,7 +64,7 @@ def tree_lines(notebook: Notebook) -> list[str]:
 
 
 def _choose_main_child(notebook: Notebook, children: Sequence[Entry]) -> Entry | None:
-    """The kept child that most came of."""
+    """Return the kept child with the most descendants; None if no child was kept."""
     kept = [child for child in children if child.kept]
     return max(kept, key=lambda child: _count_descendants(notebook, child), default=None)
 
@@ -94,7 +94,7 @@ def _label(entry: Entry) -> str:
 
 
 def entry_page(notebook: Notebook, entry: Entry, weights: WeightCount) -> list[Table | str]:
-    """What it changed, its config, its size, what was found."""
+    """Return a page of one entry: its change, size, finding and config."""
     parts: list[Table | str] = [_head(entry, weights), ""]
     parts += _change_lines(notebook, entry)
     parts += ["", "config"]
@@ -152,7 +152,7 @@ def _change_lines(notebook: Notebook, entry: Entry) -> list[Table | str]:
 
 
 def format_value(value: Any) -> str:
-    """A value of a delta on one line."""
+    """Return a value of a delta on one line."""
     match value:
         case None:
             return "nothing"
@@ -181,7 +181,7 @@ def _next(notebook: Notebook, entry: Entry) -> list[str]:
 
 
 def entry_document(entry: Entry) -> Document:
-    """An entry as `notebook --json` gives it."""
+    """Return the document of an entry in `notebook --json`."""
     return {
         "number": entry.number,
         "change": entry.change,
@@ -204,7 +204,7 @@ def entry_document(entry: Entry) -> Document:
 
 
 def full_entry_document(entry: Entry, weights: WeightCount) -> Document:
-    """An entry as `notebook ENTRY --json` gives it."""
+    """Return the document of `notebook ENTRY --json`."""
     sizes = {"encoder": weights.encoder, "head": weights.head, "total": weights.total}
     return entry_document(entry) | {
         "config": entry.config.model_dump(mode="json"),

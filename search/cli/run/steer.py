@@ -190,11 +190,11 @@ def add(
     size = parse_scale(scale)
     match entry, trial:
         case str(), None:
-            request = additions.request_for_entry(
+            request = additions.build_entry_request(
                 state, entry, file=file, scale=size, changes=changes
             )
         case None, str() if file is None and size.is_full:
-            request = additions.request_for_trial(state, trial, changes=changes)
+            request = additions.build_trial_request(state, trial, changes=changes)
         case None, str():
             raise UsageError("--scale and --file go with --entry, not with --trial")
         case _:
