@@ -25,7 +25,7 @@ from search.notebook import replay_pages as pages
 from search.notebook.replay import run_replay
 from search.notebook.replay_plan import SPACE, ReplayPlan, ReplayRequest, plan_replay
 from search.notebook.replay_results import EntryResult, collect_results, evaluate_claims
-from search.reporting.tables import format_duration, format_percent
+from search.reporting.formatting import format_duration, format_percent
 from search.reporting.terminal import Lines, Source
 from spaces.logged.scale import parse_scale
 

@@ -17,7 +17,7 @@ from search.evaluation import pair_list, subgroups
 from search.evaluation.metrics import Judgement, sounding
 from search.evaluation.pair_list import PairList
 from search.evaluation.verifier import REPLICATES, Verifier
-from search.reporting.figure_style import format_percent
+from search.reporting.formatting import format_percent
 
 if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition

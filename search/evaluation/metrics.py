@@ -15,7 +15,7 @@ from search.core.errors import UsageError
 from search.core.progress import Display
 from search.evaluation.pair_list import PairList, counts
 from search.evaluation.verifier import REPLICATES, Verifier
-from search.reporting import det_figure, figure_style
+from search.reporting import det_figure, formatting
 from spkmodel.core.condition_names import SOMEWHERE
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def write_pictures(
 
 def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     """One condition's figures for people: the network, then what it has to beat."""
-    percent = figure_style.format_percent
+    percent = formatting.format_percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
         f"{percent(numbers['eer_low'])} to {percent(numbers['eer_high'])})  minDCF .01 "

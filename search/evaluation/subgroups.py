@@ -12,7 +12,7 @@ import numpy as np
 
 from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList
-from search.reporting.figure_style import format_percent
+from search.reporting.formatting import format_percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
 from spkmodel.verification import subsets as slices

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from search.core.errors import GateNotMet, NoUsableTrial, SpksearchError
 from search.ledger.state import SearchState
-from search.reporting import tables
+from search.reporting import formatting, tables
 from search.reporting.snapshot import Snapshot, format_resume_command, take_snapshot
 from search.reporting.trial_tables import front_table, sort_trials, trial_table
 from search.scheduler.next_job import format_too_many_failed
@@ -82,12 +82,14 @@ def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
     """What a search came to: counts, the best, a table of the best ten, the next commands."""
     best = sort_trials(state, "dev_eer")[:_SHOWN]
     lines: list[RenderableType] = [
-        f"{now.name} {now.state} after {tables.format_duration(now.elapsed_seconds)}: "
+        f"{now.name} {now.state} after {formatting.format_duration(now.elapsed_seconds)}: "
         f"{tables.format_counts(now)}, {now.epochs} epochs",
         trial_table(state, best, now.state),
     ]
     if now.best is not None:
-        lines.append(f"best: {tables.format_best(now.best)}  {tables.format_axes(now.best.axes)}")
+        lines.append(
+            f"best: {tables.format_best(now.best)}  {formatting.format_axes(now.best.axes)}"
+        )
     if len(AshaPolicy.from_settings(state.search).objectives) > 1:
         lines += ["Pareto front, dev EER against weights of the encoder:", front_table(state)]
     return [*lines, "next:", *(f"  {command}" for command in now.commands)]

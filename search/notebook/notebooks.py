@@ -6,8 +6,8 @@ from search.core.errors import NotFinished, NotFound, UsageError
 from search.launch.open_search import state_of, trial_of
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.reporting.formatting import format_interval, format_percent
 from search.reporting.snapshot import ENDED, read_dev_eer
-from search.reporting.tables import format_interval, format_percent
 from spaces import logged
 from spaces.logged import Entry, Notebook
 from spaces.logged.delta import Delta

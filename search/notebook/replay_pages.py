@@ -8,8 +8,8 @@ from search.notebook.claims import ClaimResult
 from search.notebook.replay_plan import ReplayPlan
 from search.notebook.replay_results import EntryResult
 from search.reporting.documents import Document
-from search.reporting.tables import format_interval as format_rate_interval
-from search.reporting.tables import format_percent
+from search.reporting.formatting import format_interval as format_rate_interval
+from search.reporting.formatting import format_percent
 
 _PERCENT = ("dev_eer", "train_accuracy")
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search.reporting.figure_style import format_percent
+from search.reporting.formatting import format_percent
 
 Facts = Mapping[str, Any]
 

@@ -20,7 +20,7 @@ from search.ledger.ledger import Ledger
 from search.models import registry
 from search.models.registry import Registered
 from search.promotion import bundle
-from search.reporting.figure_style import format_percent
+from search.reporting.formatting import format_percent
 from search.reporting.snapshot import format_resume_command
 from search.tracking import sync
 

@@ -1,4 +1,4 @@
-"""Where text goes: answers to stdout, everything else to stderr; colours on a terminal only."""
+"""Print results to stdout and everything else to stderr; colours on a terminal only."""
 
 import json
 import os
@@ -12,12 +12,12 @@ _UNFOLDED = 400
 
 
 def stdout_console() -> Console:
-    """A console on stdout as it is now (tests replace it)."""
+    """Return a console on the current stdout, which tests replace."""
     return _console(sys.stdout)
 
 
 def stderr_console() -> Console:
-    """A console on stderr as it is now."""
+    """Return a console on the current stderr."""
     return _console(sys.stderr)
 
 
@@ -35,7 +35,7 @@ def _console(stream: IO[str]) -> Console:
 
 
 def print_result(*parts: RenderableType) -> None:
-    """What was asked for, on stdout."""
+    """Print what the user asked for, on stdout."""
     console = stdout_console()
     for part in parts:
         if isinstance(part, str):
@@ -47,38 +47,38 @@ def print_result(*parts: RenderableType) -> None:
 
 
 def _without_padding(console: Console, part: RenderableType) -> str:
-    """A table fills its last column with spaces, which nobody wants in a file."""
+    """Return the text of a table without the spaces that fill its last column."""
     with console.capture() as captured:
         console.print(part)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
 def print_raw(text: str) -> None:
-    """Somebody else's words on stdout as they are, at once; without what would steer a terminal."""
+    """Print text of another program unchanged on stdout, without its control characters."""
     sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\t"))
     sys.stdout.flush()
 
 
 def print_note(text: str) -> None:
-    """What accompanies an answer, on stderr."""
+    """Print a line that accompanies a result, on stderr."""
     stderr_console().print(text, soft_wrap=True)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on stdout, and nothing else.
+    """Print one JSON document on stdout.
 
     Raises:
-        ValueError: if it holds a number that is not finite, which is not JSON.
+        ValueError: it holds a number that is not finite, which JSON lacks.
     """
     sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def mark_verbatim(text: str) -> str:
-    """Text whose lines the help keeps as they are: it folds every paragraph without this mark."""
+    """Return text with the mark that keeps its line ends in help, which folds other paragraphs."""
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
 
 
 def help_text(summary: str, *examples: str, more: str = "") -> str:
-    """The help of a verb: what it does, examples to copy, then what else is worth knowing."""
+    """Return the help of a verb: what it does, examples to copy, further facts."""
     paragraphs = [summary, mark_verbatim("\n".join(f"  {example}" for example in examples))]
     return "\n\n".join([*paragraphs, more] if more else paragraphs)

@@ -1,4 +1,4 @@
-"""Pictures of a verifier: the DET curve on probit axes, and the histogram of its scores."""
+"""Draw a verifier's DET curve on probit axes, and the histogram of its scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.reporting.figure_style import (
-    COLOURS,
-    FAINT,
-    GRID,
-    INK,
-    create_canvas,
-    format_percent,
-    save_png,
-)
+from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, create_canvas, save_png
+from search.reporting.formatting import format_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +25,7 @@ _ROW, _FOOT = 0.235, 0.16
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a system without a network reaches on the same pairs; drawn thin."""
+    """Scores of a system without a network on the same pairs; drawn thin."""
 
     name: str
     eer: float
@@ -86,7 +79,7 @@ def draw_histogram(path: Path, curves: Sequence[Curve], title: str, subtitle: st
 
 
 def det_points(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Miss and false-alarm rates at every threshold, both ends included."""
+    """Return miss and false-alarm rates at every threshold, both ends included."""
     from spkmodel.verification import metrics
 
     curve = metrics.det_curve(scores, targets)
@@ -105,11 +98,11 @@ class _DetLine:
     false_alarm: np.ndarray
     style: dict[str, Any]
 
-    def cheapest(self, p_target: float) -> tuple[int, float]:
-        """Where the detection cost is least, and the normalised cost there."""
+    def find_lowest_cost(self, p_target: float) -> tuple[int, float]:
+        """Return the index of the lowest detection cost, and the normalised cost there."""
         cost = p_target * self.miss + (1 - p_target) * self.false_alarm
-        place = int(np.argmin(cost))
-        return place, float(cost[place]) / min(p_target, 1 - p_target)
+        index = int(np.argmin(cost))
+        return index, float(cost[index]) / min(p_target, 1 - p_target)
 
 
 def _lines_of_curve(curve: Curve, colour: str) -> list[_DetLine]:
@@ -140,7 +133,7 @@ def _draw_line(axis: "Axes", line: _DetLine, low: float, high: float) -> None:
     )
     frame = _probit(np.array([low, high]), low)
     for p_target, marker in _OPERATING_POINTS:
-        place, _ = line.cheapest(p_target)
+        place, _ = line.find_lowest_cost(p_target)
         # A point without false alarms lies at minus infinity; it is shown on the frame.
         left, level = max(across[place], frame[0]), min(up[place], frame[1])
         axis.plot(left, level, marker, zorder=5, clip_on=False, **_hollow(line.colour))
@@ -180,7 +173,7 @@ def _write_table(figure: "Figure", lines: Sequence[_DetLine]) -> None:
         if line.interval is not None:
             write(0.56, row, _format_interval(*line.interval), **weight)
         for (p_target, _), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
-            write(place, row, f"{line.cheapest(p_target)[1]:.3f}", **weight)
+            write(place, row, f"{line.find_lowest_cost(p_target)[1]:.3f}", **weight)
 
 
 def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> None:
@@ -236,10 +229,12 @@ def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
 
 
 def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, float]:
-    """Rates between which the axes run: every EER inside, the marked misses if they can be."""
+    """Return the rates at the ends of the axes: every EER inside, marked misses if possible."""
     resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
     networks = [line for line in lines if line.interval is not None]
-    marked = [(line, line.cheapest(p)[0]) for line in networks for p, _ in _OPERATING_POINTS]
+    marked = [
+        (line, line.find_lowest_cost(p)[0]) for line in networks for p, _ in _OPERATING_POINTS
+    ]
     misses = [1.05 * float(line.miss[place]) for line, place in marked]
     low = min(0.01, max(resolved, min(0.001, min(curve.eer for curve in curves) / 8)))
     high = max([0.2, *misses, *(1.3 * line.eer for line in lines)])
@@ -248,7 +243,7 @@ def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, 
 
 
 def _probit(rates: np.ndarray, low: float) -> np.ndarray:
-    """The normal quantile, of rates kept a little inside (0, 1) so that ends leave the frame."""
+    """Return normal quantiles of rates clipped inside (0, 1), so that curves leave the frame."""
     kept = np.clip(rates, low / 3, 1 - low / 3)
     distinct, places = np.unique(kept, return_inverse=True)
     quantile = NormalDist().inv_cdf

@@ -1,4 +1,4 @@
-"""What the read verbs say to programs: JSON documents, each with its schema's name and version."""
+"""Build the JSON documents of the command line, each with its schema's name and version."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,18 +7,21 @@ from typing import Any
 
 from search.ledger.state import SearchState
 from search.ledger.trial import Report, TrialRecord
-from search.reporting.snapshot import Snapshot, trial_state
+from search.reporting.snapshot import Snapshot, displayed_state
 
 Document = dict[str, Any]
 
 
 def document(kind: str, /, **fields: Any) -> Document:
-    """A document of `spksearch.<kind>/1`; the number rises when a field goes or changes meaning."""
+    """Return a document of the schema `spksearch.<kind>/1`.
+
+    The number rises when a field is removed or changes its meaning.
+    """
     return {"schema": f"spksearch.{kind}/1", **_replace_non_finite(fields)}
 
 
 def snapshot_document(now: Snapshot) -> Document:
-    """A search as `list` and `status` give it."""
+    """Return the document of a search in `list` and `status`."""
     fields = asdict(now)
     fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in now.rungs]
     fields["failures"] = [{"trial": trial, "reason": why} for trial, why in now.failures]
@@ -26,11 +29,11 @@ def snapshot_document(now: Snapshot) -> Document:
 
 
 def trial_document(trial: TrialRecord, status: str) -> Document:
-    """A trial as `trials` gives it."""
+    """Return the document of a trial in `trials`."""
     best = trial.best()
     return {
         "trial": trial.trial,
-        "state": trial_state(trial, status),
+        "state": displayed_state(trial, status),
         "reason": trial.reason,
         "rung": trial.rung,
         "epochs": trial.epoch,
@@ -44,7 +47,7 @@ def trial_document(trial: TrialRecord, status: str) -> Document:
 
 
 def epoch_document(report: Report) -> Document:
-    """One epoch."""
+    """Return the document of an epoch."""
     return {
         "epoch": report.epoch,
         "time": report.time,
@@ -56,7 +59,7 @@ def epoch_document(report: Report) -> Document:
 
 
 def full_trial_document(state: SearchState, trial: TrialRecord, status: str) -> Document:
-    """A trial as `show` gives it, with every epoch and its config."""
+    """Return the document of `show`: a trial with every epoch and its config."""
     return trial_document(trial, status) | {
         "search": state.search["search"],
         "space": state.search["space"],
@@ -69,7 +72,7 @@ def full_trial_document(state: SearchState, trial: TrialRecord, status: str) -> 
 
 
 def _replace_non_finite(value: Any) -> Any:
-    """Infinite and undefined numbers become null: JSON has none."""
+    """Return the value with infinite and undefined numbers as None: JSON has none."""
     match value:
         case float() if not math.isfinite(value):
             return None

@@ -1,4 +1,4 @@
-"""What all pictures share: canvas, colours, numbers for people.
+"""Canvas and colours that all figures share.
 
 Drawn with matplotlib's objects on the Agg canvas: no display, no global state.
 """
@@ -16,15 +16,18 @@ RESOLUTION = 125
 """Dots an inch: 8 inches are 1000 px."""
 
 
-def format_percent(rate: float) -> str:
-    """A rate for people: 0.0312 is `3.12 %`."""
-    return f"{100 * rate:.2f} %"
-
-
 def create_canvas(
     title: str, subtitle: str, rows: int, height: float, below: float = 0.0
 ) -> tuple["Figure", list["Axes"]]:
-    """A white figure 8 inches wide with its heading; `below` inches are left under the axes."""
+    """Return a white figure 8 inches wide with its heading, and its axes from top to bottom.
+
+    Args:
+        title: above the figure.
+        subtitle: below the title.
+        rows: number of axes.
+        height: of the figure in inches.
+        below: inches that are left free under the axes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,5 +50,5 @@ def create_canvas(
 
 
 def save_png(figure: "Figure", path: Path) -> None:
-    """As a PNG."""
+    """Write a figure as a PNG."""
     figure.savefig(path, format="png")

@@ -1,4 +1,4 @@
-"""How a training went: dev EER with its interval, and training loss, epoch by epoch."""
+"""Draw a trial's learning curves: dev EER with its interval, and training loss, by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 from search.core.errors import NotFinished, UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.reporting.figure_style import (
-    COLOURS,
-    FAINT,
-    GRID,
-    INK,
-    create_canvas,
-    format_percent,
-    save_png,
-)
+from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, create_canvas, save_png
+from search.reporting.formatting import format_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +21,7 @@ _NAN = math.nan
 
 @dataclass(frozen=True)
 class EpochCurves:
-    """What a ledger says of a trial's epochs, in their order; nan where it says nothing."""
+    """The epochs of a trial as columns, in their order; nan where an epoch lacks a value."""
 
     epochs: tuple[int, ...]
     eer: tuple[float, ...]
@@ -42,7 +35,7 @@ class EpochCurves:
 
 
 def collect_epochs(trial: TrialRecord, rungs: Sequence[int]) -> EpochCurves:
-    """The recorded epochs of a trial."""
+    """Return the recorded epochs of a trial as columns."""
     reports = [trial.reports[epoch] for epoch in sorted(trial.reports)]
 
     def column(name: str) -> tuple[float, ...]:
@@ -66,17 +59,17 @@ def _finite_or_nan(metrics: Mapping[str, Any], name: str) -> float:
 
 
 def format_subtitle(search: Mapping[str, Any], trial: TrialRecord) -> str:
-    """What was trained and how the dev pairs sounded, for the picture."""
+    """Return the subtitle of the figure: encoder, loss, and condition of the dev pairs."""
     kinds = [trial.config.get(part, {}).get("kind", "?") for part in ("encoder", "loss")]
     return f"{', '.join(kinds)}; dev pairs {search['dev_condition']}, band: 95 % interval"
 
 
 def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) -> None:
-    """The picture of a trial that may still run.
+    """Draw the learning curves of a trial, which may still run, into a PNG.
 
     Raises:
-        UsageError: if the file is no PNG by its name, or has no folder.
-        NotFinished: without an epoch there is nothing to draw.
+        UsageError: the file's name does not end in .png, or its folder is missing.
+        NotFinished: the trial has no epoch yet.
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path}: a PNG is written; name the file *.png")

@@ -1,7 +1,4 @@
-"""The picture of a search's Pareto front: dev EER against weights of the encoder.
-
-Drawn with matplotlib's objects on the Agg canvas: no display, no global state.
-"""
+"""Draw the Pareto front of a search: dev EER against the weights of the encoder."""
 
 import math
 from collections.abc import Sequence
@@ -9,17 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.ledger.trial import TrialRecord
+from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, RESOLUTION
 from search.reporting.snapshot import read_dev_eer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLUE, _GREY = "#0b66c3", "#8a93a3"
-_INK, _FAINT, _GRID = "#1f2430", "#6b7280", "#e3e6eb"
-_RESOLUTION = 125
-"""Dots an inch: 8 inches are 1000 px."""
+_BLUE, _GREY = COLOURS[0], "#8a93a3"
 _LABEL_WIDTH = 0.07
-"""Of a trial's name, as a share of the axis."""
+"""Width of a trial's name, as a share of the axis."""
 
 
 def draw_front(
@@ -36,12 +31,12 @@ def draw_front(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, 5.4), dpi=_RESOLUTION, facecolor="white")
+    figure = Figure(figsize=(8.0, 5.4), dpi=RESOLUTION, facecolor="white")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.095, right=0.965, top=0.84, bottom=0.115)
-    figure.text(0.025, 0.935, title, fontsize=15, fontweight="bold", color=_INK)
+    figure.text(0.025, 0.935, title, fontsize=15, fontweight="bold", color=INK)
     words = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
-    figure.text(0.025, 0.885, f"{words}; bars are 95 % intervals", fontsize=10.5, color=_FAINT)
+    figure.text(0.025, 0.885, f"{words}; bars are 95 % intervals", fontsize=10.5, color=FAINT)
     axis = figure.add_subplot()
     _style_axis(axis)
     _draw_others(axis, others)
@@ -55,7 +50,7 @@ def _draw_others(axis: "Axes", others: Sequence[TrialRecord]) -> None:
 
 
 def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
-    """The front as a staircase: what a bigger encoder may cost at most."""
+    """Draw the front as a staircase: the EER that an encoder of this size reaches at most."""
     sizes, eers = _sizes(front), [100 * _best_eer(trial)[0] for trial in front]
     axis.step(sizes, eers, where="post", color=_BLUE, linewidth=1.6, zorder=3)
     axis.plot(
@@ -78,12 +73,12 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
         if place in named:
             axis.annotate(
                 trial.trial, (sizes[place], 100 * eer), xytext=(6, 6), textcoords="offset points",
-                fontsize=9.5, color=_INK, zorder=6,
+                fontsize=9.5, color=INK, zorder=6,
             )  # fmt: skip
 
 
 def _choose_labels(sizes: Sequence[float]) -> set[int]:
-    """Places of the points whose names do not cover each other, the largest's among them."""
+    """Return the indices of points whose names do not overlap, the largest encoder's among them."""
     named: list[int] = []
     span = math.log(sizes[-1] / sizes[0]) or 1.0
     for place in reversed(range(len(sizes))):
@@ -100,14 +95,14 @@ def _style_axis(axis: "Axes") -> None:
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_axisbelow(True)
-    axis.grid(color=_GRID, linewidth=0.8)
+    axis.grid(color=GRID, linewidth=0.8)
     axis.margins(x=0.06, y=0.08)
-    axis.tick_params(colors=_INK, labelsize=10.5, length=0, which="both")
+    axis.tick_params(colors=INK, labelsize=10.5, length=0, which="both")
     for side, spine in axis.spines.items():
-        spine.set_color(_FAINT)
+        spine.set_color(FAINT)
         spine.set_visible(side in ("left", "bottom"))
-    axis.set_xlabel("weights of the encoder", color=_INK, fontsize=11.5)
-    axis.set_ylabel("dev EER in %", color=_INK, fontsize=11.5)
+    axis.set_xlabel("weights of the encoder", color=INK, fontsize=11.5)
+    axis.set_ylabel("dev EER in %", color=INK, fontsize=11.5)
 
 
 def _sizes(trials: Sequence[TrialRecord]) -> list[float]:

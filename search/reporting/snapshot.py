@@ -1,4 +1,4 @@
-"""A search at one moment, in numbers: what a live view, a status or a program is shown."""
+"""Compute a snapshot of a search: the numbers that a live view, `status` and programs show."""
 
 import math
 import shlex
@@ -19,7 +19,7 @@ ENDED = ("complete", "stopped", "failed", "killed")
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The best report of a search."""
+    """The best epoch of the best trial."""
 
     trial: str
     epoch: int
@@ -31,7 +31,7 @@ class BestEpoch:
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial at work."""
+    """A trial that is training."""
 
     trial: str
     epoch: int
@@ -41,7 +41,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A search at one moment: all that a live view or a status shows."""
+    """A search at one moment: all numbers that a live view or `status` shows."""
 
     name: str
     space: str
@@ -52,7 +52,7 @@ class Snapshot:
     started_trials: int
     budget_trials: int | None
     waiting: int
-    """Trials that are wished for and have not begun."""
+    """Queued trials that have not begun."""
     rungs: tuple[tuple[int, int], ...]
     """Each rung's epoch, and how many trials have reached it."""
     best: BestEpoch | None
@@ -67,7 +67,7 @@ class Snapshot:
     holds: Mapping[str, str] = field(default_factory=dict)
     """By cause, why a running search starts nothing new."""
     warning: str = ""
-    """What somebody should look at although the search goes on."""
+    """A problem that a person should check although the search goes on."""
     checkpoint_bytes: int = 0
     """Disk that checkpoints use, as far as the ledger knows their sizes."""
     checkpoint_limit_bytes: int | None = None
@@ -85,7 +85,7 @@ def take_snapshot(
     now: float | None = None,
     status: str | None = None,
 ) -> Snapshot:
-    """What `state` amounts to now.
+    """Return a snapshot of a search.
 
     Args:
         state: the search, read from its ledger.
@@ -110,7 +110,7 @@ def take_snapshot(
         state=status,
         reason=_reason(state, status),
         elapsed_seconds=spent * 3600,
-        counts=dict(Counter(trial_state(trial, status) for trial in trials)),
+        counts=dict(Counter(displayed_state(trial, status) for trial in trials)),
         started_trials=len(trials),
         budget_trials=_planned_trials(state),
         waiting=len(state.queue),
@@ -133,19 +133,19 @@ def take_snapshot(
 
 
 def _reason(state: SearchState, status: str) -> str:
-    """Why it ended, or is about to."""
+    """Return why the search ended, or is about to."""
     if status == "finished":
         return str(state.finish["reason"]) if state.finish else ""
     return "asked to stop" if status == "running" and state.search_stop else ""
 
 
-def trial_state(trial: TrialRecord, status: str) -> str:
-    """A trial's state; one that a dead driver left running is interrupted."""
+def displayed_state(trial: TrialRecord, status: str) -> str:
+    """Return a trial's state; `interrupted` for one that a dead driver left running."""
     return "interrupted" if trial.live and status != "running" else trial.state
 
 
 def suggest_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
-    """What a person is likely to type next, after a `search` event."""
+    """Return the commands that a person is likely to type next, from the search's settings."""
     name = search["search"]
     browse = (f"spksearch trials {name}", f"spksearch ui {name}")
     match status:
@@ -170,7 +170,7 @@ def _commands(state: SearchState, status: str) -> tuple[str, ...]:
 
 
 def format_resume_command(search: Mapping[str, Any]) -> str:
-    """The command that goes on with a search."""
+    """Return the command that resumes a search."""
     name, space = search["search"], search["space"]
     if search.get("replay") is not None:
         return f"{search['replay']['command']} --name {name}"
@@ -179,7 +179,7 @@ def format_resume_command(search: Mapping[str, Any]) -> str:
 
 
 def find_best(state: SearchState) -> BestEpoch | None:
-    """The best epoch of the best trial."""
+    """Return the best epoch of the best trial; None without a result."""
     trial = next(iter(state.ranked()), None)
     report = trial.best() if trial is not None else None
     if trial is None or report is None:
@@ -188,13 +188,13 @@ def find_best(state: SearchState) -> BestEpoch | None:
 
 
 def read_dev_eer(report: Report) -> tuple[float, float | None, float | None]:
-    """Dev EER and its interval, as fractions."""
+    """Return the dev EER of an epoch and the bounds of its interval, as fractions."""
     metrics = report.metrics
     return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
 
 
 def estimate_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
-    """Epochs a search of so many trials trains if a share of 1/eta advances from each rung."""
+    """Return the epochs that a search trains if a share of 1/eta advances from each rung."""
     epochs, below, here = 0, 0, trials
     for rung in rungs:
         if rung == rungs[-1]:
@@ -205,7 +205,7 @@ def estimate_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int 
 
 
 def to_unix_time(text: str) -> float:
-    """Seconds since 1970 of the ledger's time."""
+    """Return the Unix time of a time in the ledger."""
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -215,7 +215,7 @@ def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> f
 
 
 def _planned_trials(state: SearchState) -> int | None:
-    """How many trials there are to be; what is wished for is tried whatever the budget is."""
+    """Return how many trials there will be; queued ones are tried whatever the budget is."""
     trials: int | None = state.search["trials"]
     return None if trials is None else max(trials, len(state.trials) + len(state.queue))
 

@@ -1,57 +1,29 @@
-"""A search in a few lines for people. Rates become percent here, and only here."""
+"""Format a search in a few lines: one line for a log, a table for a terminal."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from search.checkpoints.storage_health import size
+from search.reporting.formatting import (
+    format_axes,
+    format_duration,
+    format_interval,
+    format_percent,
+)
 from search.reporting.snapshot import ENDED, BestEpoch, RunningTrial, Snapshot
 
 
-def format_percent(rate: float | None) -> str:
-    """A rate for people: 0.031 is 3.10 %."""
-    return "-" if rate is None else f"{rate * 100:.2f} %"
-
-
-def format_interval(low: float | None, high: float | None) -> str:
-    """An interval of a rate for people."""
-    return "" if low is None or high is None else f"{low * 100:.1f}-{high * 100:.1f}"
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds, minutes or hours, to two places of the clock."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} days"
-
-
-def format_value(axis: Any) -> str:
-    """An axis' value, short."""
-    return f"{axis:.3g}" if isinstance(axis, float) else str(axis)
-
-
-def format_axes(axes: Mapping[str, Any]) -> str:
-    """Axes and values on one line."""
-    return " ".join(f"{name}={format_value(axis)}" for name, axis in axes.items())
-
-
 def format_best(best: BestEpoch) -> str:
-    """The best so far, on one line."""
+    """Return the best epoch so far, on one line."""
     span = format_interval(best.low, best.high)
     span = f" ({span})" if span else ""
     return f"{best.trial}: dev EER {format_percent(best.dev_eer)}{span} at epoch {best.epoch}"
 
 
 def format_counts(now: Snapshot) -> str:
-    """How many trials, and how they fare."""
+    """Return how many trials there are, and in which states."""
     of = f" of {now.budget_trials}" if now.budget_trials else ""
     kinds = ("running", "interrupted", "paused", *ENDED)
     parts = [f"{now.counts[kind]} {kind}" for kind in kinds if now.counts.get(kind)]
@@ -62,25 +34,25 @@ def format_counts(now: Snapshot) -> str:
 
 
 def format_pace(now: Snapshot) -> str:
-    """Speed and what is left, as far as known."""
+    """Return speed and time left, as far as known."""
     speed = "" if now.epochs_per_minute is None else f"{now.epochs_per_minute:.3g} epochs/min"
     left = "" if now.eta_seconds is None else f"about {format_duration(now.eta_seconds)} left"
     return ", ".join(part for part in (f"{now.epochs} epochs", speed, left) if part)
 
 
 def format_holds(now: Snapshot) -> str:
-    """Why nothing new is started; empty if it is."""
+    """Return why nothing new is started; empty if it is."""
     return f"on hold: {'; '.join(now.holds.values())}" if now.holds else ""
 
 
 def format_disk_use(now: Snapshot) -> str:
-    """What checkpoints use, and may."""
+    """Return the disk space that checkpoints use, and their limit."""
     of = now.checkpoint_limit_bytes
     return size(now.checkpoint_bytes) + ("" if of is None else f" of {size(of)}")
 
 
 def format_snapshot_line(now: Snapshot) -> str:
-    """A search on one line, for logs."""
+    """Return a search on one line, for logs."""
     held = f"; {format_holds(now)}" if now.holds else ""
     best = f"; best {format_best(now.best)}" if now.best else ""
     return (
@@ -90,7 +62,7 @@ def format_snapshot_line(now: Snapshot) -> str:
 
 
 def describe_changes(before: Snapshot, now: Snapshot) -> list[str]:
-    """What is worth a line of its own since `before`."""
+    """Return a line for everything worth reporting that changed since `before`."""
     lines = []
     if now.best and (before.best is None or now.best.dev_eer < before.best.dev_eer):
         lines.append(f"new best {format_best(now.best)}  {format_axes(now.best.axes)}")
@@ -116,12 +88,12 @@ def describe_changes(before: Snapshot, now: Snapshot) -> list[str]:
 
 
 def _remove_numbers(text: str) -> str:
-    """Of "3 events behind" and "2 events behind" only one is news."""
+    """Return text without its numbers: "3 events behind" is no news after "2 events behind"."""
     return re.sub(r"\d+", "", text)
 
 
 def snapshot_table(now: Snapshot) -> Table:
-    """A search on a few lines, for a terminal."""
+    """Return a table of a search in a few lines, for a terminal."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

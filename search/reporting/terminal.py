@@ -1,4 +1,4 @@
-"""How long work shows itself: redrawn on a terminal, a plain line now and then elsewhere."""
+"""Show the progress of long work: redrawn on a terminal, as occasional lines elsewhere."""
 
 import threading
 import time
@@ -22,18 +22,14 @@ from rich.text import Text
 
 from search.core.progress import Display
 from search.reporting import console
+from search.reporting.formatting import format_duration
 from search.reporting.snapshot import Snapshot
-from search.reporting.tables import (
-    describe_changes,
-    format_duration,
-    format_snapshot_line,
-    snapshot_table,
-)
+from search.reporting.tables import describe_changes, format_snapshot_line, snapshot_table
 from spkmodel.core.progress import Progress
 
 Source = Callable[[], Snapshot]
 
-_LOOKING = 0.05
+_SNAPSHOT_SHARE = 0.05
 """Share of the time that taking snapshots may take."""
 
 
@@ -46,13 +42,13 @@ class SearchDisplay(Display, Protocol):
 
 
 def stderr_display() -> SearchDisplay:
-    """The display that suits stderr as it is now."""
+    """Return the display that suits the current stderr."""
     err = console.stderr_console()
     return Terminal(err) if err.is_terminal else Lines()
 
 
 class _Rate(ProgressColumn):
-    """Units a second, since the task began."""
+    """A column with the units a second since the task began."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -60,7 +56,7 @@ class _Rate(ProgressColumn):
 
 
 class Terminal:
-    """Bars and a table that are redrawn in place."""
+    """A display on a terminal: bars and a table that are redrawn in place."""
 
     def __init__(self, err: Console) -> None:
         self._console = err
@@ -97,11 +93,11 @@ class Terminal:
 
 
 class Lines:
-    """Plain lines: what changed at once, and where things stand every `every_seconds`."""
+    """A display of plain lines: changes at once, a summary every `every_seconds`."""
 
-    def __init__(self, every_seconds: float = 30.0, look_seconds: float = 1.0) -> None:
+    def __init__(self, every_seconds: float = 30.0, poll_seconds: float = 1.0) -> None:
         self._every = every_seconds
-        self._look = look_seconds
+        self._poll = poll_seconds
 
     def print_line(self, text: str) -> None:
         console.print_note(text)
@@ -129,26 +125,30 @@ class Lines:
         self.print_line(format_snapshot_line(before))
         if before.address:
             self.print_line(f"browse: {before.address}")
-        spoken = time.monotonic()
-        while not ended.wait(self._look):
-            before, spoken = self._tell(before, latest(), spoken)
+        printed = time.monotonic()
+        while not ended.wait(self._poll):
+            before, printed = self._print_changes(before, latest(), printed)
         latest.expire()
         for line in describe_changes(before, latest()):
             self.print_line(line)
 
-    def _tell(self, before: Snapshot, now: Snapshot, spoken: float) -> tuple[Snapshot, float]:
+    def _print_changes(
+        self, before: Snapshot, now: Snapshot, printed: float
+    ) -> tuple[Snapshot, float]:
+        """Print what changed, and a summary if it is due; return the new `before` and `printed`."""
         for line in describe_changes(before, now):
             self.print_line(line)
-        if time.monotonic() - spoken < self._every:
-            return now, spoken
+        if time.monotonic() - printed < self._every:
+            return now, printed
         self.print_line(format_snapshot_line(now))
         return now, time.monotonic()
 
 
 class _Latest:
-    """The newest snapshot; the one before if the search changed while it was being taken.
+    """Caches the newest snapshot of a search.
 
-    Taking one keeps the driver from its work: of a search of thousands, one is taken less often.
+    Taking one keeps the driver from its work, so large searches are asked less often. If the search
+    changes while a snapshot is taken, the one before is kept.
     """
 
     def __init__(self, source: Source) -> None:
@@ -157,7 +157,7 @@ class _Latest:
         self._not_before = 0.0
 
     def expire(self) -> None:
-        """The next one is to be of its moment."""
+        """Take a new snapshot at the next call."""
         self._not_before = 0.0
 
     def __call__(self) -> Snapshot:
@@ -167,28 +167,28 @@ class _Latest:
         try:
             self._snapshot = self._source()
             ended = time.monotonic()
-            self._not_before = ended + (ended - began) / _LOOKING
+            self._not_before = ended + (ended - began) / _SNAPSHOT_SHARE
         except RuntimeError as error:
-            # The driver's thread adds to the dicts that the source walks over.
+            # The driver's thread adds to the dicts that the source iterates over.
             if "changed size during iteration" not in str(error):
                 raise
         return self._snapshot
 
 
 class _TaskLines:
-    """A progress that prints a line every `every_seconds`, and one at the end of slow work."""
+    """Prints the progress of a task every `every_seconds`, and a line when it has ended."""
 
     def __init__(self, what: str, unit: str, every_seconds: float) -> None:
         self._what, self._unit, self._every = what, unit, every_seconds
-        self._start = self._spoken = time.monotonic()
+        self._start = self._printed = time.monotonic()
         self._done = 0
 
     def __call__(self, done: int, total: int) -> None:
         self._done = done
         now = time.monotonic()
-        if now - self._spoken < self._every or done >= total:
+        if now - self._printed < self._every or done >= total:
             return
-        self._spoken = now
+        self._printed = now
         speed = done / (now - self._start)
         left = f", {format_duration((total - done) / speed)} left" if speed > 0 else ""
         console.print_note(f"{self._what}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")

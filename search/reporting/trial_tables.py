@@ -1,4 +1,4 @@
-"""Tables of trials, and one trial in detail, for people."""
+"""Format trials for people: as a table, as a Pareto front, and one trial as a page."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -12,15 +12,15 @@ from search.core.config_differences import differences, flat
 from search.core.errors import UsageError
 from search.ledger.state import SearchState
 from search.ledger.trial import SIZE, Report, TrialRecord
-from search.reporting.snapshot import find_best, trial_state
-from search.reporting.tables import (
+from search.reporting.formatting import (
     format_axes,
-    format_best,
     format_duration,
     format_interval,
     format_percent,
     format_value,
 )
+from search.reporting.snapshot import displayed_state, find_best
+from search.reporting.tables import format_best
 from search.scheduler import pareto
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
@@ -29,10 +29,10 @@ _CURVE_WIDTH = 40
 
 
 def sort_trials(state: SearchState, column: str) -> list[TrialRecord]:
-    """Trials by a column or an axis, lowest first; those that have none come last.
+    """Return the trials sorted by a column or an axis, lowest first; missing values last.
 
     Raises:
-        UsageError: naming the nearest column.
+        UsageError: there is no such column; the message names the nearest.
     """
     known = (*COLUMNS, *list_axes(state))
     if column not in known:
@@ -43,7 +43,7 @@ def sort_trials(state: SearchState, column: str) -> list[TrialRecord]:
 
 
 def _sort_key(trial: TrialRecord, column: str) -> tuple[bool, str, float, str]:
-    """Missing last; otherwise numbers among themselves, then words."""
+    """Return a key that sorts numbers first, then words, then missing values."""
     entry = _column_value(trial, column)
     if isinstance(entry, int | float):
         return False, "", float(entry), ""
@@ -66,12 +66,12 @@ def _column_value(trial: TrialRecord, column: str) -> Any:
 
 
 def list_axes(state: SearchState) -> list[str]:
-    """Every axis that a trial has, in the order of their first appearance."""
+    """Return every axis that a trial has, in the order of first appearance."""
     return list(dict.fromkeys(axis for trial in state.trials.values() for axis in trial.axes))
 
 
 def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) -> Table:
-    """One trial a row, an axis a column."""
+    """Return a table with a row for each trial and a column for each axis."""
     axes = list_axes(state)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("trial", "state"):
@@ -84,7 +84,7 @@ def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) 
         best = trial.best()
         table.add_row(
             trial.trial,
-            trial_state(trial, status),
+            displayed_state(trial, status),
             str(trial.rung or "-"),
             str(trial.epoch),
             format_percent(best.objective if best else None),
@@ -95,7 +95,9 @@ def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) 
 
 
 def find_front(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """Trials that none beats in both dev EER and size, smallest first; and the others that count.
+    """Return the trials that no other beats in both dev EER and size, and the other trials.
+
+    The front is sorted by size, smallest first.
 
     A trial counts if it has a result and the size of its encoder is known; its EER is that of its
     best epoch.
@@ -111,7 +113,7 @@ def find_front(state: SearchState) -> tuple[list[TrialRecord], list[TrialRecord]
 
 
 def front_table(state: SearchState) -> Table:
-    """The Pareto front, smallest encoder first."""
+    """Return a table of the Pareto front, smallest encoder first."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("trial", no_wrap=True)
     for heading in ("weights", "dev EER", "95 %", "epochs"):
@@ -143,7 +145,7 @@ def _format_eer_interval(report: Report | None) -> str:
 def trial_page(
     state: SearchState, trial: TrialRecord, status: str, folder: Path, default: Mapping[str, Any]
 ) -> list[Table | str]:
-    """Config, what it differs in, learning curve, checkpoint and command lines of one trial."""
+    """Return a page of one trial: config, differences, learning curve, checkpoint, commands."""
     name = state.search["search"]
     parts: list[Table | str] = [_head(name, trial, status), "", "config"]
     parts += [f"  {line}" for line in format_config(trial.config)]
@@ -162,7 +164,7 @@ def _head(name: str, trial: TrialRecord, status: str) -> Table:
     table.add_column(overflow="fold")
     why = f": {trial.reason}" if trial.reason else ""
     table.add_row("trial", f"{name}/{trial.trial}")
-    table.add_row("state", f"{trial_state(trial, status)}{why}")
+    table.add_row("state", f"{displayed_state(trial, status)}{why}")
     table.add_row("rung", f"{trial.rung or 'none'}; epochs trained: {trial.epoch}")
     best = trial.best()
     if best is not None:
@@ -179,7 +181,7 @@ def _head(name: str, trial: TrialRecord, status: str) -> Table:
 
 
 def format_config(config: Mapping[str, Any]) -> list[str]:
-    """A config, one part a line."""
+    """Return a config as lines, one part a line."""
     lines = []
     for part, entry in config.items():
         if isinstance(entry, Mapping):
@@ -219,7 +221,10 @@ def _or_absent(entry: Any) -> str:
 
 
 def format_curve(trial: TrialRecord) -> list[str]:
-    """Dev EER by epoch as bars; of a long training every so manyth epoch, the best and the last."""
+    """Return the dev EER by epoch as lines with bars.
+
+    A long training is thinned out evenly; its best and its last epoch always stay.
+    """
     best = trial.best()
     epochs = sorted(trial.reports)
     step = -(-len(epochs) // _CURVE_ROWS)
@@ -259,7 +264,7 @@ def _checkpoint_lines(trial: TrialRecord, folder: Path) -> list[str]:
 
 
 def search_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One search a row; the rows are those of `spksearch list --json`."""
+    """Return a table of searches from the rows of `spksearch list --json`."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("search", "space", "state", "trials", "best dev EER", "trial", "last event"):
         right = heading in ("trials", "best dev EER")

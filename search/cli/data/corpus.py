@@ -82,7 +82,7 @@ def report_table(report: "CorpusReport") -> "Table":
     """Return a table of a corpus, a split a row."""
     from rich.table import Table
 
-    from search.reporting.tables import format_duration
+    from search.reporting.formatting import format_duration
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split")

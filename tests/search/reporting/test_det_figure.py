@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from search.reporting import det_figure, figure_style
+from search.reporting import det_figure, formatting
 from spkmodel.verification import metrics
 
 
@@ -78,4 +78,4 @@ def test_the_marked_points_lie_inside_the_axes(rng):
 
 
 def test_a_rate_is_shown_in_percent():
-    assert figure_style.format_percent(0.03125) == "3.12 %"
+    assert formatting.format_percent(0.03125) == "3.12 %"

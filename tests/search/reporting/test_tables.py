@@ -7,14 +7,9 @@ from search.core.errors import UsageError
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.reporting.documents import document, full_trial_document, snapshot_document
+from search.reporting.formatting import format_duration, format_percent
 from search.reporting.snapshot import estimate_epochs, format_resume_command, take_snapshot
-from search.reporting.tables import (
-    describe_changes,
-    format_duration,
-    format_percent,
-    format_snapshot_line,
-    snapshot_table,
-)
+from search.reporting.tables import describe_changes, format_snapshot_line, snapshot_table
 from search.reporting.trial_tables import format_curve, sort_trials, trial_page, trial_table
 from search.space import loader
 from spkmodel.config import TrainConfig

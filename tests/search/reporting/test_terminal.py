@@ -36,7 +36,7 @@ def wait_for(source: Source, looks: int) -> None:
 
 def test_without_a_terminal_each_event_is_told_once(capsys):
     source = Source()
-    with Lines(every_seconds=60, look_seconds=SHORT).watch(source):
+    with Lines(every_seconds=60, poll_seconds=SHORT).watch(source):
         wait_for(source, 16)
     out, err = capsys.readouterr()
     lines = err.splitlines()
@@ -54,7 +54,7 @@ def test_without_a_terminal_each_event_is_told_once(capsys):
 def test_without_a_terminal_where_things_stand_is_told_now_and_then(capsys):
     source = Source()
     source.looks = 100  # nothing changes any more
-    with Lines(every_seconds=SHORT, look_seconds=SHORT).watch(source):
+    with Lines(every_seconds=SHORT, poll_seconds=SHORT).watch(source):
         wait_for(source, 110)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 4
@@ -63,7 +63,7 @@ def test_without_a_terminal_where_things_stand_is_told_now_and_then(capsys):
 
 def test_what_happened_last_is_told_although_the_search_has_ended(capsys):
     source = Source()
-    with Lines(every_seconds=60, look_seconds=60).watch(source):
+    with Lines(every_seconds=60, poll_seconds=60).watch(source):
         source.looks = 100
     assert "new best t0002" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_a_search_that_changes_while_it_is_looked_at_is_shown_as_it_was(capsys):
             raise RuntimeError("dictionary changed size during iteration")
         return Source()()
 
-    with Lines(every_seconds=60, look_seconds=SHORT).watch(source):
+    with Lines(every_seconds=60, poll_seconds=SHORT).watch(source):
         time.sleep(5 * SHORT)
     assert len(seen) > 2
     assert len(capsys.readouterr().err.splitlines()) == 2  # where things stood, and the address
