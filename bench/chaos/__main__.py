@@ -16,8 +16,8 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.chaos import page, rounds
-from bench.chaos.catalogue import FAULTS
+from bench.chaos import page, rounds, schedule
+from bench.chaos.faults.catalogue import FAULTS
 
 _ROOT = Path(__file__).resolve().parents[2]
 RESULTS = _ROOT / "bench" / "results"
@@ -47,7 +47,7 @@ def main() -> None:
         return
     # Ended by a signal, it ends the search of the round too, and its servers.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    wanted = rounds.schedule(asked.rounds, asked.seed, asked.fault)
+    wanted = schedule.draw_rounds(asked.rounds, asked.seed, asked.fault)
     path = rounds.results_path(asked.results, asked.seed)
     found = rounds.run(
         path, wanted, asked.seed, asked.outage_seconds, _say, asked.keep, asked.again
@@ -58,7 +58,7 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-def _say(record: rounds.Record) -> None:
+def _say(record: schedule.Record) -> None:
     name = f"{record['fault']} {record['round']}"
     if "skipped" in record:
         print(f"{name}: skipped: {record['skipped']}", flush=True)

@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.chaos import processes, toy_training
+from bench.chaos import processes
 from bench.chaos import slowdown as slowing
+from bench.chaos.toy import training
 from bench.support import smallest_configs
 from search.ledger.ledger import Event, Ledger
 from search.ledger.state import SearchState
@@ -75,7 +76,7 @@ class Experiment:
         self.name = self.place.name
         self.home.mkdir(exist_ok=True)
         self._token = secrets.token_hex(32)
-        self.space.write_text(toy_training.space(self.has_failing_configs))
+        self.space.write_text(training.space(self.has_failing_configs))
         if not (self.place / "corpus").exists():
             smallest_configs.write_corpus(self.place / "corpus")
 
@@ -127,7 +128,7 @@ class Experiment:
 
     def command(self) -> list[str]:
         """What the user types."""
-        module = "search" if self.real else "bench.chaos.toy_program"
+        module = "search" if self.real else "bench.chaos.toy.program"
         words = [sys.executable, "-P", "-m", module, "launch", str(self.space)]
         words += ["--corpus", str(self.place / "corpus"), "--name", self.name]
         words += ["--trials", str(self.size.trials), "--max-epochs", str(self.size.max_epochs)]
@@ -147,8 +148,8 @@ class Experiment:
             # The toy imports Ray before the launch can choose a token.
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self._token,
-            toy_training.EPOCH_SECONDS: str(self.size.epoch_seconds),
-            toy_training.EPOCH_LOG: str(self.place / "diary"),
+            training.EPOCH_SECONDS: str(self.size.epoch_seconds),
+            training.EPOCH_LOG: str(self.place / "diary"),
             **self.extra,
         }
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.catalogue import FAULTS
+from bench.chaos.faults.catalogue import FAULTS
 from bench.chaos.invariants import ALL
-from bench.chaos.rounds import Record, results
+from bench.chaos.rounds import results
+from bench.chaos.schedule import Record
 from bench.chaos.slowdown import AFTER, AWAY, BEFORE
 
 _HEAD = """# What happens when things die

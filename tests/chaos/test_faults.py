@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.chaos import (
-    evidence,
-    invariants,
-    process_faults,
-    processes,
-    storage_faults,
-    toy_training,
-)
+from bench.chaos import evidence, invariants, processes
 from bench.chaos.experiment import Experiment, Size
+from bench.chaos.faults import process_faults, storage_faults
+from bench.chaos.toy import training
 from search.space import loader
 from search.tracking import sync
 
@@ -46,7 +41,7 @@ def test_a_search_survives_a_dead_trial_a_driver_that_dies_in_a_word_and_a_secon
     found = evidence.read(
         experiment.folder,
         experiment.uri,
-        toy_training.checkpoint_eer,
+        training.checkpoint_eer,
         loader.load(str(experiment.space)),
         left,
     )

@@ -8,32 +8,33 @@ import time
 
 import pytest
 
-from bench.chaos import catalogue, page, rounds, services
-from bench.chaos.rounds import Round
+from bench.chaos import page, rounds, schedule, services
+from bench.chaos.faults import catalogue
+from bench.chaos.schedule import Round
 
 
 def test_a_schedule_is_its_seeds_and_has_as_many_rounds_as_asked_for():
-    one = rounds.schedule(10, 1)
-    assert one == rounds.schedule(10, 1)
-    assert one != rounds.schedule(10, 2)
+    one = schedule.draw_rounds(10, 1)
+    assert one == schedule.draw_rounds(10, 1)
+    assert one != schedule.draw_rounds(10, 2)
     assert sum(each.fault == "driver_kill" for each in one) == 10
     assert {each.fault for each in one} == set(catalogue.FAULTS)
-    assert len(rounds.schedule(3, 1, ["clock", "sigint"])) == 6
+    assert len(schedule.draw_rounds(3, 1, ["clock", "sigint"])) == 6
     assert len(set(one)) == len(one)
 
 
 def test_the_chance_of_a_round_does_not_depend_on_the_rounds_before():
     draws = {
-        (fault, number): rounds.chance_of(1, Round(fault, number)).integers(1 << 60)
+        (fault, number): schedule.generator_for(1, Round(fault, number)).integers(1 << 60)
         for fault in ("driver_kill", "clock")
         for number in range(3)
     }
     assert len(set(draws.values())) == 6
-    assert rounds.chance_of(1, Round("clock", 2)).integers(1 << 60) == draws["clock", 2]
+    assert schedule.generator_for(1, Round("clock", 2)).integers(1 << 60) == draws["clock", 2]
 
 
-class Empty:
-    """An arena that nothing is played in."""
+class NoServers:
+    """Stands for `SharedServers` where no round is really played."""
 
     def __init__(self, folder, outage_seconds):
         del folder, outage_seconds
@@ -48,15 +49,15 @@ class Empty:
 def test_rounds_that_are_there_are_not_played_again(tmp_path, monkeypatch):
     played = []
 
-    def play(arena, this, seed, keep):
-        del arena, keep
+    def play(servers, this, seed, keep):
+        del servers, keep
         played.append(this)
         return record(this.fault, this.number, seed=seed)
 
     monkeypatch.setattr(rounds, "play", play)
-    monkeypatch.setattr(rounds, "Arena", Empty)
+    monkeypatch.setattr(rounds, "SharedServers", NoServers)
     path = rounds.results_path(tmp_path, 7)
-    wanted = rounds.schedule(3, 7, ["clock"])
+    wanted = schedule.draw_rounds(3, 7, ["clock"])
     rounds.run(path, wanted[:2], 7, 1.0, lambda _: None)
     with path.open("a") as file:
         file.write('{"fault": "clock", "rou')

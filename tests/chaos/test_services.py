@@ -55,7 +55,7 @@ def test_a_clock_that_is_moved_moves_the_ledgers_time_and_no_monotonic_one(tmp_p
         "import time\n"
         "from datetime import UTC, datetime\n"
         "true, mono = time.time(), time.monotonic()\n"
-        "from bench.chaos import movable_clock as clock\n"
+        "from bench.chaos.toy import movable_clock as clock\n"
         "clock.install()\n"
         "from pathlib import Path\n"
         "from search.ledger.ledger import Ledger\n"

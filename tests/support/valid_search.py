@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from bench.chaos import toy_training
 from bench.chaos.evidence import Evidence, Run, read, recorded
+from bench.chaos.toy import training
 from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy, ladder
@@ -19,7 +19,7 @@ STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
     """Driven to its end, its runs in MLflow made up from its ledger."""
     source = home / "chaos_space.py"
-    source.write_text(toy_training.space())
+    source.write_text(training.space())
     space = loader.load(str(source))
     folder = home / "sound"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
@@ -42,7 +42,7 @@ def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
         while not isinstance(segment := driver.next_segment(), str):
             _train(driver, folder, *segment)
         driver.finish()
-    found = read(folder, checkpoint_eer=toy_training.checkpoint_eer, space=space)
+    found = read(folder, checkpoint_eer=training.checkpoint_eer, space=space)
     return replace(found, runs=expected_runs(found))
 
 
@@ -69,14 +69,14 @@ def _train(driver, folder, trial, segment):
     weights = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
     rate = trial.config["optimiser"]["learning_rate"]
     for epoch in range(1, segment["to_rung"] + 1):
-        weights = toy_training.trained(weights, rate)
+        weights = training.trained(weights, rate)
         if epoch > segment["epoch"]:
             place = folder / "trials" / trial.trial / f"epoch{epoch:04d}-{segment['attempt']}"
             result = {
                 "trial": trial.trial,
                 "attempt": segment["attempt"],
                 "epoch": epoch,
-                "metrics/dev_eer": toy_training.dev_eer(weights),
+                "metrics/dev_eer": training.dev_eer(weights),
                 "metrics/train_loss": 1 / epoch,
                 "seconds": 0.1,
                 "checkpoint": str(place),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.chaos.experiment import PATIENCE_SECONDS, Experiment
-from bench.chaos.fault import FaultContext, InjectFault
+from bench.chaos.faults.fault import FaultContext, InjectFault
 from search.ledger.state import SearchState
 
 FLUSH_SECONDS = 3.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.chaos import process_faults
 from bench.chaos.experiment import Experiment
-from bench.chaos.fault import FaultContext
+from bench.chaos.faults import process_faults
+from bench.chaos.faults.fault import FaultContext
 from search.ledger.ledger import Event
 from search.ledger.state import SearchState
 

@@ -4,16 +4,11 @@ import signal
 
 import numpy as np
 
-from bench.chaos import (
-    mlflow_faults,
-    process_faults,
-    request_faults,
-    services,
-    storage_faults,
-    toy_training,
-)
+from bench.chaos import services
 from bench.chaos.experiment import Experiment, Size
-from bench.chaos.fault import Fault, FaultContext, InjectFault
+from bench.chaos.faults import mlflow_faults, process_faults, request_faults, storage_faults
+from bench.chaos.faults.fault import Fault, FaultContext, InjectFault
+from bench.chaos.toy import training
 from search.ledger.state import SearchState
 
 
@@ -148,9 +143,9 @@ def unmet_expectations(experiment: Experiment, fault: Fault) -> list[str]:
 
 def _named(state: SearchState) -> list[str]:
     kinds = {
-        toy_training.DIVERGES: "diverged",
-        toy_training.COLLAPSES: "collapsed",
-        toy_training.TOO_LARGE: "out_of_memory",
+        training.DIVERGES: "diverged",
+        training.COLLAPSES: "collapsed",
+        training.TOO_LARGE: "out_of_memory",
     }
     wrong = []
     for trial in state.trials.values():

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.chaos import services
 from bench.chaos.experiment import Experiment
-from bench.chaos.fault import FaultContext, InjectFault
+from bench.chaos.faults.fault import FaultContext, InjectFault
 from bench.chaos.slowdown import AWAY
 
 

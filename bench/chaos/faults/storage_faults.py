@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from bench.chaos.experiment import PATIENCE_SECONDS, Experiment
-from bench.chaos.fault import FaultContext
+from bench.chaos.faults.fault import FaultContext
 from search.ledger.state import SearchState
 from search.ledger.trial import Report
 from spkmodel.core import checkpoint
