@@ -72,7 +72,7 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
         report = promote.promote(NAME, display=display)
     # The search's own next commands would repeat what stands at the end.
     table = outcome.lines[: outcome.lines.index("next:")]
-    return [*table, "", *promote.summary(report), "", *_next_commands(folder)]
+    return [*table, "", *promote.format_summary(report), "", *_next_commands(folder)]
 
 
 def _next_commands(folder: Path) -> list[str]:

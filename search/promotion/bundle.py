@@ -1,4 +1,4 @@
-"""A promoted model's folder: checkpoint verified, test pairs scored once, everything written."""
+"""Build the folder of a promoted model: verify its checkpoint, score the test pairs, write files."""
 
 import time
 from pathlib import Path
@@ -27,15 +27,26 @@ if TYPE_CHECKING:
 SCHEMA = "spksearch.promotion/1"
 CONDITIONS: "tuple[Condition, ...]" = ("clean", "mismatched")
 TOLERANCE = 1e-6
-"""Between recorded and recomputed dev EER on the same kind of device; elsewhere, two pairs."""
+"""Allowed difference of recorded and recomputed dev EER on the device that trained the trial.
+
+On another kind of device, two pairs may be decided differently.
+"""
 
 
-def judge(
+def build_bundle(
     ledger: Ledger, choice: "SelectedCheckpoint", folder: Path, registered_as: str, display: Display
 ) -> dict[str, Any]:
-    """Verify a checkpoint, score the test pairs in every condition, write the folder.
+    """Verify a checkpoint, score the test pairs in every condition, and write the folder.
 
-    Returns what `report.json` holds; `registered_as` is the address by which its card loads it.
+    Args:
+        ledger: of the search.
+        choice: the checkpoint.
+        folder: to be written, in one step.
+        registered_as: the address by which the model card loads the model.
+        display: shows the progress.
+
+    Returns:
+        The content of `report.json`.
 
     Raises:
         SpksearchError: if the checkpoint is not what the ledger says.
@@ -45,10 +56,12 @@ def judge(
     search = ledger.state().search
     device = evaluate.default_device()
     model = loader.read_selected(ledger.search, choice, device)
-    store = _store(search, display)
-    dev = _verified_dev(model, choice, search, store, device, display)
-    tested = _test_pairs(search, store)
-    judged = [] if tested is None else _judge_test(model, tested, search, store, device, display)
+    store = _open_store(search, display)
+    dev = _verify_on_dev(model, choice, search, store, device, display)
+    tested = _load_test_pairs(search, store)
+    judged = (
+        [] if tested is None else _evaluate_on_test(model, tested, search, store, device, display)
+    )
     facts = model.facts() | {"checkpoint_sha256": choice.report.sha256}
     document = {
         "schema": SCHEMA,
@@ -61,18 +74,18 @@ def judge(
         "model": facts,
         "corpus_sha256": search["corpus_sha256"],
         "dev": dev,
-        "test": _test(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
-        "utterance_seconds": _lengths(store, tested),
+        "test": _test_document(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
+        "utterance_seconds": _utterance_seconds(store, tested),
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.surrounding_facts(device, DEFAULT.text()),
     }
     epochs = learning_curves.collect_epochs(choice.trial, search["rungs"])
     subtitle = learning_curves.format_subtitle(search, choice.trial)
-    _write(folder, model, document, judged, tested, epochs, subtitle)
+    _write_bundle(folder, model, document, judged, tested, epochs, subtitle)
     return document
 
 
-def _write(
+def _write_bundle(
     folder: Path,
     model: "Model",
     document: dict[str, Any],
@@ -87,11 +100,13 @@ def _write(
     with fill_folder(folder) as beside:
         (beside / loader.WEIGHTS).write_bytes(loader.weights_of(model.encoder))
         write_json(beside / loader.CONFIG, config)
-        write_json(beside / "threshold.json", _threshold(document))
+        write_json(beside / "threshold.json", _threshold_document(document))
         write_json(beside / "report.json", document)
         title = f"{document['search']}/{document['trial']}"
         learning_curves.draw_epochs(beside / "epochs.png", epochs, title, trained)
-        (beside / "MODEL_CARD.md").write_text(model_card.write(document, config), encoding="utf-8")
+        (beside / "MODEL_CARD.md").write_text(
+            model_card.format_card(document, config), encoding="utf-8"
+        )
         if tested is not None:
             for each in judged:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"
@@ -101,8 +116,8 @@ def _write(
             judgement.write_pictures(beside, judged, title, document["test"]["list"])
 
 
-def _threshold(document: dict[str, Any]) -> dict[str, Any]:
-    """The threshold to use, chosen on the dev pairs, and where the test pairs would have put it."""
+def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the threshold chosen on the dev pairs, and those at the EER of the test pairs."""
     dev, test = document["dev"], document["test"]
     return {
         "threshold": dev["threshold"],
@@ -117,11 +132,11 @@ def _threshold(document: dict[str, Any]) -> dict[str, Any]:
 # --- stores ----------------------------------------------------------------------------------
 
 
-def _store(search: dict[str, Any], display: Display) -> "Store":
-    """What the trials trained on; packed again if it was removed.
+def _open_store(search: dict[str, Any], display: Display) -> "Store":
+    """Open the store that the trials trained on; pack it again if it was removed.
 
     Raises:
-        UsageError: if the corpus is no longer what it was then.
+        UsageError: if the corpus has changed since.
     """
     from spkmodel.data.store import Store
 
@@ -141,8 +156,8 @@ def _store(search: dict[str, Any], display: Display) -> "Store":
     return store
 
 
-def _dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Store":
-    """The dev utterances as the trials heard them; made again if they were removed."""
+def _open_dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Store":
+    """Open the store of dev utterances that the trials used; make it again if it was removed."""
     from spkmodel.augment import conditions
     from spkmodel.data.store import Store
 
@@ -153,20 +168,20 @@ def _dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Sto
         return Store.open(folder)
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
         return conditions.conditioned_store(
-            store, "dev", condition, *_surroundings(search), progress
+            store, "dev", condition, *_noise_and_rooms(search), progress
         )
 
 
-def _surroundings(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
-    """Folders of ambiences and rooms; None for the built-in ones."""
+def _noise_and_rooms(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
+    """Return the folders of ambient noise and of rooms; None for the built-in ones."""
     noise, rooms = search["noise"], search["rooms"]
     return Path(noise) if noise else None, Path(rooms) if rooms else None
 
 
-# --- dev: is it what the ledger says? --------------------------------------------------------
+# --- dev: verify the checkpoint --------------------------------------------------------------
 
 
-def _verified_dev(
+def _verify_on_dev(
     model: "Model",
     choice: "SelectedCheckpoint",
     search: dict[str, Any],
@@ -174,14 +189,14 @@ def _verified_dev(
     device: str,
     display: Display,
 ) -> dict[str, Any]:
-    """Figures on the dev pairs, equal to those that the trial reported.
+    """Return the figures on the dev pairs, if they are those that the trial reported.
 
     Raises:
-        SpksearchError: if they are not.
+        SpksearchError: if the EER differs by more than the tolerance.
     """
     from spkmodel.verification import embed_and_score
 
-    heard = _dev_store(search, store, display)
+    heard = _open_dev_store(search, store, display)
     pairs = pair_list("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = embed_and_score.evaluate_encoder(
@@ -191,7 +206,7 @@ def _verified_dev(
     recorded = choice.report.metrics["dev_eer"]
     facts = pairs.facts(store)
     allowed = TOLERANCE
-    if _trained_on(choice.folder) != device:
+    if _training_device(choice.folder) != device:
         allowed = max(allowed, 2 / min(facts["targets"], facts["non_targets"]))
     if abs(verdict.eer - recorded) > allowed:
         raise SpksearchError(
@@ -207,18 +222,18 @@ def _verified_dev(
     }
 
 
-def _trained_on(checkpoint_folder: Path) -> str:
-    """The kind of device: `cpu`, `cuda`."""
+def _training_device(checkpoint_folder: Path) -> str:
+    """Return the kind of device that wrote a checkpoint: `cpu` or `cuda`."""
     from spkmodel.core import checkpoint
 
     return str(checkpoint.read(checkpoint_folder).state["device"])
 
 
-# --- test: once ------------------------------------------------------------------------------
+# --- test: evaluate once ---------------------------------------------------------------------
 
 
-def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
-    """The corpus's test pairs, which no store and no ledger has; None if it has none.
+def _load_test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
+    """Load the corpus's test pairs, which are in no store and no ledger; None if it has none.
 
     Raises:
         UsageError: if the corpus is gone or is another one now.
@@ -242,7 +257,7 @@ def _test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
     return pair_list(name, corpus.test_pairs, store)
 
 
-def _judge_test(
+def _evaluate_on_test(
     model: "Model",
     tested: PairList,
     search: dict[str, Any],
@@ -252,12 +267,12 @@ def _judge_test(
 ) -> list[Judgement]:
     by_default = verifier.plain(model.encoder, device)
     return [
-        judgement.judge(by_default, store, tested, each, *_surroundings(search), display)
+        judgement.judge(by_default, store, tested, each, *_noise_and_rooms(search), display)
         for each in CONDITIONS
     ]
 
 
-def _test(
+def _test_document(
     ledger: Ledger,
     tested: PairList | None,
     judged: list[Judgement],
@@ -278,8 +293,8 @@ def _test(
     return {"list": tested.facts(store), "looks": before, "conditions": conditions}
 
 
-def _lengths(store: "Store", tested: PairList | None) -> dict[str, float]:
-    """Shortest, median and longest utterance that it was judged on."""
+def _utterance_seconds(store: "Store", tested: PairList | None) -> dict[str, float]:
+    """Return the seconds of the shortest, median and longest utterance of the evaluation."""
     import numpy as np
 
     utterances = store.of_split("dev") if tested is None else tested.utterances

@@ -1,4 +1,4 @@
-"""`MODEL_CARD.md`: what a promoted model is, what it is worth, what it is not for."""
+"""Format `MODEL_CARD.md`: a promoted model, its figures, its intended use and its limits."""
 
 import json
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from search.reporting.formatting import format_percent
 Facts = Mapping[str, Any]
 
 
-def write(report: Facts, config: Facts) -> str:
-    """The card of the model that a promotion's report describes, in Markdown."""
+def format_card(report: Facts, config: Facts) -> str:
+    """Return the model card of a promotion's report, in Markdown."""
     parts = [
-        _heading(report),
-        _figures(report),
-        _dev(report),
-        _threshold(report),
-        _limits(report),
-        _loading(report),
+        _format_heading(report),
+        _format_test_figures(report),
+        _format_dev_figures(report),
+        _format_threshold(report),
+        _format_limits(report),
+        _format_loading(report),
         f"## Config\n\nSignature `{report['model']['signature']}`.\n\n"
         f"```json\n{json.dumps(config, indent=2)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _heading(report: Facts) -> str:
+def _format_heading(report: Facts) -> str:
     model = report["model"]
     return (
         f"# {report['search']}/{report['trial']}, epoch {report['epoch']}\n\n"
@@ -38,7 +38,7 @@ def _heading(report: Facts) -> str:
     )
 
 
-def _figures(report: Facts) -> str:
+def _format_test_figures(report: Facts) -> str:
     test = report["test"]
     if test is None:
         return (
@@ -46,7 +46,9 @@ def _figures(report: Facts) -> str:
             "chose this model and flatters it."
         )
     listed = test["list"]
-    rows = [_row(name, numbers[name]) for numbers in [test["conditions"]] for name in numbers]
+    rows = [
+        _format_rows(name, numbers[name]) for numbers in [test["conditions"]] for name in numbers
+    ]
     again = test["looks"]
     looks = (
         "The search had never looked at these pairs before."
@@ -77,7 +79,7 @@ def _figures(report: Facts) -> str:
     )
 
 
-def _row(condition: str, numbers: Facts) -> list[str]:
+def _format_rows(condition: str, numbers: Facts) -> list[str]:
     systems = [("**this model**", numbers)]
     systems += [(floor["name"], floor) for floor in numbers["floors"]]
     return [
@@ -88,7 +90,7 @@ def _row(condition: str, numbers: Facts) -> list[str]:
     ]
 
 
-def _dev(report: Facts) -> str:
+def _format_dev_figures(report: Facts) -> str:
     dev = report["dev"]
     listed = dev["list"]
     return (
@@ -99,7 +101,7 @@ def _dev(report: Facts) -> str:
     )
 
 
-def _threshold(report: Facts) -> str:
+def _format_threshold(report: Facts) -> str:
     dev = report["dev"]
     lines = [
         "## Threshold",
@@ -124,7 +126,7 @@ def _threshold(report: Facts) -> str:
     return "\n".join(lines)
 
 
-def _limits(report: Facts) -> str:
+def _format_limits(report: Facts) -> str:
     seconds = report["utterance_seconds"]
     return (
         "## Intended use and limits\n\n"
@@ -138,7 +140,7 @@ def _limits(report: Facts) -> str:
     )
 
 
-def _loading(report: Facts) -> str:
+def _format_loading(report: Facts) -> str:
     return (
         "## Loading it\n\n"
         "```python\n"

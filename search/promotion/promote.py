@@ -1,7 +1,7 @@
-"""The best checkpoint of a search, verified, judged once on the test pairs, and registered.
+"""Promote the best checkpoint of a search: verify it, evaluate it on the test pairs, register it.
 
-The order keeps a promotion whole at any interruption: the folder appears in one step, then the
-look at the test pairs is recorded, then the version is registered; another call completes it.
+The order makes an interrupted promotion safe: the folder appears in one step, then the access to
+the test pairs is recorded, then the version is registered; another call completes what is missing.
 """
 
 import json
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromotionReport:
-    """A promoted model, where it lies and what it is worth."""
+    """A promoted model: its folder, its version in the registry, and its figures."""
 
     document: dict[str, Any]
-    """What `report.json` holds."""
+    """The content of `report.json`."""
     folder: Path
     registered: Registered
     again: bool
-    """Whether it had been promoted before, and nothing was computed now."""
+    """Whether it had been promoted before, so that nothing was computed now."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for a program."""
+        """Return everything as a JSON document."""
         registered = self.registered
         return {
             **self.document,
@@ -62,15 +62,15 @@ def promote(
     tracking_uri: str | None = None,
     display: Display | None = None,
 ) -> PromotionReport:
-    """Verify, judge and register a trial's checkpoint; again, it changes nothing but the alias.
+    """Verify, evaluate and register a trial's checkpoint; a second call only moves the alias.
 
     Args:
         name: the search; it must not be running.
         trial: one of its trials; by default the best, see `selection.select_checkpoint`.
         model: the registered model's name; by default `spksearch-<space>`.
-        alias: which the version gets.
+        alias: to be given to the version.
         tracking_uri: of the registry; see `registry.connected`.
-        display: what long work tells.
+        display: shows the progress of long work.
 
     Raises:
         NotFound: no such search or trial.
@@ -83,22 +83,22 @@ def promote(
     display = display or Silent()
     with test_access.writing(path, "it can be promoted") as ledger:
         search = ledger.state().search
-        choice = _sound_choice(ledger, name, trial, display)
+        choice = _select_intact_checkpoint(ledger, name, trial, display)
         registered_name = model or f"spksearch-{search['space']}"
-        folder = _promoted_folder(name, choice)
-        document = _earlier(folder, choice)
+        folder = _bundle_folder(name, choice)
+        document = _read_earlier_report(folder, choice)
         again = document is not None
         if document is None:
-            document = bundle.judge(
+            document = bundle.build_bundle(
                 ledger, choice, folder, f"models:/{registered_name}@{alias}", display
             )
-        _record_look(ledger, document)
+        _record_test_access(ledger, document)
         registered = _register(ledger, document, folder, registered_name, alias, tracking_uri)
     return PromotionReport(document, folder, registered, again and not registered.created)
 
 
-def summary(report: PromotionReport) -> list[str]:
-    """The report for people."""
+def format_summary(report: PromotionReport) -> list[str]:
+    """Return the report for people, by line."""
     document, dev = report.document, report.document["dev"]
     model = document["model"]
     lines = [
@@ -123,10 +123,10 @@ def summary(report: PromotionReport) -> list[str]:
     ]
 
 
-def _sound_choice(
+def _select_intact_checkpoint(
     ledger: Ledger, name: str, trial: str | None, display: Display
 ) -> "SelectedCheckpoint":
-    """The best checkpoint that is what the ledger says; one that is not is recorded as damaged."""
+    """Return the best intact checkpoint; record each damaged one that comes before it."""
     from spkmodel.core import checkpoint
 
     while True:
@@ -153,12 +153,12 @@ def _sound_choice(
     return choice
 
 
-def _promoted_folder(name: str, choice: "SelectedCheckpoint") -> Path:
+def _bundle_folder(name: str, choice: "SelectedCheckpoint") -> Path:
     return search_folder(name) / "promoted" / f"{choice.trial.trial}-{choice.report.epoch}"
 
 
-def _earlier(folder: Path, choice: "SelectedCheckpoint") -> dict[str, Any] | None:
-    """The report of this very checkpoint, if it was judged before."""
+def _read_earlier_report(folder: Path, choice: "SelectedCheckpoint") -> dict[str, Any] | None:
+    """Return the report of this very checkpoint, if it was evaluated before."""
     document = read_report(folder)
     if document is None:
         return None
@@ -169,8 +169,8 @@ def _earlier(folder: Path, choice: "SelectedCheckpoint") -> dict[str, Any] | Non
     return document
 
 
-def _record_look(ledger: Ledger, document: dict[str, Any]) -> None:
-    """Append the `evaluated` event, unless an earlier call did."""
+def _record_test_access(ledger: Ledger, document: dict[str, Any]) -> None:
+    """Append the `evaluated` event, unless an earlier call has."""
     test, model = document["test"], document["model"]
     if test is None:
         return
@@ -202,8 +202,8 @@ def _register(
             alias,
             f"spksearch/{search['space']}",
             title=title,
-            tags=_tags(document),
-            metrics=_metrics(document),
+            tags=_collect_tags(document),
+            metrics=_collect_metrics(document),
         )
         _record_promotion(ledger, document, folder, registered, client.tracking_uri)
         sync.catch_up(ledger.path, client.tracking_uri)
@@ -231,7 +231,7 @@ def _record_promotion(
         ledger.append("promoted", **fields)
 
 
-def _tags(document: dict[str, Any]) -> dict[str, str]:
+def _collect_tags(document: dict[str, Any]) -> dict[str, str]:
     model = document["model"]
     tags = {
         "sha256": model["sha256"],
@@ -242,10 +242,10 @@ def _tags(document: dict[str, Any]) -> dict[str, str]:
         "epoch": str(document["epoch"]),
         "dev_eer": f"{document['dev']['eer']:.6f}",
     }
-    return tags | {key: f"{value:.6f}" for key, value in _metrics(document).items()}
+    return tags | {key: f"{value:.6f}" for key, value in _collect_metrics(document).items()}
 
 
-def _metrics(document: dict[str, Any]) -> dict[str, float]:
+def _collect_metrics(document: dict[str, Any]) -> dict[str, float]:
     if document["test"] is None:
         return {}
     numbers = list(document["test"]["conditions"].values())

@@ -28,12 +28,12 @@ def promote(
     json_wanted: Json = False,
 ) -> None:
     """Register a trial's checkpoint, evaluate it on the test pairs, and print the result."""
+    from search.promotion.promote import format_summary
     from search.promotion.promote import promote as promote_trial
-    from search.promotion.promote import summary
     from search.reporting.terminal import stderr_display
 
     report = promote_trial(name, trial=trial, model=model, alias=alias, display=stderr_display())
     if json_wanted:
         console.print_json(document("promotion", **report.as_json()))
     else:
-        console.print_result(*summary(report))
+        console.print_result(*format_summary(report))

@@ -133,7 +133,7 @@ def test_promoting_again_computes_nothing_and_moves_the_alias(promoted, tiny, ml
     state = tiny.ledger.state()
     assert len(state.evaluations) == 1
     assert [event["alias"] for event in state.promotions] == ["candidate", "champion"]
-    assert any("promoted before" in line for line in promote.summary(again))
+    assert any("promoted before" in line for line in promote.format_summary(again))
 
 
 def test_a_registered_model_loads_without_pickle_and_embeds_as_in_validation(
@@ -292,7 +292,7 @@ def test_nothing_is_left_of_a_promotion_that_died_while_writing(home, corpus, mo
     def dies(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle.model_card, "write", dies)
+    monkeypatch.setattr(bundle.model_card, "format_card", dies)
     with pytest.raises(KeyboardInterrupt):
         promote.promote("torn")
     assert list((home / "torn" / "promoted").iterdir()) == []
@@ -306,7 +306,7 @@ def test_a_corpus_without_test_pairs_promotes_without_figures(home, tmp_path, ml
     report = promote.promote("bare", tracking_uri=mlflow_server.uri)
     assert report.document["test"] is None
     assert report.registered.version == "1"
-    assert any("no test pairs" in line for line in promote.summary(report))
+    assert any("no test pairs" in line for line in promote.format_summary(report))
     assert not (report.folder / "scores.txt").exists()
     json.dumps(report.as_json(), allow_nan=False)
 
