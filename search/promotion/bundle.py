@@ -1,4 +1,4 @@
-"""Build the folder of a promoted model: verify its checkpoint, score the test pairs, write files."""
+"""Build the folder of a promoted model: verify, score the test pairs, write files."""
 
 import time
 from pathlib import Path
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 SCHEMA = "spksearch.promotion/1"
 CONDITIONS: "tuple[Condition, ...]" = ("clean", "mismatched")
 TOLERANCE = 1e-6
-"""Allowed difference of recorded and recomputed dev EER on the device that trained the trial.
-
-On another kind of device, two pairs may be decided differently.
-"""
+"""Between recorded and recomputed dev EER on the same kind of device; elsewhere, two pairs."""
 
 
 def build_bundle(
@@ -38,15 +35,7 @@ def build_bundle(
 ) -> dict[str, Any]:
     """Verify a checkpoint, score the test pairs in every condition, and write the folder.
 
-    Args:
-        ledger: of the search.
-        choice: the checkpoint.
-        folder: to be written, in one step.
-        registered_as: the address by which the model card loads the model.
-        display: shows the progress.
-
-    Returns:
-        The content of `report.json`.
+    Returns the content of `report.json`; `registered_as` is the model's address in its card.
 
     Raises:
         SpksearchError: if the checkpoint is not what the ledger says.
@@ -59,9 +48,9 @@ def build_bundle(
     store = _open_store(search, display)
     dev = _verify_on_dev(model, choice, search, store, device, display)
     tested = _load_test_pairs(search, store)
-    judged = (
-        [] if tested is None else _evaluate_on_test(model, tested, search, store, device, display)
-    )
+    judged = []
+    if tested is not None:
+        judged = _evaluate_on_test(model, tested, search, store, device, display)
     facts = model.facts() | {"checkpoint_sha256": choice.report.sha256}
     document = {
         "schema": SCHEMA,
@@ -104,9 +93,8 @@ def _write_bundle(
         write_json(beside / "report.json", document)
         title = f"{document['search']}/{document['trial']}"
         learning_curves.draw_epochs(beside / "epochs.png", epochs, title, trained)
-        (beside / "MODEL_CARD.md").write_text(
-            model_card.format_card(document, config), encoding="utf-8"
-        )
+        card = model_card.format_card(document, config)
+        (beside / "MODEL_CARD.md").write_text(card, encoding="utf-8")
         if tested is not None:
             for each in judged:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"

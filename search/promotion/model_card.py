@@ -46,9 +46,7 @@ def _format_test_figures(report: Facts) -> str:
             "chose this model and flatters it."
         )
     listed = test["list"]
-    rows = [
-        _format_rows(name, numbers[name]) for numbers in [test["conditions"]] for name in numbers
-    ]
+    rows = [_format_rows(name, numbers) for name, numbers in test["conditions"].items()]
     again = test["looks"]
     looks = (
         "The search had never looked at these pairs before."

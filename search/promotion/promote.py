@@ -77,7 +77,7 @@ def promote(
         NotFinished: the search still runs.
         NoUsableTrial: nothing to promote.
         SpksearchError: the checkpoint is not what the ledger says.
-        EnvironmentSetupError: the tracking server is in the way; what was computed is kept.
+        EnvironmentSetupError: the tracking server does not answer; what was computed is kept.
     """
     path = existing_ledger(name)
     display = display or Silent()
