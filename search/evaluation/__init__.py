@@ -1,1 +1,1 @@
-"""A model judged on a list of pairs: protocol, scores, error rates, subgroups."""
+"""Evaluate a model on a list of pairs: protocol, scores, error rates, subgroups."""

@@ -1,7 +1,7 @@
-"""What an evaluation tells besides the figures of its pairs, planned before anything is embedded.
+"""Compute what an evaluation reports besides error rates, planned before anything is embedded.
 
-Calibration on other pairs, slices by what is known of speakers and utterances, the speakers that
-fare worst, and another system's scores of the same pairs.
+Calibration on other pairs, error rates of subgroups of speakers and utterances, the speakers with
+the highest error rates, and the comparison with another system's scores of the same pairs.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from search.core.errors import UsageError
 from search.core.progress import Display
 from search.evaluation import pair_list, subgroups
-from search.evaluation.metrics import Judgement, sounding
+from search.evaluation.metrics import PairEvaluation, Recordings, apply_condition
 from search.evaluation.pair_list import PairList
 from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting.formatting import format_percent
@@ -29,23 +29,23 @@ PRIOR = 0.5
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What was asked for.
+class AnalysisRequest:
+    """The analysis that was asked for.
 
     Raises:
         UsageError: for a flag that means nothing without another.
     """
 
     calibrate_on: Path | None = None
-    """A list of pairs whose scores teach what a score is worth."""
+    """A list of pairs whose scores the calibration is fitted on."""
     prior: float | None = None
-    """Of a target, for the calibration; None: 0.5."""
+    """The prior of a target, for the calibration; None: 0.5."""
     by: str = ""
-    """Columns with edges, see `breakdown.plan`."""
+    """Columns with edges, see `subgroups.plan_subgroups`."""
     worst: int = 0
-    """How many speakers to name."""
+    """How many of the speakers with the highest error rates to name."""
     against: Path | None = None
-    """A file of scores."""
+    """A file of another system's scores."""
     score_format: "Form" = "ours"
     exact_scores: bool = False
 
@@ -62,18 +62,20 @@ class Extras:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What was asked for, found and checked."""
+class AnalysisPlan:
+    """The analysis that was asked for, with its files read and checked."""
 
     prior: float
     calibration: PairList | None
-    cuts: tuple[subgroups.Cut, ...]
+    cuts: tuple[subgroups.Subgrouping, ...]
     worst: int
     against: "ScoreFile | None"
 
 
-def plan(extras: Extras, corpus: Path, store: "Store", listed: PairList) -> Plan:
-    """Read and check everything that is asked for.
+def plan_analysis(
+    request: AnalysisRequest, corpus: Path, store: "Store", listed: PairList
+) -> AnalysisPlan:
+    """Read and check everything that an analysis needs.
 
     Raises:
         UsageError: for calibration pairs that share speakers with the list or are test pairs,
@@ -81,24 +83,24 @@ def plan(extras: Extras, corpus: Path, store: "Store", listed: PairList) -> Plan
         ListError: for a wrong line of any of the files.
     """
     calibration = None
-    if extras.calibrate_on is not None:
-        calibration = pair_list.read(extras.calibrate_on, corpus, store, "--calibrate-on")
-        _require_apart(calibration, listed, store)
+    if request.calibrate_on is not None:
+        calibration = pair_list.read_list(request.calibrate_on, corpus, store, "--calibrate-on")
+        _require_separate(calibration, listed, store)
     against = None
-    if extras.against is not None:
-        against = _scores_of(extras.against)
+    if request.against is not None:
+        against = _read_scores(request.against)
         against.scores_of(listed.pairs)
-    return Plan(
-        PRIOR if extras.prior is None else extras.prior,
+    return AnalysisPlan(
+        PRIOR if request.prior is None else request.prior,
         calibration,
-        tuple(subgroups.plan(extras.by, corpus, store, listed)),
-        extras.worst,
+        tuple(subgroups.plan_subgroups(request.by, corpus, store, listed)),
+        request.worst,
         against,
     )
 
 
-def _require_apart(calibration: PairList, listed: PairList, store: "Store") -> None:
-    """Pairs that teach are not those that judge, nor of the same voices."""
+def _require_separate(calibration: PairList, listed: PairList, store: "Store") -> None:
+    """Require that calibration pairs are no test pairs, and share no speaker with the list."""
     if set(calibration.utterances) & set(store.of_split("test")):
         raise UsageError(
             f"--calibrate-on {calibration.name}: has utterances of the test pairs, which judge and "
@@ -114,7 +116,7 @@ def _require_apart(calibration: PairList, listed: PairList, store: "Store") -> N
         )
 
 
-def _scores_of(path: Path) -> "ScoreFile":
+def _read_scores(path: Path) -> "ScoreFile":
     from spkmodel.verification import score_files
 
     if not path.is_file():
@@ -127,86 +129,95 @@ def _scores_of(path: Path) -> "ScoreFile":
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """What came of it."""
+    """The results of an analysis."""
 
     numbers: dict[str, Any]
-    """For the report: null or empty where nothing was asked for."""
+    """Its part of the report: null or empty where nothing was asked for."""
     llrs: np.ndarray | None
-    """The list's calibrated scores."""
+    """The calibrated scores of the list (log-likelihood ratios); None without a calibration."""
 
 
-def tell(
-    plan: Plan,
+def analyse(
+    plan: AnalysisPlan,
     verifier: Verifier,
     store: "Store",
     listed: PairList,
-    judged: Judgement,
+    evaluation: PairEvaluation,
     condition: "Condition",
-    surroundings: tuple[Path | None, Path | None],
+    recordings: Recordings,
     display: Display,
 ) -> AnalysisResult:
-    """Everything that was planned."""
-    scored = _scored(listed, judged, store)
+    """Compute everything that was planned."""
+    scored = _collect_scores(listed, evaluation, store)
     calibrated = llrs = None
     if plan.calibration is not None:
-        calibrated, llrs = _calibrated(
-            plan.calibration, plan.prior, verifier, store, judged, condition, surroundings, display
+        calibrated, llrs = _calibrate(
+            plan.calibration,
+            plan.prior,
+            verifier,
+            store,
+            evaluation,
+            condition,
+            recordings,
+            display,
         )
     numbers = {
         "calibration": calibrated,
-        "by": subgroups.measured(plan.cuts, scored, REPLICATES),
-        "worst_speakers": subgroups.worst(scored, plan.worst) if plan.worst else None,
-        "against": None if plan.against is None else _compared(plan.against, listed, scored),
+        "by": subgroups.measure_subgroups(plan.cuts, scored, REPLICATES),
+        "worst_speakers": subgroups.find_worst_speakers(scored, plan.worst) if plan.worst else None,
+        "against": None if plan.against is None else _compare(plan.against, listed, scored),
     }
     return AnalysisResult(numbers, llrs)
 
 
-def _scored(listed: PairList, judged: Judgement, store: "Store") -> "Scored":
+def _collect_scores(listed: PairList, evaluation: PairEvaluation, store: "Store") -> "Scored":
     from spkmodel.verification.subsets import Scored
 
     return Scored(
-        judged.scores,
-        judged.targets,
+        evaluation.scores,
+        evaluation.targets,
         np.array([store.speaker(pair.enrolment) for pair in listed.pairs]),
         np.array([store.speaker(pair.test) for pair in listed.pairs]),
-        judged.numbers["threshold"],
+        evaluation.numbers["threshold"],
     )
 
 
-def _calibrated(
-    taught_on: PairList,
+def _calibrate(
+    pairs: PairList,
     prior: float,
     verifier: Verifier,
     store: "Store",
-    judged: Judgement,
+    evaluation: PairEvaluation,
     condition: "Condition",
-    surroundings: tuple[Path | None, Path | None],
+    recordings: Recordings,
     display: Display,
 ) -> tuple[dict[str, Any], np.ndarray]:
     from spkmodel.verification import calibration
 
-    heard = sounding(store, taught_on, condition, *surroundings, display)
-    verdict = verifier.judge(heard, taught_on, f"embedding for calibration, {condition}", display)
+    conditioned = apply_condition(store, pairs, condition, recordings, display)
+    verdict = verifier.score_pairs(
+        conditioned, pairs, f"embedding for calibration, {condition}", display
+    )
     found = calibration.fit(verdict.scores, verdict.targets, prior)
-    there, here = found.llrs(verdict.scores), found.llrs(judged.scores)
+    there, here = found.llrs(verdict.scores), found.llrs(evaluation.scores)
     document = {
-        "list": taught_on.facts(store),
+        "list": pairs.facts(store),
         "prior": found.prior,
         "scale": found.scale,
         "offset": found.offset,
         "cllr_of_its_list": calibration.cllr(there, verdict.targets),
         "min_cllr_of_its_list": calibration.min_cllr(there, verdict.targets),
-        "cllr": calibration.cllr(here, judged.targets),
-        "min_cllr": calibration.min_cllr(here, judged.targets),
-        "act_dcf_p01": calibration.act_dcf(here, judged.targets, p_target=0.01),
-        "act_dcf_p05": calibration.act_dcf(here, judged.targets, p_target=0.05),
+        "cllr": calibration.cllr(here, evaluation.targets),
+        "min_cllr": calibration.min_cllr(here, evaluation.targets),
+        "act_dcf_p01": calibration.act_dcf(here, evaluation.targets, p_target=0.01),
+        "act_dcf_p05": calibration.act_dcf(here, evaluation.targets, p_target=0.05),
         "threshold_p01": calibration.bayes_threshold(0.01),
         "threshold_p05": calibration.bayes_threshold(0.05),
     }
     return document, here
 
 
-def _compared(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[str, Any]:
+def _compare(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[str, Any]:
     from spkmodel.verification import metrics
 
     scores = other.scores_of(listed.pairs)
@@ -228,16 +239,16 @@ def _compared(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[st
     }
 
 
-def lines(numbers: dict[str, Any]) -> list[str]:
-    """All of it for people; nothing of what was not asked for."""
+def format_analysis(numbers: dict[str, Any]) -> list[str]:
+    """Return the results as lines of text, without what was not asked for."""
     return [
-        *_calibration_lines(numbers, numbers["calibration"]),
-        *_against_lines(numbers["against"]),
-        *subgroups.lines(numbers["by"], numbers["worst_speakers"]),
+        *_format_calibration(numbers, numbers["calibration"]),
+        *_format_comparison(numbers["against"]),
+        *subgroups.format_subgroups(numbers["by"], numbers["worst_speakers"]),
     ]
 
 
-def _calibration_lines(numbers: dict[str, Any], found: dict[str, Any] | None) -> Sequence[str]:
+def _format_calibration(numbers: dict[str, Any], found: dict[str, Any] | None) -> Sequence[str]:
     if found is None:
         return []
     return [
@@ -249,7 +260,7 @@ def _calibration_lines(numbers: dict[str, Any], found: dict[str, Any] | None) ->
     ]
 
 
-def _against_lines(found: dict[str, Any] | None) -> Sequence[str]:
+def _format_comparison(found: dict[str, Any] | None) -> Sequence[str]:
     if found is None:
         return []
     low, high = 100 * found["difference_low"], 100 * found["difference_high"]

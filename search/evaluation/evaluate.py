@@ -1,4 +1,4 @@
-"""What a model makes of a list of pairs: figures with their interval, pictures, scores."""
+"""Evaluate a model on a list of pairs: error rates with intervals, figures and score files."""
 
 import platform
 import re
@@ -15,12 +15,19 @@ from search.core.paths import home
 from search.core.progress import Display, Silent
 from search.data import location
 from search.data.noise_and_rooms import find_recordings
-from search.evaluation import analysis as extras_of_pairs
 from search.evaluation import metrics, pair_list, test_access, verifier
-from search.evaluation.analysis import AnalysisResult, Extras
-from search.evaluation.metrics import Judgement
+from search.evaluation.analysis import (
+    AnalysisPlan,
+    AnalysisRequest,
+    AnalysisResult,
+    analyse,
+    format_analysis,
+    plan_analysis,
+)
+from search.evaluation.metrics import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
+from search.evaluation.verifier import TrainingStatistics
 from search.models import loader
 
 if TYPE_CHECKING:
@@ -32,17 +39,33 @@ if TYPE_CHECKING:
 
 SCHEMA = "spksearch.evaluation/2"
 _SCHEMA_WITHOUT_PROTOCOL = "spksearch.evaluation/1"
-NOTHING_ELSE = Extras()
+NO_ANALYSIS = AnalysisRequest()
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """One model, one list, one condition."""
+    """The evaluation of one model on one list in one condition."""
 
     document: dict[str, Any]
-    """What `report.json` holds."""
+    """The contents of `report.json`."""
     folder: Path
-    """Where report, pictures and scores are."""
+    """The folder of report, figures and scores."""
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """Everything that an evaluation needs, read and checked before anything is embedded."""
+
+    model: "Model"
+    device: str
+    store: "Store"
+    listed: PairList
+    condition: "Condition"
+    recordings: Recordings
+    protocol: Protocol
+    statistics: TrainingStatistics
+    analysis: AnalysisRequest
+    plan: AnalysisPlan
 
 
 def evaluate(
@@ -53,133 +76,165 @@ def evaluate(
     out: Path | None = None,
     *,
     protocol: Protocol = DEFAULT,
-    extras: Extras = NOTHING_ELSE,
+    analysis: AnalysisRequest = NO_ANALYSIS,
     noise: Path | None = None,
     rooms: Path | None = None,
     tracking_uri: str | None = None,
     reading: "Reading | None" = None,
     display: Display | None = None,
 ) -> EvaluationReport:
-    """Score a list of pairs with a model and write what it is worth.
+    """Score a list of pairs with a model, and write the error rates, figures and scores.
 
-    The paths in the list are those of the corpus, wherever the list lies. A look at test pairs by
-    a model of a search in this home is recorded in the search's ledger, and counted.
+    The paths in the list are relative to the corpus, wherever the list lies. If the pairs are test
+    pairs and the model is of a search in this home, the search's ledger records and counts it.
 
     Args:
-        model: see `model_source.ACCEPTED`.
+        model: see `models.loader.ACCEPTED`.
         corpus: its folder, packed on first use; or a URI where `corpus pack --to` has put it.
-        pairs: looked for from here, then in the corpus.
+        pairs: a list, looked for from here, then in the corpus.
         condition: how the utterances sound; see `spkmodel.augment.conditions`.
         out: a new folder; by default one below the home folder, named by what is evaluated.
-        protocol: how utterances are heard and pairs scored.
-        extras: what is told besides the figures of the pairs.
-        noise: ambiences of the conditions that have some; see `noise_and_rooms.find_recordings`.
-        rooms: its room responses.
+        protocol: which parts of utterances are embedded, and how pairs are scored.
+        analysis: what is computed besides the error rates of the pairs.
+        noise: ambiences for conditions that need them; see `noise_and_rooms.find_recordings`.
+        rooms: room responses for them.
         tracking_uri: of the registry, for `models:/...`.
         reading: what a checkpoint of voxceleb_trainer does not tell.
-        display: what long work tells.
+        display: shows the progress.
 
     Raises:
         UsageError, ListError, CorpusError: what was asked for cannot be used.
         NotFound: no such model.
         NotFinished: the model's search still runs.
     """
-    began = time.monotonic()
-    display = display or Silent()
-    device = default_device()
+    began, display, device = time.monotonic(), display or Silent(), choose_device()
     loaded = loader.load(model, device, tracking_uri, reading)
-    with location.lists_of(corpus) as beside:
-        if isinstance(corpus, str):
-            _require_lists(corpus, beside, pairs, protocol, extras)
-        store = _store_of(corpus, display, pair_list.found(pairs, beside))
-        listed = pair_list.read(pairs, beside, store)
-        plan = extras_of_pairs.plan(extras, beside, store, listed)
-        lists = [listed] if plan.calibration is None else [listed, plan.calibration]
-        lessons = verifier.plan(protocol, store, beside, lists)
-    facts = listed.facts(store)
-    folder = out or home() / "evaluations" / _folder_name(loaded, listed, condition, protocol)
-    _require_free(folder, loaded, facts, condition, protocol)
-    surroundings = (
-        find_recordings(noise, "noise", corpus),
-        find_recordings(rooms, "rooms", corpus),
+    recordings = Recordings(
+        *(find_recordings(*each, corpus) for each in ((noise, "noise"), (rooms, "rooms")))
     )
-    with test_access.recorded_look(loaded, listed, condition, protocol) as look:
-        taught = verifier.taught(loaded.encoder, device, protocol, lessons, store, display)
-        judged = metrics.judge(taught, store, listed, condition, *surroundings, display)
-        told = extras_of_pairs.tell(
-            plan, taught, store, listed, judged, condition, surroundings, display
-        )
-        document = {
-            "schema": SCHEMA,
-            "model": loaded.facts(),
-            "list": facts,
-            "corpus_sha256": store.sha256,
-            "looks": look.before,
-            "protocol": protocol.facts(),
-            "learnt": taught.learnt,
-            **judged.numbers,
-            **told.numbers,
-            "seconds": round(time.monotonic() - began, 2),
-            **surrounding_facts(device, taught.scoring),
-        }
-        _write(folder, document, judged, listed, extras, told)
-        look.record(document)
+    task = _prepare(
+        loaded, device, corpus, pairs, condition, recordings, protocol, analysis, display
+    )
+    folder = out or home() / "evaluations" / _folder_name(task)
+    _require_free(folder, task)
+    with test_access.recorded_look(loaded, task.listed, condition, protocol) as access:
+        document = _run(task, folder, access.before, began, display)
+        access.record(document)
     return EvaluationReport(document, folder)
 
 
-def summary(report: EvaluationReport) -> list[str]:
-    """The report for people."""
+def _prepare(
+    model: "Model",
+    device: str,
+    corpus: Path | str,
+    pairs: Path,
+    condition: "Condition",
+    recordings: Recordings,
+    protocol: Protocol,
+    analysis: AnalysisRequest,
+    display: Display,
+) -> _Evaluation:
+    """Read the lists and plan the work, so that a mistake ends it before hours of embedding."""
+    with location.lists_of(corpus) as lists:
+        if isinstance(corpus, str):
+            _require_lists(corpus, lists, pairs, protocol, analysis)
+        store = _open_store(corpus, display, pair_list.find_list(pairs, lists))
+        listed = pair_list.read_list(pairs, lists, store)
+        plan = plan_analysis(analysis, lists, store, listed)
+        scored = [listed] if plan.calibration is None else [listed, plan.calibration]
+        statistics = verifier.plan_statistics(protocol, store, lists, scored)
+    return _Evaluation(
+        model, device, store, listed, condition, recordings, protocol, statistics, analysis, plan
+    )
+
+
+def _run(
+    task: _Evaluation, folder: Path, looks: int, began: float, display: Display
+) -> dict[str, Any]:
+    """Score the pairs, write the folder, and return the report."""
+    store, listed, recordings = task.store, task.listed, task.recordings
+    fitted = verifier.fit_verifier(
+        task.model.encoder, task.device, task.protocol, task.statistics, store, display
+    )
+    evaluation = metrics.evaluate_pairs(fitted, store, listed, task.condition, recordings, display)
+    result = analyse(
+        task.plan, fitted, store, listed, evaluation, task.condition, recordings, display
+    )
+    document = {
+        "schema": SCHEMA,
+        "model": task.model.facts(),
+        "list": listed.facts(store),
+        "corpus_sha256": store.sha256,
+        "looks": looks,
+        "protocol": task.protocol.facts(),
+        "learnt": fitted.learnt,
+        **evaluation.numbers,
+        **result.numbers,
+        "seconds": round(time.monotonic() - began, 2),
+        **describe_origin(task.device, fitted.scoring),
+    }
+    _write(folder, document, evaluation, listed, task.analysis, result)
+    return document
+
+
+def format_summary(report: EvaluationReport) -> list[str]:
+    """Return the report as lines of text."""
     document = report.document
     model = document["model"]
     is_default = document["protocol"] == DEFAULT.facts()
     return [
         f"{model['source']}: {model['encoder']}, {model['parameters']:,} parameters",
         *(f"  {note}" for note in model["notes"]),
-        pair_list.counts(document["list"]),
+        pair_list.format_counts(document["list"]),
         *([] if is_default else [f"scored by {document['scoring']}"]),
-        *metrics.lines_of(document),
-        *extras_of_pairs.lines(document),
+        *metrics.format_numbers(document),
+        *format_analysis(document),
         *test_access.line(document["looks"]),
         f"report, DET curve, histogram and scores: {report.folder}",
     ]
 
 
-def default_device() -> str:
-    """The accelerator if there is one."""
+def choose_device() -> str:
+    """Return the accelerator if there is one, else the CPU."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _require_lists(uri: str, beside: Path, pairs: Path, protocol: Protocol, extras: Extras) -> None:
-    """What is named is here or at the URI, whose lists lie in a folder that no message may name."""
+def _require_lists(
+    uri: str, lists: Path, pairs: Path, protocol: Protocol, analysis: AnalysisRequest
+) -> None:
+    """Require that every list named is here or at the URI.
+
+    The lists of a URI lie in a temporary folder, whose name would mean nothing in a message.
+    """
     wanted = {
         "--pairs": pairs,
-        "--calibrate-on": extras.calibrate_on,
+        "--calibrate-on": analysis.calibrate_on,
         "--cohort": protocol.cohort,
     }
     for flag, path in wanted.items():
-        if path is not None and not path.is_file() and not (beside / path).is_file():
-            there = ", ".join(sorted(each.name for each in beside.iterdir()))
+        if path is not None and not path.is_file() and not (lists / path).is_file():
+            there = ", ".join(sorted(each.name for each in lists.iterdir()))
             raise UsageError(f"{flag}: no list {path}, neither here nor at {uri} ({there})")
 
 
-def _store_of(corpus: Path | str, display: Display, pairs: Path) -> "Store":
+def _open_store(corpus: Path | str, display: Display, pairs: Path) -> "Store":
     from spkmodel.data.store import Store
 
     if isinstance(corpus, Path):
-        return packed(corpus, display, also=pairs)
-    # What is packed cannot be added to: an utterance that it lacks is an error of the list.
+        return pack_corpus(corpus, display, also=pairs)
+    # Nothing can be added to a published store: an utterance that it lacks is an error of the list.
     return Store.open(location.published(corpus).folder)
 
 
-def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":
-    """The corpus's store, packed if it was not.
+def pack_corpus(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":
+    """Return the store of a corpus, packed on first use.
 
     Args:
         corpus: its folder.
-        display: what is told meanwhile.
-        seed: of its dev speakers' choice.
+        display: shows the progress.
+        seed: by which its dev speakers are chosen.
         also: a list of pairs whose utterances lie in the folder and may be on none of its lists.
     """
     from spkmodel.data import lists
@@ -194,8 +249,8 @@ def packed(corpus: Path, display: Display, seed: int = 0, also: Path | None = No
         return Store.open(pack_corpus(opened, home(), progress=progress))
 
 
-def surrounding_facts(device: str, scoring: str) -> dict[str, Any]:
-    """Where and with what a report was made."""
+def describe_origin(device: str, scoring: str) -> dict[str, Any]:
+    """Return when, on which device and with which versions a report was made."""
     names = ("torch", "torchaudio", "numpy")
     return {
         "scoring": scoring,
@@ -209,16 +264,15 @@ def surrounding_facts(device: str, scoring: str) -> dict[str, Any]:
 # --- the folder ------------------------------------------------------------------------------
 
 
-def _folder_name(model: "Model", listed: PairList, condition: str, protocol: Protocol) -> str:
-    source = re.sub(r"[^A-Za-z0-9_.-]+", "-", model.source).strip("-.")[-60:]
-    parts = [source, Path(listed.name).stem, listed.sha256[:8], condition, protocol.label()]
+def _folder_name(task: _Evaluation) -> str:
+    source = re.sub(r"[^A-Za-z0-9_.-]+", "-", task.model.source).strip("-.")[-60:]
+    parts = [source, Path(task.listed.name).stem, task.listed.sha256[:8]]
+    parts += [task.condition, task.protocol.label()]
     return "-".join(part for part in parts if part)
 
 
-def _require_free(
-    folder: Path, model: "Model", facts: dict[str, Any], condition: str, protocol: Protocol
-) -> None:
-    """Only the same evaluation may be there already; it is then made anew."""
+def _require_free(folder: Path, task: _Evaluation) -> None:
+    """Require that the folder is empty or holds the same evaluation, which is then replaced."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     there = read_report(folder) or {}
@@ -226,11 +280,11 @@ def _require_free(
         there = {**there, "schema": SCHEMA, "protocol": DEFAULT.facts()}
     same = (
         there.get("schema") == SCHEMA
-        and there["model"]["sha256"] == model.sha256
-        and there["model"].get("notes", []) == list(model.notes)
-        and there["list"]["sha256"] == facts["sha256"]
-        and there["condition"] == condition
-        and there["protocol"] == protocol.facts()
+        and there["model"]["sha256"] == task.model.sha256
+        and there["model"].get("notes", []) == list(task.model.notes)
+        and there["list"]["sha256"] == task.listed.sha256
+        and there["condition"] == task.condition
+        and there["protocol"] == task.protocol.facts()
     )
     if not same:
         raise UsageError(
@@ -242,22 +296,22 @@ def _require_free(
 def _write(
     folder: Path,
     document: dict[str, Any],
-    judged: Judgement,
+    evaluation: PairEvaluation,
     listed: PairList,
-    extras: Extras,
-    told: AnalysisResult,
+    analysis: AnalysisRequest,
+    result: AnalysisResult,
 ) -> None:
     from spkmodel.verification import score_files
 
-    form, pairs = extras.score_format, listed.pairs
+    form, pairs = analysis.score_format, listed.pairs
     with fill_folder(folder) as beside:
         write_json(beside / "report.json", document)
-        score_files.write(beside / "scores.txt", "ours", pairs, judged.scores)
+        score_files.write(beside / "scores.txt", "ours", pairs, evaluation.scores)
         if form != "ours":
             path = beside / f"scores_{form}.txt"
-            score_files.write(path, form, pairs, judged.scores, exact=extras.exact_scores)
-        if told.llrs is not None:
-            score_files.write(beside / "scores_calibrated.txt", "ours", pairs, told.llrs)
-        parts = [document["model"]["source"], judged.condition, document["protocol"]["label"]]
+            score_files.write(path, form, pairs, evaluation.scores, exact=analysis.exact_scores)
+        if result.llrs is not None:
+            score_files.write(beside / "scores_calibrated.txt", "ours", pairs, result.llrs)
+        parts = [document["model"]["source"], evaluation.condition, document["protocol"]["label"]]
         title = ", ".join(part for part in parts if part)
-        metrics.write_pictures(beside, [judged], title, document["list"])
+        metrics.draw_figures(beside, [evaluation], title, document["list"])

@@ -1,6 +1,6 @@
-"""What a list of pairs says of a model: error rates, beside systems without a network.
+"""Score a list of pairs and compute its error rates, beside those of baselines without a network.
 
-Used by `evaluate` and `promote`; both write the same pictures and score files.
+Used by `evaluate` and `promote`, which draw the same figures.
 """
 
 import time
@@ -13,7 +13,7 @@ import numpy as np
 
 from search.core.errors import UsageError
 from search.core.progress import Display
-from search.evaluation.pair_list import PairList, counts
+from search.evaluation.pair_list import PairList, format_counts
 from search.evaluation.verifier import REPLICATES, Verifier
 from search.reporting import det_figure, formatting
 from spkmodel.core.condition_names import SOMEWHERE
@@ -33,18 +33,26 @@ DEFINITIONS = (
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One condition's figures and the scores they come from."""
+class Recordings:
+    """The folders of ambiences and of room responses; None for those that are built in."""
+
+    noise: Path | None
+    rooms: Path | None
+
+
+@dataclass(frozen=True)
+class PairEvaluation:
+    """The error rates of pairs in one condition, and the scores they were computed from."""
 
     condition: str
     numbers: dict[str, Any]
-    """What goes into the report."""
+    """The part of the report that is of this condition."""
     scores: np.ndarray
     targets: np.ndarray
-    floors: "tuple[Floor, ...]"
+    baselines: "tuple[Floor, ...]"
 
     def curve(self) -> det_figure.Curve:
-        """What the pictures show."""
+        """Return what the figures show."""
         numbers = self.numbers
         return det_figure.Curve(
             name=self.condition,
@@ -58,51 +66,54 @@ class Judgement:
                 det_figure.Baseline(
                     floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores)
                 )
-                for floor in self.floors
+                for floor in self.baselines
             ),
         )
 
 
-def judge(
+def evaluate_pairs(
     verifier: Verifier,
     store: "Store",
     pairs: PairList,
     condition: "Condition",
-    noise: Path | None,
-    rooms: Path | None,
+    recordings: Recordings,
     display: Display,
-) -> Judgement:
-    """Embed the utterances as they sound in `condition`, score the pairs, compute the floors."""
-    from spkmodel.verification import baselines as floors
+) -> PairEvaluation:
+    """Embed the utterances as they sound in `condition`, score the pairs, compute the baselines."""
+    from spkmodel.verification import baselines
 
     began = time.monotonic()
-    heard = sounding(store, pairs, condition, noise, rooms, display)
-    verdict = verifier.judge(heard, pairs, f"embedding, {condition}", display)
+    noise, rooms = recordings.noise, recordings.rooms
+    conditioned = apply_condition(store, pairs, condition, recordings, display)
+    verdict = verifier.score_pairs(conditioned, pairs, f"embedding, {condition}", display)
     with display.task(f"floors, {condition}", "utterances") as progress:
         found = tuple(
-            floors.compute(store, heard, pairs.pairs, condition, noise, rooms, progress=progress)
+            baselines.compute(
+                store, conditioned, pairs.pairs, condition, noise, rooms, progress=progress
+            )
         )
-    numbers = figures_of(verdict) | {
+    numbers = compute_error_rates(verdict) | {
         "condition": condition,
-        "surroundings": _fingerprint(noise, rooms) if condition in SOMEWHERE else "",
-        "floors": [_floor(floor, verdict.targets) for floor in found],
+        "surroundings": _fingerprint(recordings) if condition in SOMEWHERE else "",
+        "floors": [_baseline_numbers(baseline, verdict.targets) for baseline in found],
         "seconds": round(time.monotonic() - began, 2),
     }
-    return Judgement(condition, numbers, verdict.scores, verdict.targets, found)
+    return PairEvaluation(condition, numbers, verdict.scores, verdict.targets, found)
 
 
-def sounding(
+def apply_condition(
     store: "Store",
     pairs: PairList,
     condition: "Condition",
-    noise: Path | None,
-    rooms: Path | None,
+    recordings: Recordings,
     display: Display,
 ) -> "Store":
-    """The store of the same utterances in a condition, with the surroundings of their split.
+    """Return a store of the same utterances as they sound in a condition.
+
+    Ambiences and rooms are those that are set aside for the split of the pairs.
 
     Raises:
-        UsageError: if the pairs mix splits, so that no split's surroundings are theirs.
+        UsageError: if the pairs mix splits, so that the recordings of no split are theirs.
     """
     from spkmodel.augment import conditions
 
@@ -115,21 +126,23 @@ def sounding(
             f"{pairs.split or 'several splits'}; use --condition clean, or another list"
         )
     with display.task(f"putting utterances into the {condition} condition", "utterances") as report:
-        return conditions.conditioned_store(store, pairs.split, condition, noise, rooms, report)
+        return conditions.conditioned_store(
+            store, pairs.split, condition, recordings.noise, recordings.rooms, report
+        )
 
 
-def write_pictures(
-    folder: Path, judgements: Sequence[Judgement], title: str, facts: Mapping[str, Any]
+def draw_figures(
+    folder: Path, evaluations: Sequence[PairEvaluation], title: str, facts: Mapping[str, Any]
 ) -> None:
-    """`det.png` and `histogram.png`."""
-    subtitle = counts(facts)
-    curves = [judgement.curve() for judgement in judgements]
+    """Draw `det.png` and `histogram.png` into a folder."""
+    subtitle = format_counts(facts)
+    curves = [evaluation.curve() for evaluation in evaluations]
     det_figure.draw_det(folder / "det.png", curves, title, subtitle)
     det_figure.draw_histogram(folder / "histogram.png", curves, title, subtitle)
 
 
-def lines_of(numbers: Mapping[str, Any]) -> list[str]:
-    """One condition's figures for people: the network, then what it has to beat."""
+def format_numbers(numbers: Mapping[str, Any]) -> list[str]:
+    """Return one condition's error rates as lines: the network, then the baselines."""
     percent = formatting.format_percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
@@ -140,8 +153,8 @@ def lines_of(numbers: Mapping[str, Any]) -> list[str]:
     return [head, *(f"  {f['name']}: EER {percent(f['eer'])}" for f in numbers["floors"])]
 
 
-def figures_of(verdict: "Verdict") -> dict[str, Any]:
-    """The error rates and the threshold, under their names in a report."""
+def compute_error_rates(verdict: "Verdict") -> dict[str, Any]:
+    """Return the error rates and the threshold, under their names in a report."""
     from spkmodel.verification import calibration, metrics
 
     scores, targets = verdict.scores, verdict.targets
@@ -158,21 +171,21 @@ def figures_of(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _floor(floor: "Floor", targets: np.ndarray) -> dict[str, Any]:
+def _baseline_numbers(baseline: "Floor", targets: np.ndarray) -> dict[str, Any]:
     from spkmodel.verification import metrics
 
-    scores = np.asarray(floor.scores)
+    scores = np.asarray(baseline.scores)
     return {
-        "name": floor.name,
-        "eer": floor.eer,
-        "eer_low": floor.low,
-        "eer_high": floor.high,
+        "name": baseline.name,
+        "eer": baseline.eer,
+        "eer_low": baseline.low,
+        "eer_high": baseline.high,
         "min_dcf_p01": metrics.min_dcf(scores, targets, p_target=0.01),
         "min_dcf_p05": metrics.min_dcf(scores, targets, p_target=0.05),
     }
 
 
-def _fingerprint(noise: Path | None, rooms: Path | None) -> str:
+def _fingerprint(recordings: Recordings) -> str:
     from spkmodel.augment.noise_and_rooms import fingerprint
 
-    return fingerprint(noise, rooms)
+    return fingerprint(recordings.noise, recordings.rooms)

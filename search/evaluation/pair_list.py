@@ -1,4 +1,4 @@
-"""Lists of pairs with what identifies them."""
+"""Read lists of pairs, and describe them by name, hash and counts."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,26 +18,35 @@ _SPLITS: "tuple[Split, ...]" = ("test", "dev", "train")
 
 @dataclass(frozen=True)
 class PairList:
-    """Pairs with what identifies their list."""
+    """A list of pairs, with its name and split."""
 
     name: str
     pairs: tuple[Pair, ...]
     split: "Split | Literal['']"
-    """train, dev or test: of all its utterances; empty where they are of several."""
+    """The split that all its utterances are of: train, dev or test; empty if of several."""
+
+    @classmethod
+    def from_pairs(cls, name: str, pairs: Sequence[Pair], store: "Store") -> "PairList":
+        """Return a list whose utterances are all in `store`."""
+        utterances = {utterance for pair in pairs for utterance in (pair.enrolment, pair.test)}
+        for split in _SPLITS:
+            if utterances <= set(store.of_split(split)):
+                return cls(name, tuple(pairs), split)
+        return cls(name, tuple(pairs), "")
 
     @property
     def sha256(self) -> str:
-        """Of the pairs written one a line, so that two spellings of a list have one hash."""
+        """The hash of the pairs, one a line, so that two spellings of a list have one hash."""
         lines = (f"{int(pair.target)} {pair.enrolment} {pair.test}\n" for pair in self.pairs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def utterances(self) -> list[str]:
-        """Each once, in order of first appearance."""
+        """The utterances of the pairs, each once, in order of first appearance."""
         return list(dict.fromkeys(u for pair in self.pairs for u in (pair.enrolment, pair.test)))
 
     def facts(self, store: "Store") -> dict[str, Any]:
-        """Name, hash and counts, for a report."""
+        """Return name, hash and counts, for a report."""
         targets = sum(pair.target for pair in self.pairs)
         utterances = self.utterances
         return {
@@ -52,25 +61,16 @@ class PairList:
         }
 
 
-def pair_list(name: str, pairs: Sequence[Pair], store: "Store") -> PairList:
-    """A list whose utterances are all in `store`."""
-    utterances = {utterance for pair in pairs for utterance in (pair.enrolment, pair.test)}
-    for split in _SPLITS:
-        if utterances <= set(store.of_split(split)):
-            return PairList(name, tuple(pairs), split)
-    return PairList(name, tuple(pairs), "")
-
-
-def counts(facts: Mapping[str, Any]) -> str:
-    """A list and its size, for people."""
+def format_counts(facts: Mapping[str, Any]) -> str:
+    """Return the name and the size of a list as text."""
     return (
         f"{facts['name']}: {facts['pairs']:,} pairs ({facts['targets']:,} target) of "
         f"{facts['speakers']:,} speakers, sha256 {facts['sha256'][:12]}"
     )
 
 
-def found(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
-    """Where a list is that is looked for from here, then in the corpus.
+def find_list(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
+    """Return the path of a list, looked for from here, then in the corpus.
 
     Raises:
         UsageError: if it is in neither.
@@ -81,17 +81,17 @@ def found(pairs: Path, corpus: Path, flag: str = "--pairs") -> Path:
     return path
 
 
-def read(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> PairList:
-    """A list that is looked for from here, then in the corpus.
+def read_list(pairs: Path, corpus: Path, store: "Store", flag: str = "--pairs") -> PairList:
+    """Read a list, looked for from here, then in the corpus.
 
     Raises:
         UsageError: if it is in neither.
         ListError: for a wrong line, or an utterance that the corpus does not have.
     """
-    path = found(pairs, corpus, flag)
+    path = find_list(pairs, corpus, flag)
     listed = read_pairs(path)
     _require_known(path, listed, store)
-    return pair_list(path.name, listed, store)
+    return PairList.from_pairs(path.name, listed, store)
 
 
 def _require_known(path: Path, pairs: Sequence[Pair], store: "Store") -> None:

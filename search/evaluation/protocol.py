@@ -1,4 +1,4 @@
-"""How utterances are heard and pairs scored: what a figure depends on besides model and pairs."""
+"""Say how utterances are embedded and pairs scored: all that scores depend on besides the model."""
 
 import re
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ Norm = Literal["none", "as_norm1", "as_norm2"]
 
 CROP_SECONDS = 4.0
 TOP = 300
-"""Of the cohort, or all of a smaller one."""
+"""Members of the cohort that count by default, or all of a smaller one."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """The default is what dev pairs are judged by in every trial.
+    """How pairs are scored; the default is what every trial scores its dev pairs by.
 
     Raises:
         UsageError: for a flag that means nothing without another.
     """
 
     crops: int = 0
-    """Of each utterance; 0: it is heard as a whole."""
+    """How many crops of each utterance are embedded; 0: the whole utterance."""
     crop_seconds: float | None = None
     """None: 4, where there are crops."""
     backend: Backend = "cosine"
     norm: Norm = "none"
     cohort: Path | None = None
-    """A list of utterances; None: the speakers of the training list, each as one mean."""
+    """A list of utterances; None: the speakers of the training list, each as one mean embedding."""
     top: int | None = None
     """None: 300, or all of a smaller cohort."""
     subtract_mean: bool = False
@@ -54,11 +54,11 @@ class Protocol:
 
     @property
     def seconds(self) -> float:
-        """Of a crop."""
+        """The length of a crop."""
         return CROP_SECONDS if self.crop_seconds is None else self.crop_seconds
 
-    def heard(self) -> "Crops | None":
-        """What of an utterance is embedded; None: all of it.
+    def make_crops(self) -> "Crops | None":
+        """Return which crops of an utterance are embedded; None for the whole utterance.
 
         Raises:
             ValueError: for a number or length of crops out of range.
@@ -68,11 +68,11 @@ class Protocol:
         return Crops(self.crops, self.seconds) if self.crops else None
 
     def selection(self) -> "Selection":
-        """Whose nearest members of the cohort count for a side."""
+        """Return whose nearest members of the cohort normalise a side: its own, or the other's."""
         return "cross" if self.norm == "as_norm2" else "own"
 
     def facts(self) -> dict[str, Any]:
-        """For a report; equal facts are one protocol."""
+        """Return the fields for a report; two protocols are the same if these are equal."""
         return {
             "label": self.label(),
             "crops": self.crops,
@@ -85,7 +85,7 @@ class Protocol:
         }
 
     def label(self) -> str:
-        """For the names of folders and metrics; empty for the default."""
+        """Return a short name for folders and metrics; empty for the default."""
         parts = [f"{self.crops}x{self.seconds:g}s"] if self.crops else []
         parts += [self.backend] if self.backend != "cosine" else []
         parts += ["mean"] if self.subtract_mean else []
@@ -95,20 +95,20 @@ class Protocol:
             parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", self.cohort.stem))
         return "_".join(parts)
 
-    def text(self) -> str:
-        """What a score is, for people."""
-        heard = f"{self.crops} crops of {self.seconds:g} s" if self.crops else "whole utterances"
+    def describe(self) -> str:
+        """Say in words what a score is."""
+        parts = f"{self.crops} crops of {self.seconds:g} s" if self.crops else "whole utterances"
         match self.backend:
             case "cosine" if self.crops:
                 return (
-                    f"cosine of the mean embeddings of {heard} (averaged before length "
+                    f"cosine of the mean embeddings of {parts} (averaged before length "
                     "normalisation)"
                 )
             case "cosine":
-                return f"cosine of the embeddings of {heard}"
+                return f"cosine of the embeddings of {parts}"
             case "crop_distance":
                 return (
-                    f"minus the mean Euclidean distance of the embeddings of {heard}, each of one "
+                    f"minus the mean Euclidean distance of the embeddings of {parts}, each of one "
                     "side against each of the other, at unit length"
                 )
 

@@ -1,4 +1,7 @@
-"""Figures by what the corpus says of speakers and utterances, and the speakers that fare worst."""
+"""Compute error rates of subgroups of pairs, and find the speakers with the highest ones.
+
+Subgroups are made by what the corpus says of speakers and utterances.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from search.evaluation.pair_list import PairList
 from search.reporting.formatting import format_percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
-from spkmodel.verification import subsets as slices
+from spkmodel.verification import subsets
 
 if TYPE_CHECKING:
     from spkmodel.data.store import Store
@@ -23,24 +26,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """One column's slices of a list of pairs."""
+class Subgrouping:
+    """The subgroups that one column makes of a list of pairs."""
 
     column: str
     of: str
     unknown: int
-    """Pairs with a side of which the column says nothing; they are in no slice."""
+    """Pairs with a side of which the column says nothing; they are in no subgroup."""
     slices: "tuple[Slice, ...]"
 
 
-def plan(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Cut]:
-    """The slices of `gender,duration:1.5/3`: columns, numeric ones with edges or in thirds.
+def plan_subgroups(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Subgrouping]:
+    """Return the subgroups of `gender,duration:1.5/3`: columns, numbers with edges or in thirds.
 
     A column of a speaker makes slices of pairs whose sides are both of a group or bin; one of an
     utterance in numbers takes a pair by the lower of its two.
 
     Raises:
-        UsageError: for a column that there is not, naming the nearest, or for wrong edges.
+        UsageError: for an unknown column, naming the nearest, or for wrong edges.
         ListError: for a wrong line of the corpus's tables.
     """
     if not asked.strip():
@@ -51,14 +54,16 @@ def plan(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Cut
     for part in asked.split(","):
         name, colon, edges = part.strip().partition(":")
         if name not in columns:
-            raise UsageError(_unknown(name, columns, corpus))
+            raise UsageError(_describe_unknown(name, columns, corpus))
         cuts.append(
-            _cut(columns[name], _edges(part.strip(), edges) if colon else None, store, listed)
+            _group_pairs(
+                columns[name], _parse_edges(part.strip(), edges) if colon else None, store, listed
+            )
         )
     return cuts
 
 
-def _unknown(name: str, columns: dict[str, Column], corpus: Path) -> str:
+def _describe_unknown(name: str, columns: dict[str, Column], corpus: Path) -> str:
     near = get_close_matches(name, columns, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return (
@@ -67,7 +72,7 @@ def _unknown(name: str, columns: dict[str, Column], corpus: Path) -> str:
     )
 
 
-def _edges(part: str, text: str) -> list[float]:
+def _parse_edges(part: str, text: str) -> list[float]:
     try:
         edges = [float(edge) for edge in text.split("/")]
     except ValueError:
@@ -79,7 +84,9 @@ def _edges(part: str, text: str) -> list[float]:
     return edges
 
 
-def _cut(column: Column, edges: list[float] | None, store: "Store", listed: PairList) -> Cut:
+def _group_pairs(
+    column: Column, edges: list[float] | None, store: "Store", listed: PairList
+) -> Subgrouping:
     numbers = column.numbers()
     if numbers is None:
         if edges is not None:
@@ -96,19 +103,19 @@ def _cut(column: Column, edges: list[float] | None, store: "Store", listed: Pair
             f"--by {column.name}: {column.path.name} says it of no pair's both sides in "
             f"{listed.name}; its first column names {what}"
         )
-    return Cut(column.name, column.of, unknown, tuple(found))
+    return Subgrouping(column.name, column.of, unknown, tuple(found))
 
 
 def _sides(
     column: Column, values: Any, missing: Any, store: "Store", listed: PairList
 ) -> list[list[Any]]:
-    """The column's value of each pair's enrolment, and of each pair's test."""
+    """Return the column's value of each pair's enrolment, and of each pair's test."""
 
-    def of(utterance: str) -> Any:
+    def value_of(utterance: str) -> Any:
         key = store.speaker(utterance) if column.of == "speaker" else utterance
         return values.get(key, missing)
 
-    known = {utterance: of(utterance) for utterance in listed.utterances}
+    known = {utterance: value_of(utterance) for utterance in listed.utterances}
     return [
         [known[pair.enrolment] for pair in listed.pairs],
         [known[pair.test] for pair in listed.pairs],
@@ -118,7 +125,7 @@ def _sides(
 def _groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Slice], int]":
     one, other = sides
     unknown = sum(not (a and b) for a, b in zip(one, other, strict=True))
-    return slices.by_group(name, one, other), unknown
+    return subsets.by_group(name, one, other), unknown
 
 
 def _bins(
@@ -127,63 +134,67 @@ def _bins(
     unknown = int(np.isnan(sides).any(axis=0).sum())
     if column.of == "utterance":
         one, other = sides
-        cut_at = slices.lower_quantiles(one, other) if edges is None else edges
-        return slices.by_bin(column.name, one, other, cut_at), unknown
+        cut_at = subsets.lower_quantiles(one, other) if edges is None else edges
+        return subsets.by_bin(column.name, one, other, cut_at), unknown
     if edges is None:
         numbers = column.numbers() or {}
         speakers = {store.speaker(utterance) for utterance in listed.utterances}
-        edges = slices.quantiles(np.array([n for who, n in numbers.items() if who in speakers]))
-    names = slices.bin_names(column.name, edges)
+        edges = subsets.quantiles(np.array([n for who, n in numbers.items() if who in speakers]))
+    names = subsets.bin_names(column.name, edges)
     words = [
-        [names[place] if place >= 0 else "" for place in slices.bins_of(side, edges)]
+        [names[place] if place >= 0 else "" for place in subsets.bins_of(side, edges)]
         for side in sides
     ]
-    return slices.by_group(column.name, words[0], words[1], names), unknown
+    return subsets.by_group(column.name, words[0], words[1], names), unknown
 
 
 # --- figures ---------------------------------------------------------------------------------
 
 
-def measured(cuts: Sequence[Cut], scored: "Scored", replicates: int) -> list[dict[str, Any]]:
-    """For a report: every column with its slices."""
+def measure_subgroups(
+    cuts: Sequence[Subgrouping], scored: "Scored", replicates: int
+) -> list[dict[str, Any]]:
+    """Return every column with the error rates of its subgroups, for a report."""
     return [
         {
             "column": cut.column,
             "of": cut.of,
             "unknown_pairs": cut.unknown,
             "slices": [
-                asdict(slices.measure(each, scored, replicates=replicates)) for each in cut.slices
+                asdict(subsets.measure(each, scored, replicates=replicates)) for each in cut.slices
             ],
         }
         for cut in cuts
     ]
 
 
-def worst(scored: "Scored", count: int) -> dict[str, Any]:
-    """For a report: the speakers that fare worst at the threshold of the whole list."""
-    found, ranked = slices.worst_speakers(scored, count)
+def find_worst_speakers(scored: "Scored", count: int) -> dict[str, Any]:
+    """Return the speakers with the highest error rates, at the threshold of the whole list."""
+    found, ranked = subsets.worst_speakers(scored, count)
     return {
         "ranked": ranked,
-        "least_pairs_of_a_class": slices.LEAST_OF_A_SPEAKER,
+        "least_pairs_of_a_class": subsets.LEAST_OF_A_SPEAKER,
         "speakers": [asdict(each) for each in found],
     }
 
 
-def lines(columns: Sequence[dict[str, Any]], worst_speakers: dict[str, Any] | None) -> list[str]:
-    """Both for people; misses and false alarms are those at the threshold of the whole list."""
+def format_subgroups(
+    columns: Sequence[dict[str, Any]], worst_speakers: dict[str, Any] | None
+) -> list[str]:
+    """Return subgroups and speakers as lines; rates are at the threshold of the whole list."""
     said = []
     for column in columns:
         unknown = column["unknown_pairs"]
         rows = [_slice_row(each) for each in column["slices"]]
         name = f"by {column['column']}" + (f" ({unknown:,} pairs unknown)" if unknown else "")
-        said += _aligned([(name, *_SLICE_HEADINGS), *rows])
+        said += _align([(name, *_SLICE_HEADINGS), *rows])
     if worst_speakers is not None:
         named = worst_speakers["speakers"]
         said.append(
             f"worst {len(named)} of the {worst_speakers['ranked']} speakers that have "
             f"{worst_speakers['least_pairs_of_a_class']} pairs or more of both classes"
         )
-        said += _aligned([("speaker", *_SPEAKER_HEADINGS), *map(_speaker_row, named)])
+        said += _align([("speaker", *_SPEAKER_HEADINGS), *map(_speaker_row, named)])
     return said
 
 
@@ -191,8 +202,8 @@ _SLICE_HEADINGS = ("EER", "95 %", "misses", "false alarms", "pairs", "target", "
 _SPEAKER_HEADINGS = ("misses", "of", "false alarms", "of", "of all misses")
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell; numbers to the right, first and last words not."""
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns to their widest cell: numbers to the right, first and last words left."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     said = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""A model at work on pairs: an encoder, what it hears, and what its scores are measured by."""
+"""Embed utterances and score pairs by one protocol, score normalisation included."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,70 +25,72 @@ REPLICATES = 2000
 
 @dataclass(frozen=True)
 class TrainingStatistics:
-    """What is learnt, and from which utterances, before pairs are scored."""
+    """The utterances that back-end and score normalisation are fitted on before scoring."""
 
     mean_from: tuple[str, ...] = ()
     cohort_from: tuple[str, ...] = ()
     of_speakers: bool = True
-    """A member of the cohort is a speaker, not an utterance."""
+    """Whether a member of the cohort is a speaker, not an utterance."""
     top: int = 0
     cohort_name: str = ""
 
     @property
     def utterances(self) -> list[str]:
-        """Each once."""
+        """All of them, each once."""
         return list(dict.fromkeys([*self.mean_from, *self.cohort_from]))
 
 
 @dataclass(frozen=True, eq=False)
 class Verifier:
-    """Embeds and scores by one protocol."""
+    """An encoder that embeds and scores by one protocol."""
 
     encoder: "torch.nn.Module"
     device: str
     crops: "Crops | None"
     back_end: "BackEnd"
     scoring: str
-    """What a score is, for people."""
+    """A description of what a score is."""
     learnt: dict[str, Any] = field(default_factory=dict)
-    """For a report."""
+    """What was fitted, for a report."""
 
-    def judge(self, heard: "Store", pairs: PairList, what: str, display: Display) -> "Verdict":
-        """Embed the utterances of pairs as `heard` has them, score, compute the error rates."""
+    def score_pairs(
+        self, store: "Store", pairs: PairList, what: str, display: Display
+    ) -> "Verdict":
+        """Embed the utterances of pairs from a store, score the pairs, compute the error rates."""
         from spkmodel.verification import embed_and_score
 
-        embeddings = embed(self, heard, pairs.utterances, what, display)
+        embeddings = embed(self, store, pairs.utterances, what, display)
         return embed_and_score.judge(
-            embeddings, pairs.pairs, heard.speaker, REPLICATES, score=self.back_end.score
+            embeddings, pairs.pairs, store.speaker, REPLICATES, score=self.back_end.score
         )
 
 
-def plain(encoder: "torch.nn.Module", device: str) -> Verifier:
-    """By the default protocol."""
+def make_default_verifier(encoder: "torch.nn.Module", device: str) -> Verifier:
+    """Return a verifier by the default protocol."""
     from spkmodel.verification.back_end import BackEnd
 
-    return Verifier(encoder, device, None, BackEnd(), DEFAULT.text())
+    return Verifier(encoder, device, None, BackEnd(), DEFAULT.describe())
 
 
 def embed(
-    verifier: Verifier, heard: "Store", utterances: Sequence[str], what: str, display: Display
+    verifier: Verifier, store: "Store", utterances: Sequence[str], what: str, display: Display
 ) -> "Mapping[str, Tensor]":
-    """The embeddings of utterances, or of their crops."""
+    """Return the embeddings of utterances, or of their crops."""
     from spkmodel.verification import embed_and_score
 
     with display.task(what, "utterances") as progress:
         return embed_and_score.embed(
-            verifier.encoder, heard, utterances, verifier.device, progress, verifier.crops
+            verifier.encoder, store, utterances, verifier.device, progress, verifier.crops
         )
 
 
-# --- what there is to learn ------------------------------------------------------------------
+# --- back-end and score normalisation ---------------------------------------------------------
 
 
-def plan(
+def plan_statistics(
     protocol: Protocol, store: "Store", corpus: Path, lists: Sequence[PairList]
 ) -> TrainingStatistics:
-    """Choose what is learnt from, and refuse what cannot be, before anything is embedded.
+    """Choose the utterances to fit on, and refuse what cannot work, before anything is embedded.
 
     Args:
         protocol: what was asked for.
@@ -97,19 +99,21 @@ def plan(
         lists: the pairs that will be scored.
 
     Raises:
-        UsageError: if there is nothing to learn from, or the cohort knows the pairs' speakers.
+        UsageError: if there is nothing to fit on, or the cohort has speakers of the pairs.
         ListError: for a wrong line of the cohort's list.
     """
-    crops = protocol.heard()
+    crops = protocol.make_crops()
     if crops is not None:
         _require_long_enough(protocol, store, lists)
-    mean_from = tuple(_training(store, "--subtract-mean")) if protocol.subtract_mean else ()
+    mean_from = (
+        tuple(_training_utterances(store, "--subtract-mean")) if protocol.subtract_mean else ()
+    )
     if protocol.norm == "none":
         return TrainingStatistics(mean_from)
     if protocol.cohort is None:
-        cohort, name = _training(store, f"--norm {protocol.norm}"), "the training list"
+        cohort, name = _training_utterances(store, f"--norm {protocol.norm}"), "the training list"
     else:
-        cohort, name = _listed(protocol.cohort, corpus, store), protocol.cohort.name
+        cohort, name = _read_cohort(protocol.cohort, corpus, store), protocol.cohort.name
     speakers = {store.speaker(utterance) for utterance in cohort}
     for listed in lists:
         _require_strangers(name, speakers, listed, store)
@@ -124,15 +128,15 @@ def plan(
     return TrainingStatistics(mean_from, tuple(cohort), of_speakers, top, name)
 
 
-def _training(store: "Store", flag: str) -> list[str]:
+def _training_utterances(store: "Store", flag: str) -> list[str]:
     training = store.of_split("train")
     if not training:
         raise UsageError(f"{flag} learns from the training list, and this corpus has none")
     return training
 
 
-def _listed(path: Path, corpus: Path, store: "Store") -> list[str]:
-    """The utterances of a cohort's list: `<path>` or `<speaker> <path>` a line."""
+def _read_cohort(path: Path, corpus: Path, store: "Store") -> list[str]:
+    """Return the utterances of a cohort's list: `<path>` or `<speaker> <path>` a line."""
     from spkmodel.data.lists import ListError, numbered_lines
 
     found = path if path.is_file() else corpus / path
@@ -175,7 +179,7 @@ def _require_strangers(name: str, speakers: set[str], listed: PairList, store: "
 def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[PairList]) -> None:
     from spkmodel.data.audio import SAMPLE_RATE
 
-    crops = protocol.heard()
+    crops = protocol.make_crops()
     assert crops is not None
     for listed in lists:
         longest = max(store.seconds(utterance) for utterance in listed.utterances)
@@ -187,56 +191,56 @@ def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[Pai
             )
 
 
-def taught(
+def fit_verifier(
     encoder: "torch.nn.Module",
     device: str,
     protocol: Protocol,
-    lessons: TrainingStatistics,
+    statistics: TrainingStatistics,
     store: "Store",
     display: Display,
 ) -> Verifier:
-    """Embed what there is to learn from, as recorded, and learn it."""
-    from spkmodel.verification import back_end as learn
+    """Embed the utterances to fit on, as recorded, and return the fitted verifier."""
+    from spkmodel.verification import back_end as fit
 
-    crops = protocol.heard()
-    untaught = Verifier(encoder, device, crops, learn.BackEnd(protocol.backend), protocol.text())
-    if not lessons.utterances:
-        return untaught
-    known = embed(untaught, store, lessons.utterances, "embedding what is learnt from", display)
+    crops = protocol.make_crops()
+    unfitted = Verifier(encoder, device, crops, fit.BackEnd(protocol.backend), protocol.describe())
+    if not statistics.utterances:
+        return unfitted
+    known = embed(unfitted, store, statistics.utterances, "embedding what is learnt from", display)
     mean = cohort = None
     learnt: dict[str, Any] = {}
-    said = [protocol.text()]
-    if lessons.mean_from:
-        mean = learn.mean_of({name: known[name] for name in lessons.mean_from})
-        learnt["mean_of_utterances"] = len(lessons.mean_from)
-        said.append("the training list's mean embedding subtracted (back-end training)")
-    if lessons.cohort_from:
-        of_cohort = {name: known[name] for name in lessons.cohort_from}
-        if lessons.of_speakers:
-            cohort = learn.speaker_cohort(of_cohort, store.speaker, mean)
+    scoring = [protocol.describe()]
+    if statistics.mean_from:
+        mean = fit.mean_of({name: known[name] for name in statistics.mean_from})
+        learnt["mean_of_utterances"] = len(statistics.mean_from)
+        scoring.append("the training list's mean embedding subtracted (back-end training)")
+    if statistics.cohort_from:
+        of_cohort = {name: known[name] for name in statistics.cohort_from}
+        if statistics.of_speakers:
+            cohort = fit.speaker_cohort(of_cohort, store.speaker, mean)
         else:
-            cohort = learn.utterance_cohort(of_cohort, mean)
+            cohort = fit.utterance_cohort(of_cohort, mean)
         learnt["cohort"] = {
-            "of": lessons.cohort_name,
-            "members_are": "means of speakers" if lessons.of_speakers else "utterances",
+            "of": statistics.cohort_name,
+            "members_are": "means of speakers" if statistics.of_speakers else "utterances",
             "members": len(cohort),
             "utterances": len(of_cohort),
-            "top": lessons.top,
+            "top": statistics.top,
             "ddof": 0,
             "condition": "clean",
         }
-        said.append(_norm_text(protocol, lessons, len(cohort)))
-    back_end = learn.BackEnd(protocol.backend, mean, cohort, lessons.top, protocol.selection())
-    return Verifier(encoder, device, crops, back_end, "; ".join(said), learnt)
+        scoring.append(_norm_text(protocol, statistics, len(cohort)))
+    back_end = fit.BackEnd(protocol.backend, mean, cohort, statistics.top, protocol.selection())
+    return Verifier(encoder, device, crops, back_end, "; ".join(scoring), learnt)
 
 
-def _norm_text(protocol: Protocol, lessons: TrainingStatistics, members: int) -> str:
+def _norm_text(protocol: Protocol, statistics: TrainingStatistics, members: int) -> str:
     name, whose = {
         "own": ("AS-norm1", "its own"),
         "cross": ("AS-norm2", "the other side's"),
     }[protocol.selection()]
-    what = "speakers' means" if lessons.of_speakers else "utterances"
+    what = "speakers' means" if statistics.of_speakers else "utterances"
     return (
-        f"{name}: each side by {whose} nearest {lessons.top} of {members} {what} of "
-        f"{lessons.cohort_name} as recorded, deviation with ddof 0"
+        f"{name}: each side by {whose} nearest {statistics.top} of {members} {what} of "
+        f"{statistics.cohort_name} as recorded, deviation with ddof 0"
     )

@@ -10,8 +10,8 @@ from search.core.progress import Display
 from search.data import location
 from search.evaluation import evaluate, test_access, verifier
 from search.evaluation import metrics as judgement
-from search.evaluation.metrics import Judgement
-from search.evaluation.pair_list import PairList, pair_list
+from search.evaluation.metrics import PairEvaluation, Recordings
+from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger
 from search.models import loader
@@ -43,7 +43,7 @@ def build_bundle(
     """
     began = time.monotonic()
     search = ledger.state().search
-    device = evaluate.default_device()
+    device = evaluate.choose_device()
     model = loader.read_selected(ledger.search, choice, device)
     store = _open_store(search, display)
     dev = _verify_on_dev(model, choice, search, store, device, display)
@@ -66,7 +66,7 @@ def build_bundle(
         "test": _test_document(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
         "utterance_seconds": _utterance_seconds(store, tested),
         "seconds": round(time.monotonic() - began, 2),
-        **evaluate.surrounding_facts(device, DEFAULT.text()),
+        **evaluate.describe_origin(device, DEFAULT.describe()),
     }
     epochs = learning_curves.collect_epochs(choice.trial, search["rungs"])
     subtitle = learning_curves.format_subtitle(search, choice.trial)
@@ -78,7 +78,7 @@ def _write_bundle(
     folder: Path,
     model: "Model",
     document: dict[str, Any],
-    judged: list[Judgement],
+    judged: list[PairEvaluation],
     tested: PairList | None,
     epochs: learning_curves.EpochCurves,
     trained: str,
@@ -101,7 +101,7 @@ def _write_bundle(
                 path = beside / f"scores{suffix}.txt"
                 score_files.write(path, "ours", tested.pairs, each.scores)
             title = f"{title}, {document['epoch']} epochs"
-            judgement.write_pictures(beside, judged, title, document["test"]["list"])
+            judgement.draw_figures(beside, judged, title, document["test"]["list"])
 
 
 def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
     dev, test = document["dev"], document["test"]
     return {
         "threshold": dev["threshold"],
-        "score": DEFAULT.text(),
+        "score": DEFAULT.describe(),
         "chosen_on": {"list": dev["list"], "condition": dev["condition"], "rule": "EER"},
         "at_test_eer": {}
         if test is None
@@ -135,7 +135,7 @@ def _open_store(search: dict[str, Any], display: Display) -> "Store":
     if isinstance(place, str):
         store = Store.open(location.published(place).folder)
     else:
-        store = evaluate.packed(place, display, search["seed"])
+        store = evaluate.pack_corpus(place, display, search["seed"])
     if store.sha256 != search["corpus_sha256"]:
         raise UsageError(
             f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
@@ -185,7 +185,7 @@ def _verify_on_dev(
     from spkmodel.verification import embed_and_score
 
     heard = _open_dev_store(search, store, display)
-    pairs = pair_list("dev pairs", store.dev_pairs, store)
+    pairs = PairList.from_pairs("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = embed_and_score.evaluate_encoder(
             model.encoder, heard, pairs.pairs, device,
@@ -206,7 +206,7 @@ def _verify_on_dev(
         "list": facts,
         "condition": search["dev_condition"],
         "recorded_eer": recorded,
-        **judgement.figures_of(verdict),
+        **judgement.compute_error_rates(verdict),
     }
 
 
@@ -242,7 +242,7 @@ def _load_test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
                 "the search began; promote with the corpus as it was"
             )
     name = corpus.test_list.name if corpus.test_list else "test pairs"
-    return pair_list(name, corpus.test_pairs, store)
+    return PairList.from_pairs(name, corpus.test_pairs, store)
 
 
 def _evaluate_on_test(
@@ -252,10 +252,11 @@ def _evaluate_on_test(
     store: "Store",
     device: str,
     display: Display,
-) -> list[Judgement]:
-    by_default = verifier.plain(model.encoder, device)
+) -> list[PairEvaluation]:
+    by_default = verifier.make_default_verifier(model.encoder, device)
+    recordings = Recordings(*_noise_and_rooms(search))
     return [
-        judgement.judge(by_default, store, tested, each, *_noise_and_rooms(search), display)
+        judgement.evaluate_pairs(by_default, store, tested, each, recordings, display)
         for each in CONDITIONS
     ]
 
@@ -263,7 +264,7 @@ def _evaluate_on_test(
 def _test_document(
     ledger: Ledger,
     tested: PairList | None,
-    judged: list[Judgement],
+    judged: list[PairEvaluation],
     store: "Store",
     sha256: str,
     threshold: float,

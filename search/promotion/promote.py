@@ -111,9 +111,9 @@ def format_summary(report: PromotionReport) -> list[str]:
     if test is None:
         lines.append("the corpus has no test pairs: registered without figures")
     else:
-        lines.append(pair_list.counts(test["list"]))
+        lines.append(pair_list.format_counts(test["list"]))
         for numbers in test["conditions"].values():
-            lines += metrics.lines_of(numbers)
+            lines += metrics.format_numbers(numbers)
         lines += test_access.line(test["looks"])
     registered = report.registered
     return [

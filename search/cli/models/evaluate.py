@@ -13,7 +13,7 @@ from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
-    from search.evaluation.analysis import Extras
+    from search.evaluation.analysis import AnalysisRequest
     from search.evaluation.protocol import Protocol
     from search.models.foreign.architecture import Reading
 
@@ -178,7 +178,7 @@ def evaluate(
     """Score a list of pairs with a model, and print its EER and what else was asked for."""
     from search.data.location import parsed
     from search.evaluation.evaluate import evaluate as evaluate_model
-    from search.evaluation.evaluate import summary
+    from search.evaluation.evaluate import format_summary
     from search.reporting.terminal import stderr_display
 
     report = evaluate_model(
@@ -188,7 +188,7 @@ def evaluate(
         condition=condition,
         out=out,
         protocol=_build_protocol(scoring),
-        extras=_build_extras(analysis),
+        analysis=_build_analysis(analysis),
         noise=noise,
         rooms=rooms,
         reading=_build_reading(foreign),
@@ -197,7 +197,7 @@ def evaluate(
     if json_wanted:
         console.print_json(document("evaluation", folder=str(report.folder), **report.document))
     else:
-        console.print_result(*summary(report))
+        console.print_result(*format_summary(report))
 
 
 def _build_protocol(options: ScoringOptions) -> "Protocol":
@@ -214,10 +214,10 @@ def _build_protocol(options: ScoringOptions) -> "Protocol":
     )
 
 
-def _build_extras(options: AnalysisOptions) -> "Extras":
-    from search.evaluation.analysis import Extras
+def _build_analysis(options: AnalysisOptions) -> "AnalysisRequest":
+    from search.evaluation.analysis import AnalysisRequest
 
-    return Extras(
+    return AnalysisRequest(
         calibrate_on=options.calibrate_on,
         prior=options.prior,
         by=options.by,

@@ -577,7 +577,7 @@ def test_promote_takes_the_best_trial_and_the_alias_candidate(capsys, handed_on)
 
 def test_evaluate_is_clean_unless_told_otherwise(capsys, handed_on):
     calls = handed_on("search.evaluation.evaluate.evaluate", None)
-    handed_on("search.evaluation.evaluate.summary", ["EER 3 %"])
+    handed_on("search.evaluation.evaluate.format_summary", ["EER 3 %"])
     answered(capsys, "evaluate", "night/t0002", "--corpus", "c", "--pairs", "p.txt")
     for condition in CONDITIONS:
         line = ["m", "--corpus", "c", "--pairs", "p.txt", "--condition", condition]

@@ -77,7 +77,7 @@ def test_floors_stand_beside_the_network_on_the_same_pairs(tiny, corpus, tmp_pat
     )
     names = [floor["name"] for floor in report.document["floors"]]
     assert names == ["mel statistics, cosine", "mel statistics, LDA, cosine"]
-    text = "\n".join(evaluate.summary(report))
+    text = "\n".join(evaluate.format_summary(report))
     assert "276 pairs (36 target) of 6 speakers" in text
     assert "mel statistics, LDA" in text
 

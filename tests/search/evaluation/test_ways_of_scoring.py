@@ -9,7 +9,7 @@ import pytest
 from search.cli.app import run
 from search.core.errors import UsageError
 from search.evaluation import evaluate, test_access, verifier
-from search.evaluation.analysis import Extras
+from search.evaluation.analysis import AnalysisRequest
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.ledger.ledger import Ledger
 from spkmodel.data.crops import Crops
@@ -33,7 +33,7 @@ def home(tmp_path_factory):
         patch.setattr(verifier, "REPLICATES", 20)
         patch.setattr("search.evaluation.analysis.REPLICATES", 20)
         patch.setattr("spkmodel.verification.baselines.compute", lambda *_, **__: [])
-        patch.setattr("search.evaluation.metrics.write_pictures", lambda *_: None)
+        patch.setattr("search.evaluation.metrics.draw_figures", lambda *_: None)
         yield folder
 
 
@@ -60,9 +60,9 @@ def judged(tiny, corpus, tmp_path):
     """Evaluates t0003 by a protocol; the folder is new each time."""
     assert tiny.name == "night"
 
-    def call(protocol=DEFAULT, extras=evaluate.NOTHING_ELSE, pairs=DEV, out="o"):
+    def call(protocol=DEFAULT, analysis=evaluate.NO_ANALYSIS, pairs=DEV, out="o"):
         return evaluate.evaluate(
-            "night/t0003", corpus, pairs, out=tmp_path / out, protocol=protocol, extras=extras
+            "night/t0003", corpus, pairs, out=tmp_path / out, protocol=protocol, analysis=analysis
         )
 
     return call
@@ -88,7 +88,7 @@ def test_crops_are_scored_by_either_backend(judged, store, backend):
     )
     assert report.document["protocol"]["crops"] == 3
     assert "3 crops of 0.4 s" in report.document["scoring"]
-    assert any("3 crops of 0.4 s" in line for line in evaluate.summary(report))
+    assert any("3 crops of 0.4 s" in line for line in evaluate.format_summary(report))
 
 
 @pytest.mark.parametrize("norm", ["as_norm1", "as_norm2"])
@@ -153,7 +153,7 @@ def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, c
             for b in train[:n]
         )
     )
-    report = judged(extras=Extras(calibrate_on=Path("train_pairs.txt"), prior=0.1))
+    report = judged(analysis=AnalysisRequest(calibrate_on=Path("train_pairs.txt"), prior=0.1))
     found = report.document["calibration"]
     raw, llrs = scores_in(report), scores_in(report, "scores_calibrated.txt")
     assert llrs == pytest.approx(found["scale"] * raw + found["offset"])
@@ -169,20 +169,20 @@ def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, c
     assert (found["scale"], found["offset"]) == pytest.approx(
         (fitted.scale, fitted.offset), rel=1e-3
     )
-    assert "calibrated on train_pairs.txt" in "\n".join(evaluate.summary(report))
+    assert "calibrated on train_pairs.txt" in "\n".join(evaluate.format_summary(report))
 
 
 def test_pairs_that_judge_or_share_speakers_never_calibrate(judged):
     with pytest.raises(UsageError, match=r"shares 6 speakers with valid_trials\.txt"):
-        judged(extras=Extras(calibrate_on=DEV))
+        judged(analysis=AnalysisRequest(calibrate_on=DEV))
     with pytest.raises(UsageError, match="judge and never teach"):
-        judged(extras=Extras(calibrate_on=TEST))
+        judged(analysis=AnalysisRequest(calibrate_on=TEST))
     with pytest.raises(UsageError, match="--calibrate-on: no list of pairs nowhere"):
-        judged(extras=Extras(calibrate_on=Path("nowhere")))
+        judged(analysis=AnalysisRequest(calibrate_on=Path("nowhere")))
 
 
 def test_figures_are_given_by_column_and_by_speaker(judged):
-    report = judged(extras=Extras(by="gender,age:27.5/29,duration", worst=3))
+    report = judged(analysis=AnalysisRequest(by="gender,age:27.5/29,duration", worst=3))
     gender, age, duration = report.document["by"]
     assert [each["name"] for each in gender["slices"]] == [
         "gender=f",
@@ -206,14 +206,14 @@ def test_figures_are_given_by_column_and_by_speaker(judged):
     worst = report.document["worst_speakers"]
     assert (worst["ranked"], len(worst["speakers"])) == (6, 3)
     assert {each["speaker"] for each in worst["speakers"]} <= {f"v{n:02d}" for n in range(6, 12)}
-    text = "\n".join(evaluate.summary(report))
+    text = "\n".join(evaluate.format_summary(report))
     assert "the sides differ; no EER: no target pair, 30 needed" in text
     assert "worst 3 of the 6 speakers" in text
     assert json.loads((report.folder / "report.json").read_text()) == report.document
 
 
 def test_a_speaker_without_a_line_is_unknown(judged):
-    report = judged(extras=Extras(by="gender"), pairs=TEST)
+    report = judged(analysis=AnalysisRequest(by="gender"), pairs=TEST)
     (gender,) = report.document["by"]
     assert gender["unknown_pairs"] == 276 - 190  # v17 is not in the table: 4 of 24 utterances
 
@@ -231,14 +231,14 @@ def test_a_speaker_without_a_line_is_unknown(judged):
 )
 def test_a_column_that_there_is_not_is_told_which_there_are(judged, by, words):
     with pytest.raises(UsageError, match=words):
-        judged(extras=Extras(by=by))
+        judged(analysis=AnalysisRequest(by=by))
 
 
 def test_a_second_file_of_scores_is_in_another_tools_form(judged, store):
-    report = judged(extras=Extras(score_format="wespeaker"))
+    report = judged(analysis=AnalysisRequest(score_format="wespeaker"))
     other = score_files.read(report.folder / "scores_wespeaker.txt", "wespeaker")
     assert np.abs(other.scores_of(store.dev_pairs) - scores_in(report)).max() <= 0.5e-5
-    exact = judged(extras=Extras(score_format="lab", exact_scores=True), out="p")
+    exact = judged(analysis=AnalysisRequest(score_format="lab", exact_scores=True), out="p")
     found = score_files.read(exact.folder / "scores_lab.txt", "lab")
     assert np.array_equal(found.scores_of(store.dev_pairs), scores_in(exact))
 
@@ -246,16 +246,18 @@ def test_a_second_file_of_scores_is_in_another_tools_form(judged, store):
 def test_another_systems_scores_are_compared_on_the_same_pairs(judged, tmp_path):
     whole = judged()
     crops = judged(
-        Protocol(crops=2, crop_seconds=0.3), Extras(against=whole.folder / "scores.txt"), out="p"
+        Protocol(crops=2, crop_seconds=0.3),
+        AnalysisRequest(against=whole.folder / "scores.txt"),
+        out="p",
     )
     found = crops.document["against"]
     assert found["eer"] == whole.document["eer"]
     assert found["difference"] == pytest.approx(crops.document["eer"] - whole.document["eer"])
     assert found["difference_low"] <= found["difference_high"]
-    assert "against" in "\n".join(evaluate.summary(crops))
+    assert "against" in "\n".join(evaluate.format_summary(crops))
     (tmp_path / "few").write_text("1 wav/v06/0.wav wav/v06/1.wav 0.5\n")
     with pytest.raises(ListError, match=r"no score of .* \(275 of 276 pairs have none\)"):
-        judged(extras=Extras(against=tmp_path / "few"), out="q")
+        judged(analysis=AnalysisRequest(against=tmp_path / "few"), out="q")
 
 
 def test_another_protocol_is_another_evaluation_and_another_look(judged, tiny):

@@ -181,7 +181,7 @@ def test_another_trial_on_the_same_test_pairs_says_that_they_were_looked_at(corp
     report = evaluate.evaluate("night/t0001", corpus, Path("test_trials.txt"), out=tmp_path / "o")
     assert report.document["looks"] == 1
     assert len(tiny.ledger.state().evaluations) == 2
-    assert any("looked at once before" in line for line in evaluate.summary(report))
+    assert any("looked at once before" in line for line in evaluate.format_summary(report))
 
 
 @pytest.mark.usefixtures("promoted")
@@ -279,7 +279,8 @@ def test_an_interrupted_promotion_is_completed_by_the_next(
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
     assert (len(state.evaluations), len(state.promotions)) == (1, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(bundle.judgement, "judge", dies)  # the test pairs are not scored again
+        # The test pairs are not scored again.
+        patch.setattr(bundle.judgement, "evaluate_pairs", dies)
         report = promote.promote("cut", tracking_uri=mlflow_server.uri)
     assert not report.again
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
