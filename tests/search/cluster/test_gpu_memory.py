@@ -10,9 +10,9 @@ from spkmodel.worker import trainable
 
 
 @pytest.fixture
-def search(fake_search):
+def search(ledger_on_disk):
     def with_shares(given, *shares):
-        search = fake_search(f"shares-{given}-{len(shares)}")
+        search = ledger_on_disk(f"shares-{given}-{len(shares)}")
         search.begin(gpus_per_trial=given)
         for number, share in enumerate(shares, start=1):
             name = search.trial(number)

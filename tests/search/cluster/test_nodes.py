@@ -15,7 +15,7 @@ from search.cluster.autoscaling import list_checked_nodes
 from search.cluster.slots import Needs, Node
 from search.core.errors import EnvironmentSetupError
 from spkmodel.data import store_cache
-from tests.support import growing_cluster_program
+from tests.support.programs import growing_cluster
 
 
 def looked(name="10.0.0.2", **facts):
@@ -125,7 +125,7 @@ def test_a_trial_that_fits_on_no_machine_is_refused_before_anything_starts(tmp_p
 @pytest.mark.long
 @pytest.mark.timeout(180)
 def test_slots_follow_a_cluster_that_grows_and_shrinks(tmp_path):
-    program = [sys.executable, growing_cluster_program.__file__, str(tmp_path)]
+    program = [sys.executable, growing_cluster.__file__, str(tmp_path)]
     done = subprocess.run(program, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

@@ -11,7 +11,8 @@ from search.core import import_path
 from search.launch import ray_job
 from search.launch.settings import LaunchRequest
 from search.space.loader import load
-from tests.support import tone_corpus, users_folder, worker_path_program
+from tests.support import tone_corpus, users_folder
+from tests.support.programs import worker_path
 from tests.support.tiny_space import SPACE
 
 SPKSEARCH = [str(Path(sys.executable).with_name("spksearch"))]
@@ -91,7 +92,7 @@ def test_a_job_runs_the_code_of_its_own_folder(stands, environment, tmp_path, mo
 @pytest.mark.ray
 def test_a_worker_has_no_folder_of_the_drivers_on_its_path(stands, environment):
     program = stands / "program.py"
-    program.write_text(Path(worker_path_program.__file__).read_text())
+    program.write_text(Path(worker_path.__file__).read_text())
     code, said = run([sys.executable, "-P", str(program)], stands, environment)
     assert code == 0, said
     search, config, *path = said.splitlines()

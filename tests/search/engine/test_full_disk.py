@@ -13,7 +13,7 @@ import pytest
 from search.ledger.state import SearchState
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
-from tests.support import full_disk_program
+from tests.support.programs import full_disk
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -29,7 +29,7 @@ def _may_mount():
 @pytest.mark.skipif(not _may_mount(), reason="mounting a file system takes root")
 def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
     script = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$0" "$@"'
-    program = [sys.executable, full_disk_program.__file__, str(tmp_path)]
+    program = [sys.executable, full_disk.__file__, str(tmp_path)]
     answer = subprocess.run(
         ["unshare", "--mount", "bash", "-c", script, *program],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -111,8 +111,8 @@ def _wait_for_reports(process, name, count):
         time.sleep(0.02)
 
 
-def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_not(fake_search):
-    search = fake_search("night")
+def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_not(ledger_on_disk):
+    search = ledger_on_disk("night")
     search.begin(trials=2, hours=None)
     search.report(_segment(search, 1), 1, 0.3)
     search.write("stop", trial=None, now=False, by="me")
@@ -129,8 +129,8 @@ def test_a_search_that_was_stopped_by_hand_goes_on_and_one_at_its_budget_does_no
     assert not launch.has_work(Ledger.open(search.path))
 
 
-def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(fake_search):
-    search = fake_search("night")
+def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(ledger_on_disk):
+    search = ledger_on_disk("night")
     search.begin(trials=9, hours=None, rungs=[1])
     search.report(_segment(search, 1), 1, 0.3)
     search.write("exhausted", trials=1)
@@ -153,8 +153,8 @@ def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(fa
     assert launch.has_work(ledger), "what somebody wishes for is tried all the same"
 
 
-def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(fake_search):
-    search = fake_search("night")
+def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(ledger_on_disk):
+    search = ledger_on_disk("night")
     search.begin(trials=1, hours=None, rungs=[1])
     search.report(_segment(search, 1), 1, 0.3)
     search.end("t0001", "complete", 1)
@@ -164,9 +164,9 @@ def test_a_search_whose_driver_died_before_its_last_word_is_driven_to_it(fake_se
 
 
 def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_problem(
-    fake_search,
+    ledger_on_disk,
 ):
-    search = fake_search("night")
+    search = ledger_on_disk("night")
     search.begin(trials=9, hours=None, max_failed=0)
     search.report(_segment(search, 1), 1, 0.3)
     search.segment(search.trial(2), 1)

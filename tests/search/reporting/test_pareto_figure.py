@@ -16,9 +16,9 @@ RESULTS = [(0.10, 9e6), (0.14, 1.2e5), (0.12, 1e6), (0.15, 4e5), (0.30, 2e4), (0
 
 
 @pytest.fixture
-def search(tmp_path, monkeypatch, fake_search):
+def search(tmp_path, monkeypatch, ledger_on_disk):
     monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path))
-    search = fake_search("both")
+    search = ledger_on_disk("both")
     search.begin(objectives=["dev_eer", "encoder_parameters"])
     for number, (eer, size) in enumerate(RESULTS, start=1):
         trial = search.trial(number, channels=number, encoder_parameters=int(size))
@@ -99,9 +99,9 @@ def test_trials_can_be_sorted_by_size_and_unknown_sizes_come_last(search):
     assert order == ["t0005", "t0006", "t0002", "t0004", "t0003", "t0001", "t0007"]
 
 
-def test_a_search_without_sizes_says_so(fake_search, tmp_path, monkeypatch, capsys):
+def test_a_search_without_sizes_says_so(ledger_on_disk, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path))
-    old = fake_search("old")
+    old = ledger_on_disk("old")
     old.begin()
     trial = old.trial(1, channels=8)
     old.segment(trial, 1)

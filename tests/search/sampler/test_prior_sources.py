@@ -55,9 +55,9 @@ def _take(source, space, count=3, objectives=("dev_eer",)):
 
 
 @pytest.fixture
-def earlier(fake_search):
+def earlier(ledger_on_disk):
     """Five trials of a space with other ranges: one out of range, one diverged, one without end."""
-    search = fake_search("earlier")
+    search = ledger_on_disk("earlier")
     search.begin()
     text = '{"name": "FloatDistribution", "attributes": {}}'
     for number, (channels, rate) in enumerate(

@@ -80,8 +80,8 @@ def shown(address: str, folder, wait_ms: int) -> Table:
 
 
 @pytest.fixture
-def table(mlflow_server, fake_search, tmp_path):
-    search = fake_search("browsed")
+def table(mlflow_server, ledger_on_disk, tmp_path):
+    search = ledger_on_disk("browsed")
     search.begin()
     for number in range(1, 9):
         loss = ["softmax", "triplet"][number % 2]

@@ -7,8 +7,8 @@ from search.tracking.uploader import note
 
 
 @pytest.fixture
-def search(fake_search):
-    made = fake_search("mirrored")
+def search(ledger_on_disk):
+    made = ledger_on_disk("mirrored")
     made.begin()
     return made
 

@@ -125,9 +125,9 @@ def test_the_server_is_asked_now_and_then_and_only_while_somebody_drives(folder,
 
 
 @pytest.mark.slow
-def test_a_trial_is_stopped_from_a_real_server(mlflow_server, fake_search, monkeypatch):
+def test_a_trial_is_stopped_from_a_real_server(mlflow_server, ledger_on_disk, monkeypatch):
     monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.2)
-    search = fake_search("tagged")
+    search = ledger_on_disk("tagged")
     search.begin()
     search.segment(search.trial(1), to_rung=9)
     client = MlflowClient(mlflow_server.uri)

@@ -65,9 +65,9 @@ def write_search(search, trials: int = 3, epochs: int = 3) -> None:
 
 
 def test_a_searchs_whole_ledger_is_in_mlflow_with_status_and_end(
-    client, mlflow_server, fake_search
+    client, mlflow_server, ledger_on_disk
 ):
-    search = fake_search("whole")
+    search = ledger_on_disk("whole")
     write_search(search)
     search.end("t0001", "stopped", rung=3, reason="behind at rung 3")
     search.end("t0002", "failed", rung=3, reason="diverged: loss is nan")
@@ -90,9 +90,9 @@ def test_a_searchs_whole_ledger_is_in_mlflow_with_status_and_end(
 
 
 def test_why_a_search_waits_is_on_its_run_while_it_waits_also_for_a_tracker_that_begins_then(
-    client, mlflow_server, fake_search
+    client, mlflow_server, ledger_on_disk
 ):
-    search = fake_search("waiting")
+    search = ledger_on_disk("waiting")
     write_search(search, trials=1)
     search.write("hold", cause="disk", reason="the disk is nearly full", by="driver")
     tracker = Tracker(search.path, mlflow_server.uri).start()
@@ -109,8 +109,8 @@ def test_why_a_search_waits_is_on_its_run_while_it_waits_also_for_a_tracker_that
     assert HOLD not in assert_mirrored(client, search)[SEARCH].data.tags
 
 
-def test_a_restart_makes_no_second_run_and_no_second_point(client, mlflow_server, fake_search):
-    search = fake_search("restarted")
+def test_a_restart_makes_no_second_run_and_no_second_point(client, mlflow_server, ledger_on_disk):
+    search = ledger_on_disk("restarted")
     write_search(search, trials=2)
     for _ in range(2):
         tracker = Tracker(search.path, mlflow_server.uri).start()
@@ -124,9 +124,9 @@ def test_a_restart_makes_no_second_run_and_no_second_point(client, mlflow_server
 
 
 def test_what_was_sent_but_never_confirmed_is_sent_again_and_stored_once(
-    client, mlflow_server, fake_search
+    client, mlflow_server, ledger_on_disk
 ):
-    search = fake_search("unconfirmed")
+    search = ledger_on_disk("unconfirmed")
     write_search(search, trials=1)
     assert catch_up(search.path, mlflow_server.uri, PATIENCE)
     for run in runs_of(client, search):
@@ -136,9 +136,9 @@ def test_what_was_sent_but_never_confirmed_is_sent_again_and_stored_once(
 
 
 def test_another_search_of_the_same_name_gets_runs_of_its_own(
-    client, mlflow_server, fake_search, tmp_path
+    client, mlflow_server, ledger_on_disk, tmp_path
 ):
-    first = fake_search("namesake")
+    first = ledger_on_disk("namesake")
     write_search(first, trials=1)
     assert catch_up(first.path, mlflow_server.uri, PATIENCE)
     first.path.rename(tmp_path / "away")
@@ -149,9 +149,9 @@ def test_another_search_of_the_same_name_gets_runs_of_its_own(
 
 
 def test_deleted_runs_and_experiments_come_back_with_their_whole_history(
-    client, mlflow_server, fake_search, caplog
+    client, mlflow_server, ledger_on_disk, caplog
 ):
-    search = fake_search("deleted")
+    search = ledger_on_disk("deleted")
     write_search(search, trials=2)
     tracker = Tracker(search.path, mlflow_server.uri).start()
     assert tracker.drain(PATIENCE)
@@ -169,9 +169,9 @@ def test_deleted_runs_and_experiments_come_back_with_their_whole_history(
 
 
 def test_a_value_that_mlflow_refuses_holds_nothing_else_up(
-    client, mlflow_server, fake_search, caplog
+    client, mlflow_server, ledger_on_disk, caplog
 ):
-    search = fake_search("refused")
+    search = ledger_on_disk("refused")
     search.begin()
     trial = search.trial(1, **{"learning_rate": 1e-3, "not (allowed) @ all": 1})
     search.segment(trial, to_rung=1)
@@ -183,8 +183,10 @@ def test_a_value_that_mlflow_refuses_holds_nothing_else_up(
     assert "refuses a value of t0001" in caplog.text
 
 
-def test_events_that_cannot_be_understood_are_left_out(client, mlflow_server, fake_search, caplog):
-    search = fake_search("odd")
+def test_events_that_cannot_be_understood_are_left_out(
+    client, mlflow_server, ledger_on_disk, caplog
+):
+    search = ledger_on_disk("odd")
     search.begin()
     search.write("report", trial="t0404", epoch=1)
     trial = search.trial(1, learning_rate=1e-3)
@@ -195,8 +197,8 @@ def test_events_that_cannot_be_understood_are_left_out(client, mlflow_server, fa
     assert "event left out of MLflow: number=3" in caplog.text
 
 
-def test_only_one_process_feeds_from_a_ledger(mlflow_server, fake_search):
-    search = fake_search("contended")
+def test_only_one_process_feeds_from_a_ledger(mlflow_server, ledger_on_disk):
+    search = ledger_on_disk("contended")
     write_search(search, trials=1)
     with take_turn(search.path.parent):
         assert take_turn(search.path.parent) is None
@@ -217,8 +219,10 @@ def eventually(condition, seconds: float = 20.0) -> bool:
     return condition()
 
 
-def test_a_server_that_is_away_costs_nobody_time_and_its_password_is_not_told(fake_search, caplog):
-    search = fake_search("away")
+def test_a_server_that_is_away_costs_nobody_time_and_its_password_is_not_told(
+    ledger_on_disk, caplog
+):
+    search = ledger_on_disk("away")
     write_search(search, trials=1)
     tracker = Tracker(search.path, "http://me:secret@127.0.0.1:9").start()
     assert not tracker.drain(0.5)
@@ -232,8 +236,8 @@ def test_a_server_that_is_away_costs_nobody_time_and_its_password_is_not_told(fa
     assert tracker.address() == ""
 
 
-def test_a_server_that_stays_away_is_started_again_but_not_over_and_over(fake_search, caplog):
-    search = fake_search("gone")
+def test_a_server_that_stays_away_is_started_again_but_not_over_and_over(ledger_on_disk, caplog):
+    search = ledger_on_disk("gone")
     write_search(search, trials=1)
     revivals = []
 
@@ -248,10 +252,10 @@ def test_a_server_that_stays_away_is_started_again_but_not_over_and_over(fake_se
     assert "cannot be started again: no memory for mysql://***@db" in caplog.text
 
 
-def test_the_clients_settings_are_put_back(mlflow_server, fake_search, monkeypatch):
+def test_the_clients_settings_are_put_back(mlflow_server, ledger_on_disk, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    search = fake_search("settings")
+    search = ledger_on_disk("settings")
     write_search(search, trials=1)
     assert catch_up(search.path, mlflow_server.uri, PATIENCE)
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
@@ -285,9 +289,9 @@ class Driver(threading.Thread):
 
 @pytest.mark.timeout(150)
 def test_a_server_killed_in_mid_search_and_back_has_every_point_once(
-    client, mlflow_server, fake_search
+    client, mlflow_server, ledger_on_disk
 ):
-    search = fake_search("outage")
+    search = ledger_on_disk("outage")
     write_search(search, trials=2)
     tracker = Tracker(search.path, mlflow_server.uri).start()
     assert tracker.drain(PATIENCE)

@@ -21,8 +21,10 @@ def test_an_unknown_search_is_not_found_before_anything_starts(home):
 
 
 @pytest.mark.usefixtures("home")
-def test_the_environment_beats_the_ledger_and_the_ledger_the_local_store(fake_search, monkeypatch):
-    search = fake_search("where")
+def test_the_environment_beats_the_ledger_and_the_ledger_the_local_store(
+    ledger_on_disk, monkeypatch
+):
+    search = ledger_on_disk("where")
     search.begin()
     assert ui.tracking_uri(ledger_path("where")) == ""
     search.begin(tracking_uri="https://mlflow.example")
@@ -32,17 +34,17 @@ def test_the_environment_beats_the_ledger_and_the_ledger_the_local_store(fake_se
 
 
 @pytest.mark.usefixtures("home")
-def test_credentials_that_no_ledger_holds_are_asked_for(fake_search):
-    fake_search("guarded").begin(tracking_uri="https://***@mlflow.example")
+def test_credentials_that_no_ledger_holds_are_asked_for(ledger_on_disk):
+    ledger_on_disk("guarded").begin(tracking_uri="https://***@mlflow.example")
     with pytest.raises(EnvironmentSetupError, match="set MLFLOW_TRACKING_URI"):
         ui.serve("guarded", say=[].append)
 
 
 @pytest.mark.slow
 def test_a_server_elsewhere_is_caught_up_and_its_address_said(
-    home, fake_search, mlflow_server, monkeypatch
+    home, ledger_on_disk, mlflow_server, monkeypatch
 ):
-    search = fake_search("elsewhere")
+    search = ledger_on_disk("elsewhere")
     search.begin()
     search.trial(1, learning_rate=1e-3)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spkmodel import config as c
-from tests.support.loss_family import FAMILY, SPEAKERS, built, combined, drawn
+from tests.support.models.loss_family import FAMILY, SPEAKERS, built, combined, drawn
 
 
 def test_the_centre_loss_is_half_the_mean_squared_distance_to_centres_that_start_at_0():

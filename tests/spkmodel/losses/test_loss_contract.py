@@ -5,7 +5,7 @@ import torch
 
 from spkmodel import config as c
 from spkmodel import losses
-from tests.support.loss_family import FAMILY, SPEAKERS, built, combined, drawn, step
+from tests.support.models.loss_family import FAMILY, SPEAKERS, built, combined, drawn, step
 
 
 @pytest.fixture(params=FAMILY)

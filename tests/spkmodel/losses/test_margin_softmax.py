@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spkmodel import config as c
 from spkmodel import losses
 from spkmodel.losses.margin_softmax import add_margin
-from tests.support.loss_family import SPEAKERS, built, drawn, waves
+from tests.support.models.loss_family import SPEAKERS, built, drawn, waves
 
 HAND_EMBEDDINGS = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 2.0]])
 HAND_CLASSES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])

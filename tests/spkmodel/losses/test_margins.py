@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spkmodel import config as c
 from spkmodel import losses
 from spkmodel.losses import margin_after
-from tests.support.loss_family import SPEAKERS, built, combined, drawn
+from tests.support.models.loss_family import SPEAKERS, built, combined, drawn
 
 # WeSpeaker (dfa7419) from 0.05 to 0.2 between its epochs 3 and 7, 10 steps an epoch.
 WESPEAKER = {

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from spkmodel import config as c
-from tests.support.loss_family import SPEAKERS, built, drawn
+from tests.support.models.loss_family import SPEAKERS, built, drawn
 
 ROWS = drawn(3, rows=12, dim=5).double()
 DISTANCES = {

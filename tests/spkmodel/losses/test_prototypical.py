@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spkmodel import config as c
-from tests.support.loss_family import SPEAKERS, built, combined, drawn, step, waves
+from tests.support.models.loss_family import SPEAKERS, built, combined, drawn, step, waves
 
 VOICES = waves(4, 3, 5)  # speakers, utterances, dimensions
 

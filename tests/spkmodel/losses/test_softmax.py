@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from spkmodel import config as c
-from tests.support.loss_family import SPEAKERS, built, drawn
+from tests.support.models.loss_family import SPEAKERS, built, drawn
 
 DENSE = 6 * 4 + 4  # 6 dimensions, 4 speakers
 HIDDEN = 6 * 6 + 6

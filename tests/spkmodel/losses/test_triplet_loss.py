@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spkmodel import config as c
-from tests.support.loss_family import SPEAKERS, built, drawn, waves
+from tests.support.models.loss_family import SPEAKERS, built, drawn, waves
 
 GOLDEN = torch.tensor([[0.0], [1.0], [3.0], [5.0]])
 GOLDEN_SPEAKERS = torch.tensor([0, 0, 1, 1])

@@ -5,7 +5,7 @@ import torch
 
 from spkmodel.config import TDNN, MultiHead
 from spkmodel.nn import encoders
-from tests.support import field_networks, log_networks, trainer_networks
+from tests.support.models import field_networks, log_networks, trainer_networks
 
 SMALL = {
     **trainer_networks.SMALL,

@@ -6,7 +6,7 @@ import torch
 from spkmodel.config import ECAPATDNN, CAMPlusPlus, LogMel, ResNet34, XVector
 from spkmodel.nn import encoders
 from spkmodel.nn.encoders import cam_plus_plus, ecapa_tdnn
-from tests.support.field_networks import SMALL
+from tests.support.models.field_networks import SMALL
 
 
 def waveforms(samples: int = 8_000) -> torch.Tensor:

@@ -9,7 +9,7 @@ from bench.support.published_networks import MODEL1, altered
 from spkmodel.config import LogNet
 from spkmodel.nn import encoders
 from spkmodel.nn.encoders import log_net
-from tests.support import log_networks
+from tests.support.models import log_networks
 
 
 def waveforms(batch: int = 4, samples: int = 8_000) -> torch.Tensor:

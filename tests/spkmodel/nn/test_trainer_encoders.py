@@ -18,8 +18,8 @@ from spkmodel.nn import encoders
 from spkmodel.nn.encoders import vgg_vox
 from spkmodel.nn.encoders.raw_net3 import FeatureMapScaling
 from spkmodel.nn.encoders.sinc import SincFilters
-from tests.support import formula_weights
-from tests.support.trainer_networks import RAW, RESNET, SMALL, V2
+from tests.support.models import formula_weights
+from tests.support.models.trainer_networks import RAW, RESNET, SMALL, V2
 
 WIDTHS = {"channels": (8, 8, 16, 24), "blocks": (1, 1, 1, 1), "embedding_dim": 6}
 V2_MELS = LogMel(mels=24, normalisation="instance", pre_emphasis=0.97)

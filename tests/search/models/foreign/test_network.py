@@ -18,7 +18,7 @@ from search.models.foreign.architecture import Reading
 from spkmodel.config import LinearMel, LogMel
 from spkmodel.nn import encoders
 from tests.support import tone_corpus
-from tests.support import trainer_state as trainer
+from tests.support.models import trainer_state as trainer
 
 CASES = {
     "resnet_l_sap": (trainer.resnet_l, {}, Reading()),
