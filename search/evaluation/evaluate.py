@@ -15,7 +15,7 @@ from search.core.paths import home
 from search.core.progress import Display, Silent
 from search.data import location
 from search.data.noise_and_rooms import find_recordings
-from search.evaluation import metrics, pair_list, test_access, verifier
+from search.evaluation import corpus_store, metrics, pair_list, test_access, verifier
 from search.evaluation.analysis import (
     AnalysisPlan,
     AnalysisRequest,
@@ -137,8 +137,8 @@ def _prepare(
     """Read the lists and plan the work, so that a mistake ends it before hours of embedding."""
     with location.lists_of(corpus) as lists:
         if isinstance(corpus, str):
-            _require_lists(corpus, lists, pairs, protocol, analysis)
-        store = _open_store(corpus, display, pair_list.find_list(pairs, lists))
+            corpus_store.require_lists(corpus, lists, pairs, protocol, analysis)
+        store = corpus_store.open_store(corpus, display, pair_list.find_list(pairs, lists))
         listed = pair_list.read_list(pairs, lists, store)
         plan = plan_analysis(analysis, lists, store, listed)
         scored = [listed] if plan.calibration is None else [listed, plan.calibration]
@@ -199,54 +199,6 @@ def choose_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _require_lists(
-    uri: str, lists: Path, pairs: Path, protocol: Protocol, analysis: AnalysisRequest
-) -> None:
-    """Require that every list named is here or at the URI.
-
-    The lists of a URI lie in a temporary folder, whose name would mean nothing in a message.
-    """
-    wanted = {
-        "--pairs": pairs,
-        "--calibrate-on": analysis.calibrate_on,
-        "--cohort": protocol.cohort,
-    }
-    for flag, path in wanted.items():
-        if path is not None and not path.is_file() and not (lists / path).is_file():
-            there = ", ".join(sorted(each.name for each in lists.iterdir()))
-            raise UsageError(f"{flag}: no list {path}, neither here nor at {uri} ({there})")
-
-
-def _open_store(corpus: Path | str, display: Display, pairs: Path) -> "Store":
-    from spkmodel.data.store import Store
-
-    if isinstance(corpus, Path):
-        return pack_corpus(corpus, display, also=pairs)
-    # Nothing can be added to a published store: an utterance that it lacks is an error of the list.
-    return Store.open(location.published(corpus).folder)
-
-
-def pack_corpus(corpus: Path, display: Display, seed: int = 0, also: Path | None = None) -> "Store":
-    """Return the store of a corpus, packed on first use.
-
-    Args:
-        corpus: its folder.
-        display: shows the progress.
-        seed: by which its dev speakers are chosen.
-        also: a list of pairs whose utterances lie in the folder and may be on none of its lists.
-    """
-    from spkmodel.data import lists
-    from spkmodel.data.corpus import open_corpus, with_pairs
-    from spkmodel.data.store import Store
-    from spkmodel.data.store_writing import pack_corpus
-
-    opened = open_corpus(corpus, seed)
-    if also is not None:
-        opened = with_pairs(opened, also, lists.read_pairs(also))
-    with display.task("packing the corpus", "steps") as progress:
-        return Store.open(pack_corpus(opened, home(), progress=progress))
 
 
 def describe_origin(device: str, scoring: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from search.core.atomic_folder import fill_folder, write_json
 from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
-from search.evaluation import evaluate, test_access, verifier
+from search.evaluation import corpus_store, evaluate, test_access, verifier
 from search.evaluation import metrics as judgement
 from search.evaluation.metrics import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
@@ -135,7 +135,7 @@ def _open_store(search: dict[str, Any], display: Display) -> "Store":
     if isinstance(place, str):
         store = Store.open(location.published(place).folder)
     else:
-        store = evaluate.pack_corpus(place, display, search["seed"])
+        store = corpus_store.open_packed_corpus(place, display, search["seed"])
     if store.sha256 != search["corpus_sha256"]:
         raise UsageError(
             f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
