@@ -66,7 +66,7 @@ def problems(config: TrainConfig, stage: Stage) -> list[str]:
     resumed = Training(config, stage.store, stage.surroundings, stage.device)
     resumed.load(checkpoint.read(stage.folder / "saved", sha256))
     with contextlib.suppress(EpochInterrupted):
-        resumed.run_epoch(leave=lambda: True)
+        resumed.run_epoch(should_stop=lambda: True)
     sha256 = checkpoint.write(stage.folder / "saved", *resumed.state())
     resumed = Training(config, stage.store, stage.surroundings, stage.device)
     resumed.load(checkpoint.read(stage.folder / "saved", sha256))
@@ -116,7 +116,7 @@ def _short(training: Training, device: str) -> list[str]:
     generator = torch.Generator().manual_seed(0)
     speech = 0.1 * torch.randn(1, _SHORTEST_SAMPLES, generator=generator)
     with torch.inference_mode():
-        embedding = training.judged.eval()(speech.to(device))
+        embedding = training.evaluated_encoder.eval()(speech.to(device))
     return [] if bool(embedding.isfinite().all()) else ["0.2 s of speech: embedding not finite"]
 
 

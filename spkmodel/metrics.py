@@ -1,15 +1,13 @@
-"""Import path of the Python contract; the code is in `spkmodel.verification.metrics`."""
+"""Import path of the Python contract; the code is in `spkmodel.verification`."""
 
+from spkmodel.verification.bootstrap import Interval, bootstrap_eer, paired_bootstrap
 from spkmodel.verification.metrics import (
     DetCurve,
-    Interval,
-    bootstrap_eer,
     det_curve,
     eer,
     eer_clova,
     eer_rocch,
     min_dcf,
-    paired_bootstrap,
     rates_at,
     threshold_at_eer,
 )

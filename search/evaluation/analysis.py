@@ -218,10 +218,10 @@ def _calibrate(
 
 
 def _compare(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[str, Any]:
-    from spkmodel.verification import metrics
+    from spkmodel.verification import bootstrap, metrics
 
     scores = other.scores_of(listed.pairs)
-    difference = metrics.paired_bootstrap(
+    difference = bootstrap.paired_bootstrap(
         scored.scores,
         scores,
         scored.targets,

@@ -1,7 +1,7 @@
-"""An epoch under way: what it has drawn and measured so far, so that it can be left, and gone on.
+"""The state of an epoch in progress, so that it can be interrupted and resumed bit for bit.
 
-Weights and the optimiser's moments are the training's own; a step is the smallest part of an epoch
-that is done whole or not at all.
+It holds the random generators, the position and the figures so far. Weights and the optimiser's
+moments belong to the training. A step of the optimiser is done whole or not at all.
 """
 
 import math
@@ -14,30 +14,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Leave = Callable[[], bool]
-"""Asked after every step of the optimiser whether to leave the epoch where it is."""
+ShouldStop = Callable[[], bool]
+"""Asked after every step of the optimiser whether to interrupt the epoch there."""
 
 
-def never() -> bool:
-    """Stay to the end."""
+def never_stop() -> bool:
+    """Return False: train the epoch to its end."""
     return False
 
 
 class EpochInterrupted(Exception):
-    """The epoch under way was left between two steps of the optimiser, as was asked."""
+    """An epoch was interrupted between two steps of the optimiser, as requested."""
 
-    def __init__(self, epoch: int, steps: int, of: int) -> None:
-        super().__init__(f"epoch {epoch} was left after {steps} of {of} steps")
+    def __init__(self, epoch: int, steps: int, total_steps: int) -> None:
+        super().__init__(f"epoch {epoch} was interrupted after {steps} of {total_steps} steps")
         self.epoch = epoch
         self.steps = steps
-        """Done of the epoch."""
-        self.of = of
-        """That the epoch has."""
+        """Steps done."""
+        self.total_steps = total_steps
+        """Steps of the whole epoch."""
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch was like; `parts` are the loss's own figures, averaged over batches."""
+    """Figures of one epoch; `parts` are the loss's own figures, averaged over batches."""
 
     train_loss: float
     learning_rate: float
@@ -48,56 +48,63 @@ class EpochResult:
 
 @dataclass
 class EpochState:
-    """How far an epoch has come, and the chance that its next batch draws from."""
+    """Position in an epoch, and the random generators that its next batch draws from."""
 
     number: int
     """From 1."""
     generator: torch.Generator
-    """What augmentation draws from; on the CPU."""
+    """Augmentation draws from it; on the CPU."""
     batches: int = 0
-    """Done."""
+    """Batches done."""
     utterances: int = 0
     rate: float = 0.0
-    """Of the last step."""
+    """Learning rate of the last step."""
     seconds: float = 0.0
-    """That its parts have taken, the one at work apart."""
+    """Time that the finished parts of the epoch took, without the current part."""
     figures: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
-    """Loss and its parts, a number a batch."""
-    chance: dict[str, Tensor] = field(default_factory=dict)
-    """States of torch's own generators where it was left, by the kind of device."""
+    """Loss and its parts, one number per batch."""
+    generator_states: dict[str, Tensor] = field(default_factory=dict)
+    """States of torch's own generators at the interruption, by the kind of device."""
 
     @classmethod
-    def begun(cls, seed: int, number: int) -> "EpochState":
-        """An epoch before its first batch."""
+    def from_start(cls, seed: int, number: int) -> "EpochState":
+        """Create the state of an epoch before its first batch."""
         return cls(number, torch.Generator().manual_seed(mixed(seed, number)))
 
     @contextmanager
-    def own_chance(self, seed: int, device: torch.device) -> Iterator[None]:
-        """Torch's own generators as this epoch has them, put back at the end."""
+    def own_generators(self, seed: int, device: torch.device) -> Iterator[None]:
+        """Set torch's own generators to this epoch's state; put the former state back at the end.
+
+        Dropout draws from them, so they must continue exactly where the interruption left them.
+        """
         with seeded(seed, self.number):
-            for kind, state in self.chance.items():
-                # What was left on a device of another kind has no state for this one.
+            for kind, state in self.generator_states.items():
+                # An epoch that was interrupted on another kind of device has no state for this
+                # one, which then keeps the epoch's seed: not bit for bit, but well defined.
                 if kind == "cpu":
                     torch.set_rng_state(state)
                 elif kind == device.type:
                     torch.get_device_module(device).set_rng_state(state, device)
             yield
 
-    def note_chance(self, device: torch.device) -> None:
-        """Remember the generators' states, inside of `own_chance`."""
-        self.chance = {"cpu": torch.get_rng_state()}
+    def save_generators(self, device: torch.device) -> None:
+        """Store the generators' states; to be called inside `own_generators`."""
+        self.generator_states = {"cpu": torch.get_rng_state()}
         if device.type != "cpu":
-            self.chance[device.type] = torch.get_device_module(device).get_rng_state(device)
+            self.generator_states[device.type] = torch.get_device_module(device).get_rng_state(
+                device
+            )
 
-    def take(self, utterances: int, figures: dict[str, Tensor]) -> None:
-        """One more batch."""
+    def add_batch(self, utterances: int, figures: dict[str, Tensor]) -> None:
+        """Count one more batch and keep its figures."""
         self.batches += 1
         self.utterances += utterances
         for name, value in figures.items():
+            # Still on the device: reading a number here would wait for the GPU at every batch.
             self.figures[name].append(value.detach())
 
     def result(self) -> EpochResult:
-        """What it was like, at its end."""
+        """Return the figures of the epoch, at its end."""
         means = {
             name: float(torch.stack(values).double().mean())
             for name, values in self.figures.items()
@@ -110,9 +117,9 @@ class EpochState:
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors by name, and what JSON can hold."""
+        """Return the state as tensors by name, and numbers that JSON can hold."""
         tensors = {"generator": self.generator.get_state()}
-        tensors |= {f"chance.{kind}": state for kind, state in self.chance.items()}
+        tensors |= {f"chance.{kind}": state for kind, state in self.generator_states.items()}
         tensors |= {f"figures.{name}": torch.stack(all_) for name, all_ in self.figures.items()}
         numbers = {
             "number": self.number,
@@ -124,35 +131,35 @@ class EpochState:
         return tensors, numbers
 
     @classmethod
-    def of_state(
+    def from_state(
         cls, tensors: dict[str, Tensor], numbers: dict[str, Any], device: torch.device
     ) -> "EpochState":
-        """What `state` gave, its figures on the device."""
+        """Restore what `state` returned, with the figures on the device."""
         generator = torch.Generator()
         generator.set_state(tensors["generator"])
         epoch = cls(generator=generator, **numbers)
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             if part == "chance":
-                epoch.chance[rest] = tensor
+                epoch.generator_states[rest] = tensor
             elif part == "figures":
                 epoch.figures[rest] = [*tensor.to(device).unbind()]
         return epoch
 
 
 def steps_of(batches: int, batches_per_step: int) -> int:
-    """How many steps of the optimiser so many batches of an epoch are; the last may have fewer."""
+    """Return how many steps of the optimiser so many batches make; the last step may have fewer."""
     return math.ceil(batches / batches_per_step)
 
 
 def mixed(seed: int, epoch: int) -> int:
-    """One seed from two numbers; the constants only keep neighbouring seeds apart."""
+    """Mix two numbers into one seed; the constants only keep neighbouring seeds apart."""
     return (seed * 1_000_003 + epoch * 7_919 + 17) % (2**63)
 
 
 @contextmanager
 def seeded(seed: int, epoch: int) -> Iterator[None]:
-    """Seed torch's own generator, which dropout and initialisation draw from, and put it back."""
+    """Seed torch's own generator, for dropout and initialisation; restore it at the end."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed(seed, epoch))
         yield

@@ -1,4 +1,4 @@
-"""From gradients to steps: the optimiser of a config, clipping, and its state by name."""
+"""Turn gradients into optimiser steps, with clipping, and name the optimiser's state by weight."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from spkmodel.config import SGD, Adam, AdamW, NAdam, Optimiser
 
 
 class Stepper:
-    """Steps of an optimiser on named weights."""
+    """An optimiser on named weights."""
 
     def __init__(
         self, config: Optimiser, weights: Mapping[str, nn.Parameter], clip: float | None
@@ -22,25 +22,25 @@ class Stepper:
         self.optimiser = build(config, list(weights.values()))
 
     def gradient_norm(self) -> Tensor:
-        """The norm of the gradient of all weights together; if too large, it is scaled down."""
+        """Return the norm of the gradient over all weights, after scaling a too large one down."""
         weights = list(self._weights.values())
         if self._clip is not None:
             return nn.utils.clip_grad_norm_(weights, self._clip)
         return nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
 
     def step(self, rate: float) -> None:
-        """Change the weights, and forget the gradient."""
+        """Update the weights at a learning rate, and drop the gradient."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        self.forget()
+        self.drop_gradient()
 
-    def forget(self) -> None:
-        """Drop the gradient."""
+    def drop_gradient(self) -> None:
+        """Set the gradient of every weight to None."""
         self.optimiser.zero_grad(set_to_none=True)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
-        """Tensors as `<weight>.<entry>`, and by weight the entries that are plain numbers."""
+        """Return tensors as `<weight>.<entry>`, and plain numbers by weight and entry."""
         tensors: dict[str, Tensor] = {}
         numbers: dict[str, dict[str, Any]] = {}
         names = self._names()
@@ -53,7 +53,7 @@ class Stepper:
         return tensors, numbers
 
     def load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take what `state` gave."""
+        """Load what `state` returned."""
         entries: dict[str, dict[str, Any]] = defaultdict(dict)
         for name, tensor in tensors.items():
             weight, _, key = name.rpartition(".")
@@ -74,9 +74,9 @@ class Stepper:
     def named_state(
         self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Mapping[str, Any]]
     ) -> tuple[dict[str, Tensor], dict[str, Mapping[str, Any]]]:
-        """What `state` gives, from the first format, which counted the weights.
+        """Convert the state of format 1, which numbered the weights, to what `state` returns.
 
-        Adam had them all in one group then, in the order of the modules.
+        Adam had all weights in one group then, in the order of the modules.
         """
         names = list(self._weights) if isinstance(self._config, Adam) else self._names()
         moments = {}
@@ -86,14 +86,14 @@ class Stepper:
         return moments, {names[int(index)]: values for index, values in numbers.items()}
 
     def _names(self) -> list[str]:
-        """Of the weights, in the order in which the optimiser counts them."""
+        """Return the names of the weights, in the order in which the optimiser numbers them."""
         name_of = {id(weight): name for name, weight in self._weights.items()}
         groups = self.optimiser.param_groups
         return [name_of[id(weight)] for group in groups for weight in group["params"]]
 
 
 def build(config: Optimiser, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of a config; the weights that it does not decay are a group of their own."""
+    """Build the optimiser of a config; the weights that it does not decay are a separate group."""
     groups: list[dict[str, Any]] = [{"params": list(weights)}]
     if config.decayed == "kernels":
         groups = [

@@ -1,8 +1,8 @@
-"""One training: everything built from a config, one epoch at a time, state out and in.
+"""Run one training: build everything from a config, train epoch by epoch, save and load its state.
 
-All chance is a function of (config.seed, epoch), so a training that resumes at an epoch's start
-continues as if it had never stopped, without a saved generator. One that was left between two steps
-takes up the generators, the batches and the figures of the epoch under way
+All random numbers are a function of (config.seed, epoch), so a training that resumes at the start
+of an epoch continues bit for bit without a saved generator. One that was interrupted between two
+steps also restores the generators, the position and the figures of that epoch
 (`spkmodel.training.epoch_state`).
 """
 
@@ -20,25 +20,21 @@ from spkmodel.core import checkpoint
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.store import Store
 from spkmodel.nn import encoders
-from spkmodel.training import batches, warm_start
-from spkmodel.training.averaging import WeightAverage, named
+from spkmodel.training import batches, saved_state, warm_start
 from spkmodel.training.epoch_state import (
     EpochInterrupted,
     EpochResult,
     EpochState,
-    Leave,
-    never,
+    ShouldStop,
+    never_stop,
     seeded,
     steps_of,
 )
 from spkmodel.training.nan_guard import NaNGuard
+from spkmodel.training.networks import TrainedNetworks
 from spkmodel.training.optimise import Stepper
 from spkmodel.training.schedules import learning_rate
 from spkmodel.training.stages import Stage, stage_of
-
-_FORMAT = 2
-_FORMAT_UNDER_WAY = 3
-"""Of a state in the middle of an epoch."""
 
 
 class Training:
@@ -48,14 +44,14 @@ class Training:
         self,
         config: TrainConfig,
         store: Store,
-        surroundings: NoiseAndRooms,
+        noise_and_rooms: NoiseAndRooms,
         device: torch.device | str = "cpu",
         warm: checkpoint.Checkpoint | None = None,
     ) -> None:
         """Build everything, on weights drawn from the seed or on those of `warm`.
 
         Raises:
-            ValueError: if config, corpus, surroundings and `warm` do not fit together.
+            ValueError: if config, corpus, noise and rooms and `warm` do not fit together.
         """
         self.config = config
         self.epoch = 0
@@ -68,61 +64,59 @@ class Training:
             store.utterances_of_most(config.batches.speakers),
             store.longest_seconds,
         )
-        self._surroundings = surroundings
+        self._noise_and_rooms = noise_and_rooms
         self._device = torch.device(device)
-        self._watch = NaNGuard(self._device, at_once=self._device.type == "cpu")
+        self._nan_guard = NaNGuard(self._device, at_once=self._device.type == "cpu")
         self._stage = stage_of(config, 1)
         self._steps = 0
         """Of the optimiser in this stage."""
-        self._left: EpochState | None = None
-        """The epoch that was left between two steps."""
-        self._ended: EpochState | None = None
-        """The one that was trained last, to its end."""
+        self._interrupted: EpochState | None = None
+        """The epoch that was interrupted between two steps."""
+        self._finished: EpochState | None = None
+        """The epoch that was trained last, to its end."""
+        # Encoder first: equal seeds must draw equal weights in every version.
         with seeded(config.seed, 0):
-            self.encoder = encoders.build(config.encoder).to(self._device)
-            self._loss = self._built_loss(self._stage)
+            encoder = encoders.build(config.encoder).to(self._device)
+            loss = self._build_loss(self._stage)
         self._is_warm = warm is not None
         if warm is not None:
-            self.start = warm_start.apply(
-                warm, config, self.encoder, self._loss, store.train_speakers
-            )
-        self._augment = Augmenter(self._stage.augment, surroundings, self._device)
+            self.start = warm_start.apply(warm, config, encoder, loss, store.train_speakers)
+        self._networks = TrainedNetworks(encoder, loss, config.ema)
+        self._augment = Augmenter(self._stage.augment, noise_and_rooms, self._device)
         self._stepper = Stepper(config.optimiser, self.weights(), config.gradient_clip)
-        self._average = (
-            WeightAverage(config.ema, self.encoder, self._loss) if config.ema is not None else None
-        )
 
     @property
-    def judged(self) -> nn.Module:
-        """The encoder to judge and keep: the averaged one where an average is kept."""
-        return self.encoder if self._average is None else self._average.encoder
+    def encoder(self) -> nn.Module:
+        """The encoder that the optimiser works on."""
+        return self._networks.encoder
+
+    @property
+    def evaluated_encoder(self) -> nn.Module:
+        """The encoder to evaluate and keep: the averaged one where an average is kept."""
+        return self._networks.evaluated_encoder
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """All that is trained, of encoder and loss, by the names of the state."""
-        return {
-            f"{prefix}.{name}": weight
-            for prefix, module in self._modules().items()
-            for name, weight in module.named_parameters()
-            if weight.requires_grad
-        }
+        """Return all weights that are trained, of encoder and loss, by the names of the state."""
+        return self._networks.weights()
 
-    def run_epoch(self, progress: Progress = silent, leave: Leave = never) -> EpochResult:
-        """Train one epoch, or what is left to do of one that was left.
+    def run_epoch(
+        self, progress: Progress = silent, should_stop: ShouldStop = never_stop
+    ) -> EpochResult:
+        """Train one epoch, or the rest of an interrupted one.
 
         Raises:
-            Diverged: if a loss or a gradient's norm is not finite; never is such an epoch's result
-                returned. On the CPU the weights are then those of the step before, elsewhere they
-                may not be finite either.
-            Left: `leave` said so after a step. `state` is then of the middle of the epoch, and
-                `run_epoch` goes on from there, here or wherever that state was loaded, as if the
-                epoch had never been left.
+            Diverged: if a loss or a gradient's norm is not finite; the result of such an epoch is
+                never returned. On the CPU the weights are then those of the step before, elsewhere
+                they may not be finite either.
+            EpochInterrupted: `should_stop` returned True after a step. `state` is then of the
+                middle of the epoch, and `run_epoch` continues from there, here or wherever that
+                state was loaded, as if the epoch had never been interrupted.
         """
         started = time.monotonic()
-        here = self._left or EpochState.begun(self.config.seed, self.epoch + 1)
-        self._left = self._ended = None
+        here = self._interrupted or EpochState.from_start(self.config.seed, self.epoch + 1)
+        self._interrupted = self._finished = None
         self._enter(stage_of(self.config, here.number))
-        self.encoder.train()
-        self._loss.train()
+        self._networks.set_training_mode()
         plan = batches.batches_of_epoch(
             self._store,
             self._stage.batches,
@@ -132,36 +126,42 @@ class Training:
         )
         self.config.check_epoch(len(plan))
         self._check_start(here)
-        self._watch.begin(here.number)
-        self._stepper.forget()
-        with here.own_chance(self.config.seed, self._device):
-            is_whole = self._trained(here, plan, progress, leave)
-            here.note_chance(self._device)
-        self._watch.end()
+        self._nan_guard.begin(here.number)
+        # An epoch that diverged or crashed may have left a gradient behind.
+        self._stepper.drop_gradient()
+        with here.own_generators(self.config.seed, self._device):
+            is_whole = self._train_batches(here, plan, progress, should_stop)
+            here.save_generators(self._device)
+        self._nan_guard.end()
         here.seconds += time.monotonic() - started
         if not is_whole:
-            self._left = here
+            self._interrupted = here
             share = self.config.batches_per_step
             raise EpochInterrupted(
                 here.number, steps_of(here.batches, share), steps_of(len(plan), share)
             )
-        self.epoch, self._ended = here.number, here
+        self.epoch, self._finished = here.number, here
         return here.result()
 
-    def _trained(
-        self, here: EpochState, plan: batches.EpochBatches, progress: Progress, leave: Leave
+    def _train_batches(
+        self,
+        here: EpochState,
+        plan: batches.EpochBatches,
+        progress: Progress,
+        should_stop: ShouldStop,
     ) -> bool:
-        """Train the batches that are left to do; whether all are done and nobody said to leave."""
+        """Train the remaining batches; return whether the epoch was trained to its end."""
         share = self.config.batches_per_step
         for waveforms, labels in plan.after(here.batches):
-            losses.set_epochs(self._loss, self.epoch + here.batches / len(plan))
-            output = self._gathered(self._augmented(waveforms, labels, here.generator), labels)
-            here.take(len(labels), {"loss": output.loss} | output.parts)
+            losses.set_epochs(self._networks.loss, self.epoch + here.batches / len(plan))
+            output = self._accumulate(self._augmented(waveforms, labels, here.generator), labels)
+            here.add_batch(len(labels), {"loss": output.loss} | output.parts)
             is_step = here.batches % share == 0 or here.batches == len(plan)
             if is_step:
                 here.rate = self._step(here.batches, len(plan))
             progress(here.batches, len(plan))
-            if is_step and leave():
+            # Never between the batches of one step: the state holds no gradient.
+            if is_step and should_stop():
                 return False
         return True
 
@@ -174,37 +174,41 @@ class Training:
             )
 
     def reopen(self) -> EpochInterrupted:
-        """Take back the end of the epoch just trained, before anything came of it.
+        """Undo the end of the epoch just trained, so that it counts as interrupted.
 
-        `state` is then of its middle, with every step done.
+        `state` is then of its middle, with every step done. Nothing may have used its result.
         """
-        assert self._ended is not None, "no epoch was trained"
-        self._left, self._ended = self._ended, None
+        assert self._finished is not None, "no epoch was trained"
+        self._interrupted, self._finished = self._finished, None
         self.epoch -= 1
-        steps = steps_of(self._left.batches, self.config.batches_per_step)
-        return EpochInterrupted(self._left.number, steps, steps)
+        steps = steps_of(self._interrupted.batches, self.config.batches_per_step)
+        return EpochInterrupted(self._interrupted.number, steps, steps)
 
     def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        # At whatever rate a class has it, a speaker is one person.
+        # With speed perturbation, a speaker has one class for each rate but stays one person, who
+        # must not be mixed into his own babble.
         speakers = labels % len(self._store.train_speakers)
-        return self._augment(self._moved(waveforms), generator, speakers)
+        return self._augment(self._to_device(waveforms), generator, speakers)
 
-    def _gathered(self, waveforms: Tensor, speakers: Tensor) -> losses.LossOutput:
-        """The loss of one batch, its gradient added to what the step has so far."""
+    def _accumulate(self, waveforms: Tensor, speakers: Tensor) -> losses.LossOutput:
+        """Compute the loss of one batch and add its gradient to that of the step."""
         with torch.autocast(
             self._device.type,
             dtype=torch.bfloat16,
             enabled=self.config.precision == "bfloat16",
         ):
             embeddings = self.encoder(waveforms)
-        output: losses.LossOutput = self._loss(embeddings.float(), self._moved(speakers))
-        self._watch.see("the loss", output.loss)
+        # Losses are float32 always: bfloat16 keeps three digits of a cosine, margins need more.
+        output: losses.LossOutput = self._networks.loss(
+            embeddings.float(), self._to_device(speakers)
+        )
+        self._nan_guard.see("the loss", output.loss)
         share = self.config.batches_per_step
         torch.autograd.backward(output.loss if share == 1 else output.loss / share)
         return output
 
     def _step(self, batch: int, batches_of_epoch: int) -> float:
-        """One step of the optimiser after that batch, counted from 1; its learning rate."""
+        """Make a step of the optimiser after that batch, counted from 1; return its rate."""
         share, stage = self.config.batches_per_step, self._stage
         step, steps = steps_of(batch, share), steps_of(batches_of_epoch, share)
         self._steps += 1
@@ -214,10 +218,9 @@ class Training:
             epochs=self.epoch + 1 - stage.first_epoch + step / steps,
             steps=self._steps,
         )
-        self._watch.see("the gradient's norm", self._stepper.gradient_norm())
+        self._nan_guard.see("the gradient's norm", self._stepper.gradient_norm())
         self._stepper.step(rate)
-        if self._average is not None:
-            self._average.update()
+        self._networks.update_average()
         return rate
 
     def _enter(self, stage: Stage) -> None:
@@ -226,47 +229,35 @@ class Training:
             return
         if stage.loss != self._stage.loss:
             with seeded(self.config.seed, 0):  # what is drawn here is not used
-                self._loss = _with_weights_of(self._loss, self._built_loss(stage))
-            if self._average is not None:
-                self._average.replace_loss(self._loss)
+                self._networks.replace_loss(self._build_loss(stage))
         if stage.augment != self._stage.augment:
-            self._augment = Augmenter(stage.augment, self._surroundings, self._device)
+            self._augment = Augmenter(stage.augment, self._noise_and_rooms, self._device)
         self._stage, self._steps = stage, 0
 
-    def _built_loss(self, stage: Stage) -> nn.Module:
+    def _build_loss(self, stage: Stage) -> nn.Module:
         return losses.build(
             stage.loss,
             embedding_dim=self.config.encoder.embedding_dim,
             speakers=self.config.classes(len(self._store.train_speakers)),
         ).to(self._device)
 
-    def _moved(self, tensor: Tensor) -> Tensor:
-        """To the device; to a GPU from pinned memory, so that nothing waits for the copy."""
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        """Move a tensor to the device; to a GPU from pinned memory, so that nothing waits."""
         if self._device.type == "cuda" and tensor.device.type == "cpu":
             return tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._device)
 
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"encoder": self.encoder, "loss": self._loss}
-
-    # --- state --------------------------------------------------------------------------------
-
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that a training needs to go on: named tensors, and what JSON can hold.
+        """Return all that a training needs to continue: named tensors, and what JSON can hold.
 
-        `encoder.` and `loss.` are what is judged; where that is an average, the weights that the
-        optimiser works on are there as `raw.encoder.` and `raw.loss.`. `under_way.` is what an
-        epoch needs that was left; `epoch` counts those that are whole.
+        The tensors are those of `TrainedNetworks.tensors` and of the optimiser; `under_way.` is the
+        state of an interrupted epoch. `epoch` counts the epochs that are whole.
         """
         moments, numbers = self._stepper.state()
         tensors = {f"optimiser.{name}": tensor for name, tensor in moments.items()}
-        if self._average is None:
-            tensors |= named(self._modules())
-        else:
-            tensors |= self._average.tensors()
-            tensors |= {f"raw.{name}": tensor for name, tensor in named(self._modules()).items()}
+        tensors |= self._networks.tensors()
         state = {
-            "format": _FORMAT,
+            "format": saved_state.FORMAT,
             "config": self.config.model_dump(mode="json"),
             "signature": self.config.signature,
             "epoch": self.epoch,
@@ -275,58 +266,34 @@ class Training:
             "device": self._device.type,
             "optimiser": numbers,
             "stage_steps": self._steps,
-            "averaged_steps": 0 if self._average is None else self._average.steps,
+            "averaged_steps": self._networks.averaged_steps,
         }
-        if self._left is not None:
-            part, numbers_of_part = self._left.state()
+        if self._interrupted is not None:
+            part, numbers_of_part = self._interrupted.state()
             tensors |= {f"under_way.{name}": tensor for name, tensor in part.items()}
-            state |= {"format": _FORMAT_UNDER_WAY, "under_way": numbers_of_part}
+            state |= {"format": saved_state.FORMAT_WITHIN_EPOCH, "under_way": numbers_of_part}
         return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, state
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
-        """Go on from a checkpoint of the same config and corpus.
+        """Continue from a checkpoint of the same config and corpus.
 
         Raises:
             checkpoint.CheckpointError: if it is another training's, or a later version's.
         """
-        if saved.state["format"] > _FORMAT_UNDER_WAY:
-            raise checkpoint.CheckpointError(
-                f"the checkpoint is of format {saved.state['format']}, this version of spksearch "
-                f"knows up to {_FORMAT_UNDER_WAY}: go on with the version that wrote it"
-            )
-        # Not the signatures: an older version's lacks the fields that came since.
-        if TrainConfig.model_validate(saved.state["config"]) != self.config:
-            raise checkpoint.CheckpointError(
-                f"the checkpoint is of config {saved.state['signature']}, "
-                f"this training is of {self.config.signature}"
-            )
-        if saved.state["speakers"] != list(self._store.train_speakers):
-            raise checkpoint.CheckpointError(
-                "the checkpoint was trained on other speakers than this corpus lists"
-            )
-        raw = "" if self._average is None else "raw."
-        for prefix, module in self._modules().items():
-            module.load_state_dict(saved.below(raw + prefix))
-        if self._average is not None:
-            self._average.load(saved.tensors, saved.state["averaged_steps"])
+        saved_state.check_loadable(saved.state, self.config, self._store.train_speakers)
+        self._networks.load(saved)
         moments, numbers = saved.below("optimiser"), saved.state["optimiser"]
         self.epoch = int(saved.state["epoch"])
         part = saved.state.get("under_way")
-        self._left = self._ended = None
+        self._interrupted = self._finished = None
         if part is not None:
-            self._left = EpochState.of_state(saved.below("under_way"), part, self._device)
-        self._enter(stage_of(self.config, self._left.number if self._left else self.epoch))
+            self._interrupted = EpochState.from_state(saved.below("under_way"), part, self._device)
+        # Before the optimiser's moments are loaded: a stage may replace the loss.
+        self._enter(
+            stage_of(self.config, self._interrupted.number if self._interrupted else self.epoch)
+        )
         if saved.state["format"] == 1:
             moments, numbers = self._stepper.named_state(moments, numbers)
         else:
             self._steps = int(saved.state["stage_steps"])
         self._stepper.load(moments, numbers)
-
-
-def _with_weights_of(source: nn.Module, module: nn.Module) -> nn.Module:
-    """`module` with the very weights and buffers of `source`, which has the same names."""
-    own = dict(source.named_parameters()) | dict(source.named_buffers())
-    for name, tensor in own.items():
-        path, _, leaf = name.rpartition(".")
-        setattr(module.get_submodule(path), leaf, tensor)
-    return module

@@ -16,7 +16,7 @@ from spkmodel.augment.conditions import Condition, hear, surroundings_of
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
-from spkmodel.verification import metrics
+from spkmodel.verification import bootstrap, metrics
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512
@@ -132,7 +132,7 @@ def _judged(
 ) -> Floor:
     scores = np.array([float(units[pair.enrolment] @ units[pair.test]) for pair in pairs])
     targets = np.array([pair.target for pair in pairs], dtype=bool)
-    interval = metrics.bootstrap_eer(
+    interval = bootstrap.bootstrap_eer(
         scores,
         targets,
         [store.speaker(pair.enrolment) for pair in pairs],

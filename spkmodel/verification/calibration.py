@@ -12,7 +12,8 @@ from jaxtyping import Float
 from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
-from spkmodel.verification.metrics import Numbers, checked, rates_at
+from spkmodel.verification.metrics import rates_at
+from spkmodel.verification.ranking import Numbers, check_scores
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def fit(scores: Numbers, targets: Numbers, prior: float = 0.5) -> Calibration:
     """
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie in (0, 1), got {prior}")
-    values, is_target = checked(scores, targets)
+    values, is_target = check_scores(scores, targets)
     of_targets, of_others = values[is_target], values[~is_target]
     if of_targets.min() >= of_others.max():
         raise ValueError(
@@ -72,7 +73,7 @@ def cllr(llrs: Numbers, targets: Numbers) -> float:
 
     1/2 [mean_tar log2(1 + e^-llr) + mean_non log2(1 + e^llr)].
     """
-    values, is_target = checked(llrs, targets)
+    values, is_target = check_scores(llrs, targets)
     return _cllr(values[is_target], values[~is_target])
 
 
@@ -81,7 +82,7 @@ def min_cllr(scores: Numbers, targets: Numbers) -> float:
 
     Ties stay together; 0 when the classes are separated, 1 when scores say nothing.
     """
-    values, is_target = checked(scores, targets)
+    values, is_target = check_scores(scores, targets)
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     shares = np.bincount(places, weights=is_target) / counts
     posteriors = isotonic_regression(shares, sample_weight=counts, y_min=0.0, y_max=1.0)[places]

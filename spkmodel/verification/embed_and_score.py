@@ -17,7 +17,7 @@ from spkmodel.data.crops import Crops, cut
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
 from spkmodel.nn import encoders
-from spkmodel.verification import metrics, scoring
+from spkmodel.verification import bootstrap, metrics, scoring
 
 LENGTH_STEP = 1600
 """Samples; utterances are cut at the end to multiples of 0.1 s, so that equal lengths batch."""
@@ -140,7 +140,7 @@ def judge(
     targets = np.array([pair.target for pair in pairs], dtype=bool)
     enrolment = [speaker_of(pair.enrolment) for pair in pairs]
     test = [speaker_of(pair.test) for pair in pairs]
-    interval = metrics.bootstrap_eer(
+    interval = bootstrap.bootstrap_eer(
         scores, targets, enrolment, test, replicates=replicates, seed=seed
     )
     return Verdict(

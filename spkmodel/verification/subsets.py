@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spkmodel.verification import metrics
+from spkmodel.verification import bootstrap, metrics
 
 Chosen = Bool[np.ndarray, " pairs"]
 Words = Sequence[str]
@@ -186,7 +186,7 @@ def measure(slice_: Slice, scored: Scored, replicates: int = 2000, seed: int = 0
     eer = low = high = None
     if not why_not:
         eer = metrics.eer(part.scores, part.targets)
-        interval = metrics.bootstrap_eer(
+        interval = bootstrap.bootstrap_eer(
             part.scores,
             part.targets,
             part.enrol_speakers,

@@ -126,7 +126,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         training = self._prepared()
         with StopFlag(Path(self._segment.folder), self._segment.attempt) as told:
             try:
-                epoch = training.run_epoch(leave=told)
+                epoch = training.run_epoch(should_stop=told)
                 verdict = self._judged(training, told)
             except EpochInterrupted as left:
                 return self._left(training, left, started)
@@ -144,11 +144,11 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _left(self, training: Training, left: EpochInterrupted, started: float) -> dict[str, Any]:
         """The end of a segment that was told to leave, in the middle of an epoch."""
         place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-step{left.steps}")
-        self._say(f"{left}, as it was told")
+        self._say(f"{left}, as requested")
         result = self._result(
             left.epoch, seconds=time.monotonic() - started, place=place, sha256=sha256
         )
-        return result | {"left_steps": left.steps, "left_of": left.of, "end": True}
+        return result | {"left_steps": left.steps, "left_of": left.total_steps, "end": True}
 
     def _result(
         self,
@@ -217,7 +217,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         dev = self._store(self._segment.dev_store)
         pairs = self._store(self._segment.store).dev_pairs
         return evaluate_encoder(
-            training.judged, dev, pairs, _device(self._segment.device), progress=leave
+            training.evaluated_encoder, dev, pairs, _device(self._segment.device), progress=leave
         )
 
     def _saved(self, training: Training, name: str) -> tuple[str, str]:

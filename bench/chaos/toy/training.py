@@ -20,7 +20,7 @@ import torch
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.core.progress import Progress
-from spkmodel.training.epoch_state import EpochInterrupted, EpochResult, Leave
+from spkmodel.training.epoch_state import EpochInterrupted, EpochResult, ShouldStop
 from spkmodel.training.nan_guard import Diverged
 from spkmodel.verification.embed_and_score import Verdict
 from spkmodel.verification.scoring import Collapsed
@@ -90,18 +90,18 @@ class Training:
         self.steps = 0
         """Of the epoch under way."""
         self.start = "four numbers"
-        self.judged = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
+        self.evaluated_encoder = torch.linspace(0.2, 0.8, 4, dtype=torch.float64)
 
-    def run_epoch(self, *, leave: Leave) -> EpochResult:
+    def run_epoch(self, *, should_stop: ShouldStop) -> EpochResult:
         """Sleep, and move the weights, step by step."""
         if not self.steps:
             _note(self.config.signature, self.epoch + 1)
         rate = self.config.optimiser.learning_rate
         while self.steps < STEPS:
             time.sleep(float(os.environ.get(EPOCH_SECONDS, "0.1")) / STEPS)
-            self.judged = stepped(self.judged, rate)
+            self.evaluated_encoder = stepped(self.evaluated_encoder, rate)
             self.steps += 1
-            if leave():
+            if should_stop():
                 raise EpochInterrupted(self.epoch + 1, self.steps, STEPS)
         self.steps = 0
         channels = getattr(self.config.encoder, "channels", 0)
@@ -110,7 +110,7 @@ class Training:
         if channels == TOO_LARGE:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB")
         if channels == COLLAPSES:
-            self.judged = torch.zeros(0)
+            self.evaluated_encoder = torch.zeros(0)
         self.epoch += 1
         return EpochResult(1 / self.epoch, rate, 1.0, {})
 
@@ -123,11 +123,11 @@ class Training:
         """What a checkpoint holds."""
         config = self.config.model_dump(mode="json")
         numbers = {"epoch": self.epoch, "steps": self.steps, "config": config}
-        return {"weights": self.judged}, numbers
+        return {"weights": self.evaluated_encoder}, numbers
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from it."""
-        self.judged = saved.tensors["weights"]
+        self.evaluated_encoder = saved.tensors["weights"]
         self.epoch, self.steps = saved.state["epoch"], saved.state["steps"]
 
 

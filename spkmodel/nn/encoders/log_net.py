@@ -1,25 +1,26 @@
-"""The log's own network on the raw waveform, with every axis its entries varied.
-
-Convolutions over time alone, written as images of height 1 because torch can then keep the
-channels innermost, which on CPU is a third faster. Lengths follow one rule: a stride of 2 makes n
-into ceil(n / 2).
-"""
+"""Build the log's own network on the raw waveform, with every option that its entries varied."""
 
 from collections.abc import Callable
 from typing import Literal, assert_never
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spkmodel.config import LogNet
 from spkmodel.nn import features
 from spkmodel.nn.encoders import norms
+from spkmodel.nn.encoders.log_net_blocks import (
+    EBlock,
+    FCBlock,
+    ResBlock,
+    SameConv,
+    UnitLength,
+    WidenChannels,
+)
 from spkmodel.nn.encoders.squeeze import SqueezeExcitation
 
 Activation = Callable[[], nn.Module]
-Merge = Literal["add", "concatenate"]
 
 _RES_KERNEL = 3
 
@@ -74,96 +75,6 @@ class LogNetEncoder(nn.Module):
         average = self.global_pooling == "average"
         pooled = maps.mean(dim=(2, 3)) if average else maps.amax(dim=(2, 3))
         return self.embedding_norm(self.out_block(self.fc_block(pooled)))
-
-
-class SameConv(nn.Conv2d):
-    """Convolution that makes n into ceil(n / stride), padded evenly, the odd zero at the end."""
-
-    def __init__(
-        self, channels_in: int, channels: int, kernel: int, stride: int = 1, bias: bool = True
-    ) -> None:
-        super().__init__(channels_in, channels, (1, kernel), stride=(1, stride), bias=bias)
-
-    def forward(
-        self, inputs: Float[Tensor, "batch channels_in 1 time_in"]
-    ) -> Float[Tensor, "batch channels 1 time"]:
-        kernel, stride, samples = self.kernel_size[1], self.stride[1], inputs.shape[3]
-        missing = max((-(-samples // stride) - 1) * stride + kernel - samples, 0)
-        left, right = missing // 2, missing - missing // 2
-        if left == right:
-            return F.conv2d(inputs, self.weight, self.bias, self.stride, (0, left))
-        return F.conv2d(F.pad(inputs, (left, right)), self.weight, self.bias, self.stride)
-
-
-class ResBlock(nn.Module):
-    """A residual that keeps the shape, added to the input."""
-
-    def __init__(self, residual: nn.Module) -> None:
-        super().__init__()
-        self.residual = residual
-
-    def forward(
-        self, maps: Float[Tensor, "batch channels 1 time"]
-    ) -> Float[Tensor, "batch channels 1 time"]:
-        return maps + self.residual(maps)
-
-
-class EBlock(nn.Module):
-    """Half the time; the input, pooled, is added to the output or put beside it."""
-
-    def __init__(self, layers: list[nn.Module], shortcut: nn.Module | None, merge: Merge) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(*layers)
-        self.shortcut = shortcut
-        self.merge = merge
-
-    def forward(
-        self, maps: Float[Tensor, "batch channels_in 1 time_in"]
-    ) -> Float[Tensor, "batch channels 1 time"]:
-        residual = self.residual(maps)
-        if self.shortcut is None:
-            return residual
-        match self.merge:
-            case "add":
-                return residual + self.shortcut(maps)
-            case "concatenate":
-                return torch.cat([self.shortcut(maps), residual], dim=1)
-            case _:
-                assert_never(self.merge)
-
-
-class WidenChannels(nn.Module):
-    """Channels of zeros after those that are there."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(
-        self, maps: Float[Tensor, "batch channels_in 1 time"]
-    ) -> Float[Tensor, "batch channels 1 time"]:
-        return F.pad(maps, (0, 0, 0, 0, 0, self.channels - maps.shape[1]))
-
-
-class FCBlock(nn.Module):
-    """Dense layers with activations between them; their input may be added to their output."""
-
-    def __init__(self, layers: list[nn.Module], shortcut: nn.Module | None) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-        self.shortcut = shortcut
-
-    def forward(self, pooled: Float[Tensor, "batch width"]) -> Float[Tensor, "batch dim"]:
-        if self.shortcut is None:
-            return self.layers(pooled)
-        return self.shortcut(pooled) + self.layers(pooled)
-
-
-class UnitLength(nn.Module):
-    """Every embedding on the unit sphere."""
-
-    def forward(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        return F.normalize(embeddings, dim=1)
 
 
 def _in_block(config: LogNet, activation: Activation) -> nn.Sequential:

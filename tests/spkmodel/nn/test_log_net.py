@@ -8,7 +8,7 @@ import torch
 from bench.support.published_networks import MODEL1, altered
 from spkmodel.config import LogNet
 from spkmodel.nn import encoders
-from spkmodel.nn.encoders import log_net
+from spkmodel.nn.encoders import log_net_blocks
 from tests.support.models import log_networks
 
 
@@ -26,12 +26,12 @@ def seeded(config) -> torch.nn.Module:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("samples", [4, 5, 8, 9])
 def test_same_convolution_divides_the_length_and_rounds_up(kernel, stride, samples):
-    conv = log_net.SameConv(1, 1, kernel, stride=stride)
+    conv = log_net_blocks.SameConv(1, 1, kernel, stride=stride)
     assert conv(torch.zeros(1, 1, 1, samples)).shape[3] == math.ceil(samples / stride)
 
 
 def test_same_convolution_puts_the_odd_zero_at_the_end():
-    conv = log_net.SameConv(1, 1, 3, stride=2, bias=False)
+    conv = log_net_blocks.SameConv(1, 1, 3, stride=2, bias=False)
     torch.nn.init.constant_(conv.weight, 1.0)
     even, odd = torch.arange(1.0, 5).reshape(1, 1, 1, 4), torch.arange(1.0, 6).reshape(1, 1, 1, 5)
     assert conv(even).tolist() == [[[[6.0, 7.0]]]]
@@ -53,7 +53,7 @@ def test_ten_eblocks_take_two_seconds_to_32_frames():
 
 
 def test_an_added_skip_pads_the_new_channels_with_zeros():
-    widened = log_net.WidenChannels(3)(torch.ones(1, 2, 1, 4))
+    widened = log_net_blocks.WidenChannels(3)(torch.ones(1, 2, 1, 4))
     assert widened.sum(dim=(2, 3)).tolist() == [[4.0, 4.0, 0.0]]
 
 

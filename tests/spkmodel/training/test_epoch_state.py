@@ -152,7 +152,7 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
         while result is None:
             try:
                 # Again and again in one epoch, and perhaps with nothing left to do but its end.
-                result = training.run_epoch(leave=After(chance.choice([2, 3])))
+                result = training.run_epoch(should_stop=After(chance.choice([2, 3])))
             except EpochInterrupted as left:
                 steps.append(left.steps)
                 folder = tmp_path / str(next(folders))
@@ -176,8 +176,10 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
     monkeypatch.setattr(
         "spkmodel.training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
-    with pytest.raises(EpochInterrupted, match=r"epoch 1 was left after 2 of \d+ steps") as left:
-        training.run_epoch(leave=After(2))
+    with pytest.raises(
+        EpochInterrupted, match=r"epoch 1 was interrupted after 2 of \d+ steps"
+    ) as left:
+        training.run_epoch(should_stop=After(2))
     assert (left.value.epoch, left.value.steps) == (1, 2)
     halves, whole = training.run_epoch(), straight.run_epoch()
     assert _figures(halves) == _figures(whole)
@@ -188,7 +190,7 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
 def test_what_is_skipped_is_not_cut_out_again(tone_store, surroundings, tmp_path, monkeypatch):
     training = Training(_config(), tone_store, surroundings)
     with pytest.raises(EpochInterrupted) as left:
-        training.run_epoch(leave=After(3))
+        training.run_epoch(should_stop=After(3))
     checkpoint.write(tmp_path / "half", *training.state())
     again = Training(_config(), tone_store, surroundings)
     again.load(checkpoint.read(tmp_path / "half"))
@@ -196,7 +198,7 @@ def test_what_is_skipped_is_not_cut_out_again(tone_store, surroundings, tmp_path
     waveform = tone_store.waveform
     monkeypatch.setattr(tone_store, "waveform", lambda each: (cut.append(each), waveform(each))[1])
     again.run_epoch()
-    assert len(cut) == 4 * (left.value.of - 3)
+    assert len(cut) == 4 * (left.value.total_steps - 3)
 
 
 def test_where_the_epoch_began_warm_it_is_not_asked_for_the_weights_again(
@@ -208,7 +210,7 @@ def test_where_the_epoch_began_warm_it_is_not_asked_for_the_weights_again(
     warm = checkpoint.read(tmp_path / "first")
     training = Training(config, tone_store, surroundings, warm=warm)
     with pytest.raises(EpochInterrupted):
-        training.run_epoch(leave=After(1))
+        training.run_epoch(should_stop=After(1))
     checkpoint.write(tmp_path / "half", *training.state())
     again = Training(config, tone_store, surroundings)
     again.load(checkpoint.read(tmp_path / "half"))
@@ -221,12 +223,12 @@ def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle
 ):
     training = Training(_config(ema=EMA()), tone_store, surroundings)
     with pytest.raises(EpochInterrupted):
-        training.run_epoch(leave=After(2))
+        training.run_epoch(should_stop=After(2))
     tensors, half = training.state()
     assert (half["format"], half["epoch"], half["under_way"]["batches"]) == (3, 0, 2)
     assert any(name.startswith("under_way.") for name in tensors)
     encoder, _ = load_encoder(tmp_path / "half", checkpoint.write(tmp_path / "half", tensors, half))
-    assert torch.equal(encoder.first[0].weight, training.judged.first[0].weight)
+    assert torch.equal(encoder.first[0].weight, training.evaluated_encoder.first[0].weight)
     training.run_epoch()
     tensors, whole = training.state()
     assert (whole["format"], whole["epoch"]) == (2, 1)
@@ -244,17 +246,17 @@ def test_a_checkpoint_of_a_later_version_is_refused(tone_store, surroundings):
 
 def test_no_epoch_is_left_with_numbers_that_are_not_finite(tone_store, surroundings):
     training = Training(_config(), tone_store, surroundings)
-    training._watch._at_once = False  # as on an accelerator, where it is asked now and then
+    training._nan_guard._at_once = False  # as on an accelerator, where it is asked now and then
     with torch.no_grad():
         next(training.encoder.parameters()).fill_(float("nan"))
     with pytest.raises(Diverged, match="epoch 1"):
-        training.run_epoch(leave=After(1))
+        training.run_epoch(should_stop=After(1))
 
 
 def test_leaving_leaves_torchs_own_generator_alone(tone_store, surroundings):
     before = torch.random.get_rng_state()
     training = Training(_config(), tone_store, surroundings)
     with pytest.raises(EpochInterrupted):
-        training.run_epoch(leave=After(1))
+        training.run_epoch(should_stop=After(1))
     training.run_epoch()
     assert torch.equal(before, torch.random.get_rng_state())

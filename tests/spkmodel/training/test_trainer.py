@@ -187,12 +187,12 @@ def test_what_is_judged_and_kept_is_the_average_of_the_weights_after_every_step(
 
     monkeypatch.setattr(training._stepper, "step", followed)
     training.run_epoch()
-    torch.testing.assert_close(training.judged.first[0].weight, expected)
+    torch.testing.assert_close(training.evaluated_encoder.first[0].weight, expected)
     assert not torch.equal(training.encoder.first[0].weight, expected)
     sha256 = checkpoint.write(tmp_path / "one", *training.state())
     loaded, _ = load_encoder(tmp_path / "one", sha256)
     for name, tensor in loaded.state_dict().items():
-        assert torch.equal(tensor, training.judged.state_dict()[name]), name
+        assert torch.equal(tensor, training.evaluated_encoder.state_dict()[name]), name
 
 
 def test_bfloat16_trains_float32_weights_from_float32_features(tone_store, surroundings):
@@ -202,7 +202,7 @@ def test_bfloat16_trains_float32_weights_from_float32_features(tone_store, surro
     encoder = training.encoder
     encoder.front_end.register_forward_hook(lambda *a: seen.update(features=a[2].dtype))
     encoder.first[0].register_forward_hook(lambda *a: seen.update(layer=a[2].dtype))
-    training._loss.register_forward_pre_hook(lambda *a: seen.update(loss=a[1][0].dtype))
+    training._networks.loss.register_forward_pre_hook(lambda *a: seen.update(loss=a[1][0].dtype))
     in_bfloat16 = training.run_epoch().train_loss
     float32, bfloat16 = torch.float32, torch.bfloat16
     assert seen == {"features": float32, "layer": bfloat16, "loss": float32}
@@ -228,7 +228,7 @@ def test_a_step_of_several_batches_averages_them_and_a_rest_weighs_no_more(
             del rate
             weights = training.encoder.parameters()
             found.append(torch.cat([weight.grad.flatten() for weight in weights]))
-            training._stepper.forget()
+            training._stepper.drop_gradient()
 
         monkeypatch.setattr(training._stepper, "step", no_step)
         training.run_epoch()
@@ -273,13 +273,13 @@ def test_fine_tuning_changes_margin_crops_and_rate_and_keeps_the_classes(tone_st
     heard = []
     training.encoder.register_forward_pre_hook(lambda *a: heard.append(a[1][0].shape[1]))
     first = training.run_epoch()
-    head = training._loss.weight
+    head = training._networks.loss.weight
     before = head.detach().clone()
     second = training.run_epoch()
     assert set(heard) == {8000, 12800}
     assert (first.parts["margin_rad"], second.parts["margin_rad"]) == pytest.approx((0.2, 0.5))
     assert second.learning_rate == 1e-4 != first.learning_rate
-    assert training._loss.weight is head
+    assert training._networks.loss.weight is head
     assert head.shape[0] == 3 * len(tone_store.train_speakers)
     assert not torch.equal(head, before)
 

@@ -11,8 +11,8 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
-from spkmodel.verification import metrics
-from spkmodel.verification.metrics import Interval
+from spkmodel.verification import bootstrap, metrics
+from spkmodel.verification.bootstrap import Interval
 
 # targets, non-targets, then by hand: EER linear, by the clova rule, of the hull; minDCF at 0.01
 CASES = {
@@ -225,7 +225,7 @@ def test_a_replicate_is_the_list_with_each_pair_as_often_as_its_speakers_were_dr
         scores_then, targets_then = np.repeat(scores, times), np.repeat(targets, times)
         if targets_then.any() and not targets_then.all():
             expected.append(metrics.eer(scores_then, targets_then))
-    interval = metrics.bootstrap_eer(scores, targets, enrol, test, replicates=40, seed=5)
+    interval = bootstrap.bootstrap_eer(scores, targets, enrol, test, replicates=40, seed=5)
     low, high = np.quantile(expected, (0.025, 0.975))
     assert (interval.low, interval.high) == pytest.approx((low, high))
     assert interval.level == 0.95
@@ -233,19 +233,19 @@ def test_a_replicate_is_the_list_with_each_pair_as_often_as_its_speakers_were_dr
 
 def test_the_interval_depends_on_the_seed_and_on_nothing_else(monkeypatch):
     voices = verified()
-    once = metrics.bootstrap_eer(*voices, replicates=100, seed=1)
-    assert metrics.bootstrap_eer(*voices, replicates=100, seed=2) != once
-    monkeypatch.setattr(metrics, "_CHUNK", 1000)
-    assert metrics.bootstrap_eer(*voices, replicates=100, seed=1) == once
+    once = bootstrap.bootstrap_eer(*voices, replicates=100, seed=1)
+    assert bootstrap.bootstrap_eer(*voices, replicates=100, seed=2) != once
+    monkeypatch.setattr(bootstrap, "_WEIGHTS_AT_ONCE", 1000)
+    assert bootstrap.bootstrap_eer(*voices, replicates=100, seed=1) == once
     order = np.random.default_rng(0).permutation(len(voices[0]))
     shuffled = [column[order] for column in voices]
-    assert metrics.bootstrap_eer(*shuffled, replicates=100, seed=1) == once
+    assert bootstrap.bootstrap_eer(*shuffled, replicates=100, seed=1) == once
 
 
 def test_the_interval_holds_the_eer_and_narrows_with_more_speakers():
     few, many = verified(speakers=12, pairs=2000), verified(speakers=120, pairs=2000)
-    of_few = metrics.bootstrap_eer(*few, replicates=200, seed=0)
-    of_many = metrics.bootstrap_eer(*many, replicates=200, seed=0)
+    of_few = bootstrap.bootstrap_eer(*few, replicates=200, seed=0)
+    of_many = bootstrap.bootstrap_eer(*many, replicates=200, seed=0)
     assert of_few.low < metrics.eer(*few[:2]) < of_few.high
     assert of_many.high - of_many.low < of_few.high - of_few.low
 
@@ -254,24 +254,24 @@ def test_the_difference_of_a_system_with_itself_is_0_and_with_a_worse_one_negati
     scores, targets, enrol, test = verified(speakers=40, pairs=1000)
     worse = scores + np.random.default_rng(1).normal(0, 4, len(scores))
     chance = {"replicates": 100, "seed": 0}
-    same = metrics.paired_bootstrap(scores, scores, targets, enrol, test, **chance)
+    same = bootstrap.paired_bootstrap(scores, scores, targets, enrol, test, **chance)
     assert same == Interval(0.0, 0.0, 0.95)
-    assert metrics.paired_bootstrap(scores, worse, targets, enrol, test, **chance).high < 0
+    assert bootstrap.paired_bootstrap(scores, worse, targets, enrol, test, **chance).high < 0
 
 
 def test_a_bootstrap_refuses_what_has_no_speakers_to_draw():
     with pytest.raises(ValueError, match="must be one speaker, got a and b at index 0"):
-        metrics.bootstrap_eer([0.9, 0.1], [True, False], ["a", "a"], ["b", "b"], seed=0)
+        bootstrap.bootstrap_eer([0.9, 0.1], [True, False], ["a", "a"], ["b", "b"], seed=0)
     with pytest.raises(ValueError, match="at least 2 speakers"):
-        metrics.bootstrap_eer([0.9, 0.1], [True, False], ["a", "a"], ["a", "a"], seed=0)
+        bootstrap.bootstrap_eer([0.9, 0.1], [True, False], ["a", "a"], ["a", "a"], seed=0)
     with pytest.raises(ValueError, match="one speaker for each of 2 pairs"):
-        metrics.bootstrap_eer([0.9, 0.1], [True, False], ["a"], ["a"], seed=0)
+        bootstrap.bootstrap_eer([0.9, 0.1], [True, False], ["a"], ["a"], seed=0)
     with pytest.raises(ValueError, match="replicates must be at least 1"):
-        metrics.bootstrap_eer([0.9, 0.1], [1, 0], ["a", "a"], ["a", "b"], replicates=0)
+        bootstrap.bootstrap_eer([0.9, 0.1], [1, 0], ["a", "a"], ["a", "b"], replicates=0)
 
 
 def test_an_interval_for_an_epochs_report_costs_less_than_a_second():
     voices = verified(speakers=100, pairs=6000)
     start = time.perf_counter()
-    metrics.bootstrap_eer(*voices, replicates=200, seed=0)
+    bootstrap.bootstrap_eer(*voices, replicates=200, seed=0)
     assert time.perf_counter() - start < 1

@@ -219,7 +219,7 @@ def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_
     assert (left["end"], left["failure"], left["metrics"]) == (True, "", {})
     assert Path(left["checkpoint"]).name == "epoch0002-step2-attempt1"
     assert left["bytes"] == checkpoint.size(Path(left["checkpoint"]))
-    assert "epoch 2 was left after 2 of 3 steps, as it was told" in actor._log_path.read_text()
+    assert "epoch 2 was interrupted after 2 of 3 steps, as requested" in actor._log_path.read_text()
     result = _resumed_from(segment, left).step()
     assert (result["epoch"], result["end"], result["left_steps"]) == (2, True, 0)
     assert result["sha256"] == expected["sha256"]
