@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import small
+from bench.support import smallest_configs
 from spkmodel.nn import encoders
 from spkmodel.nn.strided import StridedPointwiseConv2d, pointwise_conv2d
 
-ENCODERS = small.every(small.ENCODERS)
+ENCODERS = smallest_configs.every(smallest_configs.ENCODERS)
 
 
 def strided_pointwise_modules(network: nn.Module) -> list[str]:
@@ -69,7 +69,9 @@ def test_no_encoder_has_a_strided_pointwise_convolution(config):
     assert strided_pointwise_calls(network, torch.zeros(2, 8_000)) == []
 
 
-@pytest.mark.parametrize("kind", small.variants(encoders.c.Encoder), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", smallest_configs.variants(encoders.c.Encoder), ids=lambda kind: kind.__name__
+)
 def test_no_encoder_of_default_size_has_a_strided_pointwise_convolution(kind):
     with torch.device("meta"):
         network = encoders.build(kind())
