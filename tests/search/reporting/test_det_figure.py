@@ -70,7 +70,7 @@ def test_the_marked_points_lie_inside_the_axes(rng):
     low, high = det_figure._limits(drawn, lines)
     assert low < min(each.eer for each in drawn) < max(each.eer for each in drawn) < high
     for line in lines:
-        place, cost = line.cheapest(0.05)
+        place, cost = line.find_lowest_cost(0.05)
         assert line.miss[place] <= high
         targets = drawn[lines.index(line)].targets
         scores = drawn[lines.index(line)].scores
