@@ -59,6 +59,7 @@ def to_frozen_trial(trial: TrialRecord, reference: RungReference, number: int) -
         reference: the rung at which trials are compared, and the worst values there.
         number: its number among all trials, from 1: TPE gives later trials more weight.
     """
+    # TPE handles pruned trials and constraints in different ways for one objective and for several.
     if len(reference.policy.objectives) == 1:
         outcome = _single_objective_outcome(trial, reference)
     else:
@@ -145,6 +146,7 @@ def _create_frozen_trial(
         distributions={name: _distribution(text) for name, text in distributions.items()},
         **outcome,
     )
+    # Optuna numbers a trial when it is added to a study; these never are (`optuna_study`).
     trial.number = number
     return trial
 

@@ -46,6 +46,7 @@ def _wrong_segment(state: SearchState, event: Mapping[str, Any]) -> list[str]:
     if state.holds:
         return [f"{event['time']}: {job} while on hold ({', '.join(state.holds)})"]
     allowed = {(each.trial, each.to_rung) for each in find_advances(state, policy)}
+    # Any advance counts, not only the best one: several slots may have been free at once.
     if is_interrupted(trial, policy):
         allowed.add((trial.trial, target_rung(trial, policy)))
     return [] if job in allowed else [f"{event['time']}: {job} not among {sorted(allowed)}"]

@@ -181,6 +181,7 @@ def terminal_state(trial: TrialRecord, policy: AshaPolicy) -> TrialOutcome | Non
     """Return the outcome of a trial that depends on no other trial; None if there is none yet."""
     if not awaits_end(trial) or trial.live:
         return None
+    # The user's wish comes before what would become of the trial otherwise.
     if trial.stop_asked:
         return TrialOutcome(trial.trial, "killed", "stopped by hand", "user")
     exhausted = _exhausted_retries(trial)
@@ -198,6 +199,7 @@ def _exhausted_retries(trial: TrialRecord) -> tuple[str, Failure] | None:
     cuts = Counter(trial.cuts)
     if cuts["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
         return f"out of memory {cuts['out_of_memory']} times", "out_of_memory"
+    # Crashes, hangs and a lack of memory share one limit; the most frequent names the failure.
     if trial.crashes > RETRIES and cuts["hang"] > trial.crashes / 2:
         return f"hung {cuts['hang']} times", "hang"
     if trial.crashes > RETRIES:
@@ -213,5 +215,6 @@ def _exhausted_retries(trial: TrialRecord) -> tuple[str, Failure] | None:
 
 def must_advance_or_stop(trial: TrialRecord, policy: AshaPolicy) -> bool:
     """Return whether the trial stops where it is unless it may advance at once."""
-    is_there = trial.attempt > 0 and not is_interrupted(trial, policy)
-    return policy.kind == "stopping" and is_open(trial) and not trial.live and is_there
+    # A trial that was never started, or that is short of its rung, has nothing to be compared by.
+    has_arrived = trial.attempt > 0 and not is_interrupted(trial, policy)
+    return policy.kind == "stopping" and is_open(trial) and not trial.live and has_arrived

@@ -136,6 +136,7 @@ class RungIndex:
 
     def _ranking(self, rung: int) -> list[str]:
         """Return the ranking by fronts, kept until there is another result or size at the rung."""
+        # Sorting by fronts takes a time that grows with the square of the results.
         if rung not in self._rankings:
             assert self._policy is not None
             self._rankings[rung] = ranking(self._state, rung, self._policy)
@@ -189,6 +190,7 @@ class RungIndex:
             was=before.is_outcome_candidate,
             now=now.is_outcome_candidate,
         )
+        # Counts by epoch, not by rung: a trial may still reach every rung from that epoch on.
         if now.reachable_epoch != before.reachable_epoch:
             self._reachable_epochs[before.reachable_epoch] -= before.reachable_epoch > 0
             self._reachable_epochs[now.reachable_epoch] += now.reachable_epoch > 0

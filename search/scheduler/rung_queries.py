@@ -104,6 +104,7 @@ class StateScan:
 
     def paused_among_best(self, rung: int, count: int) -> list[TrialRecord]:
         ranked = [self._state.trials[name] for name in ranking(self._state, rung, self._policy)]
+        # Those that have advanced already count among the best, or the rung would send too many on.
         best = [trial for trial in ranked if counts_at_rung(trial, rung)][:count]
         return [trial for trial in best if is_paused_at(trial, rung, self._policy)]
 

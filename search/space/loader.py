@@ -113,6 +113,7 @@ def branches(space: Space) -> list[Branch]:
     """
     found = []
     for plan, config, trial in enumerate_branches(space):
+        # A config that is valid in the middle of its ranges may be refused at their ends.
         for position in ("low", "high"):
             extreme, _ = build(space, plan, position)
             check_seed(space, config, extreme)

@@ -43,6 +43,7 @@ def count_weights(config: TrainConfig, speakers: int) -> WeightCount:
     from spkmodel import losses
     from spkmodel.nn import encoders
 
+    # Tensors on the meta device have shapes and no storage.
     with torch.device("meta"):
         loss = losses.build(
             config.loss, embedding_dim=config.encoder.embedding_dim, speakers=max(speakers, 2)

@@ -38,6 +38,7 @@ def enumerate_plans(run: Callable[[Plan], Asked], seed: int = 0) -> Iterator[Pla
             if not cover.is_open(pair):
                 break
         cover.drop(pair)
+    # Pairs miss faults that need three choices; random plans find most of those.
     for _ in range(RANDOM_PLANS):
         plan = cover.draw_random()
         cover.record(plan, run(plan))

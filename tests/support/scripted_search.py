@@ -101,6 +101,11 @@ class ScriptedSearch:
             self.report(trial, epoch, dev_eer)
         self.settle()
 
+    def train_new(self, *values):
+        """Train new trials to rung 1, with these dev EERs."""
+        for value in values:
+            self.train(self.trial(), 1, value)
+
     def settle(self):
         for end in find_outcomes(self.state, self.policy):
             self.end(end.trial, end.state, end.reason, end.by, kind=end.kind)

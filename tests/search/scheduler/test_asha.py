@@ -4,19 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.ledger.queue import QueuedTrial
 from search.scheduler.asha import Advance, find_advances, find_final_outcomes, find_outcomes
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
-from search.scheduler.next_job import Done, NewTrial, Resume, StartQueued, Wait, choose_next_job
-from search.scheduler.policy import AshaPolicy, ladder
+from search.scheduler.next_job import Done, NewTrial, Wait, choose_next_job
+from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking, rung_results
 from tests.support.scripted_search import ScriptedSearch
-
-
-def _try(tale, *values):
-    """New trials to rung 1 with these dev EERs."""
-    for value in values:
-        tale.train(tale.trial(), 1, value)
 
 
 def _run(tale, dev_eer, slots=1, limit=5000):
@@ -41,76 +34,33 @@ def _run(tale, dev_eer, slots=1, limit=5000):
     raise AssertionError("the search does not end")
 
 
-@pytest.mark.parametrize(
-    ("max_epochs", "eta", "rungs"),
-    [
-        (1, 3, (1,)),
-        (2, 3, (1, 2)),
-        (9, 3, (1, 3, 9)),
-        (10, 3, (1, 3, 10)),
-        (20, 3, (1, 3, 9, 20)),
-        (27, 3, (1, 3, 9, 27)),
-        (8, 2, (1, 2, 4, 8)),
-    ],
-)
-def test_the_last_rung_is_the_end_of_training_and_the_others_are_powers(max_epochs, eta, rungs):
-    assert ladder(max_epochs, eta) == rungs
-
-
-def test_a_rule_without_a_budget_or_with_falling_rungs_is_refused():
-    with pytest.raises(ValueError, match="trials, hours or both"):
-        AshaPolicy((1, 3))
-    with pytest.raises(ValueError, match="rising"):
-        AshaPolicy((3, 1), trials=1)
-    with pytest.raises(ValueError, match="at least 2"):
-        AshaPolicy((1, 3), eta=1, trials=1)
-
-
-def test_a_search_begins_with_a_new_trial():
-    assert choose_next_job(ScriptedSearch().state, ScriptedSearch().policy) == NewTrial(1)
-
-
 def test_one_of_every_three_advances_and_it_is_the_best():
     tale = ScriptedSearch()
-    _try(tale, 0.30, 0.20)
+    tale.train_new(0.30, 0.20)
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
-    _try(tale, 0.25)
+    tale.train_new(0.25)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
-
-
-def test_an_interrupted_trial_comes_before_one_that_may_advance():
-    tale = ScriptedSearch()
-    _try(tale, 0.3, 0.2, 0.1)
-    tale.segment(tale.trial(), 1)
-    tale.crash("t0004")
-    assert choose_next_job(tale.state, tale.policy) == Resume("t0004", 1)
-
-
-def test_a_trial_that_never_started_is_started():
-    tale = ScriptedSearch()
-    tale.trial()
-    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
 
 
 def test_the_highest_rung_goes_first():
     tale = ScriptedSearch()
-    _try(tale, 0.11, 0.12, 0.13, *[0.5] * 6)
+    tale.train_new(0.11, 0.12, 0.13, *[0.5] * 6)
     for trial in ("t0001", "t0002", "t0003"):
         tale.train(trial, 3, 0.1)
-    _try(tale, 0.1, 0.5, 0.5)
+    tale.train_new(0.1, 0.5, 0.5)
     assert find_advances(tale.state, tale.policy) == [Advance("t0001", 9), Advance("t0010", 3)]
 
 
 def test_equal_results_are_ranked_by_trial():
     tale = ScriptedSearch()
-    _try(tale, 0.2, 0.2, 0.2)
+    tale.train_new(0.2, 0.2, 0.2)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_never_survives_a_rung(value):
     tale = ScriptedSearch(trials=3)
-    _try(tale, value, value, value)
+    tale.train_new(value, value, value)
     assert rung_results(tale.state, 1) == []
     assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
 
@@ -143,7 +93,7 @@ def test_even_a_tiny_search_trains_one_trial_to_the_end(kind, trials):
 
 def test_no_place_is_rounded_up_while_another_trial_may_still_come():
     tale = ScriptedSearch(trials=4)
-    _try(tale, 0.1, 0.2, 0.3)
+    tale.train_new(0.1, 0.2, 0.3)
     tale.train("t0001", 3, 0.1)
     tale.segment(tale.trial(), 1)
     assert choose_next_job(tale.state, tale.policy) == Wait()
@@ -151,47 +101,9 @@ def test_no_place_is_rounded_up_while_another_trial_may_still_come():
     assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
-def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
-    tale = ScriptedSearch(trials=1)
-    tale.trial()
-    for crash in range(3):
-        assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
-        tale.segment("t0001", 1)
-        tale.crash("t0001", f"worker died, {crash}")
-        tale.settle()
-    trial = tale.state.trials["t0001"]
-    assert (trial.state, trial.reason) == ("failed", "crashed 3 times: worker died, 2")
-    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
-
-
-def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_again():
-    tale = ScriptedSearch()
-    for _ in range(3):
-        trial = tale.trial()
-        for _ in range(3):
-            tale.segment(trial, 1)
-            tale.crash(trial)
-        tale.settle()
-    assert choose_next_job(tale.state, tale.policy) == Done("the first 3 trials all crashed")
-    tale.record("finish", reason="", totals={})
-    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
-    tale.record("driver", host="here", pid=2, started="0-2")
-    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
-
-
-def test_dead_drivers_never_fail_a_trial():
-    tale = ScriptedSearch(trials=1)
-    tale.trial()
-    for _ in range(9):
-        tale.segment("t0001", 1)
-        tale.crash("t0001", "its driver died", counts=False)
-        tale.settle()
-    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
-
-
 def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
     tale = ScriptedSearch()
-    _try(tale, 0.1, 0.2, 0.3)
+    tale.train_new(0.1, 0.2, 0.3)
     tale.record("stop", trial="t0001", now=False, by="user")
     tale.settle()
     assert tale.state.trials["t0001"].state == "killed"
@@ -200,26 +112,16 @@ def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
 
 def test_a_trial_that_failed_on_its_way_up_keeps_the_place_it_had():
     tale = ScriptedSearch()
-    _try(tale, 0.1, 0.2, 0.3)
+    tale.train_new(0.1, 0.2, 0.3)
     tale.segment("t0001", 3)
     tale.report("t0001", 2, 0.1)
     tale.end("t0001", "failed", "diverged: loss is nan", "failure")
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
 
 
-def test_a_stopped_search_runs_out_and_an_exhausted_clock_does_the_same():
-    tale = ScriptedSearch(hours=2.0)
-    tale.segment(tale.trial(), 1)
-    assert choose_next_job(tale.state, tale.policy, spent_hours=2.0) == Wait()
-    tale.report("t0001", 1, 0.1)
-    assert choose_next_job(tale.state, tale.policy, spent_hours=2.0) == Done("2 hours used")
-    tale.record("stop", trial=None, now=False, by="user")
-    assert choose_next_job(tale.state, tale.policy) == Done("asked to stop")
-
-
 def test_what_waited_to_the_last_is_stopped_at_its_rung_with_its_place():
     tale = ScriptedSearch(trials=3)
-    _try(tale, 0.3, 0.2, 0.1)
+    tale.train_new(0.3, 0.2, 0.1)
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
     reasons = {
@@ -239,13 +141,13 @@ def _finish(tale):
 
 def test_more_trials_make_the_stopped_ones_candidates_again():
     tale = ScriptedSearch(trials=3)
-    _try(tale, 0.3, 0.2, 0.1)
+    tale.train_new(0.3, 0.2, 0.1)
     tale.train("t0003", 3, 0.1)
     tale.train("t0003", 9, 0.1)
     _finish(tale)
     assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
     tale.record("search", trials=6)
-    _try(tale, 0.4, 0.5, 0.6)
+    tale.train_new(0.4, 0.5, 0.6)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 
 
@@ -279,16 +181,16 @@ def test_a_ladder_that_moved_takes_a_trial_on_from_the_rung_it_passed():
 
 def test_the_stopping_rule_judges_on_arrival_and_once():
     tale = ScriptedSearch(rule="stopping")
-    _try(tale, 0.3)
+    tale.train_new(0.3)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0001", 3)
     tale.train("t0001", 3, 0.3)
     tale.train("t0001", 9, 0.3)
-    _try(tale, 0.4)
+    tale.train_new(0.4)
     assert tale.state.trials["t0002"].state == "stopped"
     assert tale.state.trials["t0002"].reason == "not among the best 1/3; 2 of 2 at rung 1"
-    _try(tale, 0.2)
+    tale.train_new(0.2)
     assert choose_next_job(tale.state, tale.policy) == Advance("t0003", 3)
-    _try(tale, 0.9, 0.9)
+    tale.train_new(0.9, 0.9)
     assert [job.trial for job in find_advances(tale.state, tale.policy)] == ["t0003"]
 
 
@@ -377,111 +279,3 @@ def test_a_search_for_both_ends_and_its_last_rung_has_more_than_the_lowest_eer()
     complete = [name for name, trial in tale.state.trials.items() if trial.state == "complete"]
     assert {"t0001", "t0018"} <= set(complete)
     assert len(complete) >= 6
-
-
-def _held(tale):
-    tale.record("hold", cause="disk", reason="1 GB free", by="watchdog")
-    return choose_next_job(tale.state, tale.policy)
-
-
-def test_on_hold_nothing_is_started_whatever_would_come_next():
-    new, wanted, ahead, cut = ScriptedSearch(), ScriptedSearch(), ScriptedSearch(), ScriptedSearch()
-    wanted.record("queued", **QueuedTrial("w", {}, "a wish").event())
-    _try(ahead, 0.3, 0.2, 0.1)
-    cut.segment(cut.trial(), 1)
-    cut.crash("t0001")
-    kinds = [type(choose_next_job(tale.state, tale.policy)) for tale in (new, wanted, ahead, cut)]
-    assert kinds == [NewTrial, StartQueued, Advance, Resume]
-    assert [_held(tale) for tale in (new, wanted, ahead, cut)] == [Wait()] * 4
-    cut.record("release", cause="disk", by="watchdog")
-    assert choose_next_job(cut.state, cut.policy) == Resume("t0001", 1)
-    ahead.segment("t0003", 3)
-    assert find_wrong_decisions(ahead.events) == [
-        f"{ahead.now.isoformat()}: ('t0003', 3) while on hold (disk)"
-    ]
-
-
-def test_a_search_on_hold_still_ends_when_it_is_over():
-    tale = ScriptedSearch(trials=1, hours=1.0, rungs=(1,))
-    assert _held(tale) == Wait()
-    assert choose_next_job(tale.state, tale.policy, spent_hours=1.0) == Done("1 hours used")
-    tale.record("stop", trial=None, now=False, by="anna")
-    assert choose_next_job(tale.state, tale.policy) == Done("asked to stop")
-    tale = ScriptedSearch(trials=1, rungs=(1,))
-    _try(tale, 0.1)
-    assert _held(tale) == Done("all trials tried")
-
-
-def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_do():
-    tale = ScriptedSearch(rungs=(1,), trials=2)
-    tale.segment(tale.trial(), 1)
-    tale.crash("t0001", kind="out_of_memory")
-    tale.settle()
-    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
-    tale.segment(tale.trial(), 1)
-    assert choose_next_job(tale.state, tale.policy) == Wait(), "the other one is in the way"
-    tale.report("t0002", 1, 0.3)
-    tale.settle()
-    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
-    tale.segment("t0001", 1)
-    tale.crash("t0001", "CUDA out of memory", kind="out_of_memory")
-    tale.settle()
-    trial = tale.state.trials["t0001"]
-    assert (trial.state, trial.failure) == ("failed", "out_of_memory")
-    assert trial.reason == "out of memory 2 times: CUDA out of memory"
-    assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
-
-
-@pytest.mark.parametrize(
-    ("kind", "counts", "most", "failure"),
-    [
-        ("crash", True, 2, "crash"),
-        ("hang", True, 2, "hang"),
-        ("lost_node", False, 10, "lost_node"),
-        ("preempted", False, 100, "lost_node"),
-        ("storage", False, 30, "storage"),
-        ("driver", False, None, ""),
-        ("stopped", False, None, ""),
-    ],
-)
-def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, failure):
-    tale = ScriptedSearch(rungs=(1,), trials=1)
-    tale.trial()
-    for _ in range(150 if most is None else most):
-        tale.segment("t0001", 1)
-        tale.crash("t0001", kind=kind, counts=counts)
-        tale.settle()
-        assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
-    if most is not None:
-        tale.segment("t0001", 1)
-        tale.crash("t0001", kind=kind, counts=counts)
-        tale.settle()
-        assert tale.state.trials["t0001"].failure == failure
-        assert isinstance(choose_next_job(tale.state, tale.policy), Done)
-
-
-def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
-    tale = ScriptedSearch(rungs=(60,), trials=1)
-    tale.trial()
-    for epoch in range(1, 60):
-        tale.segment("t0001", 60)
-        tale.report("t0001", epoch, 0.1)
-        tale.crash("t0001", kind="storage", counts=False)
-        tale.settle()
-    assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 60)
-
-
-def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish_and_ends():
-    tale = ScriptedSearch(rungs=(1, 3), trials=9)
-    tale.record("search", max_failed=1)
-    for _ in range(2):
-        assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
-        tale.segment(tale.trial(), 1)
-        tale.end(list(tale.state.trials)[-1], "failed", "diverged: x", "failure", kind="diverged")
-        if len(tale.state.trials) == 1:
-            tale.segment(tale.trial(), 1)
-    assert choose_next_job(tale.state, tale.policy) == Wait()
-    tale.report("t0002", 1, 0.3)
-    assert choose_next_job(tale.state, tale.policy) == Done("more than 1 trials failed")
-    tale.record("search", max_failed=2)
-    assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
