@@ -3,7 +3,7 @@
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
 Simulated searches (`bench.support.simulated_cluster`) of one formula after the other, each with
-every bound on the trials that are modelled (`search.sampler.history.MODELLED`). How good a config
+every bound on the trials that are modelled (`search.sampler.history.MOST_MODELLED`). How good a config
 is, is known without noise: the EER of the formula above the lowest there is, in points of percent.
 """
 

@@ -55,7 +55,7 @@ class SamplerHistory:
         if policy != self._policy:
             self._policy, self._reference = policy, None
             touched = list(trials)
-        # Converted only when asked for: with random search, or while a prior is used, never.
+        # Converted only when asked for: a random search never does.
         self._stale |= dict.fromkeys(touched)
         self.tried |= {trials[name].signature for name in self._stale}
         return self

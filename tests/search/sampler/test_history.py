@@ -87,7 +87,7 @@ def test_a_study_that_is_handed_its_trials_suggests_what_one_that_copies_them_do
     tale = _searched(60, objectives=objectives)
     told = SamplerHistory(tale.state).refresh(tale.policy)
     rung = told.model_rung()
-    chance = sampler._derived(5, len(tale.state.trials), 0)
+    chance = sampler._derive_seed(5, len(tale.state.trials), 0)
     study = optuna.create_study(
         directions=["minimize"] * len(objectives),
         sampler=optuna.samplers.TPESampler(seed=chance, n_startup_trials=sampler.STARTUP),
@@ -149,7 +149,7 @@ def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():
     tale.end(bad, "failed", "diverged: loss is nan", "failure")
     told = SamplerHistory(tale.state).refresh(tale.policy)
     assert (told.model_rung(), len(told.frozen_trials(3))) == (3, 41)
-    assert told._good(3, 300) == set(range(1, 26))
+    assert told._good_numbers(3, 300) == set(range(1, 26))
 
 
 def test_a_driver_that_starts_again_with_thousands_of_trials_suggests_the_same(monkeypatch):
