@@ -14,8 +14,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 help:
 	@echo 'make demo         the whole story on the built-in corpus: launch, promote, evaluate (minutes)'
-	@echo 'make test         the tests (under ten minutes on two cores)'
-	@echo 'make test-slow    the tests that take minutes each'
+	@echo 'make test         the tests (under ten minutes on two cores), the same every day'
+	@echo 'make test-slow    the tests that take minutes each, and those that draw other cases every time'
 	@echo 'make test-cluster real clusters on this machine: hosts from namespaces (root; minutes)'
 	@echo 'make check        layout, lint, types, import rules, declared dependencies'
 	@echo 'make bench        the published figures, measured again'
@@ -27,7 +27,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -m 'not long and not cluster'
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m long --timeout 3600
+	$(BIN)/python -m pytest -m 'long or hypothesis' --hypothesis-profile drawn --timeout 3600
 
 # Figures also go to a file: make test-cluster SPKSEARCH_CLUSTER_RESULTS=bench/results/cluster.json
 test-cluster: $(INSTALLED)
@@ -47,12 +47,12 @@ bench: $(INSTALLED)
 # interrupted) is completed.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  for python in $(PYTHON) python3.11 python3.12 python3; do \
-	    $$python -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' \
+	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do \
+	    $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
 	      2>/dev/null && break; \
 	    python=; \
 	  done; \
-	  test -n "$$python" || { echo 'Python 3.11 or 3.12 is needed, and none was found;' \
+	  test -n "$$python" || { echo 'Python 3.11 to 3.14 with venv is needed, and none was found;' \
 	    'install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 3; }; \
 	  echo "making $(VENV) with $$python"; \
 	  $$python -m venv $(VENV); }

@@ -63,11 +63,12 @@ def examine() -> Iterator[Check]:
 
 
 def check_python() -> Check:
-    """3.11 or 3.12, as pyproject.toml says."""
+    """3.11 to 3.14, as pyproject.toml says."""
     number = ".".join(str(part) for part in sys.version_info[:3])
-    if sys.version_info[:2] in ((3, 11), (3, 12)):
+    if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return Check("python", "ok", number)
-    return Check("python", "problem", number, "make a virtual environment with Python 3.11 or 3.12")
+    todo = "make a virtual environment with Python 3.11, 3.12, 3.13 or 3.14"
+    return Check("python", "problem", number, todo)
 
 
 def check_packages() -> list[Check]:

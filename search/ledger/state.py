@@ -3,6 +3,8 @@
 Nothing here decides (`search.scheduler.asha`) and nothing reads a file (`search.ledger.ledger`).
 """
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,7 +120,8 @@ class SearchState:
             now: when a search is looked at that another process drives; counts up to then.
             uptime: of the running driver, by its own clock, if it is this process.
         """
-        seconds = sum(each.seconds for each in self.sessions)
+        # Not sum(), which rounds in another way from Python 3.12 on: one ledger, one answer.
+        seconds = functools.reduce(operator.add, (each.seconds for each in self.sessions), 0.0)
         if self.sessions and self.finish is None:
             last = self.sessions[-1]
             if uptime is not None:

@@ -4,13 +4,17 @@ import json
 import socket
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from search.cli.app import run
 from search.doctor import local
 from search.doctor.local import Check
+
+_ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -99,10 +103,21 @@ def test_a_package_of_another_version_is_a_problem_with_its_remedy(monkeypatch):
     assert missing.found.startswith("missing")
 
 
-def test_another_python_is_a_problem(monkeypatch):
+@pytest.mark.parametrize("minor", [11, 12, 13, 14])
+def test_pythons_that_are_supported_are_said_to_be_by_whoever_says_it(monkeypatch, minor):
+    monkeypatch.setattr(sys, "version_info", (3, minor, 2))
     assert local.check_python().level == "ok"
-    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    assert f"Programming Language :: Python :: 3.{minor}" in project["classifiers"]
+    assert f"python3.{minor}" in (_ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("minor", [10, 15])
+def test_another_python_is_a_problem(monkeypatch, minor):
+    monkeypatch.setattr(sys, "version_info", (3, minor, 0))
     assert local.check_python().level == "problem"
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11,<3.15"
 
 
 def test_a_home_that_can_be_written_is_left_as_it_was(bare):
