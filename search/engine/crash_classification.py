@@ -4,7 +4,10 @@ The words are those of Python, of torch and of Ray 2.60, as they were seen; Ray'
 causes of a worker's death names the kernel's OOM killer whatever happened, and proves nothing.
 """
 
+import contextlib
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,10 @@ _OUT_OF_MEMORY = re.compile(
 )
 _KILLED = "connection error code 2"
 """What Ray says of a worker that was gone from one moment to the next."""
+_KERNELS = "spksearch doctor checks whether this processor's kernels can be trusted"
+_PID = re.compile(r"^\s*pid: (\d+)$", re.MULTILINE)
+_FATAL_SIGNAL = re.compile(r"^\*\*\* (SIG(?:SEGV|ABRT|BUS|ILL|FPE)) received at ", re.MULTILINE)
+"""What a worker writes into its log before it dies of a fault; SIGKILL leaves nothing."""
 
 _SILENT = "the worker died"
 
@@ -41,7 +48,9 @@ class Diagnosis:
     reason: str
 
 
-def of(words: str, folder: Path, oom_killer_was_at_work: bool = False) -> Diagnosis:
+def of(
+    words: str, folder: Path, oom_killer_was_at_work: bool = False, logs: Path | None = None
+) -> Diagnosis:
     """What the words of an error mean.
 
     Args:
@@ -50,6 +59,7 @@ def of(words: str, folder: Path, oom_killer_was_at_work: bool = False) -> Diagno
             failing disk elsewhere, a machine's own or a corpus's, is a crash.
         oom_killer_was_at_work: whether the kernel of its host ended a process for want of memory
             while the attempt ran; then a worker that was killed was most likely that one.
+        logs: where the workers of this machine write; by default where those of this Ray do.
     """
     if any(sign in words for sign in _PREEMPTED):
         return Diagnosis("preempted", "its node was preempted")
@@ -62,10 +72,39 @@ def of(words: str, folder: Path, oom_killer_was_at_work: bool = False) -> Diagno
     if storage:
         return Diagnosis("storage", _last_words(storage))
     if _KILLED in words:
+        if name := fatal_signal(words, ray_logs() if logs is None else logs):
+            return Diagnosis("crash", f"its process died of {name}; {_KERNELS}")
         if oom_killer_was_at_work:
             return Diagnosis("out_of_memory", "its process was killed by the kernel's OOM killer")
         return Diagnosis("crash", "its process was killed, or died of a fault of its own")
     return Diagnosis("crash", _last_words(words))
+
+
+def fatal_signal(words: str, logs: Path | None) -> str | None:
+    """Return the name of the signal of which a worker says in its log that it died.
+
+    Ray's error names no signal, only the process. The log of a worker on another machine cannot be
+    read from here: then None is returned, as for a worker that was killed.
+    """
+    pid = _PID.search(words)
+    if pid is None or logs is None:
+        return None
+    found = [_FATAL_SIGNAL.search(text) for text in _read_logs(logs, pid[1])]
+    return next((match[1] for match in found if match), None)
+
+
+def _read_logs(logs: Path, pid: str) -> Iterator[str]:
+    for path in logs.glob(f"worker-*-{pid}.err"):
+        with contextlib.suppress(OSError):
+            yield path.read_text(encoding="utf-8", errors="replace")
+
+
+def ray_logs() -> Path | None:
+    """Return the folder of the workers' logs on this machine, if this process drives a Ray."""
+    # Ray has no public way to it; a process that never imported Ray is not made to.
+    worker = sys.modules.get("ray._private.worker")
+    node = worker and worker.global_worker.node
+    return Path(node.get_logs_dir_path()) if node else None
 
 
 def _last_words(words: str, sign: re.Pattern[str] | None = None) -> str:
