@@ -3,12 +3,18 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from search.cluster.connection import prepare_environment
 
 # Before any test module imports Ray, which reads it once: without it Ray listens everywhere.
 prepare_environment()
+
+# `make test` is the same every day; `make test-slow` takes the profile that draws anew.
+hypothesis.settings.register_profile("drawn", derandomize=False)
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 _ROOT = Path(__file__).parents[1]
 
