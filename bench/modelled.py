@@ -3,8 +3,9 @@
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
 Simulated searches (`bench.support.simulated_cluster`) of one formula after the other, each with
-every bound on the trials that are modelled (`search.sampler.history.MOST_MODELLED`). How good a config
-is, is known without noise: the EER of the formula above the lowest there is, in points of percent.
+every bound on the trials that are modelled (`search.sampler.history.MOST_MODELLED`). How good a
+config is, is known without noise: the EER of the formula above the lowest there is, in points of
+percent.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def _row(name: str, found: np.ndarray) -> str:
 def _search(seed: int, most: int, trials: int, slots: int) -> tuple[float, float, float]:
     """Median milliseconds a suggestion in the last half, the best's regret, the median's."""
     logging.disable(logging.WARNING)
-    bounded = mock.patch.object(history, "MODELLED", most)
+    bounded = mock.patch.object(history, "MOST_MODELLED", most)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder, bounded:
         search = Simulation(Path(folder), trials, slots, 9, seed)
         search.run()
