@@ -1,4 +1,4 @@
-"""The lab report's runs as data, in the form of a notebook; an entry's number is its section's."""
+"""The lab report's runs as a notebook; an entry's number is that of its section."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,5 +9,5 @@ from spaces.logged.reading import read_notebook
 
 @lru_cache(maxsize=1)
 def runs() -> Notebook:
-    """The five: two published models, two trainings of its own, and the one that it only plans."""
+    """Return the five runs: two published models, two trainings of its own, one that is planned."""
     return read_notebook(Path(__file__).with_name("runs.toml"), shelf={})

@@ -1,6 +1,6 @@
 """The experiment log as data: 73 entries, each with the config that it tried.
 
-`entries.toml` is the log; `reading` reads it, and any notebook of one's own in the same form.
+`entries.toml` is the log; `reading` reads it, and any notebook of a user in the same form.
 """
 
 from functools import lru_cache
@@ -16,17 +16,17 @@ NAME = "logged"
 
 @lru_cache(maxsize=1)
 def load_log() -> Notebook:
-    """The log."""
+    """Return the log as a notebook."""
     return read_notebook(Path(__file__).with_name("entries.toml"), shelf={})
 
 
 def entries() -> list[Entry]:
-    """The log's 73 entries, 01.1 to 128."""
+    """Return the log's 73 entries, 01.1 to 128."""
     return list(load_log().entries)
 
 
 def open_notebook(path: Path) -> Notebook:
-    """A notebook of one's own, which may continue the log.
+    """Return the notebook of a file, which may continue the log.
 
     Raises:
         NotebookError: naming the file, the entry and what is wrong with it.

@@ -1,4 +1,4 @@
-"""What the log found, as claims that can be tested: one entry against another, by one measure."""
+"""Findings of the log as testable claims: one entry against another, by one measure."""
 
 import tomllib
 from functools import lru_cache
@@ -14,7 +14,7 @@ Measure = Literal["dev_eer", "train_loss", "train_accuracy", "active_triplet_fra
 
 
 class Claim(Part):
-    """That a measure of `entry` is lower, or higher, than that of `against`."""
+    """The claim that a measure of `entry` is lower, or higher, than that of `against`."""
 
     entry: str
     against: str
@@ -25,7 +25,7 @@ class Claim(Part):
 
     @property
     def text(self) -> str:
-        """The claim on one line."""
+        """Return the claim on one line."""
         return f"{self.entry} has a {self.expected} {self.measure} than {self.against}"
 
 
@@ -35,7 +35,7 @@ class _File(Part):
 
 @lru_cache(maxsize=1)
 def load_claims() -> tuple[Claim, ...]:
-    """All of them; both entries of each are in the log."""
+    """Return all claims, after checking that their entries are in the log."""
     path = Path(__file__).with_name("claims.toml")
     found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).claim
     for claim in found:

@@ -1,4 +1,4 @@
-"""Changes of a config as a flat table: dotted path to new value, as notebooks write them.
+"""Represent changes of a config as a flat table from dotted path to new value.
 
 TOML has no null; an empty table stands for it. A table with a `kind` is a whole part, which
 replaces what was there; every other table leads further down. A number in a path is a place in a
@@ -13,7 +13,7 @@ Delta = dict[str, Any]
 
 
 def flatten(table: Mapping[str, Any]) -> Delta:
-    """A TOML table as paths and values."""
+    """Return a TOML table as paths and values."""
     return dict(_leaves(table, ""))
 
 
@@ -26,7 +26,7 @@ def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _with_null(value: Any) -> Any:
-    """A value of TOML, its empty tables made nothing however deep they lie."""
+    """Return a TOML value with its empty tables replaced by None, at any depth."""
     match value:
         case Mapping():
             return {key: _with_null(inner) for key, inner in value.items()} or None
@@ -37,10 +37,10 @@ def _with_null(value: Any) -> Any:
 
 
 def apply_delta(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
-    """A copy of a config's dump with the paths of `delta` set.
+    """Return a copy of a config's dump with the paths of `delta` set.
 
     Raises:
-        ValueError: naming a path that leads nowhere, and the nearest field.
+        ValueError: a path leads nowhere; the message names it and the nearest field.
     """
     result = dict(config)
     for path, value in delta.items():
@@ -49,7 +49,7 @@ def apply_delta(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
 
 
 def _set_value(here: Any, steps: list[str], value: Any, path: str) -> Any:
-    """A copy of `here` with `value` at the end of `steps`."""
+    """Return a copy of `here` with `value` at the end of `steps`."""
     step, *rest = steps
     if isinstance(here, list | tuple):
         if not step.isdigit() or int(step) >= len(here):
@@ -70,11 +70,11 @@ def _set_value(here: Any, steps: list[str], value: Any, path: str) -> Any:
 
 
 class _NewPart(dict[str, Any]):
-    """A part that was not there before: which fields it may have, its own validation knows."""
+    """A new part, which accepts any field: its own validation checks them."""
 
 
 def value_at(config: Any, path: str) -> Any:
-    """What lies at a path of a dump; None where the path leads nowhere."""
+    """Return the value at a path of a dump; None where the path leads nowhere."""
     for step in path.split("."):
         if isinstance(config, Mapping):
             config = config.get(step)
@@ -86,7 +86,7 @@ def value_at(config: Any, path: str) -> Any:
 
 
 def find_delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> Delta:
-    """The smallest delta that leads from one dump to another."""
+    """Return the smallest delta that leads from one dump to another."""
     return dict(_differences(before, after, ""))
 
 
@@ -112,7 +112,7 @@ def _kind(table: Mapping[str, Any]) -> Any:
 
 
 def _same_parts(before: list[Any] | tuple[Any, ...], after: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether two lists hold parts, one for one; lists of numbers are values as a whole."""
+    """Return whether two lists hold matching parts; lists of numbers are compared as one value."""
     return len(before) == len(after) and all(
         isinstance(old, Mapping) and isinstance(new, Mapping) and old.keys() == new.keys()
         for old, new in zip(before, after, strict=True)

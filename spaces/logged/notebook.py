@@ -1,6 +1,6 @@
-"""A notebook: numbered changes of configs, one based on another.
+"""Notebooks: numbered changes of configs, one based on another.
 
-An entry's config is its basis' config, with the changes that its text states and those it hides.
+An entry's config is the config that it is based on, with its stated and its hidden changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,16 +25,16 @@ class NotebookError(ValueError):
 
 
 class Protocol(Part):
-    """What decides a run beside its config."""
+    """What influences a run beside its config."""
 
     speakers: int = Field(default=0, ge=0)
     """Training speakers, the classes of a classifying loss; 0: those of the corpus."""
     validation_utterances: int = Field(default=0, ge=0)
-    """On which accuracy and loss were judged; 0: not by that, but by a corpus' dev pairs."""
+    """Utterances on which accuracy and loss were measured; 0: the dev pairs of a corpus instead."""
 
 
 class Header(Part):
-    """What a notebook says of itself."""
+    """The head of a notebook's file."""
 
     name: str = Field(pattern=r"[a-z0-9][a-z0-9_-]*")
     title: str = ""
@@ -73,12 +73,12 @@ class Entry:
 
     @property
     def changed(self) -> Delta:
-        """All that differs from its basis, stated or hidden."""
+        """Return all changes from its basis, stated or hidden."""
         return self.delta | self.hidden
 
     @property
     def is_infrastructure(self) -> bool:
-        """Whether its config is that of its basis: only the measuring changed, or nothing."""
+        """Return whether its config is that of its basis: only the protocol changed, or nothing."""
         return self.based_on is not None and all(
             path.startswith(f"{PROTOCOL}.") for path in self.changed
         )
@@ -100,14 +100,14 @@ class Notebook:
 
     @property
     def own(self) -> list[Entry]:
-        """Without those of a continued notebook."""
+        """Return the entries without those of a continued notebook."""
         return [entry for entry in self.entries if entry.notebook == self.name]
 
     def entry(self, number: str) -> Entry:
-        """One entry; leading zeros may be left out.
+        """Return one entry; leading zeros may be left out.
 
         Raises:
-            NotebookError: naming the nearest.
+            NotebookError: there is no such entry; the message names the nearest.
         """
         for entry in self.entries:
             if entry.number == number or _normalise_number(entry.number) == _normalise_number(
@@ -121,10 +121,10 @@ class Notebook:
         raise NotebookError(f"notebook {self.name!r} has no entry {number!r}{hint} (there: {span})")
 
     def select(self, ranges: str) -> list[Entry]:
-        """The entries of `101-106,116`, each once, in the order of the notebook.
+        """Return the entries of ranges such as `101-106,116`, each once, in notebook order.
 
         Raises:
-            NotebookError: for an unknown entry, a range backwards, or what is no range.
+            NotebookError: an entry is unknown, a range goes backwards, or the text is no range.
         """
         places = {entry.number: place for place, entry in enumerate(self.entries)}
         chosen: set[int] = set()
@@ -142,11 +142,11 @@ class Notebook:
         return [self.entries[place] for place in sorted(chosen)]
 
     def children(self, number: str | None) -> list[Entry]:
-        """The entries that grow from one; from none, for None."""
+        """Return the entries that grow from an entry; for None, those that grow from none."""
         return [entry for entry in self.entries if entry.stem == number]
 
     def path_to(self, number: str) -> list[Entry]:
-        """From a first entry to this one, along what each grew from."""
+        """Return the entries from a first one to this one, each grown from the one before."""
         path: list[Entry] = []
         step: str | None = number
         while step is not None:
@@ -160,7 +160,7 @@ def _normalise_number(number: str) -> str:
 
 
 def find_nearest(number: str, numbers: Iterable[str]) -> str | None:
-    """The number next to what somebody wrote; None if that is no number, or there are none."""
+    """Return the number nearest to the text; None if it is no number, or there are none."""
     try:
         wanted = float(number)
     except ValueError:
@@ -169,13 +169,13 @@ def find_nearest(number: str, numbers: Iterable[str]) -> str | None:
 
 
 def dump(entry: Entry) -> dict[str, Any]:
-    """Config and protocol, as JSON has them."""
+    """Return config and protocol of an entry as JSON values."""
     protocol = entry.protocol.model_dump()
     return entry.config.model_dump(mode="json") | {PROTOCOL: protocol}
 
 
 def find_idle_changes(notebook: Notebook) -> Iterator[tuple[Entry, str]]:
-    """Entries and those paths of theirs that change nothing; a notebook should have none."""
+    """Yield entries with the paths of theirs that change nothing; a notebook should have none."""
     for entry in notebook.entries:
         before = dump_before(notebook, entry)
         after = dump(entry)
@@ -185,7 +185,7 @@ def find_idle_changes(notebook: Notebook) -> Iterator[tuple[Entry, str]]:
 
 
 def dump_before(notebook: Notebook, entry: Entry) -> dict[str, Any]:
-    """What an entry started from, protocol included."""
+    """Return what an entry started from, protocol included."""
     if entry.based_on is None:
         return TrainConfig().model_dump(mode="json") | {PROTOCOL: Protocol().model_dump()}
     if entry.from_base:

@@ -1,6 +1,6 @@
-"""A notebook read from its file and checked.
+"""Read a notebook from its file, and check it.
 
-Nothing is resolved twice, and what is wrong with a file is said with the entry it concerns.
+Every entry is resolved once; an error names the file and the entry.
 """
 
 import tomllib
@@ -44,18 +44,18 @@ class Line(Part):
     evidence: str = ""
     """Where it can be read: text, code, script, at which commit; or SEARCH/TRIAL."""
     assumed: str = ""
-    """What is not certain."""
+    """What is uncertain about it."""
     note: str = ""
     hidden_from: str = ""
     """Where the hidden changes come from: code or script at a commit, or `assumed`."""
     steps: int | None = Field(default=None, ge=1)
     """How long it was trained, where that is known."""
     delta: Delta = Field(default_factory=dict)
-    """What the text says."""
+    """The changes that the text states."""
     hidden: Delta = Field(default_factory=dict)
-    """What it does not tell."""
+    """The changes that the text does not state."""
     left_in_base: Delta = Field(default_factory=dict)
-    """Of an entry that was not kept: what of it stayed in the base all the same."""
+    """Changes of an entry that was not kept which stayed in the base all the same."""
 
     @field_validator("delta", "hidden", "left_in_base", mode="before")
     @classmethod
@@ -79,14 +79,14 @@ class _File(Part):
 
 
 def read_notebook(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
-    """A notebook from its file.
+    """Return the notebook of a file.
 
     Args:
         path: of the file.
         shelf: the notebooks that it may continue, by name.
 
     Raises:
-        NotebookError: naming the file, the entry and what is wrong with it.
+        NotebookError: the file or an entry is wrong; the message says which and how.
     """
     file = _parse(path)
     continued = _load_continued(path, file.notebook, shelf)
@@ -144,7 +144,7 @@ def _first_problem(error: ValidationError, table: Mapping[str, Any]) -> str:
 
 
 class _Resolver:
-    """Configs of entries, each from its basis; a cycle or a missing basis is found on the way."""
+    """Builds each entry's config from its basis, and finds cycles and missing entries."""
 
     def __init__(
         self, path: Path, name: str, lines: Mapping[str, Line], continued: Notebook | None
@@ -176,7 +176,7 @@ class _Resolver:
         return entry
 
     def _basis(self, line: Line, below: Sequence[str]) -> tuple[dict[str, Any], str | None, bool]:
-        """The dump that a line starts from, whose it is, and whether it is the base after it."""
+        """Return the dump that a line starts from, whose it is, and if it is the base after it."""
         if not line.based_on:
             default = TrainConfig().model_dump(mode="json")
             return default | {PROTOCOL: Protocol().model_dump()}, None, False

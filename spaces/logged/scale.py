@@ -1,8 +1,8 @@
-"""An entry made small: the same change, on a network and a training that this machine can afford.
+"""Scale an entry down: the same change, on a network and a training that a small machine affords.
 
-Everything shrinks together. By a scale of 1/4, widths are a quarter, crops and speakers a batch a
-half, and whatever a schedule counts in steps is in proportion to the steps there are. What is no
-width stays: depth, kernels, orders, the number of utterances a speaker, learning rate, margins.
+At a scale of 1/4, widths are a quarter, crops and speakers a batch are a half, and all lengths of a
+schedule are in proportion to the steps of the training. Everything else stays: depth, kernels,
+orders, the number of utterances a speaker, learning rate, margins.
 """
 
 import math
@@ -14,10 +14,10 @@ from spaces.logged.notebook import NotebookError
 from spkmodel.config import SGDR, ExponentialDecay, Schedule, TrainConfig
 
 LOG_STEPS = 63_000
-"""What the log trains for where nothing else is written: six cycles of its restarts."""
+"""Steps that the log trains for unless an entry says otherwise: six cycles of its restarts."""
 
 CYCLES = 3
-"""Of cosine restarts in a training that is scaled: 1 + 2 + 4 parts."""
+"""Cycles of cosine restarts in a scaled training: 1 + 2 + 4 parts."""
 
 _NAMES = {"small": 4, "full": 1}
 _WIDTHS: Mapping[str, Mapping[str, int]] = {
@@ -27,7 +27,7 @@ _WIDTHS: Mapping[str, Mapping[str, int]] = {
     "resnet_se_34_half": {"channels": 8, "embedding_dim": 8},
     "resnet_se_34_v2": {"channels": 8, "embedding_dim": 8},
 }
-"""By kind of encoder: its widths, and the least that they may become."""
+"""By kind of encoder: its widths, and the smallest value of each."""
 
 _LEAST_CROP_SECONDS = 0.5
 _LEAST_SPEAKERS = 4
@@ -35,7 +35,7 @@ _LEAST_SPEAKERS = 4
 
 @dataclass(frozen=True)
 class Scale:
-    """How small."""
+    """How far an entry is scaled down."""
 
     divisor: int
 
@@ -51,20 +51,20 @@ class Scale:
 
     @property
     def text(self) -> str:
-        """For names and tables."""
+        """Return the scale for names and tables: `full`, or such as `1/4`."""
         return "full" if self.is_full else f"1/{self.divisor}"
 
     @property
     def description(self) -> str:
-        """What is added to the name of whatever was made at this scale; empty at full size."""
+        """Return what is added to the names of scaled trials; empty at full size."""
         return "" if self.is_full else f"scaled {self.text}"
 
 
 def parse_scale(text: str) -> Scale:
-    """From `small`, `full` or `1/4`.
+    """Return the scale that `small`, `full` or such as `1/4` names.
 
     Raises:
-        NotebookError: naming the scales there are.
+        NotebookError: there is no such scale; the message names all.
     """
     if text in _NAMES:
         return Scale(_NAMES[text])
@@ -75,10 +75,12 @@ def parse_scale(text: str) -> Scale:
 
 
 def scale_config(config: TrainConfig, scale: Scale) -> TrainConfig:
-    """Narrower, on shorter crops of fewer speakers; the schedule waits for `adapt_schedules`.
+    """Return a config that is narrower, on shorter crops of fewer speakers.
+
+    Its schedules are as long as before: see `adapt_schedules`.
 
     Raises:
-        NotebookError: if there is no telling what the widths of its encoder are.
+        NotebookError: the widths of its encoder are unknown.
     """
     if scale.is_full:
         return config
@@ -115,7 +117,7 @@ def _divide(width: Any, divisor: int, least: int) -> Any:
 
 
 def adapt_schedules(config: TrainConfig, steps: int) -> TrainConfig:
-    """The schedule, the average of weights, the limits of Batch Renorm, of so many steps in all.
+    """Return a config whose schedule, weight average and Batch Renorm fit so many steps.
 
     Restarts end with the training; an exponential decay comes as far as it did in the log. The
     average warms up: otherwise it would consist of the first weights.

@@ -1,4 +1,4 @@
-"""Begin a notebook, and append entries to it, in the form that `notebook` reads."""
+"""Create a notebook and append entries to it, in the form that `reading` reads."""
 
 import json
 import os
@@ -24,10 +24,10 @@ continues = {continues}
 
 
 def create_notebook(path: Path, title: str, continues_log: bool) -> Notebook:
-    """Make an empty notebook.
+    """Create an empty notebook, and return it.
 
     Raises:
-        NotebookError: if the file is there already, or its name would be no name.
+        NotebookError: the file exists, or its name is no name of a notebook.
     """
     if path.exists():
         raise NotebookError(f"{path} is there already; choose another file")
@@ -41,14 +41,14 @@ def create_notebook(path: Path, title: str, continues_log: bool) -> Notebook:
 
 
 def append_entry(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
-    """Write one entry at the end of a notebook's file; what would not be valid is not written.
+    """Append one entry to a notebook's file, if it is valid, and return it.
 
     Args:
         notebook: as its file is now.
         fields: those of `notebook.Line`, with `delta` flat.
 
     Raises:
-        NotebookError: naming what is wrong with the entry.
+        NotebookError: the entry is not valid; the message says why.
     """
     text = notebook.path.read_text(encoding="utf-8").rstrip("\n")
     grown = _replace_file(notebook.path, f"{text}\n\n{format_entry(fields)}")
@@ -56,20 +56,20 @@ def append_entry(notebook: Notebook, fields: Mapping[str, Any]) -> Entry:
 
 
 def next_number(notebook: Notebook) -> str:
-    """One more than the last entry's."""
+    """Return the number after the highest one."""
     numbers = [int(entry.number.partition(".")[0]) for entry in notebook.entries]
     return f"{max(numbers, default=0) + 1:02d}"
 
 
 def find_config_delta(basis: Entry | None, config: TrainConfig) -> deltas.Delta:
-    """What leads from an entry's config to another one; the seed is nobody's change."""
+    """Return the delta from an entry's config to another config, without the seed."""
     before = (basis.config if basis is not None else TrainConfig()).model_dump(mode="json")
     after = config.model_dump(mode="json")
     return {k: v for k, v in deltas.find_delta(before, after).items() if k != "seed"}
 
 
 def format_entry(fields: Mapping[str, Any]) -> str:
-    """An entry as it stands in a file."""
+    """Return an entry as the TOML of a notebook's file."""
     lines = ["[[entry]]"]
     tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
     lines += [f"{name} = {_format_value(fields[name])}" for name in fields if name not in tables]
@@ -103,7 +103,7 @@ def _format_value(value: Any) -> str:
 
 
 def _replace_file(path: Path, text: str) -> Notebook:
-    """The file with this text, if that is a notebook; otherwise all stays as it is."""
+    """Replace the file's text if the new one is a notebook; otherwise leave it unchanged."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8")
