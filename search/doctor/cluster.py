@@ -12,7 +12,8 @@ from search.cluster.preflight import inspect_auth, prepare_to_join
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import strip_credentials
-from search.doctor.local import Check, Level, check_guard
+from search.doctor.check import Check, Level
+from search.doctor.local import check_guard
 
 _GIB = 2**30
 _CLOCK_NOTE_SECONDS = 1.0

@@ -8,11 +8,9 @@ import stat
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
@@ -21,23 +19,11 @@ from search.cluster.preflight import ClusterAuth, inspect_auth
 from search.core.errors import SpksearchError
 from search.core.paths import home
 from search.core.redact import redact
+from search.doctor.check import Check, Level
+from search.doctor.hardware import check_devices, check_processor, check_shared_memory
 
 _GIB = 2**30
 _ANSWER_SECONDS = 3.0
-
-
-Level = Literal["ok", "note", "problem"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    level: Level
-    """note: something optional is missing, or worth knowing. problem: searches will not work."""
-    found: str
-    todo: str = ""
 
 
 def examine() -> Iterator[Check]:
@@ -56,6 +42,7 @@ def examine() -> Iterator[Check]:
         check_browser,
         check_spaces,
         check_devices,
+        check_processor,
     )
     for check in quick:
         result = check()
@@ -139,18 +126,6 @@ def check_disk() -> Check:
     if free < 1:
         return Check("disk", "problem", found, todo)
     return Check("disk", "ok" if free >= 5 else "note", found, "" if free >= 5 else todo)
-
-
-def check_shared_memory() -> Check:
-    """Ray keeps its objects in /dev/shm, and is slow where that is small."""
-    shm = Path("/dev/shm")
-    if not shm.is_dir():
-        return Check("shared memory", "note", "no /dev/shm", "Ray uses /tmp instead, more slowly")
-    size = shutil.disk_usage(shm).total / _GIB
-    found = f"/dev/shm has {size:.1f} GiB"
-    if size >= 0.25:
-        return Check("shared memory", "ok", found)
-    return Check("shared memory", "note", found, "in a container: docker run --shm-size=1g")
 
 
 def check_loopback() -> Check:
@@ -303,16 +278,3 @@ def check_spaces() -> list[Check]:
             found = f"{count} axes, its combinations of choices build"
             checks.append(Check(f"space {name}", "ok", found))
     return checks
-
-
-def check_devices() -> Check:
-    """What torch can train on."""
-    try:
-        import torch
-    except ImportError as error:
-        return Check("torch", "problem", f"{error}", "pip install -c constraints.txt -e .")
-    cores = os.cpu_count()
-    if not torch.cuda.is_available():
-        return Check("devices", "ok", f"{cores} CPU cores, no GPU: small networks only")
-    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return Check("devices", "ok", f"{cores} CPU cores, {len(cards)} GPUs: {', '.join(cards)}")

@@ -11,7 +11,7 @@ from search.reporting import console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from search.doctor.local import Check
+    from search.doctor.check import Check
 
 DOCTOR = console.help_text(
     "What is installed, reachable and wrong, and what to do about it.",
