@@ -1,4 +1,4 @@
-"""The quick figures, one after the other: `python -m bench`; the long ones say so below.
+"""Print the quick figures, one after the other: `python -m bench`; the long ones are listed below.
 
 python -m bench.speech    most of an hour on two cores: the searches that the README reports
 python -m bench.matrix    many minutes, resumable: every encoder with every loss trains and goes on

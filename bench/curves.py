@@ -1,4 +1,4 @@
-"""Learning curves of searches, from their ledgers: every trial thin, those trained longest thick.
+"""Draw the learning curves of searches from their ledgers: each trial thin, the longest ones thick.
 
 python -m bench.curves PICTURE SEARCH [SEARCH ...]
 """

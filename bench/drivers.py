@@ -1,4 +1,4 @@
-"""The two drivers that `bench.overhead` compares, each a process of its own on a Ray that runs.
+"""Run one of the two drivers that `bench.overhead` compares, as a process on a running Ray.
 
 python -m bench.drivers ours|shipped RAY_ADDRESS MLFLOW_URI TRIALS SLOTS FOLDER
 """
@@ -31,7 +31,7 @@ _DRAIN_SECONDS = 300.0
 
 
 class Meter:
-    """What this process takes from the first report on: starting workers is no part of it."""
+    """Measures what this process uses from the first report on, without the start of workers."""
 
     def __init__(self, trials: Callable[[], int]) -> None:
         self._trials = trials
@@ -41,7 +41,7 @@ class Meter:
         self._began = self._processor = self._wall = 0.0
 
     def begin(self) -> None:
-        """There is a report; said again, nothing."""
+        """Start measuring at the first report; later calls do nothing."""
         if not self._began:
             self._began, self._processor = time.perf_counter(), time.process_time()
             self._thread.start()
@@ -51,13 +51,13 @@ class Meter:
             self._held.append((self._trials(), resident()))
 
     def end(self) -> None:
-        """The search is over; what it takes of the processor from here on still counts."""
+        """Stop the clock at the search's end; processor time counts further."""
         self._wall = time.perf_counter() - self._began
         self._ended.set()
         self._thread.join()
 
     def figures(self, trials: int, reports: int) -> dict[str, float]:
-        """All of it, by trial and by report."""
+        """Return every figure, by trial and by report."""
         wall, processor = self._wall, time.process_time() - self._processor
         return {
             "trials": trials,
@@ -75,7 +75,7 @@ class Meter:
         return (object, ())  # Tune pickles what it is given into a file that nobody reads
 
     def _slope(self, trials: int) -> float:
-        """Of the memory over the last half of the trials.
+        """Return the growth of memory over the last half of the trials.
 
         What is loaded when there are no more trials, for Tune's table of results, belongs to none.
         """
@@ -90,7 +90,7 @@ class Meter:
 
 
 def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
-    """A search through the engine of this project."""
+    """Run a search through the engine of this project."""
     with Ledger.open(folder / "ours" / "ledger.jsonl", write=True) as ledger:
         settings = {
             "space": "toy",
@@ -142,7 +142,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
 
 
 class _TimedCallback(MLflowLoggerCallback):  # type: ignore[misc]  # Ray comes without types
-    """The shipped callback, with a watch beside it."""
+    """The shipped callback, with its time measured."""
 
     seconds = 0.0
     processor = 0.0
@@ -176,7 +176,7 @@ def _axes(trial: Any) -> dict[str, Any]:
 
 
 class _Named(OptunaSearch):  # type: ignore[misc]
-    """Hands its answers on under one key, as the trainable wants them."""
+    """Passes suggestions on under one key, as the trainable expects them."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         answers = super().suggest(trial_id)
@@ -184,7 +184,7 @@ class _Named(OptunaSearch):  # type: ignore[misc]
 
 
 def shipped(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
-    """The same through Tune with OptunaSearch, ASHAScheduler and MLflowLoggerCallback."""
+    """Run the same through Tune with OptunaSearch, ASHAScheduler and MLflowLoggerCallback."""
     # Tune's settings are the same: no CSV, JSON or TensorBoard files
     tune_runner.prepare_environment()
     callback = _TimedCallback(tracking_uri=uri, experiment_name="shipped")

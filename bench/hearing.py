@@ -1,4 +1,4 @@
-"""CPU time of what crops and utterances go through: each step of augmentation, each condition.
+"""Measure the CPU time of each step of augmentation and of each condition.
 
 python -m bench.hearing
 """

@@ -1,4 +1,4 @@
-"""Every encoder with every loss, in float32 and bfloat16: does one train, and go on bit by bit?
+"""Train every encoder with every loss, in float32 and bfloat16, and resume bit by bit.
 
 python -m bench.matrix [--device auto|cpu|cuda] [--again] [--random N] [--out FILE]
 
@@ -39,7 +39,7 @@ _SHORTEST_SAMPLES = 3200
 
 @dataclass(frozen=True)
 class Stage:
-    """What all trainings of a matrix share."""
+    """What all trainings of the matrix share."""
 
     store: Store
     surroundings: NoiseAndRooms
@@ -49,7 +49,7 @@ class Stage:
 
 
 def problems(config: TrainConfig, stage: Stage) -> list[str]:
-    """What is wrong with a config in training; nothing, if all is well."""
+    """Return what is wrong when a config is trained and resumed; empty if all is well."""
     straight = Training(config, stage.store, stage.surroundings, stage.device)
     watch = _Gradients(straight)
     first = straight.run_epoch()
@@ -75,7 +75,7 @@ def problems(config: TrainConfig, stage: Stage) -> list[str]:
 
 
 class _Gradients:
-    """Which weights got a gradient, and whether it was finite."""
+    """Records which weights got a gradient, and whether it was finite."""
 
     def __init__(self, training: Training) -> None:
         self._weights = dict(training.weights())
@@ -124,7 +124,7 @@ def _short(training: Training, device: str) -> list[str]:
 
 
 def pairs() -> Iterator[tuple[str, TrainConfig]]:
-    """Every example of an encoder with every example of a loss, in both precisions."""
+    """Return every example of an encoder with every example of a loss, in both precisions."""
     encoders, losses = (
         smallest_configs.every(smallest_configs.ENCODERS),
         smallest_configs.every(smallest_configs.LOSSES),
@@ -135,7 +135,7 @@ def pairs() -> Iterator[tuple[str, TrainConfig]]:
 
 
 def drawn(count: int, seed: int) -> Iterator[tuple[str, TrainConfig]]:
-    """Configs with one of everything."""
+    """Return random configs with one variant of every family."""
     chance = random.Random(seed)  # no secret
     for _ in range(count):
         config = smallest_configs.at_random(chance)
@@ -171,7 +171,7 @@ def main() -> int:
 
 
 def made_stage(folder: Path, device: str) -> Stage:
-    """A corpus of eight voices, packed, and the built-in surroundings."""
+    """Return a packed corpus of eight voices, with the built-in noise and rooms."""
     packed = pack_corpus(
         corpus.open_corpus(smallest_configs.write_corpus(folder / "voices")), folder
     )
@@ -193,7 +193,7 @@ def _read(path: Path, device: str) -> dict[str, list[str]]:
 
 
 def _table(done: dict[str, list[str]]) -> int:
-    """One line for an encoder: with how many losses it trains; then what failed."""
+    """Return a line for each encoder, with how many losses it trains, and what failed."""
     of_encoder: dict[str, list[bool]] = {}
     for name, found in done.items():
         words = name.split()

@@ -1,4 +1,4 @@
-"""What it costs, and what it is worth, that the sampler models many trials and not all.
+"""Measure what it costs and gains that the sampler models many trials, not all.
 
 python -m bench.modelled [--trials N] [--seeds N] [--most M ...]
 
@@ -49,7 +49,7 @@ def _row(name: str, found: np.ndarray) -> str:
 
 
 def _search(seed: int, most: int, trials: int, slots: int) -> tuple[float, float, float]:
-    """Median milliseconds a suggestion in the last half, the best's regret, the median's."""
+    """Return median milliseconds a suggestion in the last half, and two regrets: best, median."""
     logging.disable(logging.WARNING)
     bounded = mock.patch.object(history, "MOST_MODELLED", most)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder, bounded:
@@ -63,7 +63,7 @@ def _search(seed: int, most: int, trials: int, slots: int) -> tuple[float, float
 
 
 def _memory() -> str | None:
-    """A folder in memory, where there is one: no disk is measured here."""
+    """Return a folder in memory, if there is one: no disk is measured here."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

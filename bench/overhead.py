@@ -1,4 +1,4 @@
-"""What a trial and a report cost the driver: our engine beside the glue that Ray and Optuna ship.
+"""Measure what a trial costs the driver, beside the glue that Ray and Optuna ship.
 
 python -m bench.overhead [--trials 1000] [--shipped-trials 200] [--slots 2] [--keep-page]
 
@@ -82,7 +82,7 @@ def _both(home: Path, trials: int, shipped: int, slots: int) -> dict[str, Any]:
 
 
 def rows(ours: dict[str, Any], shipped: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is claimed, in milliseconds, and megabytes."""
+    """Return the table's rows, in milliseconds and megabytes."""
     pairs = {
         "driver, wall ms a trial": ("wall_ms_a_trial", "wall_ms_a_trial"),
         "driver, wall ms a report": ("wall_ms_a_report", "wall_ms_a_report"),

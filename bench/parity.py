@@ -1,4 +1,4 @@
-"""Published networks against ours: weights of encoder, head and both, and golden features.
+"""Compare published networks with ours: weights of encoder, head and both, and golden features.
 
 python -m bench.parity
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def check_counts(rows: tuple[table.Row, ...]) -> list[str]:
-    """Print the weights of every network; what differs is returned."""
+    """Print the weights of every network, and return what differs."""
     columns = ("encoder", "published", "head", "total", "published")
     print(f"{'network':48s}" + "".join(f"{column:>12s}" for column in columns))
     wrong = []
@@ -38,7 +38,7 @@ def check_counts(rows: tuple[table.Row, ...]) -> list[str]:
 
 
 def check_features() -> list[str]:
-    """Print the golden features; what differs is returned."""
+    """Print the golden features, and return what differs."""
     wave = table.tones(table.GOLDEN_SAMPLES)
     wrong = []
     print(f"\n{'front end':48s}{'ours':>16s}{'published':>16s}")

@@ -1,4 +1,4 @@
-"""What a right and a wrong prior are worth: how far the best so far is from the best there is.
+"""Measure what a right and a wrong prior are worth, by the regret after so many trials.
 
 python -m bench.priors [SEARCHES]
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _cell(values: np.ndarray) -> str:
-    """Mean, and the interval of the mean by 2,000 resamples of the searches."""
+    """Return the mean, and its interval by 2,000 resamples of the searches."""
     chance = np.random.default_rng(0)
     means = chance.choice(values, (2000, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

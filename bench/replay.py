@@ -1,4 +1,4 @@
-"""What the log claims, put to the test on real speech; hours on two cores.
+"""Test the log's claims on real speech; takes hours on two cores.
 
 python -m bench.replay CORPUS [--entries 20,33] [--seeds 3] [--scale 1/8] [--epochs 8] [--table]
 
@@ -33,7 +33,7 @@ MEASURES = ("dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction"
 
 
 class EachRun(Lines):
-    """A line for every training that ends."""
+    """Prints a line for every training that ends."""
 
     def __init__(self, name: str) -> None:
         super().__init__(every_seconds=600.0)
@@ -64,7 +64,7 @@ class EachRun(Lines):
 
 
 def run_line(trial: TrialRecord) -> str:
-    """A training on one line."""
+    """Return a training on one line."""
     seconds = sum(report.seconds for report in trial.reports.values())
     figures = trial.last.metrics if trial.last else {}
     parts = [f"{name} {figures[name]:.4f}" for name in MEASURES if name in figures]
@@ -119,7 +119,7 @@ def _parsed() -> argparse.Namespace:
 
 
 def _page(what: ReplayPlan, state: SearchState, entries: str) -> Iterator[str]:
-    """What stands above the tables: how they came about, and how they are to be read."""
+    """Return the text above the tables: how they were measured, and how to read them."""
     corpus, scale = Path(state.search["corpus"]).name, what.scale
     half = max(1, scale.divisor // 2)
     only = f" --entries {entries}" if entries else ""
@@ -148,7 +148,7 @@ def _page(what: ReplayPlan, state: SearchState, entries: str) -> Iterator[str]:
 
 
 def tables(what: ReplayPlan, state: SearchState) -> Iterator[str]:
-    """The two tables, in Markdown."""
+    """Return the two tables, in Markdown."""
     judged = evaluate_claims(what, state)
     yield from textwrap.wrap(f"{pages.verdict_line(judged)}; {settings_text(what, state)}.", 120)
     yield ""
@@ -174,7 +174,7 @@ def tables(what: ReplayPlan, state: SearchState) -> Iterator[str]:
 
 
 def settings_text(what: ReplayPlan, state: SearchState) -> str:
-    """Under which the figures came about."""
+    """Return the settings under which the figures were measured."""
     search = state.search
     reports = [report for trial in state.trials.values() for report in trial.reports.values()]
     seconds = sum(report.seconds for report in reports)

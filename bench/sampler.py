@@ -1,4 +1,4 @@
-"""How long one suggestion takes, by the number of trials that the sampler is told about.
+"""Measure how long one suggestion takes, by the number of trials that the sampler models.
 
 python -m bench.sampler
 """
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _search(space: loader.Space, policy: AshaPolicy, trials: int) -> SearchState:
-    """Trials drawn at random; the EER depends on the learning rate, a third of a rung advances."""
+    """Return a search of random trials; EER depends on the learning rate, a third advances."""
     tale, chance, empty = Tale(policy), np.random.default_rng(0), SearchState()
     for number in range(trials):
         drawn = sampler.suggest(space, empty, policy, number, kind="random")

@@ -1,4 +1,4 @@
-"""Thousands of trials on a thousand slots: what the driver can take, and what the next limit is.
+"""Simulate thousands of trials on a thousand slots, and measure what limits the driver.
 
 python -m bench.scale [--trials 10000] [--slots 1000] [--epochs 9] [--catch-up 60] [--keep-page]
 
@@ -81,7 +81,7 @@ def _parsed() -> argparse.Namespace:
 
 
 def measured(trials: int, slots: int, epochs: int, catch_up: float) -> dict[str, Any]:
-    """All figures of one simulated search."""
+    """Return all figures of one simulated search."""
     _warm_up()
     with tempfile.TemporaryDirectory() as folder:
         search = Simulation(Path(folder) / "scale", trials, slots, epochs, SEED)
@@ -118,7 +118,7 @@ def measured(trials: int, slots: int, epochs: int, catch_up: float) -> dict[str,
 
 
 def _warm_up() -> None:
-    """Load all that is loaded on first use, before the clock runs."""
+    """Load everything that is loaded on first use, before the measurement."""
     with tempfile.TemporaryDirectory() as folder:
         search = Simulation(Path(folder) / "first", 12, 4, 1, SEED)
         search.run()
@@ -164,7 +164,7 @@ def _quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 def _by_count(taken: list[tuple[int, float]], trials: int) -> list[dict[str, Any]]:
-    """By tenths of the search: how long a suggestion takes when there are so many trials."""
+    """Return for each tenth of the search how long a suggestion takes, by the number of trials."""
     found = []
     for tenth in range(10):
         low, high = tenth * trials // 10, (tenth + 1) * trials // 10
@@ -175,7 +175,7 @@ def _by_count(taken: list[tuple[int, float]], trials: int) -> list[dict[str, Any
 
 
 def _memory(taken: Measured) -> dict[str, float]:
-    """Of the driver's process, the tracker included; the slope is that of the last half."""
+    """Return the memory of the driver's process, and its slope over the last half."""
     counts, held = np.array(taken.memory).T
     late = counts >= counts[-1] / 2
     slope = np.polyfit(counts[late], held[late], 1)[0] if late.sum() > 1 else 0.0
@@ -187,7 +187,7 @@ def _memory(taken: Measured) -> dict[str, float]:
 
 
 def _of_ledger(search: Simulation) -> dict[str, Any]:
-    """Its size, how long a driver that starts again takes, and whether it goes on as before."""
+    """Return the ledger's size, how long resuming takes, and whether it decides the same."""
     path, state, policy = search.ledger.path, search.state, search.policy
     began = time.perf_counter()
     again = Ledger.open(path).state()
@@ -212,7 +212,7 @@ def _of_ledger(search: Simulation) -> dict[str, Any]:
 
 
 def _fsyncs(folder: Path) -> list[float]:
-    """What the disk takes for a line of a ledger, without anything else."""
+    """Return how long the disk takes for one line of a ledger."""
     took = []
     with (folder / "line").open("ab", buffering=0) as file:
         for _ in range(100):
@@ -226,7 +226,7 @@ def _fsyncs(folder: Path) -> list[float]:
 def _of_tracker(
     tracker: Tracker, lag: list[int], events: int, seconds: float, wall: float
 ) -> dict[str, Any]:
-    """How far it was behind, and how fast it catches up when nothing is added any more."""
+    """Return how far the tracker was behind, and how fast it catches up once nothing is added."""
     behind = tracker.health().queued
     began, processor = time.perf_counter(), tracker.processor_seconds()
     tracker.drain(seconds)

@@ -1,4 +1,4 @@
-"""The page of what large searches cost, from the last results: python -m bench.scale_page."""
+"""Write docs/scale.md from the last results: python -m bench.scale_page."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ def main() -> None:
 
 
 def write() -> Path:
-    """From what there is of bench/results/scale.json and overhead.json."""
+    """Write the page from bench/results/scale.json and overhead.json, as far as they exist."""
     scale, overhead = result_files.read("scale"), result_files.read("overhead")
     paragraphs = [*_head()]
     if scale is not None:
@@ -100,7 +100,7 @@ def _suggestions(found: dict[str, Any]) -> Iterator[str]:
 
 
 def limits(found: dict[str, Any], overhead: dict[str, Any] | None) -> Iterator[str]:
-    """What each part can take, the narrowest first, in words."""
+    """Return what each part can sustain, in sentences, the narrowest part first."""
     minute = found["epoch_seconds"]
     rates = {"the driver": found["driver"]["reports_a_second"]}
     if "tracker" in found:
@@ -180,7 +180,7 @@ def _claims(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def summary(found: dict[str, Any]) -> Iterator[str]:
-    """For the terminal."""
+    """Return a summary for the terminal."""
     yield from _table(found)
     yield from _suggestions(found)
     yield _shares(found)

@@ -1,4 +1,4 @@
-"""Pairs scored a second on one thread, by every way of scoring, beside loops over pairs.
+"""Measure pairs a second on one thread for every way of scoring, beside loops over pairs.
 
 python -m bench.scoring
 
@@ -87,7 +87,7 @@ def _cdist(crops: dict[str, torch.Tensor], pairs: list[Pair]) -> list[float]:
 
 
 def _report(name: str, pairs: list[Pair], work: Callable[[list[Pair]], object]) -> float:
-    """Pairs a second, the list's pairs looked up by name included; the best of three."""
+    """Print pairs a second, the lookup of utterances by name included; the best of three."""
     seconds = []
     for _ in range(3):
         began = time.process_time()

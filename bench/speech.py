@@ -1,4 +1,4 @@
-"""The searches on real speech that the README reports: most of an hour on two cores.
+"""Run the searches on real speech that the README reports; takes most of an hour on two cores.
 
 python -m bench.speech CORPUS NOISE ROOMS [SPACE ...]
 

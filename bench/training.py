@@ -1,4 +1,4 @@
-"""CPU time of a training step, and where it goes: augmentation against network, by encoder.
+"""Measure the CPU time of a training step by encoder: augmentation against network.
 
 python -m bench.training
 """
@@ -73,7 +73,7 @@ def _step(encoder: torch.nn.Module) -> Callable[[torch.Tensor], None]:
 
 
 def _per_crop(work: Callable[[torch.Tensor], object], crops: torch.Tensor, repeats: int) -> float:
-    """Median of some runs after a first one, in milliseconds a crop."""
+    """Return the median of some runs after a first one, in milliseconds a crop."""
     work(crops)
     times = []
     for _ in range(repeats):

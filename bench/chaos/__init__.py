@@ -1,1 +1,1 @@
-"""Faults against a real local search, and what must hold afterwards whatever they were."""
+"""Inject faults into real local searches, and check what must hold afterwards."""

@@ -1,4 +1,4 @@
-"""Faults against a real local search, round after round: is everything there afterwards?
+"""Inject faults into real local searches, round after round, and check that nothing was lost.
 
 python -m bench.chaos [--rounds 50] [--seed 1] [--fault NAME ...] [--outage-seconds S]
                       [--again]

@@ -1,4 +1,4 @@
-"""What a search leaves behind, read once: its ledger, its folder, its runs in MLflow."""
+"""Read what a search leaves behind: its ledger, its folder, its runs in MLflow."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the invariants are checked against."""
+    """Everything that the invariants are checked against."""
 
     events: list[Event]
     folder: Path
@@ -46,7 +46,7 @@ class Evidence:
 
     @cached_property
     def state(self) -> SearchState:
-        """What the events add up to."""
+        """The state that the events add up to."""
         return SearchState.from_events(self.events)
 
 
@@ -57,7 +57,7 @@ def read(
     space: Space | None = None,
     processes: list[str] | None = None,
 ) -> Evidence:
-    """The evidence of the search in `folder`.
+    """Return the evidence of the search in `folder`.
 
     Raises:
         LedgerDamaged: if its ledger cannot be read.
@@ -70,7 +70,7 @@ def read(
 def runs_of(
     uri: str, search: str, metrics: tuple[str, ...] = (OBJECTIVE, "train_loss")
 ) -> list[Run]:
-    """Every live run of a trial of this search, with the full history of some metrics."""
+    """Return every live run of a trial of this search, with the full history of some metrics."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -94,7 +94,7 @@ def runs_of(
 
 
 def received(uri: str, search: str) -> int:
-    """How many of the ledger's events MLflow has received of a search; 0 if it knows none such."""
+    """Return how many of a search's events MLflow has received; 0 for an unknown search."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -110,7 +110,7 @@ def _points(client: Any, run_id: str, metric: str) -> list[tuple[int, float]]:
 
 
 def recorded(events: list[Event], metric: str) -> dict[str, list[tuple[int, float]]]:
-    """By trial, straight from the reports: the first value of each epoch, as MLflow keeps them."""
+    """Return by trial the first reported value of each epoch, which is what MLflow keeps."""
     values: dict[str, dict[int, float]] = defaultdict(dict)
     for event in events:
         if event["event"] == "trial":

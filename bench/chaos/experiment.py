@@ -1,4 +1,4 @@
-"""One search under attack: launched as a user would, struck, launched again, and looked at."""
+"""Drive one search into which a fault is injected, as a user would launch it."""
 
 import contextlib
 import json
@@ -22,10 +22,10 @@ from search.ledger.ledger import Event, Ledger
 from search.ledger.state import SearchState
 
 EVENT_SECONDS = 90.0
-"""How long nothing may happen before a bout is given up."""
+"""How long the ledger may stand still before an experiment is given up."""
 FINISH_SECONDS = 240.0
 PATIENCE_SECONDS = 30.0
-"""How long a blow waits for something to strike."""
+"""How long a fault waits for what it needs, such as a process that trains."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,12 +42,12 @@ class Size:
 
 @dataclass
 class Experiment:
-    """A search by its name, and how to drive it."""
+    """One search: where its files are, how it is launched, what the fault did to it."""
 
     place: Path
-    """A folder for all of a round; made here."""
+    """The folder of the round; made here."""
     uri: str
-    """Of MLflow, as the search is told."""
+    """MLflow's address, as the search is given it."""
     size: Size = field(default_factory=Size)
     real: bool = False
     """Whether a network is trained, and not a toy."""
@@ -57,19 +57,19 @@ class Experiment:
     extra: dict[str, str] = field(default_factory=dict)
     """More environment for the search."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What a blow wants the result to say."""
+    """What a fault adds to the round's record."""
     process: "subprocess.Popen[bytes] | None" = None
     launches: int = 0
     injected_at: float = 0.0
-    """When the last blow came, in seconds of the wall clock."""
+    """When the last fault was injected, in seconds of the wall clock."""
     resumed_at: float = 0.0
-    """When it began to be recovered from; 0: nothing had to be."""
+    """When recovery began; 0: there was nothing to recover from."""
     problems: list[str] = field(default_factory=list)
-    """What a blow found wrong."""
+    """What was found wrong."""
     phases: dict[str, slowing.Phase] = field(default_factory=dict)
-    """When something was away, and when it was calm."""
+    """When something was away, and when the search ran undisturbed."""
     before: list[bytes] = field(default_factory=list)
-    """The ledger as it was at every blow."""
+    """The ledger's bytes at every fault."""
 
     def __post_init__(self) -> None:
         self.place.mkdir(parents=True, exist_ok=True)
@@ -84,26 +84,26 @@ class Experiment:
 
     @property
     def home(self) -> Path:
-        """Its `$SPKSEARCH_HOME`."""
+        """The search's `$SPKSEARCH_HOME`."""
         return self.place / "home"
 
     @property
     def space(self) -> Path:
-        """The file of its space."""
+        """The file of the search's space."""
         return self.place / "chaos_space.py"
 
     @property
     def folder(self) -> Path:
-        """The search's own."""
+        """The search's folder."""
         return self.home / self.name
 
     @property
     def ledger_path(self) -> Path:
-        """Its ledger, once it is there."""
+        """The search's ledger; it exists once a driver has begun."""
         return self.folder / "ledger.jsonl"
 
     def ledger_bytes(self, offset: int = 0) -> bytes:
-        """What the ledger holds from there on; nothing, if there is none yet."""
+        """Return the ledger's bytes from an offset on; none, if there is no ledger yet."""
         if not self.ledger_path.exists():
             return b""
         with self.ledger_path.open("rb") as ledger:
@@ -111,23 +111,23 @@ class Experiment:
             return ledger.read()
 
     def events(self) -> list[Event]:
-        """All so far."""
+        """Return all events so far."""
         return list(Ledger.open(self.ledger_path).events())
 
     def count(self, kind: str = "") -> int:
-        """Events so far, of one kind or all."""
+        """Return the number of events so far, of one kind or of all."""
         lines = self.ledger_bytes().splitlines()
         return sum(f'"event": "{kind}'.encode() in line[:64] for line in lines)
 
     @property
     def output(self) -> str:
-        """What the launches have said so far."""
+        """What the launches have printed so far."""
         return (self.place / "output").read_text(errors="replace")
 
     # --- driving -----------------------------------------------------------------------------
 
     def command(self) -> list[str]:
-        """What the user types."""
+        """Return the command that a user would type."""
         module = "search" if self.real else "bench.chaos.toy.program"
         words = [sys.executable, "-P", "-m", module, "launch", str(self.space)]
         words += ["--corpus", str(self.place / "corpus"), "--name", self.name]
@@ -138,7 +138,7 @@ class Experiment:
         return [*words, "--tracking-uri", self.uri]
 
     def environment(self) -> dict[str, str]:
-        """Of the search; nothing of it reaches another one."""
+        """Return the environment of the search, with a home and a token of its own."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
         return kept | {
             "SPKSEARCH_HOME": str(self.home),
@@ -154,7 +154,7 @@ class Experiment:
         }
 
     def launch(self) -> "subprocess.Popen[bytes]":
-        """Start the search, or go on with it."""
+        """Start the search, or resume it."""
         self.launches += 1
         with (self.place / "output").open("ab") as output:
             self.process = subprocess.Popen(
@@ -168,7 +168,7 @@ class Experiment:
         return self.process
 
     def wait_for_events(self, count: int) -> bool:
-        """Until the ledger has so many; whether the search is still driven then."""
+        """Wait until the ledger has `count` events; return whether the driver still runs then."""
         assert self.process is not None
         end = time.monotonic() + EVENT_SECONDS
         seen = offset = 0
@@ -184,43 +184,43 @@ class Experiment:
         return self.process.poll() is None
 
     def wait(self, seconds: float) -> None:
-        """That long, but not beyond its end."""
+        """Wait for some seconds, or until the driver ends."""
         assert self.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
 
     def problem(self, words: str) -> None:
-        """Say what is wrong."""
+        """Record something that is wrong."""
         self.problems.append(words)
 
     def mark_injection(self) -> None:
-        """Note that a blow comes now."""
+        """Record that a fault is injected now, and what the ledger holds."""
         self.before.append(self.ledger_bytes())
         self.injected_at = self.resumed_at = time.time()
 
     def kill(self) -> None:
-        """SIGKILL the driver, and nothing but it."""
+        """Kill the driver by SIGKILL, and nothing but it."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def relaunch(self) -> None:
-        """The same command again."""
+        """Launch again by the same command."""
         self.resumed_at = time.time()
         self.launch()
 
     def finish(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait until the driver ends, and return its exit code."""
         assert self.process is not None
         return self.process.wait(FINISH_SECONDS + self.notes.get("outage_seconds", 0.0))
 
     def workers(self) -> list[int]:
-        """The processes that train now."""
+        """Return the processes that train now."""
         assert self.process is not None
         return processes.working(self.process.pid)
 
     def end(self) -> None:
-        """Leave nothing running, whatever went wrong."""
+        """End the driver if it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -228,9 +228,9 @@ class Experiment:
     # --- what it cost ------------------------------------------------------------------------
 
     def seconds_to_resume(self) -> float | None:
-        """From the last blow, or the launching again after it, to the next epoch of what it cut.
+        """Return the seconds from the last fault to the next epoch of a trial that it interrupted.
 
-        None if it cut nothing.
+        They count from the launch after the fault, if there was one. None if it interrupted none.
         """
         cut: set[str] = set()
         for event in self.events():
@@ -243,7 +243,7 @@ class Experiment:
         return None
 
     def epochs_redone(self) -> int:
-        """How often the trial that suffered most began an epoch again; a toy's diary tells."""
+        """Return the most epochs that any one trial began again, by the toy's log of epochs."""
         begun = Counter((signature, epoch) for signature, epoch, *_ in self._epoch_log())
         redone: Counter[str] = Counter()
         for (signature, _), times in begun.items():
@@ -251,7 +251,7 @@ class Experiment:
         return max(redone.values(), default=0)
 
     def slowing(self) -> dict[str, Any] | None:
-        """By how much an outage slowed the training."""
+        """Return by how much an outage slowed the training; None if that was not measured."""
         if slowing.BEFORE not in self.phases:
             return None
         rungs = SearchState.from_events(self.events()).rungs

@@ -1,4 +1,4 @@
-"""docs/reliability.md, worked out from the result files alone: no figure is written by hand."""
+"""Write docs/reliability.md from the result files alone; no figure is written by hand."""
 
 import json
 from collections import defaultdict
@@ -34,7 +34,7 @@ _CLUSTER = "cluster.json"
 
 
 def page(folder: Path) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         folder: with `chaos-SEED.jsonl`, and where there are any the results of the cluster tests.
@@ -79,7 +79,7 @@ _NOTED = {
     "exit_seconds": "ended within {:g} s",
     "refused_seconds": "refused within {:g} s",
 }
-"""Of what a round notes, the largest of all rounds."""
+"""Which notes the page shows: the largest value of all rounds."""
 
 
 def _says(words: str, played: list[Record]) -> str:
@@ -114,7 +114,7 @@ def _known(played: Iterable[Record], key: str) -> list[float]:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed."""
+    """Return the smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
     place = -(-len(ordered) * share // 1)
     return ordered[max(0, int(place) - 1)]
@@ -151,7 +151,7 @@ processors.
 
 
 def _slowed(records: list[Record]) -> str:
-    """The rounds that were long enough to tell, one a line."""
+    """Return a table row for each round that was long enough to measure a slowdown."""
     lines = []
     for name, fault in FAULTS.items():
         for each in records:
@@ -200,7 +200,7 @@ def _versions(versions: dict[str, str]) -> str:
 
 
 def _of_clusters(path: Path) -> str:
-    """What `tests/cluster` measured on hosts made of network namespaces."""
+    """Return what `tests/cluster` measured on hosts made of network namespaces."""
     heading = "## Several machines\n"
     if not path.is_file():
         return (

@@ -1,4 +1,4 @@
-"""Processes of a round: all that come from one, whoever their parent is by now, and their end."""
+"""Find and end the processes that a round leaves, whatever their parent is by now."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ _SET_CHILD_SUBREAPER = 36
 
 @contextmanager
 def adopting() -> Iterator[None]:
-    """While it lasts, what descends from this process and lost its parent becomes its child."""
+    """Become the parent of every descendant that loses its own, until the context ends."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "this kernel has no subreapers")
@@ -25,7 +25,7 @@ def adopting() -> Iterator[None]:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process, zombies included; none if it is gone."""
+    """Return the children of a process, zombies included; none if it is gone."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -36,7 +36,7 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """All below a process."""
+    """Return all descendants of a process."""
     found: list[int] = []
     ahead = children(pid)
     while ahead:
@@ -46,7 +46,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """The command line of a process; empty if it is gone or a zombie."""
+    """Return the command line of a process; empty if it is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -54,7 +54,7 @@ def command(pid: int) -> str:
 
 
 def working(pid: int) -> list[int]:
-    """The processes below `pid` that train a trial."""
+    """Return the descendants of `pid` that train a trial."""
     return [each for each in descendants(pid) if command(each).startswith("ray::ResourceTrainable")]
 
 
@@ -64,7 +64,7 @@ AGENT_SECONDS = 90.0
 
 
 class ProcessWatch:
-    """Which children this process had before a round."""
+    """Finds what a round has left running, by the children that there were before it."""
 
     dying_agents: ClassVar[dict[int, float]] = {}
     """Agents of earlier rounds' dead heads, and since when they have been seen without one."""
@@ -75,7 +75,7 @@ class ProcessWatch:
         self._others = others
 
     def left(self, seconds: float = 10.0) -> list[str]:
-        """What of the round still runs, after some patience, as `pid command`; it is then ended."""
+        """Wait for the round's processes; end and return those that still run, as `pid command`."""
         end = time.monotonic() + seconds
         while (left := self._alive()) and time.monotonic() < end:
             time.sleep(0.1)
@@ -87,7 +87,7 @@ class ProcessWatch:
         return words
 
     def _too_old(self) -> list[int]:
-        """Agents that should have ended by now; those that did are forgotten."""
+        """Return agents that should have ended by now; forget those that have."""
         for pid in list(self.dying_agents):
             if not command(pid).startswith(AGENTS):
                 _reap(pid)
@@ -108,7 +108,7 @@ class ProcessWatch:
 
 
 def end_agents() -> None:
-    """End those of dead heads that are still there, where nobody waits for them."""
+    """End the agents of dead Ray heads that still run."""
     for pid in ProcessWatch.dying_agents:
         if command(pid).startswith(AGENTS):
             _end(pid)

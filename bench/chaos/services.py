@@ -1,4 +1,4 @@
-"""What a search talks to, in forms that can be broken: a proxy before MLflow, a PostgreSQL."""
+"""Run services that can be broken on purpose: a proxy in front of MLflow, a PostgreSQL."""
 
 import contextlib
 import os
@@ -25,14 +25,14 @@ _ANSWER_500 = (
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 class Proxy:
-    """Passes HTTP on to a server, or not: every request of a slow one waits, connections included.
+    """Passes HTTP on to a server, slowly or not at all when told so.
 
     One request a connection: both sides are told to close, so that every call meets the mood.
     """
@@ -48,11 +48,11 @@ class Proxy:
 
     @property
     def uri(self) -> str:
-        """For clients."""
+        """The proxy's address, for clients."""
         return f"http://{HOST}:{self._listener.getsockname()[1]}"
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -85,7 +85,7 @@ class Proxy:
 
 
 def _read_request(client: socket.socket) -> bytes:
-    """One whole request, its `Connection` header set to close."""
+    """Return one whole request, its `Connection` header set to close."""
     head = b""
     while b"\r\n\r\n" not in head:
         part = client.recv(1 << 16)
@@ -105,7 +105,7 @@ def _read_request(client: socket.socket) -> bytes:
 
 
 class Postgres:
-    """A PostgreSQL of our own on a free port of 127.0.0.1, by a user that is not root."""
+    """Runs a PostgreSQL on a free port of 127.0.0.1, as a user that is not root."""
 
     def __init__(self, folder: Path) -> None:
         self._programs = _programs()
@@ -121,24 +121,24 @@ class Postgres:
 
     @property
     def uri(self) -> str:
-        """For MLflow's server."""
+        """The database's address, for MLflow's server."""
         return f"postgresql+psycopg2://spksearch@{HOST}:{self.port}/tracking"
 
     @property
     def pid(self) -> int:
-        """Of its first process; 0 while it is down."""
+        """The id of its first process; 0 while it is down."""
         try:
             return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         except FileNotFoundError:
             return 0
 
     def start(self) -> None:
-        """Let it run, and wait until it answers."""
+        """Start it, and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses={HOST} -c unix_socket_directories='' -F"
         self._control("start", "-w", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self) -> None:
-        """End it at once, as a crash would: it recovers at its next start."""
+        """Stop it at once, as a crash would; it recovers at its next start."""
         self._control("stop", "-m", "immediate")
 
     def _control(self, *words: str) -> None:
@@ -156,7 +156,7 @@ class Postgres:
 
 
 def why_no_postgres() -> str:
-    """Why there can be no PostgreSQL here; empty if there can."""
+    """Return why no PostgreSQL can run on this machine; empty if one can."""
     try:
         import psycopg2  # noqa: F401
     except ImportError:
@@ -186,7 +186,7 @@ def _user() -> str:
 
 @contextmanager
 def small_disk(place: Path, megabytes: int) -> Iterator[None]:
-    """A file system of its own at `place`, that can be full; wants root."""
+    """Mount a file system of some megabytes at `place` until the context ends; needs root."""
     place.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(place)], check=True
@@ -198,7 +198,7 @@ def small_disk(place: Path, megabytes: int) -> Iterator[None]:
 
 
 def why_no_small_disk() -> str:
-    """Why no file system can be mounted here; empty if one can."""
+    """Return why no file system can be mounted on this machine; empty if one can."""
     if os.getuid():
         return "mounting a small file system wants root"
     inside = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]

@@ -1,4 +1,4 @@
-"""How much longer an epoch takes while something is away, seen within one search.
+"""Measure how much longer an epoch takes while a service is away, within one search.
 
 Compared is the time from the beginning of an epoch to the beginning of the next one of the same
 segment: training, checkpoint, the way to the driver, its ledger, the way back. Between segments a
@@ -27,19 +27,19 @@ _REPEATS = 4000
 
 @dataclass(frozen=True)
 class Gap:
-    """From the beginning of an epoch to that of the next."""
+    """The time from the beginning of an epoch to that of the next."""
 
     begin: float
     seconds: float
 
 
 def calm_seconds(outage_seconds: float) -> float:
-    """How long the search is watched before an outage, and again after it."""
+    """Return how long the search is measured before an outage, and again after it."""
     return min(outage_seconds, 180.0)
 
 
 def gaps(epoch_log: Iterable[list[Any]], rungs: Collection[int]) -> list[Gap]:
-    """Those within segments.
+    """Return the gaps between epochs of the same segment.
 
     Args:
         epoch_log: of each epoch begun signature, number, process and moment, in order.
@@ -60,7 +60,7 @@ def gaps(epoch_log: Iterable[list[Any]], rungs: Collection[int]) -> list[Gap]:
 
 
 def slowing(found: Iterable[Gap], phases: Mapping[str, Phase]) -> dict[str, Any] | None:
-    """By which share an epoch takes longer while it is away; None if too few epochs tell.
+    """Return by which share an epoch takes longer in the outage; None with too few epochs.
 
     `low` and `high` hold 95 % of the means of epochs drawn again, in blocks (bootstrap).
     """
@@ -92,7 +92,7 @@ def slowing(found: Iterable[Gap], phases: Mapping[str, Phase]) -> dict[str, Any]
 
 
 def _means(values: Any, rng: np.random.Generator) -> Any:
-    """Of blocks drawn again and again."""
+    """Return means of blocks that are drawn with replacement."""
     blocks = np.array_split(values, max(1, len(values) // _BLOCK))
     sums, counts = np.array([(block.sum(), len(block)) for block in blocks]).T
     picks = rng.integers(len(blocks), size=(_REPEATS, len(blocks)))

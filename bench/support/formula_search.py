@@ -1,4 +1,4 @@
-"""A search whose training is a formula: space, state and sampler are real, torch is not loaded."""
+"""Run a search whose training is a formula; space, state and sampler are real, without torch."""
 
 import json
 import math
@@ -27,7 +27,7 @@ _EMPTY = SearchState()
 
 
 def _space(trial: Any) -> TrainConfig:
-    """Six axes, one of them asked for with one of two losses only."""
+    """Ask six parameters, one of them with one of two losses only."""
     loss: Softmax | AAMSoftmax = Softmax()
     if trial.suggest_categorical("loss", ["softmax", "aam"]) == "aam":
         loss = AAMSoftmax(margin_rad=trial.suggest_float("margin_rad", 0.0, 0.5))
@@ -58,7 +58,7 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What the EER depends on: how far from the optimum each axis is, in its range."""
+    """The formula of the EER: how far each parameter is from its optimum, in its range."""
 
     optimum: dict[str, float]
     loss: str
@@ -66,7 +66,7 @@ class Truth:
     spread: float = 0.25
 
     def dev_eer(self, axes: dict[str, Any]) -> float:
-        """Of a training with these answers, before noise."""
+        """Return the dev EER of a training with these parameters, before noise."""
         far = 0.0 if axes["loss"] == self.loss else 0.3
         for name, place in self.optimum.items():
             if name in axes:
@@ -76,14 +76,14 @@ class Truth:
         return self.floor + self.spread * far
 
     def opposite(self) -> "Truth":
-        """Whose optimum is as far from this one's as the ranges are half wide."""
+        """Return a formula whose optimum is half a range away from this one's."""
         moved = {
             name: place + (0.5 if place < 0.5 else -0.5) for name, place in self.optimum.items()
         }
         return Truth(moved, "aam" if self.loss == "softmax" else "softmax", 0.1, 0.5)
 
     def similar(self, chance: np.random.Generator) -> "Truth":
-        """Whose optimum is within a tenth or so of the ranges, at twice the EER."""
+        """Return a formula with its optimum within a tenth of the ranges, at twice the EER."""
         moved = {
             name: float(np.clip(place + chance.normal(0, 0.08), 0, 1))
             for name, place in self.optimum.items()
@@ -92,14 +92,14 @@ class Truth:
 
 
 def truth_of(seed: int) -> Truth:
-    """An optimum somewhere inside."""
+    """Return a formula with its optimum somewhere inside the ranges."""
     chance = np.random.default_rng(seed)
     places = {name: float(chance.uniform(0.15, 0.85)) for name in _RANGES}
     return Truth(places, str(chance.choice(["softmax", "aam"])))
 
 
 def regrets(seed: int, prior: str, policy: AshaPolicy) -> list[float]:
-    """After each trial: how much the best so far, without its noise, is above the best there is."""
+    """Return after each trial how much the best so far, without noise, is above the optimum."""
     truth, chance = truth_of(seed), np.random.default_rng([seed, 1])
     match prior:
         case "right":
@@ -112,7 +112,7 @@ def regrets(seed: int, prior: str, policy: AshaPolicy) -> list[float]:
 
 
 def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, LocatedPoint]]:
-    """A search by chance of the same space, best first."""
+    """Return the points of a random search of the same space, best first."""
     drawn = []
     for number in range(EARLIER):
         idea = sampler.suggest(
@@ -127,7 +127,7 @@ def _earlier(truth: Truth, seed: int) -> list[tuple[PriorPoint, LocatedPoint]]:
 def _played(
     truth: Truth, known: list[tuple[PriorPoint, LocatedPoint]], seed: int, policy: AshaPolicy
 ) -> list[float]:
-    """The search, one trial at a time."""
+    """Run the search, one trial at a time."""
     tale, noise = Tale(policy), np.random.default_rng([seed, 2])
     first = priors.select_diverse(
         known, priors.MOST_TRIED_FIRST, lambda one, other: distance(one[1], other[1])
@@ -152,7 +152,7 @@ def _played(
 
 
 class Tale:
-    """A search told by events of a ledger that is nowhere."""
+    """A search in memory: appends events and applies them, without a ledger file."""
 
     def __init__(self, policy: AshaPolicy) -> None:
         self.state = SearchState()
@@ -160,14 +160,14 @@ class Tale:
         self.tell("search", rungs=list(policy.rungs), eta=policy.eta)
 
     def tell(self, event: str, **fields: object) -> None:
-        """One event, a second later."""
+        """Append an event, a second after the last."""
         self._clock += timedelta(seconds=1)
         self.state.apply(
             {"event": event, "time": self._clock.isoformat(), "search": "toy", **fields}
         )
 
     def trial(self, idea: sampler.Suggestion, wish: str = "", to_rung: int = 1) -> None:
-        """A new trial, which sets out for a rung."""
+        """Append a new trial and its first segment."""
         name = f"t{len(self.state.trials) + 1:04d}"
         self.tell(
             "trial",
@@ -182,7 +182,7 @@ class Tale:
         self.tell("segment", trial=name, attempt=1, from_epoch=0, to_rung=to_rung)
 
     def report(self, dev_eer: float, epoch: int = 1) -> None:
-        """An epoch of the newest trial."""
+        """Append an epoch of the newest trial."""
         name = next(reversed(self.state.trials))
         self.tell(
             "report",

@@ -1,4 +1,4 @@
-"""A training that takes no time, for the shipped glue and for ours alike."""
+"""Train nothing, in no time, for the shipped glue and for ours alike."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ METRICS = (
 
 
 def _chance(axes: dict[str, Any]) -> float:
-    """A number that no sampler can foresee, or every new trial would advance further than the last.
+    """Return a number that no sampler can foresee, so that new trials do not always advance.
 
     So a third of the trials advances from each rung, and both sides train about as many epochs.
     """
@@ -28,7 +28,7 @@ def _chance(axes: dict[str, Any]) -> float:
 
 
 class Trivial(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
-    """Its config is a segment of ours, or axes as Tune hands them out."""
+    """A trainable whose config is a segment of ours, or parameters as Tune hands them out."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
@@ -62,5 +62,5 @@ class Trivial(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
 
 
 def say(path: Path, figures: dict[str, Any]) -> None:
-    """Leave figures for the process that started this one."""
+    """Write figures to a file for the process that started this one."""
     path.write_text(json.dumps(figures), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What published networks weigh and what their front ends give, for `bench.parity` and the tests.
+"""List the weights of published networks and golden features, for `bench.parity` and the tests.
 
 A new network is one `Row`. Weights of the lab's networks are counted in clovaai/voxceleb_trainer;
 those of the log's are derived from its entries; the field's are WeSpeaker's.
@@ -20,7 +20,7 @@ VOX2_SPEAKERS = 5_994
 
 @dataclass(frozen=True)
 class Row:
-    """One network: what it is, and what is known of its weights (None: not published)."""
+    """One network: its config, and its numbers of weights (None: not published)."""
 
     name: str
     encoder: c.Encoder
@@ -42,7 +42,7 @@ class Row:
         return sum(weights.numel() for weights in head.parameters())
 
     def mismatches(self) -> list[str]:
-        """What is counted and what is known, where they differ."""
+        """Return the counted and the published numbers where they differ."""
         encoder, head = self.count_encoder(), self.count_head()
         pairs = [("encoder", encoder, self.encoder_weights), ("total", encoder + head, self.total)]
         return [
@@ -136,7 +136,7 @@ _DENSE = c.Softmax()
 
 
 def altered(config: c.LogNet, **fields: object) -> c.LogNet:
-    """The config with other fields, validated anew."""
+    """Return the config with other fields, validated anew."""
     return c.LogNet.model_validate(config.model_dump() | fields)
 
 
@@ -149,18 +149,18 @@ def _classifier(
     encoder_weights: int | None = None,
     head: c.Softmax = _DENSE,
 ) -> Row:
-    """An entry whose OutBlock is its speakers: a softmax over them is the same weights."""
+    """Return a row for an entry whose OutBlock is its speakers: a softmax has the same weights."""
     encoder = altered(config, **changes)
     return Row(f"log {entry}", encoder, encoder_weights, head, speakers, total)
 
 
 def _many_speakers(entry: str, total: int, head: c.Softmax = _DENSE) -> Row:
-    """An entry from 112 on: its OutBlock is the speakers, the FCBlock the embedding."""
+    """Return a row for an entry from 112 on: OutBlock is the speakers, FCBlock the embedding."""
     return _classifier(entry, c.LogNet(), {}, total, VOX2_SPEAKERS, 1_250_128, head)
 
 
 def _embedder(entry: str, config: c.LogNet, changes: dict[str, object], weights: int) -> Row:
-    """An entry from 100 to 111: its OutBlock is the embedding."""
+    """Return a row for an entry from 100 to 111: its OutBlock is the embedding."""
     return Row(f"log {entry}", altered(config, **changes), weights, total=weights)
 
 
@@ -279,7 +279,7 @@ EMPHASISED_TOLERANCE = 1e-6
 
 
 def tones(samples: int) -> Tensor:
-    """(1, samples) of 440 and 1234 Hz at 0.5 and 0.1, in float32."""
+    """Return (1, samples) of 440 and 1234 Hz at 0.5 and 0.1, in float32."""
     time = torch.arange(samples, dtype=torch.float64) / 16_000
     wave = 0.5 * torch.sin(2 * math.pi * 440 * time) + 0.1 * torch.sin(2 * math.pi * 1234 * time)
     return wave.float().unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Results of benches as files: what was measured, how, on what, when, beside what."""
+"""Keep results of benches as files: what was measured, how, on what machine, when."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _LIBRARIES = ("ray", "optuna", "mlflow", "torch", "numpy")
 
 
 def surroundings(command: str) -> dict[str, Any]:
-    """What a figure is worth nothing without."""
+    """Return how, where and when a figure was measured."""
     return {
         "command": command,
         "date": now(),
@@ -27,22 +27,22 @@ def surroundings(command: str) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The date and time of a result."""
+    """Return the date and time of a result."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Of what is installed."""
+    """Return the versions of installed libraries."""
     return {library: version(library) for library in libraries}
 
 
 def load() -> float:
-    """Of the last minute: how many processes wanted a processor, other work included."""
+    """Return the load average of the last minute, other work included."""
     return round(os.getloadavg()[0], 2)
 
 
 def write(name: str, result: dict[str, Any]) -> Path:
-    """One file of this name, in place of the last."""
+    """Write a result under this name, in place of the last one."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     result["load_after"] = load()
@@ -51,13 +51,13 @@ def write(name: str, result: dict[str, Any]) -> Path:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """The last result of this name; None if there is none."""
+    """Return the last result of this name; None if there is none."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def command_of(module: str) -> str:
-    """What was typed."""
+    """Return the command that was typed."""
     return " ".join(["python", "-m", module, *sys.argv[1:]])
 
 

@@ -1,4 +1,4 @@
-"""A cluster that is nowhere: a real driver, and slots whose trainings are formulas.
+"""Simulate a cluster: a real driver, and slots whose trainings are formulas.
 
 What decides and what writes is real: rule, sampler, ledger with its fsync. The clock is made up: an
 epoch takes no time, and the driver is asked and told as fast as it can answer.
@@ -33,7 +33,7 @@ _DIVERGES, _CRASHES = 0.02, 0.01
 
 @dataclass
 class Measured:
-    """How long the driver took over what, in seconds of the wall's clock."""
+    """How long the driver took for each part, in seconds of the wall clock."""
 
     report: list[float] = field(default_factory=list)
     """To take in an epoch: written, judged."""
@@ -50,7 +50,7 @@ class Measured:
 
 
 class Simulation:
-    """One search on slots that are not there."""
+    """One search on simulated slots."""
 
     def __init__(self, folder: Path, trials: int, slots: int, epochs: int, seed: int) -> None:
         self.measured = Measured()
@@ -89,7 +89,7 @@ class Simulation:
         )
 
     def run(self, at: Callable[[int], None] = lambda _: None) -> None:
-        """To the end; `at` hears of every new trial how many there are."""
+        """Run the search to its end; call `at` with the number of trials at every new one."""
         with self._suggestions_timed():
             self.driver.begin()
             self._fill(at)
@@ -105,13 +105,13 @@ class Simulation:
         self.measured.simulated = self._now
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the ledger."""
         self.ledger.close()
 
     # --- slots -------------------------------------------------------------------------------
 
     def _fill(self, at: Callable[[int], None]) -> None:
-        """Give the free slots work, as far as there is any."""
+        """Start segments on the free slots, as far as there are any."""
         while len(self._due) < self._slots:
             before, began = len(self.state.trials), time.perf_counter()
             segment = self.driver.next_segment()
@@ -129,14 +129,14 @@ class Simulation:
             self._schedule(trial.trial, config["attempt"])
 
     def _schedule(self, name: str, attempt: int) -> None:
-        """The next epoch of a trial ends when it has taken its time."""
+        """Schedule the end of a trial's next epoch."""
         self._counted += 1
         pace = 1 + int(name[1:]) * 7919 % 1000 / 1000
         seconds = EPOCH_SECONDS * pace / 1.5 * float(self._chance.lognormal(0, 0.1))
         heapq.heappush(self._due, (self._now + seconds, self._counted, name, attempt))
 
     def _over(self, trial: TrialRecord, attempt: int) -> bool:
-        """An epoch has ended, well or not; whether its segment is over with it."""
+        """Report an epoch that has ended; return whether its segment is over."""
         if self._chance.random() < _CRASHES:
             self.driver.on_attempt_finished(trial.trial, attempt, "the worker died")
             return True
@@ -147,7 +147,7 @@ class Simulation:
         return over
 
     def _result(self, trial: TrialRecord, attempt: int) -> dict[str, Any]:
-        """What a training would say of its epoch."""
+        """Return what a training would report of its epoch."""
         epoch = trial.epoch + 1
         eer = self.truth.dev_eer(trial.axes) * (1 + 0.5 * math.exp(-epoch / 3))
         eer += float(self._chance.normal(0, 0.003))
@@ -189,18 +189,18 @@ class Simulation:
             yield
 
     def regret(self) -> float:
-        """How far the best config tried is from the best there is, without noise."""
+        """Return how far the best config tried is from the optimum, without noise."""
         best = min(self.truth.dev_eer(trial.axes) for trial in self.state.trials.values())
         return best - self.truth.floor
 
 
 def _small_checkpoint(place: Path) -> int:
-    """A folder that looks like a checkpoint to the driver, which looks at names and sizes."""
+    """Write a folder that looks like a checkpoint to the driver; return its bytes."""
     place.mkdir(parents=True)
     return (place / "state.json").write_bytes(b"{}")
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Return the bytes of memory that this process holds."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmRSS:")[1].split()[0])

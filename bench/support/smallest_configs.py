@@ -1,4 +1,4 @@
-"""The smallest sensible example of every variant of a config, and what they are trained on.
+"""List the smallest sensible example of every variant of a config, and write a tiny corpus.
 
 Every family of variants is walked by its union in `spkmodel.config`: `missing` names the variants
 that have no example here yet.
@@ -168,7 +168,7 @@ AUGMENTS: Sequence[c.Augment] = [
 
 
 def missing() -> list[str]:
-    """Variants of the unions without an example, by name."""
+    """Return the names of variants without an example."""
     families = [
         (c.Encoder, ENCODERS),
         (c.Loss, LOSSES),
@@ -184,22 +184,22 @@ def missing() -> list[str]:
 
 
 def variants(union: Any) -> tuple[type[Any], ...]:
-    """The members of an annotated union."""
+    """Return the members of an annotated union."""
     return get_args(get_args(union)[0])
 
 
 def every(examples: Examples) -> list[Any]:
-    """All examples of a family."""
+    """Return all examples of a family."""
     return [example for some in examples.values() for example in some]
 
 
 def first(examples: Examples) -> list[Any]:
-    """The first, and smallest, example of each variant."""
+    """Return the first, and smallest, example of each variant."""
     return [some[0] for some in examples.values() if some]
 
 
 def config(**changes: Any) -> c.TrainConfig:
-    """A training of two batches an epoch, of a tiny network unless told otherwise."""
+    """Return a config of two batches an epoch and a tiny network, with `changes`."""
     settings = {
         "encoder": ENCODERS[c.TDNN][0],
         "loss": c.AAMSoftmax(),
@@ -209,7 +209,7 @@ def config(**changes: Any) -> c.TrainConfig:
 
 
 def at_random(chance: random.Random) -> c.TrainConfig:
-    """One of everything."""
+    """Return a random config with one variant of every family."""
     loss = chance.choice(every(LOSSES))
     augment = chance.choice(AUGMENTS)
     changes: dict[str, Any] = {
@@ -238,7 +238,7 @@ def _has_class_margin(loss: c.Loss) -> bool:
 
 
 def write_corpus(folder: Path) -> Path:
-    """Eight voices of hum and noise: four to train on, two for dev pairs, two for test pairs."""
+    """Write a corpus of eight voices: four to train on, two for dev pairs, two for test pairs."""
     chance = np.random.default_rng(5)
     paths: dict[str, list[str]] = {}
     for speaker in range(2 * _SPEAKERS):

@@ -1,4 +1,4 @@
-"""Where a thread's time goes, by looking at its stack now and then; it is slowed by little."""
+"""Sample a thread's stack now and then, and count where its time goes."""
 
 import linecache
 import signal
@@ -19,7 +19,7 @@ FSYNC = "fsync"
 
 @contextmanager
 def shares(parts: Sequence[Part], otherwise: str) -> Iterator[Counter[str]]:
-    """Counts, of the main thread's wall time, looks by part; complete after the context.
+    """Count samples of the main thread by part; complete after the context.
 
     The innermost frame that belongs to a part decides; of several parts the first.
     """

@@ -1,4 +1,4 @@
-"""The faults by their names: each strikes a running search once."""
+"""List the faults by name; each is injected into a running search once."""
 
 import signal
 
@@ -13,13 +13,13 @@ from search.ledger.state import SearchState
 
 
 def inject_nothing(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """The fault is in what is trained."""
+    """Inject nothing: the fault is in what is trained."""
     del context, rng
     experiment.resumed_at = 0.0
 
 
 def mixed(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """Two or three faults one after the other, in an order that chance decides."""
+    """Inject two or three faults one after the other, in a random order."""
     faults: dict[str, InjectFault] = {
         "driver_kill": process_faults.kill_driver,
         "trial_kill": process_faults.kill_trial,
@@ -129,7 +129,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def unmet_expectations(experiment: Experiment, fault: Fault) -> list[str]:
-    """What must be so after some faults, beside the invariants."""
+    """Return what a fault promises beside the invariants, and is not so."""
     state = SearchState.from_events(experiment.events())
     wrong = []
     if fault.has_failing_configs:

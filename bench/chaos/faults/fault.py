@@ -1,4 +1,4 @@
-"""What a fault is: how it strikes a running search, what it wants, what it may expect."""
+"""Define what a fault is: how it is injected, what it needs, and how large a search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,24 +29,24 @@ InjectFault = Callable[[Experiment, FaultContext, np.random.Generator], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault by its name."""
+    """One fault: how it is injected, and into what search."""
 
     name: str
     description: str
-    """For the page."""
+    """How `docs/reliability.md` describes it."""
     inject: InjectFault
     size: Size = field(default_factory=Size)
     has_failing_configs: bool = False
     real: bool = False
     requirements: tuple[Callable[[], str], ...] = ()
-    """Each says why the fault cannot be had here, or nothing."""
+    """Each returns why the fault cannot be injected on this machine; empty if it can."""
     measures_slowdown: bool = False
-    """Whether to see what it slows: then the search is long enough to be compared with itself."""
+    """Whether the slowdown is measured: the search is then long enough for a comparison."""
     mlflow_route: str = "server"
-    """What MLflow is reached through: `server`, `proxy` or `postgres`."""
+    """How the search reaches MLflow: `server`, `proxy` or `postgres`."""
     small_disk_mb: int = 0
     """The search's storage is a file system of this size; 0: it is not."""
 
     def why_not(self) -> str:
-        """Why it cannot be had here; empty if it can."""
+        """Return why the fault cannot be injected on this machine; empty if it can."""
         return next((why for want in self.requirements if (why := want())), "")

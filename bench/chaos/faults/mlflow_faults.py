@@ -1,4 +1,4 @@
-"""Blows at MLflow: its server killed, slow, failing; its database ended."""
+"""Inject faults into MLflow: its server is killed, slow or failing, its database is stopped."""
 
 import time
 
@@ -11,7 +11,7 @@ from bench.chaos.slowdown import AWAY
 
 
 def kill_server(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """SIGKILL of the MLflow server, which comes back after a while."""
+    """Kill the MLflow server by SIGKILL, and start it again after the outage."""
     del rng
     context.server.kill()
     _outage(experiment, context.outage_seconds)
@@ -20,7 +20,7 @@ def kill_server(experiment: Experiment, context: FaultContext, rng: np.random.Ge
 
 
 def set_behaviour(to: services.ProxyBehaviour) -> InjectFault:
-    """Every call meets this mood for a while."""
+    """Return a fault in which the proxy behaves so for the length of the outage."""
 
     def inject(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
         del rng
@@ -36,7 +36,7 @@ def set_behaviour(to: services.ProxyBehaviour) -> InjectFault:
 def restart_database(
     experiment: Experiment, context: FaultContext, rng: np.random.Generator
 ) -> None:
-    """PostgreSQL behind MLflow ends at once, and is started again after a while."""
+    """Stop the PostgreSQL behind MLflow as a crash would, and start it again after the outage."""
     del rng
     assert context.postgres is not None
     context.postgres.stop()

@@ -1,4 +1,4 @@
-"""Blows at processes: the driver's, a trial's; and at the clock they go by."""
+"""Inject faults into processes, the driver's and a trial's, and into the wall clock."""
 
 import os
 import signal
@@ -13,18 +13,18 @@ from bench.chaos.faults.fault import FaultContext, InjectFault
 from search.ledger.state import SearchState
 
 FLUSH_SECONDS = 3.0
-"""After a signal all that is known must be in the ledger within this."""
+"""How soon after a signal everything known must be in the ledger."""
 
 
 def kill_driver(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """SIGKILL of the driver, and the same command again."""
+    """Kill the driver by SIGKILL, and launch again."""
     del context, rng
     experiment.kill()
     experiment.relaunch()
 
 
 def kill_trial(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """SIGKILL of a process that trains."""
+    """Kill a process that trains by SIGKILL."""
     del context
     workers = _workers(experiment)
     experiment.mark_injection()
@@ -34,7 +34,7 @@ def kill_trial(experiment: Experiment, context: FaultContext, rng: np.random.Gen
 
 
 def hang_trial(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """SIGSTOP of a process that trains: it says nothing more, and is not dead."""
+    """Stop a process that trains by SIGSTOP: it reports nothing more, and is not dead."""
     del context
     workers = _workers(experiment)
     experiment.mark_injection()
@@ -54,7 +54,7 @@ def _workers(experiment: Experiment) -> list[int]:
 
 
 def signal_driver(number: signal.Signals) -> InjectFault:
-    """A signal that asks it to end; then the same command again."""
+    """Return a fault that asks the driver to end by a signal, and launches again."""
 
     def inject(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
         del context, rng
@@ -93,7 +93,7 @@ def _live(experiment: Experiment) -> bool:
 
 
 def launch_twice(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """The same command from a second terminal, while the first is held still: it must not end."""
+    """Launch from a second terminal while the first driver is stopped; it must be refused."""
     del context, rng
     assert experiment.process is not None
     began = time.monotonic()
@@ -116,7 +116,7 @@ def launch_twice(experiment: Experiment, context: FaultContext, rng: np.random.G
 
 
 def move_clock(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """The driver's wall clock jumps by an hour, ahead or back."""
+    """Move the driver's wall clock by an hour, ahead or back."""
     del context
     jump = 3600 if rng.random() < 0.5 else -3600
     experiment.notes["jump_seconds"] = jump

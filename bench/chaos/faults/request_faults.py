@@ -1,4 +1,4 @@
-"""Blows by hand: somebody at another terminal steers, while the driver may die."""
+"""Send requests from another terminal, while the driver may be killed."""
 
 import subprocess
 import sys
@@ -15,14 +15,14 @@ from search.ledger.ledger import Event
 from search.ledger.state import SearchState
 
 _TAKEN_SECONDS = 30.0
-"""How long a word that was accepted may take to stand in the ledger."""
+"""How long an accepted request may take to reach the ledger."""
 
 Verb = tuple[list[str], Callable[[Event], bool]]
-"""What is typed, and by which event it is known to have been done."""
+"""What is typed, and how the event is recognised that carries it out."""
 
 
 def steer(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """All verbs once, in an order that chance decides; before one of them the driver is killed."""
+    """Send each request once, in a random order; kill the driver before one of them."""
     verbs = list(_VERBS)
     order = [verbs[int(place)] for place in rng.permutation(len(verbs))]
     killed_before = order[int(rng.integers(1, len(order)))]
@@ -40,7 +40,7 @@ def steer(experiment: Experiment, context: FaultContext, rng: np.random.Generato
 
 
 def _type(experiment: Experiment, words: list[str], is_done: Callable[[Event], bool]) -> None:
-    """Have a verb done. What came after the search's end, or the trial's, is refused, and said."""
+    """Send a request and wait until the ledger has it; one after the end must be refused."""
     command = [sys.executable, "-P", "-m", "search", words[0], experiment.name, *words[1:]]
     asked = subprocess.run(
         command, env=experiment.environment(), capture_output=True, text=True, check=False

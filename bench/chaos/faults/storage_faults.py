@@ -1,4 +1,4 @@
-"""Blows at the storage: a checkpoint, the ledger, the whole disk."""
+"""Inject faults into the storage: a checkpoint, the ledger, the whole disk."""
 
 import subprocess
 import time
@@ -13,7 +13,7 @@ from spkmodel.core import checkpoint
 
 
 def flip_byte(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """While no driver runs, a byte of the checkpoint changes that a trial is to go on from."""
+    """Flip a bit of the checkpoint that a trial is to resume from, while no driver runs."""
     del context
     assert experiment.process is not None
     end = time.monotonic() + PATIENCE_SECONDS
@@ -37,13 +37,13 @@ def flip_byte(experiment: Experiment, context: FaultContext, rng: np.random.Gene
 
 
 def _recorded_and_live(experiment: Experiment) -> list[Report]:
-    """The last epochs of trials that are under way: what these go on from if the driver dies."""
+    """Return the last reports of running trials, from which these resume if the driver dies."""
     state = SearchState.from_events(experiment.events())
     return [trial.last for trial in state.trials.values() if trial.live and trial.last]
 
 
 def tear_line(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """The driver dies in the middle of a line of the ledger."""
+    """Kill the driver, and leave half a line at the end of the ledger."""
     del context
     experiment.kill()
     content = experiment.ledger_bytes()
@@ -57,7 +57,7 @@ def tear_line(experiment: Experiment, context: FaultContext, rng: np.random.Gene
 
 
 def fill_disk(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """Not a byte is free for a while; then there is room again."""
+    """Fill the disk to the last byte for the length of the outage."""
     del rng
     filler = experiment.home / "filler"
     with filler.open("wb", buffering=0) as file:
@@ -82,7 +82,7 @@ def fill_disk(experiment: Experiment, context: FaultContext, rng: np.random.Gene
 
 
 def lock_disk(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
-    """The storage is read-only when the search is launched again; then it can be written."""
+    """Launch again on read-only storage, which must be refused, and then on writable storage."""
     del context, rng
     experiment.kill()
     subprocess.run(["mount", "-o", "remount,ro", str(experiment.home)], check=True)

@@ -1,4 +1,4 @@
-"""A wall clock that can be moved under a running driver, as `date --set` would.
+"""Replace a running driver's wall clock by one that can be moved, as `date --set` would.
 
 The monotonic one stays. In the driver's Python only: `time.time`, and `datetime.now` of the modules
 that use it. Ray's own processes keep the true clock, as they would on another machine.
@@ -28,12 +28,12 @@ def _off() -> float:
 class _Moved(_True):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-        """As the moved clock tells."""
+        """Return the moved clock's time."""
         return _True.now(tz) + datetime.timedelta(seconds=_off())
 
 
 def install() -> None:
-    """From now on, this process reads the moved clock; a no-op unless one is named."""
+    """Let this process read the moved clock from now on; do nothing unless one is named."""
     if CLOCK not in os.environ:
         return
     from search.core import lock  # noqa: F401

@@ -1,4 +1,4 @@
-"""`spksearch` with a toy to train: `python -m bench.chaos.toy.program launch ...`."""
+"""Run `spksearch` with a toy to train: `python -m bench.chaos.toy.program launch ...`."""
 
 from search.cluster.connection import prepare_environment
 

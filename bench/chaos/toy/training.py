@@ -1,4 +1,4 @@
-"""A training of milliseconds in the place of the network's, for faults by the dozen.
+"""Train a toy for some milliseconds an epoch in the place of a network.
 
 Everything around it is real: the launch, Tune, the trainable with its segments, checkpoints on
 disk, the ledger, MLflow. Its "weights" are four numbers that every epoch moves by a map without
@@ -55,31 +55,31 @@ DIVERGES, COLLAPSES, TOO_LARGE = 10, 12, 14
 
 
 def space(has_failing_configs: bool = False) -> str:
-    """The source of a space; in a troubled one some diverge, collapse, or need too much."""
+    """Return the source of a space; in a failing one, configs diverge, collapse, need memory."""
     channels = [*SOUND, DIVERGES, COLLAPSES, TOO_LARGE] if has_failing_configs else [*SOUND]
     return SPACE.replace("CHANNELS", str(channels))
 
 
 def dev_eer(weights: torch.Tensor) -> float:
-    """What weights are worth."""
+    """Return the dev EER of some weights."""
     return float(0.05 + 0.4 * weights.double().sigmoid().mean())
 
 
 def trained(weights: torch.Tensor, rate: float) -> torch.Tensor:
-    """One epoch later: towards lower errors, the better the nearer the rate is to its best."""
+    """Return the weights an epoch later; they learn faster the nearer the rate is to the best."""
     for _ in range(STEPS):
         weights = stepped(weights, rate)
     return weights
 
 
 def stepped(weights: torch.Tensor, rate: float) -> torch.Tensor:
-    """One step of an epoch later."""
+    """Return the weights a step later."""
     step = 0.3 / (1 + abs(math.log10(rate) + 3))
     return weights - (step - 0.1 * torch.sin(37 * weights)) / STEPS
 
 
 class Training:
-    """The surface of `spkmodel.training.trainer.Training` that the trainable uses."""
+    """Has the methods of `spkmodel.training.trainer.Training` that the trainable uses."""
 
     def __init__(
         self, config: TrainConfig, store: Any, surroundings: Any, device: str, warm: Any
@@ -120,13 +120,13 @@ class Training:
         return EpochInterrupted(self.epoch + 1, STEPS, STEPS)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         config = self.config.model_dump(mode="json")
         numbers = {"epoch": self.epoch, "steps": self.steps, "config": config}
         return {"weights": self.evaluated_encoder}, numbers
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
-        """Go on from it."""
+        """Resume from a checkpoint."""
         self.evaluated_encoder = saved.tensors["weights"]
         self.epoch, self.steps = saved.state["epoch"], saved.state["steps"]
 
@@ -140,7 +140,7 @@ def _note(signature: str, epoch: int) -> None:
 def evaluate(
     weights: torch.Tensor, store: Any, pairs: Any, device: str, *, progress: Progress
 ) -> Verdict:
-    """In the place of `validate.evaluate_encoder`."""
+    """Return the toy's result; stands for `embed_and_score.evaluate_encoder`."""
     del store, pairs, device, progress
     if not len(weights):
         raise Collapsed("all embeddings point in one direction")
@@ -150,12 +150,12 @@ def evaluate(
 
 
 def checkpoint_eer(folder: Path, sha256: str) -> float:
-    """The dev EER of a checkpoint."""
+    """Return the dev EER of a checkpoint."""
     return dev_eer(checkpoint.read(folder, sha256).tensors["weights"])
 
 
 class ToyTrainable(trainable.SegmentTrainable):
-    """The trainable itself; a round's worker that unpickles it installs it."""
+    """The trainable; a worker that unpickles it imports this module, which installs the toy."""
 
 
 def install() -> None:
