@@ -1,1 +1,1 @@
-"""A model from a trial, a folder, the registry or a foreign checkpoint."""
+"""Load models from trials, folders, the registry or foreign checkpoints, and register them."""

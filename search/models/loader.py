@@ -1,8 +1,8 @@
-"""Where a model comes from: a registered version, a trial, a folder, another trainer's file.
+"""Load a model from a registered version, a trial, a folder or another trainer's file.
 
-Weights of ours are safetensors and a config is JSON, read by our own code and compared with the
-hash that was recorded; of voxceleb_trainer's files only tensors are read. Nothing that came with a
-model is executed.
+Our weights are safetensors and a config is JSON, read by our own code and compared with the hash
+that was recorded; of voxceleb_trainer's files only tensors are read. Nothing that came with a model
+is executed.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from search.checkpoints.selection import SelectedCheckpoint, parse_trial, select
 from search.core.errors import NotFound, SpksearchError, UsageError
 from search.core.paths import existing_ledger, list_searches, search_folder
 from search.ledger.ledger import Ledger
-from search.models import registry
+from search.models import mlflow_client, registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,24 +35,24 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder ready to embed, and what is known of its origin."""
+    """An encoder that is ready to embed, and its origin."""
 
     encoder: "nn.Module"
     config: "TrainConfig"
     source: str
-    """As a person would name it."""
+    """The name of the model for people."""
     sha256: str
-    """Of the weights, as `encoder.safetensors` holds them."""
+    """The hash of the weights, as `encoder.safetensors` holds them."""
     search: str = ""
     trial: str = ""
     epoch: int = 0
     trainer: str = ""
-    """Whose it is, where not ours; `config` then is right about the encoder alone."""
+    """The trainer that made it, if not ours; then only the encoder of `config` is right."""
     notes: tuple[str, ...] = ()
-    """What was assumed of it."""
+    """Assumptions that were made about it."""
 
     def facts(self) -> dict[str, Any]:
-        """What a report says of it."""
+        """Return the fields that a report has of the model."""
         from spkmodel.nn import encoders
 
         return {
@@ -76,19 +76,19 @@ def load(
     tracking_uri: str | None = None,
     reading: "Reading | None" = None,
 ) -> Model:
-    """The model that `source` names.
+    """Load the model that `source` names.
 
     Args:
         source: see `ACCEPTED`.
         device: where its encoder goes.
         tracking_uri: of the registry.
-        reading: what a checkpoint of voxceleb_trainer does not tell of itself, where it is said;
-            for that kind of source only.
+        reading: options that a checkpoint of voxceleb_trainer does not record; for that kind of
+            source only.
 
     Raises:
         NotFound: no such model, search or trial.
-        UsageError: the source is nothing that can be used.
-        EnvironmentSetupError: the tracking server is in the way.
+        UsageError: the source cannot be used.
+        EnvironmentSetupError: the tracking server cannot be used.
         SpksearchError: the weights are not the ones that were recorded.
     """
     folder = Path(source)
@@ -100,7 +100,7 @@ def load(
             "file of voxceleb_trainer leaves open; this is none"
         )
     if source.startswith("models:"):
-        return _registered(source, device, tracking_uri)
+        return _read_registered(source, device, tracking_uri)
     if (folder / WEIGHTS).is_file():
         return read_promoted(folder, device)
     if folder.is_dir() and list(folder.glob("*.safetensors")):
@@ -109,7 +109,7 @@ def load(
         search, trial = named
         state = Ledger.open(existing_ledger(search)).state()
         return read_selected(search, select_checkpoint(state, search_folder(search), trial), device)
-    raise _not_a_model(source, folder)
+    raise _no_model_error(source, folder)
 
 
 def read_selected(search: str, selected: SelectedCheckpoint, device: str) -> Model:
@@ -124,15 +124,17 @@ def read_selected(search: str, selected: SelectedCheckpoint, device: str) -> Mod
 
 
 def read_checkpoint(folder: Path, device: str, sha256: str | None = None) -> Model:
-    """The encoder of a checkpoint folder."""
+    """Read the encoder of a checkpoint folder."""
     from spkmodel.verification import embed_and_score
 
     encoder, config = embed_and_score.load_encoder(folder, sha256, device)
-    return Model(encoder, config, str(folder), hashlib.sha256(weights_of(encoder)).hexdigest())
+    return Model(
+        encoder, config, str(folder), hashlib.sha256(serialise_weights(encoder)).hexdigest()
+    )
 
 
 def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "") -> Model:
-    """The encoder of a promoted model's folder.
+    """Read the encoder of a promoted model's folder.
 
     Raises:
         UsageError: if a file is missing or is not what it should be.
@@ -145,7 +147,7 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     from spkmodel.config import TrainConfig
     from spkmodel.nn import encoders
 
-    raw = _bytes_of(folder / WEIGHTS, _LARGEST_WEIGHTS)
+    raw = _read_bytes(folder / WEIGHTS, _LARGEST_WEIGHTS)
     found = hashlib.sha256(raw).hexdigest()
     if sha256 and found != sha256:
         raise SpksearchError(
@@ -153,49 +155,52 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
             f"{sha256[:16]}...: they were changed or damaged and are not used"
         )
     try:
-        document = json.loads(_bytes_of(folder / CONFIG, _LARGEST_CONFIG))
+        document = json.loads(_read_bytes(folder / CONFIG, _LARGEST_CONFIG))
         config = TrainConfig.model_validate(document)
         encoder = encoders.build(config.encoder)
         encoder.load_state_dict(tensors_of(raw))
     except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
         raise UsageError(f"{folder}: not a promoted model of ours: {error}") from error
-    origin = _origin(folder)
+    origin = _read_origin(folder)
     return Model(encoder.to(device).eval(), config, source or str(folder), found, *origin)
 
 
 def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> Model:
-    """The encoder of a checkpoint of voxceleb_trainer.
+    """Read the encoder of a checkpoint of voxceleb_trainer.
 
     Raises:
-        UsageError: if the file is anything else.
+        UsageError: if the file is not such a checkpoint.
     """
     from search.models.foreign import network
     from search.models.foreign.architecture import Reading
     from spkmodel.config import TrainConfig
 
-    found = network.read(path, reading or Reading())
+    found = network.read_network(path, reading or Reading())
     return Model(
         found.encoder.to(device).eval(),
         TrainConfig(encoder=found.config),
         str(path),
-        hashlib.sha256(weights_of(found.encoder)).hexdigest(),
+        hashlib.sha256(serialise_weights(found.encoder)).hexdigest(),
         epoch=found.epoch,
         trainer="voxceleb_trainer",
         notes=found.notes,
     )
 
 
-def weights_of(encoder: "nn.Module") -> bytes:
-    """What `encoder.safetensors` holds: every tensor of the encoder, buffers included."""
+def serialise_weights(encoder: "nn.Module") -> bytes:
+    """Return the bytes of `encoder.safetensors`: every tensor of the encoder, buffers included."""
     from safetensors.torch import save
 
     state = encoder.state_dict()
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
-def _registered(source: str, device: str, tracking_uri: str | None) -> Model:
-    registry.parsed(source)  # before a server is started for it
-    with registry.connected(tracking_uri) as client, registry.downloaded(client, source) as found:
+def _read_registered(source: str, device: str, tracking_uri: str | None) -> Model:
+    registry.parse_uri(source)  # before a server is started for it
+    with (
+        mlflow_client.connect_mlflow(tracking_uri) as client,
+        registry.download_version(client, source) as found,
+    ):
         model = read_promoted(found.folder, device, found.tags["sha256"], found.uri)
     tags = found.tags
     return Model(
@@ -204,19 +209,19 @@ def _registered(source: str, device: str, tracking_uri: str | None) -> Model:
     )  # fmt: skip
 
 
-def _origin(folder: Path) -> tuple[str, str, int]:
-    """Search, trial and epoch from a promoted folder's report; empty where there is none."""
+def _read_origin(folder: Path) -> tuple[str, str, int]:
+    """Return search, trial and epoch from a promoted folder's report; empty without a report."""
     report = folder / "report.json"
     if not report.is_file():
         return "", "", 0
     try:
-        document = json.loads(_bytes_of(report, _LARGEST_CONFIG))
+        document = json.loads(_read_bytes(report, _LARGEST_CONFIG))
         return str(document["search"]), str(document["trial"]), int(document["epoch"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{report}: not the report of a promoted model: {error!r}") from error
 
 
-def _bytes_of(path: Path, most: int) -> bytes:
+def _read_bytes(path: Path, most: int) -> bytes:
     if not path.is_file():
         raise UsageError(f"{path}: no such file; a promoted model has {WEIGHTS} and {CONFIG}")
     size = path.stat().st_size
@@ -225,7 +230,7 @@ def _bytes_of(path: Path, most: int) -> bytes:
     return path.read_bytes()
 
 
-def _not_a_model(source: str, folder: Path) -> SpksearchError:
+def _no_model_error(source: str, folder: Path) -> SpksearchError:
     if folder.is_dir():
         return UsageError(f"{source}: holds neither {WEIGHTS} nor a checkpoint; {ACCEPTED}")
     known = ", ".join(list_searches()) or "none yet"

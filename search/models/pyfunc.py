@@ -1,4 +1,4 @@
-"""The registered model as MLflow runs it: waveforms in, embeddings out; no pickle.
+"""Run a registered model in MLflow: waveforms in, embeddings out; no pickle.
 
 MLflow stores this file and `spkmodel` beside the weights and executes them when the model is
 loaded, so that it loads for years wherever its requirements are installed. `evaluate` never does
@@ -15,7 +15,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Embeddings (batch, dim) of waveforms (batch, samples), 16 kHz, float32 in [-1, 1]."""
+    """Returns embeddings (batch, dim) of waveforms (batch, samples), 16 kHz, float32 in [-1, 1]."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the network that the config describes and give it the weights."""
@@ -35,14 +35,14 @@ class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
         model_input: np.ndarray,
         params: dict[str, object] | None = None,  # noqa: ARG002 (MLflow's signature)
     ) -> np.ndarray:
-        """Not length-normalised; compare two by their cosine."""
+        """Return embeddings that are not length-normalised; compare two by their cosine."""
         from spkmodel.verification.embed_and_score import whole_steps
 
         waveforms = torch.as_tensor(np.asarray(model_input, dtype=np.float32))
         # As in validation, so that the published figures hold for what this returns.
-        heard = waveforms[:, : whole_steps(waveforms.shape[-1])]
+        whole = waveforms[:, : whole_steps(waveforms.shape[-1])]
         with torch.inference_mode():
-            return self._encoder(heard).float().numpy()
+            return self._encoder(whole).float().numpy()
 
 
 set_model(SpeakerEncoder())

@@ -1,8 +1,6 @@
-"""MLflow's model registry: versions found, downloaded and made, without pickle."""
+"""Find, download and register versions of models in MLflow's registry, without pickle."""
 
 import json
-import logging
-import os
 import re
 import tempfile
 import warnings
@@ -13,10 +11,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.core.errors import EnvironmentSetupError, NotFound, UsageError
+from search.core.errors import NotFound, UsageError
 from search.core.paths import CODE
-from search.core.redact import HIDDEN, redact
-from search.tracking import server as mlflow_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,116 +22,41 @@ if TYPE_CHECKING:
 REQUIREMENTS = (
     "torch", "torchaudio", "numpy", "pydantic", "safetensors", "jaxtyping", "soundfile", "mlflow",
 )  # fmt: skip
-"""What `spkmodel` imports on the way from waveforms to embeddings."""
+"""Packages that `spkmodel` imports on the way from waveforms to embeddings."""
 _CODE = Path(__file__).with_name("pyfunc.py")
 _MODELS = CODE / "spkmodel"
-_ENVIRONMENT = {
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # The default waits four minutes for a server that is down.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-}
 _URI = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 
 
 @dataclass(frozen=True)
-class Downloaded:
-    """A version's files, for as long as the context lasts."""
+class DownloadedVersion:
+    """The files of a version, which exist as long as the context of `download_version`."""
 
     folder: Path
     uri: str
-    """With the version, even where an alias was asked for."""
+    """The address with the version's number, even where an alias was asked for."""
     tags: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A version that carries an alias."""
+class RegisteredVersion:
+    """A version of a registered model that carries an alias."""
 
     name: str
     version: str
     alias: str
     created: bool
-    """By this call; otherwise it was there already."""
+    """Whether this call created it; otherwise it was there already."""
 
     @property
     def uri(self) -> str:
-        """By which `evaluate` and MLflow load it."""
+        """The address by which `evaluate` and MLflow load it."""
         return f"models:/{self.name}@{self.alias}"
 
 
 @contextmanager
-def connected(tracking_uri: str | None, recorded: str = "") -> Iterator["MlflowClient"]:
-    """A client of the tracking server, for as long as the context lasts.
-
-    Args:
-        tracking_uri: asked for; None: `$MLFLOW_TRACKING_URI`, else `recorded`, else the home
-            folder's own server, which is started if it does not run and then stopped again.
-        recorded: what the search was launched with, without credentials.
-
-    Raises:
-        EnvironmentSetupError: if the server cannot be reached or refuses.
-    """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or recorded
-    if HIDDEN in uri:
-        raise EnvironmentSetupError(
-            f"the search was tracked at {uri}, whose credentials are not kept; set "
-            "MLFLOW_TRACKING_URI to the full address"
-        )
-    if uri:
-        with _client(uri) as client:
-            yield client
-        return
-    server = mlflow_server.start()
-    try:
-        server.wait_ready()
-        with _client(server.uri) as client:
-            yield client
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _client(uri: str) -> Iterator["MlflowClient"]:
-    ours = _ENVIRONMENT | {
-        name: ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
-        for name in ("NO_PROXY", "no_proxy")
-    }
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's, about type hints of its own
-        import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
-
-    logger = logging.getLogger("mlflow")
-    level, earlier = logger.level, mlflow.get_tracking_uri()
-    logger.setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield mlflow.MlflowClient(uri)
-    except MlflowException as error:
-        away = "Max retries exceeded" in error.message
-        raise EnvironmentSetupError(
-            f"MLflow at {redact(uri)}: {'no answer' if away else redact(error.message)}; what is "
-            "done is kept, give the same command again once `spksearch doctor` finds it well"
-        ) from error
-    finally:
-        logger.setLevel(level)
-        mlflow.set_tracking_uri(earlier)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
-    """The files of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+def download_version(client: "MlflowClient", uri: str) -> Iterator[DownloadedVersion]:
+    """Download the files of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
         UsageError: if `uri` is neither, or the version is not one that `promote` made.
@@ -143,7 +64,7 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
     """
     import mlflow
 
-    found = _version(client, *parsed(uri))
+    found = _find_version(client, *parse_uri(uri))
     if "sha256" not in found.tags:
         raise UsageError(
             f"{uri}: version {found.version} has no sha256 tag, so it was not made by `spksearch "
@@ -152,14 +73,14 @@ def downloaded(client: "MlflowClient", uri: str) -> Iterator[Downloaded]:
     with tempfile.TemporaryDirectory(prefix="spksearch-model-") as folder:
         exact = f"models:/{found.name}/{found.version}"
         mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=folder)
-        yield Downloaded(Path(folder) / "artifacts", exact, dict(found.tags))
+        yield DownloadedVersion(Path(folder) / "artifacts", exact, dict(found.tags))
 
 
-def parsed(uri: str) -> tuple[str, str | None, str | None]:
-    """Name, alias and version, one of the two None, of an address in the registry.
+def parse_uri(uri: str) -> tuple[str, str | None, str | None]:
+    """Return name, alias and version of an address in the registry; one of the last two is None.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not such an address.
     """
     match = _URI.fullmatch(uri)
     if match is None:
@@ -167,7 +88,7 @@ def parsed(uri: str) -> tuple[str, str | None, str | None]:
     return match[1], match[2], match[3]
 
 
-def _version(
+def _find_version(
     client: "MlflowClient", name: str, alias: str | None, version: str | None
 ) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
@@ -186,7 +107,7 @@ def _version(
         ) from error
 
 
-def register(
+def register_version(
     client: "MlflowClient",
     folder: Path,
     name: str,
@@ -196,20 +117,20 @@ def register(
     title: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
-) -> Registered:
-    """The version that holds a promoted folder's weights, made if there is none, with an alias.
+) -> RegisteredVersion:
+    """Give an alias to the version with a promoted folder's weights; create it if there is none.
 
-    The version appears in one step, tags included, after its files: a call that died before
-    leaves at most a run, and the next call makes the version.
+    The version appears in one step, tags included, after its files: a call that died before leaves
+    at most a run, and the next call creates the version.
     """
-    found = _same(client, name, tags["sha256"])
+    found = _find_same_weights(client, name, tags["sha256"])
     version = found or _create(client, folder, name, experiment, title, tags, metrics)
     client.set_registered_model_alias(name, alias, version)
-    return Registered(name, version, alias, created=found is None)
+    return RegisteredVersion(name, version, alias, created=found is None)
 
 
-def _same(client: "MlflowClient", name: str, sha256: str) -> str | None:
-    """The newest version of `name` with these weights."""
+def _find_same_weights(client: "MlflowClient", name: str, sha256: str) -> str | None:
+    """Return the newest version of `name` with these weights, if there is one."""
     quoted = name.replace("'", "")
     versions = client.search_model_versions(f"name='{quoted}'")
     same = [int(each.version) for each in versions if each.tags.get("sha256") == sha256]
@@ -249,7 +170,7 @@ def _create(
 
 
 def _open_run(client: "MlflowClient", experiment: str, title: str, tags: Mapping[str, str]) -> str:
-    """A run of its own under the search's, so that the trials' runs stay as the ledger has them."""
+    """Create a run below the search's run, so that the trials' runs stay as the ledger has them."""
     found = client.get_experiment_by_name(experiment)
     place = found.experiment_id if found else client.create_experiment(experiment)
     named = f"tags.search = '{tags['search']}' and tags.kind = 'search'"
@@ -267,12 +188,12 @@ def _log_model(folder: Path) -> "ModelInfo":
         # It asks for an example to check the signature by; a test of ours does that.
         warnings.filterwarnings("ignore", message=".*input example")
         return mlflow.pyfunc.log_model(
-            name="encoder", model_type="speaker-encoder", **model_parts(folder)
+            name="encoder", model_type="speaker-encoder", **build_model_parts(folder)
         )
 
 
-def model_parts(folder: Path) -> dict[str, Any]:
-    """What MLflow is to keep of a promoted folder: code, files, signature, requirements."""
+def build_model_parts(folder: Path) -> dict[str, Any]:
+    """Return what MLflow stores of a promoted folder: code, files, signature, requirements."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -294,10 +215,10 @@ def model_parts(folder: Path) -> dict[str, Any]:
             Schema([TensorSpec(single, (-1, -1))]),
             Schema([TensorSpec(single, (-1, int(report["model"]["embedding_dim"])))]),
         ),
-        "pip_requirements": [f"{name}=={_public(name)}" for name in REQUIREMENTS],
+        "pip_requirements": [f"{name}=={_public_version(name)}" for name in REQUIREMENTS],
     }
 
 
-def _public(distribution: str) -> str:
-    """An installed version without its local part, which no index serves (`2.11.0+cpu`)."""
+def _public_version(distribution: str) -> str:
+    """Return an installed version without its local part, which no index serves (`2.11.0+cpu`)."""
     return installed_version(distribution).partition("+")[0]

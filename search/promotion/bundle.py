@@ -87,7 +87,7 @@ def _write_bundle(
 
     config = model.config.model_dump(mode="json")
     with fill_folder(folder) as beside:
-        (beside / loader.WEIGHTS).write_bytes(loader.weights_of(model.encoder))
+        (beside / loader.WEIGHTS).write_bytes(loader.serialise_weights(model.encoder))
         write_json(beside / loader.CONFIG, config)
         write_json(beside / "threshold.json", _threshold_document(document))
         write_json(beside / "report.json", document)

@@ -17,8 +17,8 @@ from search.core.progress import Display, Silent
 from search.core.redact import redact
 from search.evaluation import metrics, pair_list, test_access
 from search.ledger.ledger import Ledger
-from search.models import registry
-from search.models.registry import Registered
+from search.models import mlflow_client, registry
+from search.models.registry import RegisteredVersion
 from search.promotion import bundle
 from search.reporting.formatting import format_percent
 from search.reporting.snapshot import format_resume_command
@@ -35,7 +35,7 @@ class PromotionReport:
     document: dict[str, Any]
     """The content of `report.json`."""
     folder: Path
-    registered: Registered
+    registered: RegisteredVersion
     again: bool
     """Whether it had been promoted before, so that nothing was computed now."""
 
@@ -69,7 +69,7 @@ def promote(
         trial: one of its trials; by default the best, see `selection.select_checkpoint`.
         model: the registered model's name; by default `spksearch-<space>`.
         alias: to be given to the version.
-        tracking_uri: of the registry; see `registry.connected`.
+        tracking_uri: of the registry; see `mlflow_client.connect_mlflow`.
         display: shows the progress of long work.
 
     Raises:
@@ -191,11 +191,11 @@ def _register(
     name: str,
     alias: str,
     tracking_uri: str | None,
-) -> Registered:
+) -> RegisteredVersion:
     search = ledger.state().search
     title = f"promoted {document['trial']}, epoch {document['epoch']}"
-    with registry.connected(tracking_uri, search["tracking_uri"]) as client:
-        registered = registry.register(
+    with mlflow_client.connect_mlflow(tracking_uri, search["tracking_uri"]) as client:
+        registered = registry.register_version(
             client,
             folder,
             name,
@@ -211,7 +211,7 @@ def _register(
 
 
 def _record_promotion(
-    ledger: Ledger, document: dict[str, Any], folder: Path, registered: Registered, uri: str
+    ledger: Ledger, document: dict[str, Any], folder: Path, registered: RegisteredVersion, uri: str
 ) -> None:
     fields = {
         "trial": document["trial"],

@@ -1,1 +1,1 @@
-"""Checkpoints that another trainer saved, as encoders of ours."""
+"""Read checkpoints that another trainer saved, as encoders of ours."""

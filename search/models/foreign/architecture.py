@@ -1,6 +1,6 @@
-"""Which network of voxceleb_trainer some weights are, read off their names and shapes.
+"""Infer the config of a voxceleb_trainer network from the names and shapes of its weights.
 
-What weights cannot tell is said by a `Reading`.
+What the weights cannot tell is given by a `Reading`.
 """
 
 from collections.abc import Mapping
@@ -38,73 +38,73 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What the trainer's options said and its weights do not."""
+    """The trainer's options that its weights do not record."""
 
     log_input: bool = True
-    """As in all networks that were published. A command line or config without `log_input` had
-    none."""
+    """Whether it was trained on log mels, as all published networks were. A command line or config
+    without `log_input` had none."""
     int16_scale: bool | None = None
-    """Whether audio was read as +-32768, as before 2021-04-24. None: by what the file tells."""
+    """Whether audio was read as +-32768, as before 2021-04-24. None: decided by the file."""
     vggvox_pooling: Literal["mean", "max"] | None = None
-    """The trainer's TAP and MAX, which have the same weights."""
+    """The trainer's TAP (mean) or MAX, which have the same weights."""
     sinc_stride: int = 10
-    """Of RawNet3's filterbank."""
+    """The stride of RawNet3's filterbank."""
 
 
-def read_off(weights: Weights, reading: Reading) -> Encoder:
-    """The config of the network that has these weights.
+def infer_config(weights: Weights, reading: Reading) -> Encoder:
+    """Return the config of the network that has these weights.
 
     Raises:
         UsageError: for weights of another network.
     """
     if "conv1.filterbank.low_hz_" in weights:
-        return _raw_net3(weights, reading)
+        return _infer_rawnet3(weights, reading)
     if "netcnn.0.weight" in weights:
-        return _vggvox(weights, reading)
+        return _infer_vggvox(weights, reading)
     if not {"conv1.weight", "layer4.0.conv1.weight", "fc.weight"} <= set(weights):
-        raise UsageError(f"{_guess(weights)}; known are {KNOWN}")
+        raise UsageError(f"{_guess_origin(weights)}; known are {KNOWN}")
     if "attention.0.weight" in weights:
-        return _v2(weights, reading)
+        return _infer_resnet_v2(weights, reading)
     if "sap_linear.weight" not in weights:
-        raise UsageError(f"{_guess(weights)}; known are {KNOWN}")
+        raise UsageError(f"{_guess_origin(weights)}; known are {KNOWN}")
     if "torchfb.mel_scale.fb" not in weights:
         raise UsageError(
             "ResNetSE34, the thin ResNet-34 on a linear spectrogram of voxceleb_trainer until "
             f"2020-11-23 (no filterbank is among the weights), is not supported; known are {KNOWN}"
         )
-    return _resnet(weights, reading)
+    return _infer_resnet(weights, reading)
 
 
-def _resnet(weights: Weights, reading: Reading) -> Encoder:
-    channels, blocks = _stages(weights)
+def _infer_resnet(weights: Weights, reading: Reading) -> Encoder:
+    channels, blocks = _count_stages(weights)
     kind = ResNetSE34Half if channels == _HALF_WIDTHS else ResNetSE34L
     return kind(
-        features=_features(weights["torchfb.mel_scale.fb"], reading),
+        features=_make_mel(weights["torchfb.mel_scale.fb"].shape[1], reading),
         channels=channels,
         blocks=blocks,
-        pooling=_by_width(weights["fc.weight"], channels[-1]),
+        pooling=_infer_pooling(weights["fc.weight"], channels[-1]),
         embedding_dim=weights["fc.weight"].shape[0],
     )
 
 
-def _v2(weights: Weights, reading: Reading) -> Encoder:
-    channels, blocks = _stages(weights)
+def _infer_resnet_v2(weights: Weights, reading: Reading) -> Encoder:
+    channels, blocks = _count_stages(weights)
     pooled = weights["attention.0.weight"].shape[1]
     filters = weights.get("torchfb.1.mel_scale.fb")
     mels = 8 * pooled // channels[-1] if filters is None else filters.shape[1]
     filter_ = weights.get("torchfb.0.flipped_filter")
     emphasis = 0.97 if filter_ is None else round(-float(filter_.flatten()[0]), 6)
     return ResNetSE34V2(
-        features=_mel(mels, reading, pre_emphasis=emphasis),
+        features=_make_mel(mels, reading, pre_emphasis=emphasis),
         channels=channels,
         blocks=blocks,
-        pooling=_by_width(weights["fc.weight"], pooled),
+        pooling=_infer_pooling(weights["fc.weight"], pooled),
         attention_dim=weights["attention.0.weight"].shape[0],
         embedding_dim=weights["fc.weight"].shape[0],
     )
 
 
-def _vggvox(weights: Weights, reading: Reading) -> Encoder:
+def _infer_vggvox(weights: Weights, reading: Reading) -> Encoder:
     has_attention = "sap_linear.weight" in weights
     if not has_attention and reading.vggvox_pooling is None:
         raise UsageError(
@@ -112,7 +112,7 @@ def _vggvox(weights: Weights, reading: Reading) -> Encoder:
             "weights; say which with --vggvox-pooling mean (TAP) or max (MAX)"
         )
     return VGGVox(
-        features=_mel(40, reading, window="hann"),
+        features=_make_mel(40, reading, window="hann"),
         channels=tuple(
             weights[f"netcnn.{place}.weight"].shape[0] for place in (0, 4, 8, 11, 14, 18)
         ),
@@ -121,7 +121,7 @@ def _vggvox(weights: Weights, reading: Reading) -> Encoder:
     )
 
 
-def _raw_net3(weights: Weights, reading: Reading) -> Encoder:
+def _infer_rawnet3(weights: Weights, reading: Reading) -> Encoder:
     groups = sum(name.startswith("layer1.convs.") and name.endswith("weight") for name in weights)
     summary = weights["layer4.weight"].shape[0]
     scores = weights["attention.3.weight"].shape[0]
@@ -137,8 +137,8 @@ def _raw_net3(weights: Weights, reading: Reading) -> Encoder:
     )
 
 
-def _stages(weights: Weights) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels and number of blocks of the four."""
+def _count_stages(weights: Weights) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the channels and the number of blocks of each of the four stages."""
     stages = range(1, 5)
     channels = tuple(weights[f"layer{stage}.0.conv1.weight"].shape[0] for stage in stages)
     blocks = tuple(
@@ -150,8 +150,8 @@ def _stages(weights: Weights) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return channels, blocks
 
 
-def _by_width(dense: Tensor, pooled: int) -> Literal["sap", "asp"]:
-    """The pooling, by how many numbers it hands to the dense layer."""
+def _infer_pooling(dense: Tensor, pooled: int) -> Literal["sap", "asp"]:
+    """Return the pooling, by how many numbers it passes to the dense layer."""
     width = dense.shape[1]
     if width not in (pooled, 2 * pooled):
         raise UsageError(
@@ -161,11 +161,7 @@ def _by_width(dense: Tensor, pooled: int) -> Literal["sap", "asp"]:
     return "sap" if width == pooled else "asp"
 
 
-def _features(filters: Tensor, reading: Reading) -> Mel:
-    return _mel(filters.shape[1], reading)
-
-
-def _mel(
+def _make_mel(
     mels: int,
     reading: Reading,
     window: Literal["hamming", "hann"] = "hamming",
@@ -176,9 +172,9 @@ def _mel(
     return LinearMel(mels=mels, window=window, pre_emphasis=pre_emphasis)
 
 
-def _guess(weights: Weights) -> str:
+def _guess_origin(weights: Weights) -> str:
     names = list(weights)
-    for sign, whose in _ELSEWHERE.items():
+    for sign, origin in _ELSEWHERE.items():
         if any(sign in name for name in names):
-            return f"weights of another network, by their names of {whose} ({names[0]}, ...)"
+            return f"weights of another network, by their names of {origin} ({names[0]}, ...)"
     return f"weights of another network ({', '.join(names[:3])}, ...)"

@@ -1,4 +1,4 @@
-"""A network that voxceleb_trainer trained, as an encoder of ours that gives the same embeddings."""
+"""Read a network of voxceleb_trainer as an encoder of ours that gives the same embeddings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,60 +19,62 @@ _FILTERS_AGREE = 1e-4
 
 @dataclass(frozen=True)
 class Network:
-    """An encoder, its config, and what had to be assumed."""
+    """An encoder, its config, and the assumptions that were made."""
 
     encoder: nn.Module
     config: Encoder
     epoch: int
     """0 where the file does not say."""
     sha256: str
-    """Of the file."""
+    """The hash of the file."""
     notes: tuple[str, ...]
 
 
 class AtInt16Scale(nn.Module):
-    """An encoder that was trained on samples of +-32768, hearing those of +-1."""
+    """Feeds samples of +-1 to an encoder that was trained on samples of +-32768."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """(batch, samples) in +-1 to (batch, dim)."""
+        """Return embeddings (batch, dim) of waveforms (batch, samples) in +-1."""
         return self.encoder(waveforms * _INT16)
 
 
-def read(path: Path, reading: Reading) -> Network:
-    """The network in a checkpoint.
+def read_network(path: Path, reading: Reading) -> Network:
+    """Read the network in a checkpoint.
 
     Args:
         path: of a file that the trainer saved, in any of its forms.
-        reading: what the weights do not tell.
+        reading: options that the weights do not record.
 
     Raises:
-        UsageError: for anything else; it says what it is and what would be right.
+        UsageError: for any other file; it says what the file is and what would be right.
     """
-    file = weights_file.read(path)
+    file = weights_file.read_weights_file(path)
     try:
-        config = architecture.read_off(file.encoder, reading)
+        config = architecture.infer_config(file.encoder, reading)
     except (UsageError, ValueError, KeyError, IndexError) as error:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{path}: {what}") from error
     encoder = encoders.build(config)
     _require_same_features(path, file.encoder, encoder)
-    _fill(path, encoder, config, file.encoder)
+    _load_weights(path, encoder, config, file.encoder)
     int16 = _is_int16(file, config, reading)
     return Network(
         AtInt16Scale(encoder) if int16 else encoder,
         config,
         file.epoch or 0,
         file.sha256,
-        tuple(_notes(file, config, reading, int16)),
+        tuple(_describe_assumptions(file, config, reading, int16)),
     )
 
 
-def _fill(path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Tensor]) -> None:
-    placed, unknown = weight_names.renamed(weights, config)
+def _load_weights(
+    path: Path, encoder: nn.Module, config: Encoder, weights: dict[str, Tensor]
+) -> None:
+    placed, unknown = weight_names.rename_weights(weights, config)
     if unknown:
         raise UsageError(
             f"{path}: {len(unknown)} weights have no place in {config.kind}, such as {unknown[0]}; "
@@ -91,10 +93,10 @@ _NOT_LEARNED = ("front_end.spectrogram.", "front_end.mel_scale.")
 
 
 def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.Module) -> None:
-    """The checkpoint's own window and filterbank are what we compute.
+    """Require that the checkpoint's window and filterbank are those that are computed here.
 
     Raises:
-        UsageError: if they are not; the network was trained at another rate, or on other bands.
+        UsageError: if they are not: the network was trained at another rate, or on other bands.
     """
     ours = encoder.state_dict()
     for ending in ("spectrogram.window", "mel_scale.fb"):
@@ -112,10 +114,10 @@ def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.M
 
 
 def _is_int16(file: WeightsFile, config: Encoder, reading: Reading) -> bool:
-    """Whether its training read audio as integers, as far as can be told.
+    """Return whether its training read audio as integers, as far as can be told.
 
-    Files with an epoch (2026) and those of torch 2.1 (2023) are later than the change, and RawNet3
-    is. Of the others, the published ones are earlier.
+    Files with an epoch (2026) and those of torch 2.1 (2023) are later than the change, and so is
+    RawNet3. Of the others, the published ones are earlier.
     """
     if reading.int16_scale is not None:
         return reading.int16_scale
@@ -123,7 +125,9 @@ def _is_int16(file: WeightsFile, config: Encoder, reading: Reading) -> bool:
     return not later
 
 
-def _notes(file: WeightsFile, config: Encoder, reading: Reading, int16: bool) -> list[str]:
+def _describe_assumptions(
+    file: WeightsFile, config: Encoder, reading: Reading, int16: bool
+) -> list[str]:
     said = []
     if isinstance(config, RawNet3):
         said.append(f"assumed: sinc_stride {reading.sinc_stride} (--sinc-stride)")
@@ -135,7 +139,7 @@ def _notes(file: WeightsFile, config: Encoder, reading: Reading, int16: bool) ->
     given = "said" if reading.int16_scale is not None else "assumed"
     said.append(f"{given}: trained on samples of {scale} ({other} for the other)")
     if file.loss:
-        said.append(f"trained with {_loss(file.loss)}")
+        said.append(f"trained with {_describe_loss(file.loss)}")
     elif file.form != "encoder":
         said.append(
             "trained with triplet or proto, which leave no weights (the trainer does not bring "
@@ -144,8 +148,8 @@ def _notes(file: WeightsFile, config: Encoder, reading: Reading, int16: bool) ->
     return said
 
 
-def _loss(weights: dict[str, Tensor]) -> str:
-    """The trainer's loss, by its weights."""
+def _describe_loss(weights: dict[str, Tensor]) -> str:
+    """Name the trainer's loss by its weights."""
     match sorted(weights):
         case ["W"]:
             return f"amsoftmax, {weights['W'].shape[1]} speakers"

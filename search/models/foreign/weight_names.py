@@ -1,4 +1,4 @@
-"""Its names for weights to ours, network by network."""
+"""Translate voxceleb_trainer's names of weights into ours, network by network."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,23 +33,25 @@ _RES2_BLOCK = {
     "afms.fc": "scaling.gate",
 }
 _CONSTANT = re.compile(r"torchfb\..*|preprocess\.0\.flipped_filter|conv1\.filterbank\.(window|n)_")
-"""Not learned, and computed by us."""
+"""Names of weights that are not learned, and that are computed here."""
 
 
-def renamed(weights: Mapping[str, Tensor], config: Encoder) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights as the encoder of `config` names and shapes them, and the names without a place.
+def rename_weights(
+    weights: Mapping[str, Tensor], config: Encoder
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the weights as the encoder of `config` names and shapes them, and unknown names.
 
     Args:
         weights: by the trainer's names, without prefix.
         config: of the same network.
     """
-    table = dict(_table(config))
+    table = dict(_iterate_table(config))
     placed: dict[str, Tensor] = {}
     unknown: list[str] = []
     for name, tensor in weights.items():
         if _CONSTANT.fullmatch(name):
             continue
-        ours = _placed(name, table)
+        ours = _translate(name, table)
         if ours is None:
             unknown.append(name)
         else:
@@ -59,16 +61,16 @@ def renamed(weights: Mapping[str, Tensor], config: Encoder) -> tuple[dict[str, T
     return placed, unknown
 
 
-def _placed(name: str, table: Mapping[str, str]) -> str | None:
-    """By the table's entry for the whole name, or for what stands before its last dot."""
+def _translate(name: str, table: Mapping[str, str]) -> str | None:
+    """Return our name from the table's entry for the whole name, or for all but its last part."""
     if name in table:
         return table[name]
     layer, _, leaf = name.rpartition(".")
     return f"{table[layer]}.{leaf}" if layer in table else None
 
 
-def _table(config: Encoder) -> Iterator[tuple[str, str]]:
-    """Layers (or single weights) of theirs and ours."""
+def _iterate_table(config: Encoder) -> Iterator[tuple[str, str]]:
+    """Yield the trainer's and our name of each layer, or of a single weight."""
     match config:
         case ResNetSE34L() | ResNetSE34Half():
             yield from {"conv1": "stem.0", "bn1": "stem.1", **_ATTENTION}.items()

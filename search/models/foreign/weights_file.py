@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint of voxceleb_trainer, read without running anything that is in it."""
+"""Read the tensors of a voxceleb_trainer checkpoint without running anything that is in it."""
 
 import hashlib
 import pickle
@@ -27,22 +27,22 @@ RIGHT = (
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What such a file holds."""
+    """The contents of a checkpoint."""
 
     encoder: dict[str, Tensor]
-    """By the trainer's names, without any prefix."""
+    """Weights by the trainer's names, without any prefix."""
     loss: dict[str, Tensor]
     form: str
     """whole: with optimiser and epoch, since 2026. network: encoder and loss, 2020 to 2026.
     encoder: that alone."""
     epoch: int | None
     torch_since_2_1: bool
-    """Written by torch 2.1 (2023) or later, which older files cannot be."""
+    """Whether torch 2.1 (2023) or later wrote it."""
     sha256: str
 
 
-def read(path: Path) -> WeightsFile:
-    """The tensors of `path`.
+def read_weights_file(path: Path) -> WeightsFile:
+    """Read the tensors of a checkpoint.
 
     Raises:
         UsageError: for any other kind of file; it says which, and what would be right.
@@ -55,32 +55,33 @@ def read(path: Path) -> WeightsFile:
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path}: holds more than tensors, and what it would run was not run "
-            f"({_brief(error)}); {RIGHT}"
+            f"({_shorten(error)}); {RIGHT}"
         ) from error
     except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{path}: cut short, damaged or not a torch file ({_brief(error)}); {RIGHT}"
+            f"{path}: cut short, damaged or not a torch file ({_shorten(error)}); {RIGHT}"
         ) from error
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return _parted(path, content, sha256)
+    return _split(path, content, sha256)
 
 
 def _require_plausible(path: Path) -> None:
-    """By its size and first bytes: torch reads all of a file before it knows what it is."""
+    """Refuse a file by its size and first bytes."""
+    # torch.load reads all of a file before it knows what it is.
     size = path.stat().st_size
     if not 0 < size <= LARGEST_BYTES:
         raise UsageError(f"{path}: {size} bytes; a checkpoint has up to {LARGEST_BYTES}; {RIGHT}")
     with path.open("rb") as file:
         start = file.read(_FIRST_BYTES)
-    if what := _recognised(start):
+    if what := _recognise(start):
         raise UsageError(f"{path}: {what}; {RIGHT}")
     if start.startswith(b"PK"):
         _require_torch_zip(path)
 
 
-def _recognised(start: bytes) -> str:
-    """What a file is by its first bytes, where that is no torch file; else empty."""
+def _recognise(start: bytes) -> str:
+    """Say what a file is by its first bytes; empty if it may be a torch file."""
     text = start.lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page, saved in place of the model: open the address in a browser"
@@ -110,7 +111,7 @@ def _require_torch_zip(path: Path) -> None:
         raise UsageError(f"{path}: unpacks to more than {LARGEST_BYTES} bytes; {RIGHT}")
 
 
-def _parted(path: Path, content: Any, sha256: str) -> WeightsFile:
+def _split(path: Path, content: Any, sha256: str) -> WeightsFile:
     form, epoch = "network", None
     if isinstance(content, dict) and _WHOLE in content:
         found = content.get("epoch")
@@ -129,14 +130,16 @@ def _parted(path: Path, content: Any, sha256: str) -> WeightsFile:
 
 
 def _state(path: Path, content: Any) -> dict[str, Tensor]:
-    """Names to tensors; what DataParallel put into the names is taken out."""
+    """Return the tensors by name, without what DataParallel put into the names."""
     if not isinstance(content, dict) or not content:
-        raise UsageError(f"{path}: holds {_kind(content)}, not a network's weights; {RIGHT}")
+        raise UsageError(
+            f"{path}: holds {_describe_entry(content)}, not a network's weights; {RIGHT}"
+        )
     for name, entry in content.items():
         if not isinstance(name, str) or not isinstance(entry, Tensor):
             raise UsageError(
-                f"{path}: holds {_kind(entry)} under {name!r} where a tensor should be (its keys: "
-                f"{_some(content)}); {RIGHT}"
+                f"{path}: holds {_describe_entry(entry)} under {name!r} where a tensor should be "
+                f"(its keys: {_list_some(content)}); {RIGHT}"
             )
     return {_without_wrapper(name): tensor for name, tensor in content.items()}
 
@@ -161,17 +164,17 @@ def _is_of_torch_2_1(path: Path) -> bool:
         return any(name.endswith("/byteorder") for name in archive.namelist())
 
 
-def _kind(entry: Any) -> str:
+def _describe_entry(entry: Any) -> str:
     return "a tensor" if isinstance(entry, Tensor) else f"one {type(entry).__name__}"
 
 
-def _some(names: Any) -> str:
+def _list_some(names: Any) -> str:
     shown = [str(name) for name in list(names)[:4]]
     return ", ".join(shown) + (", ..." if len(names) > 4 else "")
 
 
-def _brief(error: BaseException) -> str:
-    """The first sentence: torch's advice is to load the file without protection."""
+def _shorten(error: BaseException) -> str:
+    """Return the first sentence of an error: torch goes on to advise loading without protection."""
     text = str(error).partition("\n")[0]
     for end in (" Please", " Re-running", " (1)"):
         text = text.partition(end)[0]

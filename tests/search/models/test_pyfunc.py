@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.models import loader, registry
+from search.models import loader, mlflow_client, registry
 from spkmodel.data.store import Store
 from spkmodel.data.store_writing import write_store
 from spkmodel.verification import embed_and_score
@@ -23,7 +23,7 @@ def encoder():
 def saved(encoder, tmp_path_factory):
     """An MLflow model made of a promoted folder."""
     folder = tmp_path_factory.mktemp("promoted")
-    (folder / "encoder.safetensors").write_bytes(loader.weights_of(encoder))
+    (folder / "encoder.safetensors").write_bytes(loader.serialise_weights(encoder))
     (folder / "config.json").write_text(untrained_search.CONFIG.model_dump_json())
     (folder / "report.json").write_text(json.dumps({"model": {"embedding_dim": 16}}))
     for name in ("threshold.json", "MODEL_CARD.md"):
@@ -33,7 +33,7 @@ def saved(encoder, tmp_path_factory):
         warnings.simplefilter("ignore")  # MLflow's own
         import mlflow.pyfunc
 
-        mlflow.pyfunc.save_model(str(place), **registry.model_parts(folder))
+        mlflow.pyfunc.save_model(str(place), **registry.build_model_parts(folder))
     return place
 
 
@@ -89,8 +89,8 @@ def test_only_a_name_with_an_alias_or_a_version_is_an_address(uri):
     from search.core.errors import UsageError
 
     with pytest.raises(UsageError, match="NAME@ALIAS"):
-        registry.parsed(uri)
-    assert registry.parsed("models:/spksearch-tiny@candidate") == (
+        registry.parse_uri(uri)
+    assert registry.parse_uri("models:/spksearch-tiny@candidate") == (
         "spksearch-tiny",
         "candidate",
         None,
@@ -102,7 +102,7 @@ def test_a_tracking_server_that_is_away_is_a_problem_of_the_environment_without_
 
     with (
         pytest.raises(EnvironmentSetupError, match="no answer") as caught,
-        registry.connected("http://someone:secret@127.0.0.1:1") as client,
+        mlflow_client.connect_mlflow("http://someone:secret@127.0.0.1:1") as client,
     ):
         client.search_registered_models()
     assert "secret" not in str(caught.value)

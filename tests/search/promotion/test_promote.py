@@ -195,7 +195,7 @@ def test_weights_that_differ_from_the_recorded_hash_are_refused(promoted, tmp_pa
     folder = tmp_path / "copy"
     shutil.copytree(promoted.folder, folder)
     (folder / "encoder.safetensors").write_bytes(
-        loader.weights_of(untrained_search.random_encoder(9))
+        loader.serialise_weights(untrained_search.random_encoder(9))
     )
     with pytest.raises(SpksearchError, match="SHA-256"):
         loader.read_promoted(folder, "cpu", promoted.document["model"]["sha256"])
@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_e
     home, corpus, monkeypatch
 ):
     hurt = untrained_search.make_search(home, corpus, "hurt", dev_condition="mismatched")
-    version = registry.Registered("spksearch-tiny", "1", "candidate", created=True)
+    version = registry.RegisteredVersion("spksearch-tiny", "1", "candidate", created=True)
     monkeypatch.setattr(promote, "_register", lambda *_: version)
     path = hurt.checkpoint("t0003", 3) / "tensors.safetensors"
     raw = bytearray(path.read_bytes())
@@ -248,7 +248,7 @@ def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_e
 
 def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "home"))
-    version = registry.Registered("spksearch-bald", "1", "candidate", created=True)
+    version = registry.RegisteredVersion("spksearch-bald", "1", "candidate", created=True)
     monkeypatch.setattr(promote, "_register", lambda *_: version)
     voices = untrained_search.make_corpus(tmp_path / "voices")
     untrained_search.make_search(

@@ -97,7 +97,7 @@ def with_scale(reading, int16):
 @pytest.mark.parametrize("int16", [False, True])
 def test_embeddings_are_those_of_the_trainers_own_network(tmp_path, name, int16):
     path = saved(tmp_path / "x.model", trainer.speaker_net(state_of(name)))
-    found = network.read(path, with_scale(CASES[name][2], int16))
+    found = network.read_network(path, with_scale(CASES[name][2], int16))
     with torch.inference_mode():
         embedding = found.encoder.eval()(trainer.waveforms())[0 if "rawnet3" in name else 1]
     expected = torch.tensor(EMBEDDINGS[name][int16])
@@ -107,8 +107,8 @@ def test_embeddings_are_those_of_the_trainers_own_network(tmp_path, name, int16)
 @pytest.mark.parametrize("name", CASES)
 def test_every_weight_of_the_trainer_has_its_own_place_and_none_is_left_over(tmp_path, name):
     state = state_of(name)
-    found = network.read(saved(tmp_path / "x.model", state), CASES[name][2])
-    placed, unknown = weight_names.renamed(state, found.config)
+    found = network.read_network(saved(tmp_path / "x.model", state), CASES[name][2])
+    placed, unknown = weight_names.rename_weights(state, found.config)
     assert unknown == []
     constant = [
         n for n in state if "torchfb" in n or "flipped" in n or n.endswith(("window_", "n_"))
@@ -137,9 +137,9 @@ def forms(state):
 @pytest.mark.parametrize("form", forms({}))
 def test_all_forms_of_a_checkpoint_are_one_network(tmp_path, form):
     state = trainer.resnet_l()
-    found = network.read(saved(tmp_path / "x.model", forms(state)[form]), Reading())
+    found = network.read_network(saved(tmp_path / "x.model", forms(state)[form]), Reading())
     want = encoders.build(found.config)
-    want.load_state_dict(want.state_dict() | weight_names.renamed(state, found.config)[0])
+    want.load_state_dict(want.state_dict() | weight_names.rename_weights(state, found.config)[0])
     got = found.encoder.state_dict()
     assert all(torch.equal(got[name], tensor) for name, tensor in want.state_dict().items())
     assert found.epoch == (30 if form == "whole" else 0)
@@ -165,15 +165,15 @@ def test_all_forms_of_a_checkpoint_are_one_network(tmp_path, form):
     ],
 )
 def test_the_network_is_read_off_its_weights(tmp_path, make, options, facts):
-    found = network.read(saved(tmp_path / "x.model", make(**options)), Reading())
+    found = network.read_network(saved(tmp_path / "x.model", make(**options)), Reading())
     assert {name: getattr(found.config, name) for name in facts} == facts
 
 
 def test_features_are_the_options_the_weights_cannot_tell(tmp_path):
     path = saved(tmp_path / "x.model", trainer.resnet_v2(mels=64))
-    features = network.read(path, Reading()).config.features
+    features = network.read_network(path, Reading()).config.features
     assert features == LogMel(mels=64, normalisation="instance", pre_emphasis=0.97)
-    features = network.read(path, Reading(log_input=False)).config.features
+    features = network.read_network(path, Reading(log_input=False)).config.features
     assert features == LinearMel(mels=64, pre_emphasis=0.97)
 
 
@@ -188,9 +188,9 @@ def test_the_scale_of_samples_is_told_by_the_age_of_the_file_and_said(tmp_path):
     )
     raw = saved(tmp_path / "raw.pt", trainer.rawnet3(), _use_new_zipfile_serialization=False)
     for path, scale in ((old, "+-32768"), (new, "+-1 "), (whole, "+-1 "), (raw, "+-1 ")):
-        notes = network.read(path, Reading()).notes
+        notes = network.read_network(path, Reading()).notes
         assert any(f"assumed: trained on samples of {scale}" in note for note in notes)
-    said = network.read(old, Reading(int16_scale=False)).notes
+    said = network.read_network(old, Reading(int16_scale=False)).notes
     assert any(note.startswith("said: trained on samples of +-1") for note in said)
 
 
@@ -206,7 +206,9 @@ def test_the_scale_of_samples_is_told_by_the_age_of_the_file_and_said(tmp_path):
 )
 def test_the_loss_is_named_by_its_weights(tmp_path, loss, says):
     path = saved(tmp_path / "x.model", trainer.speaker_net(trainer.resnet_l(), loss))
-    assert any(f"trained with {says}" in note for note in network.read(path, Reading()).notes)
+    assert any(
+        f"trained with {says}" in note for note in network.read_network(path, Reading()).notes
+    )
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ class Bomb:
 
 def refused(path, reading=None):
     with pytest.raises(UsageError) as caught:
-        network.read(path, reading or Reading())
+        network.read_network(path, reading or Reading())
     return str(caught.value)
 
 
