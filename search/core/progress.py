@@ -17,7 +17,7 @@ class Display(Protocol):
         """Show one line."""
         ...
 
-    def task(self, what: str, unit: str) -> AbstractContextManager[Progress]:
+    def task(self, title: str, unit: str) -> AbstractContextManager[Progress]:
         """Show a bar while the context lasts: `with display.task("packing", "utterances")`."""
         ...
 
@@ -29,7 +29,7 @@ class Silent:
         """Show nothing."""
 
     @contextmanager
-    def task(self, what: str, unit: str) -> Iterator[Progress]:  # noqa: ARG002 (the protocol's names)
+    def task(self, title: str, unit: str) -> Iterator[Progress]:  # noqa: ARG002 (the protocol's names)
         yield silent
 
     @contextmanager

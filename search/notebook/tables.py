@@ -86,8 +86,8 @@ def _branch_lines(notebook: Notebook, entries: Sequence[Entry], indent: str) -> 
 def _label(entry: Entry) -> str:
     kept = "" if entry.kept else "dropped"
     weights = f"weights of {entry.warm_start}" if entry.warm_start else ""
-    words = "; ".join(filter(None, [kept, entry.mark, weights]))
-    return f"{entry.number}  {entry.change}" + (f"  [{words}]" if words else "")
+    notes = "; ".join(filter(None, [kept, entry.mark, weights]))
+    return f"{entry.number}  {entry.change}" + (f"  [{notes}]" if notes else "")
 
 
 # --- one entry -------------------------------------------------------------------------------
@@ -132,9 +132,9 @@ def _change_lines(notebook: Notebook, entry: Entry) -> list[Table | str]:
         return [f"the same as {entry.based_on}"]
     before = dump_before(notebook, entry)
     parts: list[Table | str] = []
-    whence = format_basis(entry) or "the default config"
+    source = format_basis(entry) or "the default config"
     for title, delta in (
-        (f"changed from {whence}", entry.delta),
+        (f"changed from {source}", entry.delta),
         (f"changed without a word in the text ({entry.hidden_from})", entry.hidden),
     ):
         if not delta:

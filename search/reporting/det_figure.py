@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FLOOR_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 _TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 _OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
-_DCF_PLACES = (0.755, 0.895)
+_DCF_COLUMNS = (0.755, 0.895)
 _ROW, _FOOT = 0.235, 0.16
 """Height of a row of the table, and of the white below it, in inches."""
 
@@ -133,9 +133,9 @@ def _draw_line(axis: "Axes", line: _DetLine, low: float, high: float) -> None:
     )
     frame = _probit(np.array([low, high]), low)
     for p_target, marker in _OPERATING_POINTS:
-        place, _ = line.find_lowest_cost(p_target)
+        index, _ = line.find_lowest_cost(p_target)
         # A point without false alarms lies at minus infinity; it is shown on the frame.
-        left, level = max(across[place], frame[0]), min(up[place], frame[1])
+        left, level = max(across[index], frame[0]), min(up[index], frame[1])
         axis.plot(left, level, marker, zorder=5, clip_on=False, **_hollow(line.colour))
 
 
@@ -155,16 +155,16 @@ def _write_table(figure: "Figure", lines: Sequence[_DetLine]) -> None:
         level = (_ROW * row + 0.045 + _FOOT) / height
         figure.add_artist(Line2D([left, right], [level, level], **style))
 
-    def write(place: float, row: float, text: str, **style: Any) -> None:
-        figure.text(place, (_ROW * row + _FOOT) / height, text, fontsize=10.5, **style)
+    def write(x: float, row: float, text: str, **style: Any) -> None:
+        figure.text(x, (_ROW * row + _FOOT) / height, text, fontsize=10.5, **style)
 
     top = len(lines)
     mark(0.44, 0.44, top, marker="o", color=FAINT, markersize=7)
     write(0.455, top, "EER", color=FAINT)
     write(0.56, top, "95 % interval", color=FAINT)
-    for (p_target, marker), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
-        mark(place - 0.015, place - 0.015, top, marker=marker, **_hollow(FAINT))
-        write(place, top, f"minDCF {p_target:g}".replace("0.", "."), color=FAINT)
+    for (p_target, marker), x in zip(_OPERATING_POINTS, _DCF_COLUMNS, strict=True):
+        mark(x - 0.015, x - 0.015, top, marker=marker, **_hollow(FAINT))
+        write(x, top, f"minDCF {p_target:g}".replace("0.", "."), color=FAINT)
     for row, line in zip(range(top - 1, -1, -1), lines, strict=True):
         mark(0.095, 0.145, row, color=line.colour, **{**line.style, "zorder": 4})
         weight = {"color": INK, "fontweight": "normal" if line.interval is None else "bold"}
@@ -172,8 +172,8 @@ def _write_table(figure: "Figure", lines: Sequence[_DetLine]) -> None:
         write(0.455, row, format_percent(line.eer), **weight)
         if line.interval is not None:
             write(0.56, row, _format_interval(*line.interval), **weight)
-        for (p_target, _), place in zip(_OPERATING_POINTS, _DCF_PLACES, strict=True):
-            write(place, row, f"{line.find_lowest_cost(p_target)[1]:.3f}", **weight)
+        for (p_target, _), x in zip(_OPERATING_POINTS, _DCF_COLUMNS, strict=True):
+            write(x, row, f"{line.find_lowest_cost(p_target)[1]:.3f}", **weight)
 
 
 def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> None:
@@ -235,7 +235,7 @@ def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, 
     marked = [
         (line, line.find_lowest_cost(p)[0]) for line in networks for p, _ in _OPERATING_POINTS
     ]
-    misses = [1.05 * float(line.miss[place]) for line, place in marked]
+    misses = [1.05 * float(line.miss[index]) for line, index in marked]
     low = min(0.01, max(resolved, min(0.001, min(curve.eer for curve in curves) / 8)))
     high = max([0.2, *misses, *(1.3 * line.eer for line in lines)])
     below, above = _TICKS[low >= _TICKS], _TICKS[min(high, _TICKS[-1]) <= _TICKS]

@@ -20,11 +20,11 @@ def document(kind: str, /, **fields: Any) -> Document:
     return {"schema": f"spksearch.{kind}/1", **_replace_non_finite(fields)}
 
 
-def snapshot_document(now: Snapshot) -> Document:
+def snapshot_document(snapshot: Snapshot) -> Document:
     """Return the document of a search in `list` and `status`."""
-    fields = asdict(now)
-    fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in now.rungs]
-    fields["failures"] = [{"trial": trial, "reason": why} for trial, why in now.failures]
+    fields = asdict(snapshot)
+    fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in snapshot.rungs]
+    fields["failures"] = [{"trial": trial, "reason": why} for trial, why in snapshot.failures]
     return fields
 
 

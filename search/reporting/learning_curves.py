@@ -77,64 +77,64 @@ def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) ->
         raise UsageError(f"--plot {path}: no folder {path.parent}")
     if not trial.reports:
         raise NotFinished(f"trial {trial.trial} has no epoch yet; there is nothing to draw")
-    found = collect_epochs(trial, state.rungs)
-    draw_epochs(path, found, f"{name}/{trial.trial}", format_subtitle(state.search, trial))
+    curves = collect_epochs(trial, state.rungs)
+    draw_epochs(path, curves, f"{name}/{trial.trial}", format_subtitle(state.search, trial))
 
 
-def draw_epochs(path: Path, found: EpochCurves, title: str, subtitle: str) -> None:
+def draw_epochs(path: Path, curves: EpochCurves, title: str, subtitle: str) -> None:
     """Write both curves to a PNG, 1000 px wide, one above the other.
 
     The shaded band is the EER's 95 % interval; thin upright lines are the rungs at which trials
     were compared; the filled mark is the best epoch, whose checkpoint is promoted.
     """
     figure, (above, below) = create_canvas(title, subtitle, rows=2, height=7.6)
-    _draw_eer(above, found)
-    below.plot(found.epochs, found.loss, color=_LOSS, **_line_style(found))
+    _draw_eer(above, curves)
+    below.plot(curves.epochs, curves.loss, color=_LOSS, **_line_style(curves))
     below.set_ylabel("training loss", color=INK, fontsize=11)
-    below.set_xlabel(_epoch_label(found), color=INK, fontsize=11.5)
+    below.set_xlabel(_epoch_label(curves), color=INK, fontsize=11.5)
     for axis in (above, below):
-        _common_axis(axis, found)
+        _common_axis(axis, curves)
     save_png(figure, path)
 
 
-def _draw_eer(axis: "Axes", found: EpochCurves) -> None:
+def _draw_eer(axis: "Axes", curves: EpochCurves) -> None:
     def in_percent(rates: Sequence[float]) -> list[float]:
         return [100 * rate for rate in rates]
 
-    eers, low, high = in_percent(found.eer), in_percent(found.low), in_percent(found.high)
-    axis.fill_between(found.epochs, low, high, color=_EER, alpha=0.14, linewidth=0)
-    if len(found.epochs) == 1:
-        axis.vlines(found.epochs, low, high, color=_EER, alpha=0.3, linewidth=6)
-    axis.plot(found.epochs, eers, color=_EER, **_line_style(found))
+    eers, low, high = in_percent(curves.eer), in_percent(curves.low), in_percent(curves.high)
+    axis.fill_between(curves.epochs, low, high, color=_EER, alpha=0.14, linewidth=0)
+    if len(curves.epochs) == 1:
+        axis.vlines(curves.epochs, low, high, color=_EER, alpha=0.3, linewidth=6)
+    axis.plot(curves.epochs, eers, color=_EER, **_line_style(curves))
     axis.set_ylabel("dev EER in %", color=INK, fontsize=11)
     axis.set_ylim(bottom=0)
-    if found.best is None:
+    if curves.best is None:
         return
-    place = found.epochs.index(found.best)
-    axis.plot([found.best], [eers[place]], "o", color=_EER, markersize=9.5,
+    index = curves.epochs.index(curves.best)
+    axis.plot([curves.best], [eers[index]], "o", color=_EER, markersize=9.5,
               markeredgecolor="white", zorder=6)  # fmt: skip
     axis.set_title(
-        f"best: {format_percent(found.eer[place])} at epoch {found.best}"
-        + ("" if math.isnan(low[place]) else f"  ({low[place]:.2f} to {high[place]:.2f} %)"),
+        f"best: {format_percent(curves.eer[index])} at epoch {curves.best}"
+        + ("" if math.isnan(low[index]) else f"  ({low[index]:.2f} to {high[index]:.2f} %)"),
         loc="left", fontsize=12, color=_EER, fontweight="bold",
     )  # fmt: skip
 
 
-def _line_style(found: EpochCurves) -> dict[str, Any]:
-    few = len(found.epochs) <= 40
+def _line_style(curves: EpochCurves) -> dict[str, Any]:
+    few = len(curves.epochs) <= 40
     return {"linewidth": 2.0, "marker": "o" if few else None, "markersize": 4, "zorder": 4}
 
 
-def _epoch_label(found: EpochCurves) -> str:
-    reached = [rung for rung in found.rungs if rung <= max(found.epochs)]
+def _epoch_label(curves: EpochCurves) -> str:
+    reached = [rung for rung in curves.rungs if rung <= max(curves.epochs)]
     return "epoch" + (f" (rungs: {', '.join(map(str, reached))})" if reached else "")
 
 
-def _common_axis(axis: "Axes", found: EpochCurves) -> None:
+def _common_axis(axis: "Axes", curves: EpochCurves) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    first, last = found.epochs[0], found.epochs[-1]
-    for rung in found.rungs:
+    first, last = curves.epochs[0], curves.epochs[-1]
+    for rung in curves.rungs:
         if first <= rung <= last:
             axis.axvline(rung, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     margin = max(0.5, 0.02 * (last - first))

@@ -35,8 +35,8 @@ def draw_front(
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.095, right=0.965, top=0.84, bottom=0.115)
     figure.text(0.025, 0.935, title, fontsize=15, fontweight="bold", color=INK)
-    words = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
-    figure.text(0.025, 0.885, f"{words}; bars are 95 % intervals", fontsize=10.5, color=FAINT)
+    summary = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
+    figure.text(0.025, 0.885, f"{summary}; bars are 95 % intervals", fontsize=10.5, color=FAINT)
     axis = figure.add_subplot()
     _style_axis(axis)
     _draw_others(axis, others)
@@ -64,15 +64,15 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
         clip_on=False,
     )
     named = _choose_labels(sizes)
-    for place, trial in enumerate(front):
+    for index, trial in enumerate(front):
         eer, low, high = _best_eer(trial)
         if low is not None and high is not None:
             axis.plot(
-                [sizes[place]] * 2, [100 * low, 100 * high], color=_BLUE, alpha=0.35, zorder=4
+                [sizes[index]] * 2, [100 * low, 100 * high], color=_BLUE, alpha=0.35, zorder=4
             )
-        if place in named:
+        if index in named:
             axis.annotate(
-                trial.trial, (sizes[place], 100 * eer), xytext=(6, 6), textcoords="offset points",
+                trial.trial, (sizes[index], 100 * eer), xytext=(6, 6), textcoords="offset points",
                 fontsize=9.5, color=INK, zorder=6,
             )  # fmt: skip
 
@@ -81,9 +81,9 @@ def _choose_labels(sizes: Sequence[float]) -> set[int]:
     """Return the indices of points whose names do not overlap, the largest encoder's among them."""
     named: list[int] = []
     span = math.log(sizes[-1] / sizes[0]) or 1.0
-    for place in reversed(range(len(sizes))):
-        if not named or math.log(sizes[named[-1]] / sizes[place]) >= _LABEL_WIDTH * span:
-            named.append(place)
+    for index in reversed(range(len(sizes))):
+        if not named or math.log(sizes[named[-1]] / sizes[index]) >= _LABEL_WIDTH * span:
+            named.append(index)
     return set(named)
 
 

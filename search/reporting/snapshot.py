@@ -160,12 +160,12 @@ def suggest_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
 def _commands(state: SearchState, status: str) -> tuple[str, ...]:
     resume = (f"spksearch resume {state.search['search']}",)
     is_paused = status == "running" and "user" in state.holds
-    then = (*(resume if is_paused else ()), *suggest_commands(state.search, status))
+    commands = (*(resume if is_paused else ()), *suggest_commands(state.search, status))
     # Who stopped it may want to go on with it.
     return (
-        (*then, format_resume_command(state.search))
+        (*commands, format_resume_command(state.search))
         if status == "finished" and state.search_stop
-        else then
+        else commands
     )
 
 
@@ -174,8 +174,8 @@ def format_resume_command(search: Mapping[str, Any]) -> str:
     name, space = search["search"], search["space"]
     if search.get("replay") is not None:
         return f"{search['replay']['command']} --name {name}"
-    place = shlex.quote(search.get("space_file") or space)
-    return f"spksearch launch {place}" + ("" if name == space else f" --name {name}")
+    source = shlex.quote(search.get("space_file") or space)
+    return f"spksearch launch {source}" + ("" if name == space else f" --name {name}")
 
 
 def find_best(state: SearchState) -> BestEpoch | None:
@@ -195,12 +195,12 @@ def read_dev_eer(report: Report) -> tuple[float, float | None, float | None]:
 
 def estimate_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:
     """Return the epochs that a search trains if a share of 1/eta advances from each rung."""
-    epochs, below, here = 0, 0, trials
+    epochs, below, remaining = 0, 0, trials
     for rung in rungs:
         if rung == rungs[-1]:
-            here = max(here, min(finalists, trials))
-        epochs += here * (rung - below)
-        below, here = rung, math.ceil(here / eta)
+            remaining = max(remaining, min(finalists, trials))
+        epochs += remaining * (rung - below)
+        below, remaining = rung, math.ceil(remaining / eta)
     return epochs
 
 

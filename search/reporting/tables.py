@@ -22,68 +22,73 @@ def format_best(best: BestEpoch) -> str:
     return f"{best.trial}: dev EER {format_percent(best.dev_eer)}{span} at epoch {best.epoch}"
 
 
-def format_counts(now: Snapshot) -> str:
+def format_counts(snapshot: Snapshot) -> str:
     """Return how many trials there are, and in which states."""
-    of = f" of {now.budget_trials}" if now.budget_trials else ""
+    budget = f" of {snapshot.budget_trials}" if snapshot.budget_trials else ""
     kinds = ("running", "interrupted", "paused", *ENDED)
-    parts = [f"{now.counts[kind]} {kind}" for kind in kinds if now.counts.get(kind)]
-    parts += [f"{now.waiting} waiting"] if now.waiting else []
-    crashed = f", crashed attempts: {now.crashes}" if now.crashes else ""
+    parts = [f"{snapshot.counts[kind]} {kind}" for kind in kinds if snapshot.counts.get(kind)]
+    parts += [f"{snapshot.waiting} waiting"] if snapshot.waiting else []
+    crashed = f", crashed attempts: {snapshot.crashes}" if snapshot.crashes else ""
     kinds_text = f" ({', '.join(parts)})" if parts else ""
-    return f"{now.started_trials}{of} trials{kinds_text}{crashed}"
+    return f"{snapshot.started_trials}{budget} trials{kinds_text}{crashed}"
 
 
-def format_pace(now: Snapshot) -> str:
+def format_pace(snapshot: Snapshot) -> str:
     """Return speed and time left, as far as known."""
-    speed = "" if now.epochs_per_minute is None else f"{now.epochs_per_minute:.3g} epochs/min"
-    left = "" if now.eta_seconds is None else f"about {format_duration(now.eta_seconds)} left"
-    return ", ".join(part for part in (f"{now.epochs} epochs", speed, left) if part)
+    parts = [f"{snapshot.epochs} epochs"]
+    if snapshot.epochs_per_minute is not None:
+        parts.append(f"{snapshot.epochs_per_minute:.3g} epochs/min")
+    if snapshot.eta_seconds is not None:
+        parts.append(f"about {format_duration(snapshot.eta_seconds)} left")
+    return ", ".join(parts)
 
 
-def format_holds(now: Snapshot) -> str:
+def format_holds(snapshot: Snapshot) -> str:
     """Return why nothing new is started; empty if it is."""
-    return f"on hold: {'; '.join(now.holds.values())}" if now.holds else ""
+    return f"on hold: {'; '.join(snapshot.holds.values())}" if snapshot.holds else ""
 
 
-def format_disk_use(now: Snapshot) -> str:
+def format_disk_use(snapshot: Snapshot) -> str:
     """Return the disk space that checkpoints use, and their limit."""
-    of = now.checkpoint_limit_bytes
-    return size(now.checkpoint_bytes) + ("" if of is None else f" of {size(of)}")
+    limit = snapshot.checkpoint_limit_bytes
+    return size(snapshot.checkpoint_bytes) + ("" if limit is None else f" of {size(limit)}")
 
 
-def format_snapshot_line(now: Snapshot) -> str:
+def format_snapshot_line(snapshot: Snapshot) -> str:
     """Return a search on one line, for logs."""
-    held = f"; {format_holds(now)}" if now.holds else ""
-    best = f"; best {format_best(now.best)}" if now.best else ""
+    held = f"; {format_holds(snapshot)}" if snapshot.holds else ""
+    best = f"; best {format_best(snapshot.best)}" if snapshot.best else ""
     return (
-        f"{now.name} {now.state} {format_duration(now.elapsed_seconds)}: {format_counts(now)}, "
-        f"{format_pace(now)}{held}{best}"
+        f"{snapshot.name} {snapshot.state} {format_duration(snapshot.elapsed_seconds)}: "
+        f"{format_counts(snapshot)}, {format_pace(snapshot)}{held}{best}"
     )
 
 
-def describe_changes(before: Snapshot, now: Snapshot) -> list[str]:
+def describe_changes(before: Snapshot, after: Snapshot) -> list[str]:
     """Return a line for everything worth reporting that changed since `before`."""
     lines = []
-    if now.best and (before.best is None or now.best.dev_eer < before.best.dev_eer):
-        lines.append(f"new best {format_best(now.best)}  {format_axes(now.best.axes)}")
+    if after.best and (before.best is None or after.best.dev_eer < before.best.dev_eer):
+        lines.append(f"new best {format_best(after.best)}  {format_axes(after.best.axes)}")
     lines += [
         f"trial {trial} failed: {reason}"
-        for trial, reason in now.failures
+        for trial, reason in after.failures
         if (trial, reason) not in before.failures
     ]
-    if now.warning and now.warning != before.warning:
-        lines.append(f"warning: {now.warning}")
-    if now.crashes > before.crashes:
-        lines.append(f"an attempt crashed ({now.crashes} so far) and is tried again")
-    lines += [f"on hold: {now.holds[cause]}" for cause in now.holds if cause not in before.holds]
-    if before.holds and not now.holds and now.state == before.state:
+    if after.warning and after.warning != before.warning:
+        lines.append(f"warning: {after.warning}")
+    if after.crashes > before.crashes:
+        lines.append(f"an attempt crashed ({after.crashes} so far) and is tried again")
+    lines += [
+        f"on hold: {after.holds[cause]}" for cause in after.holds if cause not in before.holds
+    ]
+    if before.holds and not after.holds and after.state == before.state:
         lines.append("no longer on hold")
-    if _remove_numbers(now.tracker) != _remove_numbers(before.tracker):
-        lines.append(f"MLflow: {now.tracker}")
-    if now.address and now.address != before.address:
-        lines.append(f"browse: {now.address}")
-    if now.state != before.state:
-        lines.append(f"{now.name} {now.state}{': ' + now.reason if now.reason else ''}")
+    if _remove_numbers(after.tracker) != _remove_numbers(before.tracker):
+        lines.append(f"MLflow: {after.tracker}")
+    if after.address and after.address != before.address:
+        lines.append(f"browse: {after.address}")
+    if after.state != before.state:
+        lines.append(f"{after.name} {after.state}{': ' + after.reason if after.reason else ''}")
     return lines
 
 
@@ -92,40 +97,43 @@ def _remove_numbers(text: str) -> str:
     return re.sub(r"\d+", "", text)
 
 
-def snapshot_table(now: Snapshot) -> Table:
+def snapshot_table(snapshot: Snapshot) -> Table:
     """Return a table of a search in a few lines, for a terminal."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    headline = ", ".join(part for part in (now.state, now.reason, format_holds(now)) if part)
-    table.add_row(
-        now.name, f"{headline}  {format_duration(now.elapsed_seconds)}  {format_pace(now)}"
+    headline = ", ".join(
+        part for part in (snapshot.state, snapshot.reason, format_holds(snapshot)) if part
     )
-    table.add_row("trials", format_counts(now))
-    table.add_row("rungs", "  ".join(f"epoch {rung}: {count}" for rung, count in now.rungs))
-    if now.best:
-        table.add_row("best", Text(format_best(now.best), style="green"))
-        table.add_row("", format_axes(now.best.axes))
-    if now.warning:
-        table.add_row("warning", Text(now.warning, style="yellow"))
-    if now.checkpoint_bytes:
-        table.add_row("checkpoints", format_disk_use(now))
-    for label, text in _labelled_rows(now):
+    table.add_row(
+        snapshot.name,
+        f"{headline}  {format_duration(snapshot.elapsed_seconds)}  {format_pace(snapshot)}",
+    )
+    table.add_row("trials", format_counts(snapshot))
+    table.add_row("rungs", "  ".join(f"epoch {rung}: {count}" for rung, count in snapshot.rungs))
+    if snapshot.best:
+        table.add_row("best", Text(format_best(snapshot.best), style="green"))
+        table.add_row("", format_axes(snapshot.best.axes))
+    if snapshot.warning:
+        table.add_row("warning", Text(snapshot.warning, style="yellow"))
+    if snapshot.checkpoint_bytes:
+        table.add_row("checkpoints", format_disk_use(snapshot))
+    for label, text in _labelled_rows(snapshot):
         table.add_row(label, text)
     return table
 
 
-def _labelled_rows(now: Snapshot) -> list[tuple[str, str | Text]]:
+def _labelled_rows(snapshot: Snapshot) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [
-        ("running" if i == 0 else "", _format_running(r)) for i, r in enumerate(now.running)
+        ("running" if i == 0 else "", _format_running(r)) for i, r in enumerate(snapshot.running)
     ]
-    rows += [("failed", f"{trial}: {reason}") for trial, reason in now.failures[-3:]]
-    if now.tracker:
-        rows.append(("MLflow", now.tracker))
-    if now.address:
+    rows += [("failed", f"{trial}: {reason}") for trial, reason in snapshot.failures[-3:]]
+    if snapshot.tracker:
+        rows.append(("MLflow", snapshot.tracker))
+    if snapshot.address:
         # A link, so that an address folded by a narrow terminal opens all the same.
-        rows.append(("browse", Text(now.address, style=f"link {now.address}")))
-    rows += [("next" if i == 0 else "", text) for i, text in enumerate(now.commands)]
+        rows.append(("browse", Text(snapshot.address, style=f"link {snapshot.address}")))
+    rows += [("next" if i == 0 else "", text) for i, text in enumerate(snapshot.commands)]
     return rows
 
 

@@ -65,7 +65,7 @@ class Terminal:
         self._console.print(text, soft_wrap=True)
 
     @contextmanager
-    def task(self, what: str, unit: str) -> Iterator[Progress]:
+    def task(self, title: str, unit: str) -> Iterator[Progress]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -75,7 +75,7 @@ class Terminal:
             TimeRemainingColumn(),
         )
         with Bars(*columns, console=self._console, refresh_per_second=4) as bars:
-            task = bars.add_task(what, total=None, unit=unit)
+            task = bars.add_task(title, total=None, unit=unit)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
     @contextmanager
@@ -103,8 +103,8 @@ class Lines:
         console.print_note(text)
 
     @contextmanager
-    def task(self, what: str, unit: str) -> Iterator[Progress]:
-        reporter = _TaskLines(what, unit, min(self._every, 15.0))
+    def task(self, title: str, unit: str) -> Iterator[Progress]:
+        reporter = _TaskLines(title, unit, min(self._every, 15.0))
         yield reporter
         reporter.close()
 
@@ -178,8 +178,8 @@ class _Latest:
 class _TaskLines:
     """Prints the progress of a task every `every_seconds`, and a line when it has ended."""
 
-    def __init__(self, what: str, unit: str, every_seconds: float) -> None:
-        self._what, self._unit, self._every = what, unit, every_seconds
+    def __init__(self, title: str, unit: str, every_seconds: float) -> None:
+        self._title, self._unit, self._every = title, unit, every_seconds
         self._start = self._printed = time.monotonic()
         self._done = 0
 
@@ -191,13 +191,13 @@ class _TaskLines:
         self._printed = now
         speed = done / (now - self._start)
         left = f", {format_duration((total - done) / speed)} left" if speed > 0 else ""
-        console.print_note(f"{self._what}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
+        console.print_note(f"{self._title}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
 
     def close(self) -> None:
         seconds = time.monotonic() - self._start
         if self._done:
             console.print_note(
-                f"{self._what}: {self._done} {self._unit} in {format_duration(seconds)}"
+                f"{self._title}: {self._done} {self._unit} in {format_duration(seconds)}"
             )
 
 

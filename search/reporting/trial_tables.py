@@ -34,10 +34,10 @@ def sort_trials(state: SearchState, column: str) -> list[TrialRecord]:
     Raises:
         UsageError: there is no such column; the message names the nearest.
     """
-    known = (*COLUMNS, *list_axes(state))
-    if column not in known:
-        near = get_close_matches(column, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+    columns = (*COLUMNS, *list_axes(state))
+    if column not in columns:
+        near = get_close_matches(column, columns, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(columns)}"
         raise UsageError(f"--sort: no column {column!r}; {hint}")
     return sorted(state.trials.values(), key=lambda trial: (*_sort_key(trial, column), trial.trial))
 
@@ -211,8 +211,8 @@ def _difference_lines(
     if not found:
         return [f"no difference from {title}"]
     table = Table.grid(padding=(0, 2))
-    for key, here, there in found:
-        table.add_row(f"  {key}", _or_absent(here), f"not {_or_absent(there)}")
+    for key, value, other_value in found:
+        table.add_row(f"  {key}", _or_absent(value), f"not {_or_absent(other_value)}")
     return [f"different from {title}", table]
 
 
@@ -230,8 +230,8 @@ def format_curve(trial: TrialRecord) -> list[str]:
     step = -(-len(epochs) // _CURVE_ROWS)
     shown = [
         epoch
-        for place, epoch in enumerate(epochs)
-        if place % step == 0 or epoch == epochs[-1] or (best and epoch == best.epoch)
+        for index, epoch in enumerate(epochs)
+        if index % step == 0 or epoch == epochs[-1] or (best and epoch == best.epoch)
     ]
     worst = max((trial.at(epoch) for epoch in epochs if trial.at(epoch) <= 1), default=1.0) or 1.0
     lines = ["epoch  dev EER  train loss  seconds"]

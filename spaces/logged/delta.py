@@ -48,17 +48,17 @@ def apply_delta(config: Mapping[str, Any], delta: Delta) -> dict[str, Any]:
     return result
 
 
-def _set_value(here: Any, steps: list[str], value: Any, path: str) -> Any:
-    """Return a copy of `here` with `value` at the end of `steps`."""
+def _set_value(current: Any, steps: list[str], value: Any, path: str) -> Any:
+    """Return a copy of `current` with `value` at the end of `steps`."""
     step, *rest = steps
-    if isinstance(here, list | tuple):
-        if not step.isdigit() or int(step) >= len(here):
-            raise ValueError(f"{path}: no place {step!r} in a list of {len(here)}")
-        inner = _set_value(here[int(step)], rest, value, path) if rest else value
-        return [inner if place == int(step) else each for place, each in enumerate(here)]
-    table = _NewPart() if here is None else here
+    if isinstance(current, list | tuple):
+        if not step.isdigit() or int(step) >= len(current):
+            raise ValueError(f"{path}: no place {step!r} in a list of {len(current)}")
+        inner = _set_value(current[int(step)], rest, value, path) if rest else value
+        return [inner if index == int(step) else each for index, each in enumerate(current)]
+    table = _NewPart() if current is None else current
     if not isinstance(table, Mapping):
-        raise ValueError(f"{path}: nothing lies below {here!r}")
+        raise ValueError(f"{path}: nothing lies below {current!r}")
     if step not in table and not isinstance(table, _NewPart):
         near = get_close_matches(step, table, n=1)
         raise ValueError(
@@ -101,8 +101,8 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any]
             for key in after:
                 yield from _differences(before[key], after[key], prefix + key)
         case ((list() | tuple()), (list() | tuple())) if _same_parts(before, after):
-            for place, (old, new) in enumerate(zip(before, after, strict=True)):
-                yield from _differences(old, new, f"{path}.{place}")
+            for index, (old, new) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(old, new, f"{path}.{index}")
         case _:
             yield path, after
 

@@ -126,7 +126,7 @@ class Notebook:
         Raises:
             NotebookError: an entry is unknown, a range goes backwards, or the text is no range.
         """
-        places = {entry.number: place for place, entry in enumerate(self.entries)}
+        indices = {entry.number: index for index, entry in enumerate(self.entries)}
         chosen: set[int] = set()
         for text in ranges.split(","):
             first, dash, last = (part.strip() for part in text.partition("-"))
@@ -134,12 +134,12 @@ class Notebook:
                 raise NotebookError(
                     f"{ranges!r} is no list of entries; write such as 101-106,116,122"
                 )
-            start = places[self.entry(first).number]
-            end = places[self.entry(last).number] if dash else start
+            start = indices[self.entry(first).number]
+            end = indices[self.entry(last).number] if dash else start
             if end < start:
                 raise NotebookError(f"range {text.strip()!r} goes backwards; write {last}-{first}")
             chosen.update(range(start, end + 1))
-        return [self.entries[place] for place in sorted(chosen)]
+        return [self.entries[index] for index in sorted(chosen)]
 
     def children(self, number: str | None) -> list[Entry]:
         """Return the entries that grow from an entry; for None, those that grow from none."""

@@ -66,9 +66,9 @@ def _format_reports(reports: list["FileFindings"]) -> list[str]:
         why = f": {report.skipped}" if report.skipped else ""
         lines.append(f"{report.status:7} {report.file}{kind}{why}")
         for finding in report.findings:
-            place = f"{report.file}:{finding.line}" if finding.line else str(report.file)
+            source = f"{report.file}:{finding.line}" if finding.line else str(report.file)
             where = f"{finding.where}: " if finding.where else ""
-            lines.append(f"        {place}: {where}{finding.message}")
+            lines.append(f"        {source}: {where}{finding.message}")
         lines += [f"        not checked: {reason}" for reason in report.unchecked]
     counts = {
         status: sum(report.status == status for report in reports)

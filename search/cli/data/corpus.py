@@ -59,13 +59,13 @@ def check(
     from search.data import location
     from search.reporting.terminal import stderr_display
 
-    place = location.parsed(corpus)
+    source = location.parsed(corpus)
     with stderr_display().task("reading utterances", "utterances") as progress:
-        report = location.check(place, seed, allow_overlap, progress)
+        report = location.check(source, seed, allow_overlap, progress)
     if json_wanted:
         from search.reporting.documents import document
 
-        where = location.absolute(place)
+        where = location.absolute(source)
         console.print_json(document("corpus", folder=where, **asdict(report)))
     else:
         console.print_result(report_table(report))
@@ -168,8 +168,8 @@ def split(
     """Write the lists of a corpus; existing lists are never overwritten."""
     from spkmodel.data import corpus
 
-    there = corpus.split_corpus(folder, seed, dev_speakers, test_speakers, pairs)
-    speakers = {name: len({there.speaker_of[p] for p in there.of_split(name)}) for name in _SPLITS}
+    lists = corpus.split_corpus(folder, seed, dev_speakers, test_speakers, pairs)
+    speakers = {name: len({lists.speaker_of[p] for p in lists.of_split(name)}) for name in _SPLITS}
     counts = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
     console.print_result(f"{folder}: lists written, {counts}")
 

@@ -123,13 +123,13 @@ def status(name: SearchName, json_wanted: Json = False) -> None:
     from search.reporting.tables import snapshot_table
 
     state = state_of(name)
-    now = take_snapshot(state, status=status_of(name, state))
+    snapshot = take_snapshot(state, status=status_of(name, state))
     if json_wanted:
         from search.reporting.documents import document, snapshot_document
 
-        console.print_json(document("status", **snapshot_document(now)))
+        console.print_json(document("status", **snapshot_document(snapshot)))
     else:
-        console.print_result(snapshot_table(now))
+        console.print_result(snapshot_table(snapshot))
 
 
 TRIALS = help_text(

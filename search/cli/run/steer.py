@@ -44,16 +44,16 @@ def stop(
     if trial is None and (launched := background.end_early(name)) is not None:
         console.print_result(f"{launched.words}, which was only preparing search {name}, is ended")
         return
-    what = f"search {name}" if trial is None else f"trial {trial} of search {name}"
+    target = f"search {name}" if trial is None else f"trial {trial} of search {name}"
     match ask(name, Stop(by=who(), trial=trial, now=now)):
         case "done":
             console.print_result(
-                f"{what} is asked to stop; spksearch status {name} shows when it has"
+                f"{target} is asked to stop; spksearch status {name} shows when it has"
             )
         case "asked":
-            console.print_result(f"{what} is asked to stop. {_NOT_ANSWERED.format(name=name)}")
+            console.print_result(f"{target} is asked to stop. {_NOT_ANSWERED.format(name=name)}")
         case "recorded":
-            console.print_result(f"{what} is stopped; the search does not run")
+            console.print_result(f"{target} is stopped; the search does not run")
 
 
 PAUSE = console.help_text(
