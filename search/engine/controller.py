@@ -258,7 +258,7 @@ class SearchController:
             self._record("release", cause=cause, by=by)
 
     def _apply_request(self, event: str, fields: Mapping[str, Any]) -> None:
-        """What the ledger says already of somebody's wish is to be so."""
+        """Apply a request that has already been recorded."""
         match event:
             case "stop" if fields["now"] and fields["trial"] is not None:
                 if self.state.trials[fields["trial"]].live:

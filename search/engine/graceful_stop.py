@@ -1,7 +1,7 @@
-"""When a driver leaves: who is under way is told to write down where it is, and waited for a while.
+"""Graceful stop: ask running trials to checkpoint, and wait up to the grace period.
 
-What is not heard of soon counts as cut in the ledger; a checkpoint that comes later, but within the
-grace, is taken all the same.
+An attempt that does not answer soon is recorded as interrupted; a checkpoint that comes later, but
+within the grace period, is used all the same.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How a trial comes to be: the idea of a sampler, or a wish; written down before it is trained."""
+"""Create trials from the sampler or the queue, and record them before training."""
 
 import logging
 import os

@@ -1,7 +1,7 @@
-"""A launch that nobody sits in front of: what was started, where, and whether it is still at it.
+"""Background launches: what was started, where, and whether it still runs.
 
-The record stands beside the search from before its ledger does. It names a process of a host, or a
-job of a Ray cluster (`search.launch.ray_job`); what became of the search is in its ledger.
+The record of a launch is written beside the search before the ledger is. It names a process of a
+host, or a job of a Ray cluster (`search.launch.ray_job`); the search's outcome is in its ledger.
 """
 
 import contextlib
