@@ -1,4 +1,4 @@
-"""One network for a whole test run, its hosts switched on and off by the tests."""
+"""Give all cluster tests of a run one network, whose hosts the tests switch on and off."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
-    """A bridge to which a test connects hosts."""
+    """Yield a bridge to which a test connects hosts."""
     if reason := hosts.missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("network")
@@ -42,13 +42,13 @@ def network(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def storage(network):
-    """What all hosts see: the corpus, the searches, the token."""
+    """Return the folder that all hosts see: the corpus, the searches, the token."""
     return Storage(network.folder / "shared")
 
 
 @pytest.fixture(scope="session")
 def tracking(network):
-    """The address of an MLflow server on a host of its own."""
+    """Return the address of an MLflow server on a host of its own."""
     host = network.host("tracking", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     uri = f"http://{host.address}:5000"
     server = host.start(
@@ -64,13 +64,13 @@ def tracking(network):
 
 @pytest.fixture(scope="session")
 def secured(storage):
-    """Every host from now on has the cluster's token."""
+    """Return an environment with the cluster's token, for every host from now on."""
     return ray_hosts.with_token(storage.token)
 
 
 @pytest.fixture
 def figure(request):
-    """Publishes what a test measured."""
+    """Return a function that publishes what a test measured."""
     results = os.environ.get("SPKSEARCH_CLUSTER_RESULTS")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 

@@ -1,4 +1,4 @@
-"""A port of a host passed on to its loopback, as `ssh -L` does: forward.py HOST PORT TO."""
+"""Forward a port of a host to its loopback, as `ssh -L` does: forward.py HOST PORT TO."""
 
 import asyncio
 import sys

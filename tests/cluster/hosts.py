@@ -1,4 +1,4 @@
-"""Hosts on one machine: namespaces with an address, a name, processes and a /tmp/ray of their own.
+"""Make hosts on one machine: namespaces with an address, a name, processes, a /tmp/ray.
 
 A network is one process id namespace with a bridge in it; hosts are namespaces below it. Nothing of
 them is visible in the machine's own network, and the kernel ends all of it with the network's first
@@ -52,7 +52,7 @@ while read -r _; do :; done
 
 
 def missing() -> str:
-    """Why there can be no hosts here; empty if there can."""
+    """Return why no hosts can be made on this machine; empty if they can."""
     if os.geteuid() != 0:
         return "needs root: hosts are network, process and mount namespaces"
     lacking = [tool for tool in _TOOLS if shutil.which(tool) is None]
@@ -63,7 +63,7 @@ def missing() -> str:
 
 
 class Host:
-    """A machine as Ray or Slurm sees one."""
+    """A host, which Ray and Slurm take for a machine."""
 
     def __init__(self, network: "Network", number: int, name: str, folder: Path) -> None:
         self.network = network
@@ -149,7 +149,7 @@ class Host:
         return program
 
     def processes(self, words: str) -> list[int]:
-        """Those of this host whose command line has these words, as the machine counts them."""
+        """Return the machine's ids of this host's processes whose command line has these words."""
         found = []
         for pid in all_processes():
             with contextlib.suppress(OSError):
@@ -161,18 +161,18 @@ class Host:
         return found
 
     def answers(self, url: str, headers: Mapping[str, str] | None = None) -> int | None:
-        """The status of a request made on this host; None if nothing answers."""
+        """Return the status of a request made on this host; None if nothing answers."""
         return answers(self.pid, url, headers)
 
     def unplug(self) -> None:
-        """Take its cable out: it goes on, and nobody hears of it."""
+        """Disconnect the host from the network; its processes go on."""
         self.network.switch("link", "set", self._cable, "down")
 
     def plug(self) -> None:
         self.network.switch("link", "set", self._cable, "up")
 
     def power_off(self) -> None:
-        """End every process of it at once, as a power cut does."""
+        """End every process of the host at once, as a power cut does."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._root.stdin.close()
@@ -224,12 +224,12 @@ class Network:
         return host
 
     def switch(self, *words: str) -> None:
-        """`ip` in the network that the cables end in."""
+        """Run `ip` in the network that the cables end in."""
         enter = ["nsenter", f"--target={self.pid}", "--net", "ip"]
         subprocess.run([*enter, *words], check=True, timeout=10)
 
     def answers(self, url: str, headers: Mapping[str, str] | None = None) -> int | None:
-        """The status of a request made from the network; None if nothing answers."""
+        """Return the status of a request made from the network; None if nothing answers."""
         return answers(self.pid, url, headers)
 
     def close(self) -> None:
@@ -243,7 +243,7 @@ class Network:
         self._closed_at = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def left(self) -> list[str]:
-        """What is there of it still: processes by mark or namespace, mounts, links."""
+        """Return what still exists of the network: processes, mounts, links."""
         ours = {link for each in (self, *self.hosts) for link in each.namespaces.values()}
         left = []
         for pid in all_processes():

@@ -1,4 +1,4 @@
-"""What the cluster tests measure: printed, and kept in a file for the page that shows them."""
+"""Print what the cluster tests measure, and keep it in a file for docs/reliability.md."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def line(claim: str, values: dict[str, Any]) -> str:
-    """For people."""
+    """Return a measurement as one line of text."""
     return f"{claim}: " + ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def keep(results: Path, claim: str, values: dict[str, Any]) -> None:
-    """Put the figures of a claim in the place of its earlier ones."""
+    """Write the figures of a claim in the place of its earlier ones."""
     before = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
     before[claim] = {
         "figures": values,

@@ -1,4 +1,4 @@
-"""Linux namespaces and the processes in them, as the machine sees them."""
+"""Enter Linux namespaces, and find the processes in them."""
 
 import contextlib
 import ctypes
@@ -17,7 +17,7 @@ _CLONE_NEWNET = 0x40000000
 def first_process(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> tuple["subprocess.Popen[str]", int]:
-    """The entry into new namespaces and the machine's number of their first process."""
+    """Make namespaces; return how to enter them, and the machine's id of their first process."""
     with log.open("a") as errors:
         entry = subprocess.Popen(
             command,
@@ -38,31 +38,31 @@ def first_process(
 
 
 def namespaces(pid: int) -> dict[str, str]:
-    """Which ones a process is in, by kind."""
+    """Return the namespaces of a process, by kind."""
     return {kind: str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in NAMESPACES}
 
 
 def began(pid: int) -> float:
-    """Seconds after the machine's start at which a process began."""
+    """Return the seconds from the machine's start to a process's start."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:
-    """Of a process."""
+    """Return the children of a process."""
     with contextlib.suppress(OSError):
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
 def all_processes() -> list[int]:
-    """Of the whole machine."""
+    """Return the processes of the whole machine."""
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 @contextlib.contextmanager
 def in_network_of(pid: int) -> Iterator[None]:
-    """Sockets that the calling thread opens inside are of that process's network."""
+    """Let sockets that the calling thread opens belong to that process's network."""
     libc = ctypes.CDLL(None, use_errno=True)
     own, other = Path("/proc/thread-self/ns/net"), Path(f"/proc/{pid}/ns/net")
     with own.open() as ours, other.open() as theirs:
@@ -74,7 +74,7 @@ def in_network_of(pid: int) -> Iterator[None]:
 
 
 def answers(pid: int, url: str, headers: Mapping[str, str] | None) -> int | None:
-    """The status of a request made in that process's network; None if nothing answers."""
+    """Return the status of a request made in that process's network; None if nothing answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with in_network_of(pid):
         try:

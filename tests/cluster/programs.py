@@ -1,4 +1,4 @@
-"""Commands that run in a host beside the tests."""
+"""Run commands in a host beside the tests."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.cluster.namespaces import children
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """Seconds until it holds."""
+    """Wait until a condition holds, and return the seconds that it took."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
@@ -38,7 +38,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Of the command itself, as the machine counts."""
+        """The command's process id on the machine."""
         found: list[int] = []
 
         def look() -> bool:
@@ -52,7 +52,7 @@ class Program:
 
     @property
     def pid_inside(self) -> int:
-        """Of the command, as its host counts."""
+        """The command's process id within its host."""
         status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return int(next(line for line in status if line.startswith("NSpid")).split()[-1])
 
@@ -65,12 +65,12 @@ class Program:
         os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> int:
-        """Its exit code; a signal counts as 128 and its number."""
+        """Wait for the exit code; a signal counts as 128 and its number."""
         code = self._entry.wait(seconds)
         return 128 - code if code < 0 else code
 
     def tail(self, lines: int = 30) -> str:
-        """The end of what it said."""
+        """Return the end of the command's output."""
         return "\n".join(self._said().splitlines()[-lines:])
 
     def says(self, words: str) -> bool:

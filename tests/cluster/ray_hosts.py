@@ -1,4 +1,4 @@
-"""Ray clusters on hosts, started as an administrator would: one command a host."""
+"""Start Ray clusters on hosts as an administrator would: one command a host."""
 
 import os
 import secrets
@@ -26,19 +26,19 @@ QUICK_HEALTH = {
 
 
 def write_token(path: Path) -> Path:
-    """A token that only its owner can read."""
+    """Write a token that only its owner can read."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
     return path
 
 
 def with_token(path: Path) -> dict[str, str]:
-    """Environment of everything that belongs to a cluster with token authentication."""
+    """Return the environment of everything that belongs to a cluster with token authentication."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
 
 
 def start_head(host: Host, *more: str, cpus: int = 0, **environment: str) -> Program:
-    """`ray start --head` on a host; not waited for."""
+    """Run `ray start --head` on a host without waiting for it."""
     return host.start(
         *("ray", "start", "--block", "--head", f"--node-ip-address={host.address}"),
         *(f"--port={PORT}", f"--num-cpus={cpus}", *_SMALL),
@@ -49,7 +49,7 @@ def start_head(host: Host, *more: str, cpus: int = 0, **environment: str) -> Pro
 
 
 def join(host: Host, head: Host, *more: str, cpus: int = 1, **environment: str) -> Program:
-    """`ray start --address` on a host; not waited for."""
+    """Run `ray start --address` on a host without waiting for it."""
     return host.start(
         *("ray", "start", "--block", f"--address={head.address}:{PORT}"),
         *(f"--node-ip-address={host.address}", f"--num-cpus={cpus}", *_SMALL, *more),
@@ -59,7 +59,7 @@ def join(host: Host, head: Host, *more: str, cpus: int = 1, **environment: str) 
 
 
 def wait_started(*programs: Program, seconds: float = 90) -> None:
-    """Returns once each `ray start` has said that its node is up."""
+    """Wait until each `ray start` has said that its node is up."""
     for program in programs:
         for _ in range(3):
             wait_for(
@@ -75,5 +75,5 @@ def wait_started(*programs: Program, seconds: float = 90) -> None:
 
 
 def address_of(head: Host) -> str:
-    """What `launch --address` takes."""
+    """Return what `launch --address` takes."""
     return f"{head.address}:{PORT}"

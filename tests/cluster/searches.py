@@ -1,4 +1,4 @@
-"""Searches on the shared storage of a network's hosts, and what must be true of every one."""
+"""Launch searches on the hosts' shared storage, and check what must hold of every one."""
 
 from collections import Counter
 from datetime import datetime
@@ -36,7 +36,7 @@ def space(trial):
 
 
 class Search:
-    """One search as its ledger tells it, whoever drives it."""
+    """One search, read from its ledger, whichever host drives it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class Search:
         return len(self.events("report"))
 
     def wait_reports(self, count: int, driver: Program, seconds: float = 120) -> None:
-        """Returns when so many epochs are in the ledger."""
+        """Wait until the ledger has so many epochs."""
         wait_for(
             lambda: self.reports() >= count or not driver.running,
             seconds,
@@ -63,7 +63,7 @@ class Search:
         assert self.reports() >= count, driver.tail()
 
     def curves(self) -> dict[str, dict[int, tuple[float, float]]]:
-        """By signature of the config: dev EER and training loss by epoch."""
+        """Return dev EER and training loss by epoch, by the config's signature."""
         return {
             trial.signature: {
                 epoch: (report.metrics["dev_eer"], report.metrics["train_loss"])
@@ -73,7 +73,7 @@ class Search:
         }
 
     def assert_sound(self) -> SearchState:
-        """No epoch missing or twice, every decision the rule's, every checkpoint what it was."""
+        """Assert that no epoch is missing or doubled, decisions hold, checkpoints are intact."""
         events = self.events()
         state = SearchState.from_events(events)
         written = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
@@ -110,12 +110,12 @@ class Storage:
 
     @cached_property
     def quick_space(self) -> Path:
-        """Epochs of a third of a second."""
+        """Return a space with epochs of a third of a second."""
         return self._space("quick", [8, 16, 24], "a third of a second")
 
     @cached_property
     def slow_space(self) -> Path:
-        """Epochs long enough to be interrupted."""
+        """Return a space with epochs long enough to be interrupted."""
         return self._space("slow", [64, 80], "a second or two")
 
     def _space(self, name: str, channels: list[int], seconds: str) -> Path:
@@ -127,7 +127,7 @@ class Storage:
         return Search(self.home / name)
 
     def launch(self, space: Path, name: str, **options: object) -> list[str]:
-        """The command that starts a search and goes on with it."""
+        """Return the command that starts a search and resumes it."""
         flags = [f"--{flag.replace('_', '-')}={value}" for flag, value in options.items()]
         return [
             *("python", "-m", "search", "launch", str(space), "--corpus", str(self.corpus)),
@@ -136,7 +136,7 @@ class Storage:
 
 
 def seconds_between(earlier: str | float, later: str | float) -> float:
-    """From one event's time, or a moment of the machine's clock, to another's."""
+    """Return the seconds between two events, or moments of the machine's clock."""
     moments = [
         datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else moment
         for moment in (earlier, later)

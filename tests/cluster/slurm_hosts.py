@@ -1,4 +1,4 @@
-"""A Slurm of hosts: a controller and three nodes, each with its own munge daemon and /run."""
+"""Start Slurm on hosts: a controller and three nodes, each with its own munge daemon and /run."""
 
 import secrets
 import shutil
@@ -37,7 +37,7 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str:
-    """Which of Slurm's programs are not here; empty if none."""
+    """Return which of Slurm's programs are missing; empty if none."""
     lacking = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"needs {', '.join(lacking)} (Debian: slurm-wlm, munge)" if lacking else ""
 
@@ -77,7 +77,7 @@ class Slurm:
         return answer.stdout.strip() == str(len(self.nodes))
 
     def submit(self, script: Path, *arguments: str, output: Path, **environment: str) -> str:
-        """The number of a job of every node."""
+        """Submit a job on every node, and return its number."""
         answer = self.controller.run(
             *("sbatch", "--parsable", f"--nodes={len(self.nodes)}", f"--output={output}"),
             *("--time=30", str(script), *arguments),
@@ -92,7 +92,7 @@ class Slurm:
         assert answer.returncode == 0, answer.stderr
 
     def field(self, job: str, name: str) -> str:
-        """Of `scontrol show job`."""
+        """Return a field of `scontrol show job`."""
         words = self.controller.run("scontrol", "show", "job", job).stdout.split()
         return next(word for word in words if word.startswith(f"{name}=")).partition("=")[2]
 
@@ -102,7 +102,7 @@ class Slurm:
 
 
 def _munge(host: Host, key: Path) -> Program:
-    """A munge daemon on a host, in a /run of the host's own."""
+    """Start a munge daemon on a host, in a /run of the host's own."""
     for command in (
         ["mount", "-t", "tmpfs", "-o", "mode=755", "run", "/run"],
         ["mkdir", "/run/slurmctld", "/run/slurmd"],

@@ -1,4 +1,4 @@
-"""The corpus of buzzing voices, as files and packed."""
+"""The corpus of tones, as files and packed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A Ray head that is only played: it answers who is there, and no more."""
+"""A fake Ray head for the tests of the preflight: it answers which nodes there are."""
 
 from concurrent import futures
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ RAY_VERSION = version("ray")
 
 
 class FakeHead(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
-    """Answers as Ray's own does, with machines and a version of our choice."""
+    """Answers as Ray's own service does, with nodes and a version that the test chooses."""
 
     def __init__(self, machines, token, ray_version):
         self.machines, self.token, self.ray_version = machines, token, ray_version
@@ -34,7 +34,7 @@ class FakeHead(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer):
 
 @contextmanager
 def head_starter():
-    """A function that starts a head and tells its address; all end with the context."""
+    """Yield a function that starts a head and returns its address; all end with the context."""
     servers = []
 
     def start(machines=("127.0.0.1",), token="", ray_version=RAY_VERSION):

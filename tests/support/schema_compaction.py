@@ -1,4 +1,4 @@
-"""JSON schemas of others in the form that is kept here: without prose, every part once.
+"""Bring other projects' JSON schemas into the form that is kept here: no prose, every part once.
 
 The three files in `search/cluster_files/schemas/` were made by it; their README says from what.
 """
@@ -23,7 +23,7 @@ _WORTH_NAMING = 60
 
 
 def compact_schemas(schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """One document for several schemas: `kinds` by name, and `$defs` that they share.
+    """Return one document for several schemas: `kinds` by name, and `$defs` that they share.
 
     Args:
         schemas: by name, each without references, or with references into its own definitions.
@@ -50,7 +50,7 @@ def compact_schemas(schemas: Mapping[str, Schema]) -> dict[str, Any]:
 
 
 def inline_references(schema: Schema) -> Schema:
-    """The schema with each reference into its own `definitions` replaced by what it refers to.
+    """Return the schema with references into its own `definitions` replaced by their targets.
 
     Raises:
         ValueError: for a reference to elsewhere, or one that contains itself.
@@ -77,7 +77,7 @@ def inline_references(schema: Schema) -> Schema:
 
 
 def remove_prose(part: Schema, names: bool = False) -> Schema:
-    """The schema without what only people read; `names`: the keys of `part` are names of fields."""
+    """Return the schema without prose; with `names`, the keys of `part` are names of fields."""
     if isinstance(part, list):
         return [remove_prose(each) for each in part]
     if not isinstance(part, dict):
@@ -90,7 +90,7 @@ def remove_prose(part: Schema, names: bool = False) -> Schema:
 
 
 def refuse_unknown_fields(part: Schema, names: bool = False) -> Schema:
-    """The schema with unknown fields refused wherever the known ones are listed."""
+    """Return the schema with unknown fields refused wherever the known ones are listed."""
     if isinstance(part, list):
         return [refuse_unknown_fields(each) for each in part]
     if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""A search of three trials, written out by hand: t0002 is best, t0003 failed, t0001 runs."""
+"""The events of three trials, for tests of output: t0002 is best, t0003 failed, t0001 runs."""
 
 import json
 from pathlib import Path
@@ -113,7 +113,7 @@ def events() -> list[dict[str, Any]]:
 
 
 def write(home: Path, some: list[dict[str, Any]] | None = None) -> Path:
-    """The ledger on disk, as `night` in a home folder."""
+    """Write the ledger, of the search `night` in a home folder."""
     path = home / "night" / "ledger.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("".join(json.dumps(each) + "\n" for each in some or events()))

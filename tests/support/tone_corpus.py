@@ -1,4 +1,4 @@
-"""A corpus of buzzing voices that a tiny network tells apart in an epoch or two."""
+"""A corpus of harmonic tones that a tiny network tells apart in an epoch or two."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ UTTERANCES = 6
 
 
 def voice(speaker: int, utterance: int, seconds: float = 1.0) -> np.ndarray:
-    """A harmonic tone of the speaker's pitch and formant, int16."""
+    """Return a harmonic tone of the speaker's pitch and formant, int16."""
     chance = np.random.default_rng((speaker, utterance))
     time = np.arange(int(seconds * 16000)) / 16000
     pitch = 90 + 17 * speaker + chance.normal(0, 2)
@@ -24,7 +24,7 @@ def voice(speaker: int, utterance: int, seconds: float = 1.0) -> np.ndarray:
 
 
 def write_corpus(folder: Path) -> Path:
-    """Ten speakers: six to train on, two for dev pairs, two for test pairs."""
+    """Write ten speakers: six to train on, two for dev pairs, two for test pairs."""
     for speaker in range(SPEAKERS):
         for utterance in range(UTTERANCES):
             path = folder / _path(speaker, utterance)

@@ -1,4 +1,4 @@
-"""A search that never ran: voices of sines on disk, an untrained network, a ledger by hand."""
+"""A search with checkpoints but no training: sines on disk, untrained networks, a ledger."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -33,7 +33,7 @@ CONFIG = TrainConfig(
 
 @dataclass(frozen=True)
 class TinySearch:
-    """Where everything of it lies."""
+    """Where the search's corpus, home and checkpoints are."""
 
     name: str
     corpus: Path
@@ -48,7 +48,7 @@ class TinySearch:
 
 
 def make_corpus(folder: Path, speakers: int = 18, utterances: int = 4) -> Path:
-    """Voices that differ in pitch and in the tilt of their harmonics; speaker-disjoint lists."""
+    """Write voices that differ in pitch and harmonics, with speaker-disjoint lists."""
     rng = np.random.default_rng(7)
     paths: dict[str, list[str]] = {}
     for speaker in range(speakers):
@@ -85,7 +85,7 @@ def _pairs(paths: dict[str, list[str]], speakers: list[str]) -> list[Pair]:
 def make_search(
     home: Path, corpus: Path, name: str, *, space: str = "tiny", dev_condition: str = "clean"
 ) -> TinySearch:
-    """t0001 reached rung 1 only; t0002 and t0003 reached rung 3, and only t0003 tells the truth."""
+    """Write a search: t0001 at rung 1, t0002 and t0003 at rung 3, t0003 with its true EERs."""
     store = Store.open(pack_corpus(open_corpus(corpus), home))
     dev = conditioned_store(store, "dev", dev_condition, None, None)
     tiny = TinySearch(name, corpus, home)
@@ -136,7 +136,7 @@ def _trial(
     dev: Store,
     pretend: float | None,
 ) -> None:
-    """A trial whose epochs are networks of these seeds; `pretend` replaces its true dev EERs."""
+    """Append a trial whose epochs are networks of these seeds; `pretend` replaces dev EERs."""
     ledger.append(
         "trial",
         trial=trial,
@@ -168,14 +168,14 @@ def _trial(
 
 
 def random_encoder(seed: int) -> torch.nn.Module:
-    """An untrained network, the same for the same seed."""
+    """Return an untrained network, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return encoders.build(CONFIG.encoder).eval()
 
 
 def write_checkpoint(folder: Path, encoder: torch.nn.Module) -> str:
-    """As a training would; its hash."""
+    """Write a checkpoint as a training would, and return its hash."""
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     state = {"config": CONFIG.model_dump(mode="json"), "device": "cpu"}
     return checkpoint.write(folder, tensors, state)

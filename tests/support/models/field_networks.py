@@ -1,4 +1,4 @@
-"""The networks of the field, small enough for a test."""
+"""ECAPA-TDNN, x-vector, ResNet-34 and CAM++, small enough for a test."""
 
 from spkmodel.config import ECAPATDNN, CAMPlusPlus, LogMel, ResNet34, XVector
 

@@ -1,4 +1,4 @@
-"""Weights by formula: two implementations of one network can be given the same ones by name."""
+"""Weights by a formula of their names, the same for two implementations of one network."""
 
 import math
 import zlib
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def fill(network: torch.nn.Module) -> torch.nn.Module:
-    """All weights and running statistics of the network, from their names and shapes alone."""
+    """Set all weights and running statistics of a network from their names and shapes alone."""
     with torch.no_grad():
         for name, values in network.state_dict().items():
             if not name.startswith("front_end.spectrogram") and "mel_scale" not in name:
@@ -17,7 +17,7 @@ def fill(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def formula_values(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Something like noise in -1 to 1, drawn by the name; of the size that the name calls for."""
+    """Return noise that depends on the name alone, of the size that the name calls for."""
     phase = zlib.crc32(name.encode()) % 1_000
     steps = torch.arange(math.prod(shape), dtype=torch.float64)
     noise = (torch.sin(steps * 12.9898 + phase) * 43_758.5453).frac().reshape(shape)
@@ -38,7 +38,7 @@ def formula_values(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def voice(samples: int = 16_000) -> Tensor:
-    """(2, samples): a buzz of 30 harmonics around 700 Hz with a hiss, and the hiss alone."""
+    """Return (2, samples): 30 harmonics around 700 Hz with noise, and the noise alone."""
     time = torch.arange(samples, dtype=torch.float64) / 16_000
     hiss = torch.arange(samples, dtype=torch.float64).square().mul(0.618).sin()
     buzz = sum(

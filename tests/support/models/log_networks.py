@@ -1,4 +1,4 @@
-"""The log's network, small enough for a test, along every axis of its entries."""
+"""The log's network, small enough for a test, in every form of its entries."""
 
 from bench.support.published_networks import altered
 from spkmodel.config import LogNet

@@ -1,4 +1,4 @@
-"""One of every loss in every form, and embeddings for them."""
+"""Every loss in every form, and embeddings to compute them on."""
 
 import math
 
@@ -58,7 +58,7 @@ def drawn(seed=0, rows=12, dim=6):
 
 
 def waves(*shape, rate=0.37):
-    """Numbers that every torch makes alike: sin(rate n^2), n = 1, 2, ..., in float64."""
+    """Return numbers that every torch makes alike: sin(rate n^2), n = 1, 2, ..., in float64."""
     count = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64)
     return torch.sin(rate * count**2).reshape(shape)
 
@@ -70,7 +70,7 @@ def built(config, dim=6, speakers=4):
 
 
 def step(tensors, length):
-    """One step downhill of that length for each tensor."""
+    """Move each tensor by one gradient step of that length."""
     with torch.no_grad():
         for tensor in tensors:
             tensor -= length * tensor.grad / tensor.grad.norm().clamp(min=1e-9)

@@ -1,4 +1,4 @@
-"""The networks of voxceleb_trainer, small enough for a test, and every pooling."""
+"""The networks of voxceleb_trainer, small enough for a test, with every pooling."""
 
 from spkmodel.config import (
     LinearMel,

@@ -1,4 +1,4 @@
-"""State dicts as voxceleb_trainer's networks have them: its names, its shapes, values by name.
+"""State dicts with the names and shapes of voxceleb_trainer's, their values drawn by name.
 
 Written from the names and shapes of its saved files; widths are free, so that tests are quick.
 """
@@ -14,7 +14,7 @@ import torchaudio
 
 @lru_cache(maxsize=1000)
 def _drawn(name, shape):
-    """Values that depend on the name alone, of a size that keeps activations near 1."""
+    """Return values that depend on the name alone, of a size that keeps activations near 1."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     values = torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
     if name.endswith("running_var"):
@@ -27,7 +27,7 @@ def _drawn(name, shape):
 
 
 class State(dict):
-    """Grows by layers."""
+    """A state dict to which layers are added one by one."""
 
     def put(self, name, *shape):
         self[name] = _drawn(name, shape)
@@ -142,13 +142,13 @@ def rawnet3(channels=32, encoder="ECA", dim=6, scale=8):
 
 
 def speaker_net(encoder, loss=None):
-    """With its loss, as the trainer saves it."""
+    """Return the state with its loss, as the trainer saves it."""
     whole = {f"__S__.{name}": tensor for name, tensor in encoder.items()}
     return whole | {f"__L__.{name}": tensor for name, tensor in (loss or {}).items()}
 
 
 def waveforms(samples=16_240):
-    """Three utterances of noise on the grid of 16-bit samples; the second is quiet, with a gap."""
+    """Return three utterances of noise as 16-bit samples; the second is quiet, with a gap."""
     rng = np.random.default_rng(11)
     noise = rng.standard_normal((3, samples)) * np.array([[0.1], [0.0006], [0.3]])
     noise[1, samples // 3 : samples // 2] = 0

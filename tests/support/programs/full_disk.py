@@ -1,4 +1,4 @@
-"""A program: a toy search on a file system that fills up in mid-search and is emptied again."""
+"""Run a toy search on a file system that fills up during the search and is emptied again."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from tests.support import toy_ray_search
 
 
 def fill_and_empty(folder, seconds):
-    """Leave not a byte once there are four reports, and for so long."""
+    """Fill the disk once there are four reports, and empty it after some seconds."""
     ledger, ballast = folder / "ledger.jsonl", folder.parent / "ballast"
     while not ledger.is_file() or ledger.read_text().count('"report"') < 4:
         time.sleep(0.05)

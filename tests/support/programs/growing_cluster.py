@@ -1,4 +1,4 @@
-"""A cluster of raylets on this machine that grows and shrinks; prints what the slots did."""
+"""Run a cluster of raylets that grows and shrinks, and print what the slots did."""
 
 import json
 import sys
