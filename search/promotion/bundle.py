@@ -9,7 +9,7 @@ from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
 from search.evaluation import corpus_store, evaluate, test_access, verifier
-from search.evaluation import metrics as judgement
+from search.evaluation import metrics as pair_metrics
 from search.evaluation.metrics import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
@@ -48,9 +48,9 @@ def build_bundle(
     store = _open_store(search, display)
     dev = _verify_on_dev(model, choice, search, store, device, display)
     tested = _load_test_pairs(search, store)
-    judged = []
+    evaluated = []
     if tested is not None:
-        judged = _evaluate_on_test(model, tested, search, store, device, display)
+        evaluated = _evaluate_on_test(model, tested, search, store, device, display)
     facts = model.facts() | {"checkpoint_sha256": choice.report.sha256}
     document = {
         "schema": SCHEMA,
@@ -63,14 +63,14 @@ def build_bundle(
         "model": facts,
         "corpus_sha256": search["corpus_sha256"],
         "dev": dev,
-        "test": _test_document(ledger, tested, judged, store, facts["sha256"], dev["threshold"]),
+        "test": _test_document(ledger, tested, evaluated, store, facts["sha256"], dev["threshold"]),
         "utterance_seconds": _utterance_seconds(store, tested),
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.describe_origin(device, DEFAULT.describe()),
     }
     epochs = learning_curves.collect_epochs(choice.trial, search["rungs"])
     subtitle = learning_curves.format_subtitle(search, choice.trial)
-    _write_bundle(folder, model, document, judged, tested, epochs, subtitle)
+    _write_bundle(folder, model, document, evaluated, tested, epochs, subtitle)
     return document
 
 
@@ -78,7 +78,7 @@ def _write_bundle(
     folder: Path,
     model: "Model",
     document: dict[str, Any],
-    judged: list[PairEvaluation],
+    evaluated: list[PairEvaluation],
     tested: PairList | None,
     epochs: learning_curves.EpochCurves,
     trained: str,
@@ -96,12 +96,12 @@ def _write_bundle(
         card = model_card.format_card(document, config)
         (beside / "MODEL_CARD.md").write_text(card, encoding="utf-8")
         if tested is not None:
-            for each in judged:
+            for each in evaluated:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"
                 path = beside / f"scores{suffix}.txt"
                 score_files.write(path, "ours", tested.pairs, each.scores)
             title = f"{title}, {document['epoch']} epochs"
-            judgement.draw_figures(beside, judged, title, document["test"]["list"])
+            pair_metrics.draw_figures(beside, evaluated, title, document["test"]["list"])
 
 
 def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def _verify_on_dev(
         "list": facts,
         "condition": search["dev_condition"],
         "recorded_eer": recorded,
-        **judgement.compute_error_rates(verdict),
+        **pair_metrics.compute_error_rates(verdict),
     }
 
 
@@ -256,7 +256,7 @@ def _evaluate_on_test(
     by_default = verifier.make_default_verifier(model.encoder, device)
     recordings = Recordings(*_noise_and_rooms(search))
     return [
-        judgement.evaluate_pairs(by_default, store, tested, each, recordings, display)
+        pair_metrics.evaluate_pairs(by_default, store, tested, each, recordings, display)
         for each in CONDITIONS
     ]
 
@@ -264,7 +264,7 @@ def _evaluate_on_test(
 def _test_document(
     ledger: Ledger,
     tested: PairList | None,
-    judged: list[PairEvaluation],
+    evaluated: list[PairEvaluation],
     store: "Store",
     sha256: str,
     threshold: float,
@@ -274,7 +274,7 @@ def _test_document(
     if tested is None:
         return None
     conditions = {}
-    for each in judged:
+    for each in evaluated:
         miss, false_alarm = metrics.rates_at(each.scores, each.targets, threshold)
         rates = {"threshold": threshold, "miss": miss, "false_alarm": false_alarm}
         conditions[each.condition] = each.numbers | {"at_dev_threshold": rates}

@@ -280,7 +280,7 @@ def test_an_interrupted_promotion_is_completed_by_the_next(
     assert (len(state.evaluations), len(state.promotions)) == (1, 0)
     with monkeypatch.context() as patch:
         # The test pairs are not scored again.
-        patch.setattr(bundle.judgement, "evaluate_pairs", dies)
+        patch.setattr(bundle.pair_metrics, "evaluate_pairs", dies)
         report = promote.promote("cut", tracking_uri=mlflow_server.uri)
     assert not report.again
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
