@@ -1,0 +1,73 @@
+"""The verbs that prepare a corpus."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.cli.app import run
+from tests.support.command_line import answered, failed
+
+
+def test_a_corpus_that_is_not_there_exits_2_with_its_path(capsys, tmp_path):
+    code, said = failed(capsys, "corpus", "check", str(tmp_path / "none"))
+    assert code == 2
+    assert str(tmp_path / "none") in said
+
+
+def test_a_wrong_line_of_a_list_exits_2_with_its_number(capsys, tmp_path):
+    (tmp_path / "train_list.txt").write_text("anna wav/anna/1.wav\nbert\n")
+    code, said = failed(capsys, "corpus", "check", str(tmp_path))
+    assert code == 2
+    assert "train_list.txt:2" in said
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """Six speakers with four seconds of noise each."""
+    import numpy as np
+    import soundfile
+
+    folder = tmp_path / "speech"
+    rng = np.random.default_rng(0)
+    for speaker in "abcdef":
+        (folder / "wav" / speaker).mkdir(parents=True)
+        for number in range(4):
+            path = folder / "wav" / speaker / f"{number}.wav"
+            soundfile.write(path, rng.normal(0, 0.1, 16000), 16000, subtype="PCM_16")
+    return folder
+
+
+def test_split_writes_lists_once_and_check_counts_them(capsys, speech):
+    assert "2 speakers in dev" in answered(capsys, "corpus", "split", str(speech))
+    counts = json.loads(answered(capsys, "corpus", "check", str(speech), "--json"))
+    assert counts["schema"] == "spksearch.corpus/1"
+    assert counts["speakers"] == {"train": 2, "dev": 2, "test": 2}
+    assert counts["seconds"]["train"] == pytest.approx(8)
+    code, said = failed(capsys, "corpus", "split", str(speech))
+    assert code == 2
+    assert "there already" in said
+
+
+def test_check_names_the_file_that_cannot_be_read_and_exits_2(capsys, speech):
+    answered(capsys, "corpus", "split", str(speech))
+    (speech / "wav" / "a" / "0.wav").write_bytes(b"")
+    assert run(["corpus", "check", str(speech)]) == 2
+    out, err = capsys.readouterr()
+    assert "wav/a/0.wav" in out
+    assert "1 of 24" in err
+
+
+def test_packing_twice_gives_the_same_store(capsys, speech):
+    answered(capsys, "corpus", "split", str(speech))
+    first = answered(capsys, "corpus", "pack", str(speech))
+    assert Path(first.strip(), "audio.i16").is_file()
+    assert answered(capsys, "corpus", "pack", str(speech)) == first
+
+
+def test_a_home_that_cannot_be_written_exits_3(capsys, speech, tmp_path, monkeypatch):
+    answered(capsys, "corpus", "split", str(speech))
+    blocked = tmp_path / "file"
+    blocked.touch()  # root may write everywhere, but a file is no folder even for root
+    monkeypatch.setenv("SPKSEARCH_HOME", str(blocked / "home"))
+    assert failed(capsys, "corpus", "pack", str(speech))[0] == 3
