@@ -1,1 +1,1 @@
-"""Checkpoints and options of other trainers, read as ours."""
+"""Convert the options of other trainers to configs and commands of ours."""

@@ -54,23 +54,27 @@ def import_voxceleb_trainer(
 ) -> None:
     """Convert a voxceleb_trainer config or command line, and print what differs here."""
     from search.core.errors import UsageError
-    from search.importers.voxceleb_trainer import commands, importing
-    from search.importers.voxceleb_trainer.options import parse
+    from search.importers.voxceleb_trainer import commands, conversion, review
+    from search.importers.voxceleb_trainer.options import parse_options
 
     yaml, command = _split_arguments(given or [])
     if yaml is None and not command:
         raise UsageError("give its YAML file, or its command line after --; or both")
-    options = parse(command, yaml, trainer)
+    options = parse_options(command, yaml, trainer)
     where = "DIR" if corpus is None else str(corpus)
     if options["eval"]:
-        remarks = importing.judged(options)
-        _print_import(options, remarks, None, commands.evaluation(options, where), json_wanted)
+        remarks = review.review_evaluation(options)
+        _print_import(
+            options, remarks, None, commands.format_evaluation_commands(options, where), json_wanted
+        )
         return
-    found = importing.imported(options, None if corpus is None else _count_speakers(corpus))
+    found = conversion.convert_training(
+        options, None if corpus is None else _count_speakers(corpus)
+    )
     if space is not None:
         _write_space(space, found.config, yaml)
     file = str(space) if space is not None else "mine.py"
-    lines = commands.training(options, file, found.epochs, where)
+    lines = commands.format_training_commands(options, file, found.epochs, where)
     if space is None:
         lines.insert(0, "spksearch import-voxceleb-trainer --space mine.py ...  # writes the file")
     _print_import(options, list(found.remarks), found.config, lines, json_wanted)
@@ -96,7 +100,7 @@ def _write_space(path: Path, config: "TrainConfig", yaml: Path | None) -> None:
     if path.suffix != ".py":
         raise UsageError(f"--space {path}: a space is a .py file")
     origin = "a command line of voxceleb_trainer" if yaml is None else yaml.name
-    text = space_file.source(
+    text = space_file.format_space(
         config, f"Does a training of voxceleb_trainer do better here ({origin})?"
     )
     if path.is_file() and path.read_text(encoding="utf-8") != text:
@@ -138,10 +142,10 @@ def _print_import(
 
 
 def _format_remarks(remarks: "list[Remark]") -> list[str]:
-    from search.importers.voxceleb_trainer.remarks import WORDS
+    from search.importers.voxceleb_trainer.remarks import HEADINGS
 
     lines = []
-    for kind, heading in WORDS.items():
+    for kind, heading in HEADINGS.items():
         texts = [remark.text for remark in remarks if remark.kind == kind]
         if texts:
             lines += [f"{heading}:", *(f"  {text}" for text in texts)]

@@ -1,1 +1,1 @@
-"""Coming over from clovaai/voxceleb_trainer: its checkpoints and its options."""
+"""Convert options of clovaai/voxceleb_trainer; its checkpoints: `search.models.foreign`."""

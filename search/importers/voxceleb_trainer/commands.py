@@ -1,4 +1,4 @@
-"""What to type here instead."""
+"""Format the commands that do here what the trainer would have done."""
 
 import shlex
 from pathlib import PurePosixPath
@@ -8,38 +8,38 @@ from search.importers.voxceleb_trainer.options import Options
 _FRAMES_A_SECOND = 100
 
 
-def training(options: Options, space: str, epochs: int, corpus: str) -> list[str]:
-    """Search a space of this one config, look, promote.
+def format_training_commands(options: Options, space: str, epochs: int, corpus: str) -> list[str]:
+    """Return the commands that search a space of this one config, list its trials and promote.
 
     Args:
         options: as the trainer understands them.
         space: the file that was written, or is to be.
-        epochs: to train.
+        epochs: how many to train.
         corpus: its folder.
     """
     name = PurePosixPath(space).stem
-    surroundings = " --noise NOISE --rooms ROOMS" if options["augment"] else ""
+    recordings = " --noise NOISE --rooms ROOMS" if options["augment"] else ""
     return [
         f"spksearch launch {shlex.quote(space)} --corpus {shlex.quote(corpus)} --trials 1 "
-        f"--max-epochs {epochs}{surroundings}",
+        f"--max-epochs {epochs}{recordings}",
         f"spksearch trials {name}",
         f"spksearch promote {name}",
     ]
 
 
-def evaluation(options: Options, corpus: str) -> list[str]:
-    """Judge a checkpoint as the trainer's `--eval` does: mean distance of 10 x 10 crops."""
+def format_evaluation_commands(options: Options, corpus: str) -> list[str]:
+    """Return the command that evaluates as `--eval` does: mean distance of 10 x 10 crops."""
     words = ["spksearch", "evaluate", options["initial_model"] or "FILE.model"]
     words += ["--corpus", corpus, "--pairs", PurePosixPath(options["test_list"]).name or "FILE"]
     if options["eval_frames"] > 0:
         words += ["--crops", "10", "--backend", "crop_distance"]
         seconds = options["eval_frames"] / _FRAMES_A_SECOND
         words += [] if seconds == 4 else ["--crop-seconds", f"{seconds:g}"]
-    return [shlex.join([*words, *_reading(options)])]
+    return [shlex.join([*words, *_list_reading_flags(options)])]
 
 
-def _reading(options: Options) -> list[str]:
-    """What the file does not tell and the options do."""
+def _list_reading_flags(options: Options) -> list[str]:
+    """Return the flags for what a checkpoint does not record and the options say."""
     flags = []
     if options["model"] == "RawNet3":
         stride = options.values.get("sinc_stride", 10)

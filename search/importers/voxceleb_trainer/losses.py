@@ -1,4 +1,4 @@
-"""Its losses as ours, and what each of them wants of a batch."""
+"""Convert voxceleb_trainer's losses to ours, and say what each needs of a batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,20 +20,21 @@ from spkmodel.config import (
 
 _LARGEST_COSINE_MARGIN = 1.0
 _CLASS_MARGIN = 0.3
-"""That of its loss classes, which its command line never lets through."""
+"""The margin of its loss classes, which its command line always overrides."""
 
 
 @dataclass(frozen=True)
 class TrainerLoss:
-    """How many utterances of a speaker it takes: exactly `one`, exactly `two`, or two and more."""
+    """A loss of the trainer, and how to build ours."""
 
     utterances: str
+    """How many of a speaker it takes: exactly `one`, exactly `two`, or two and `more`."""
     classes: bool
     """Whether it has a row of weights for each speaker."""
     uses: tuple[str, ...]
-    """Of margin, scale, hard_rank and hard_prob."""
+    """Those of margin, scale, hard_rank and hard_prob that it uses."""
     build: Callable[[Options, int, list[Remark]], Loss]
-    """From options, speakers in a batch, and where remarks go."""
+    """Called with the options, the speakers in a batch, and the list that remarks are added to."""
 
 
 def _softmax(_options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
@@ -136,13 +137,13 @@ LOSSES: dict[str, TrainerLoss] = {
 }
 
 
-def utterances(name: str, asked: int, remarks: list[Remark]) -> int:
-    """How many of a speaker to take: what was asked for, or what the loss needs.
+def choose_utterances(name: str, asked: int, remarks: list[Remark]) -> int:
+    """Return how many utterances of a speaker to take: as asked for, or what the loss needs.
 
     Args:
-        name: of the loss there.
-        asked: its nPerSpeaker.
-        remarks: gets what its trainer would have done.
+        name: the trainer's name of the loss.
+        asked: the option nPerSpeaker.
+        remarks: what the trainer would have done is added here.
     """
     wants = LOSSES[name].utterances
     if wants == "one" and asked > 1:

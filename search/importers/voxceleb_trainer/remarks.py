@@ -1,10 +1,10 @@
-"""What there is to say of a training of voxceleb_trainer."""
+"""Define the remarks on a training of voxceleb_trainer."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["fails", "misleads", "differs", "dropped", "assumed"]
-WORDS: dict[Kind, str] = {
+HEADINGS: dict[Kind, str] = {
     "fails": "would have failed there",
     "misleads": "would have gone wrong there unnoticed",
     "differs": "is done otherwise here",
@@ -15,9 +15,9 @@ WORDS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing worth knowing."""
+    """One remark on an option."""
 
     kind: Kind
     option: str
-    """The trainer's; empty where it is of none in particular."""
+    """The trainer's option; empty if the remark is on none in particular."""
     text: str

@@ -1,4 +1,4 @@
-"""A config as a space file: one function that asks nothing and returns it."""
+"""Format a config as a space file: one function that asks nothing and returns it."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ _INDENT = "    "
 _WIDE = 92
 
 
-def source(config: TrainConfig, about: str) -> str:
-    """Python that builds `config`; what nobody gave a value is left out.
+def format_space(config: TrainConfig, about: str) -> str:
+    """Return Python code that builds `config`; fields without a given value are left out.
 
     Args:
         config: of one training.
-        about: the file's first line.
+        about: the docstring of the file.
     """
-    names = sorted({type(part).__name__ for part in _parts(config)}, key=_sorting)
+    names = sorted({type(part).__name__ for part in _parts(config)}, key=_sort_key)
     imports = "".join(f"{_INDENT}{name},\n" for name in names)
     return (
         f'"""{about}"""\n\n'
@@ -27,23 +27,26 @@ def source(config: TrainConfig, about: str) -> str:
         f"{_INDENT}from optuna import Trial\n\n\n"
         'def space(_trial: "Trial") -> TrainConfig:\n'
         f'{_INDENT}"""One config; replace a value by a suggestion to search around it."""\n'
-        f"{_INDENT}return {_written(config, 1)}\n"
+        f"{_INDENT}return {_format(config, 1)}\n"
     )
 
 
 def _parts(value: Any) -> list[Part]:
-    """The parts that `_written` names, the whole first."""
+    """Return the parts that `_format` names, the whole config first."""
     match value:
         case Part():
-            return [value, *(part for entry in _said(value).values() for part in _parts(entry))]
+            return [
+                value,
+                *(part for entry in _given_fields(value).values() for part in _parts(entry)),
+            ]
         case tuple():
             return [part for entry in value for part in _parts(entry)]
         case _:
             return []
 
 
-def _said(part: BaseModel) -> dict[str, Any]:
-    """The fields that were given a value, be it the default; a part's kind is its class."""
+def _given_fields(part: BaseModel) -> dict[str, Any]:
+    """Return the fields that were given a value, the default included; a kind is the class."""
     return {
         name: getattr(part, name)
         for name in type(part).model_fields
@@ -51,23 +54,25 @@ def _said(part: BaseModel) -> dict[str, Any]:
     }
 
 
-def _written(value: Any, depth: int) -> str:
+def _format(value: Any, depth: int) -> str:
     match value:
         case Part():
-            entries = [f"{name}={_written(v, depth + 1)}" for name, v in _said(value).items()]
-            return _call(f"{type(value).__name__}(", entries, ")", depth)
+            entries = [
+                f"{name}={_format(v, depth + 1)}" for name, v in _given_fields(value).items()
+            ]
+            return _format_call(f"{type(value).__name__}(", entries, ")", depth)
         case tuple():
-            entries = [_written(each, depth + 1) for each in value]
+            entries = [_format(each, depth + 1) for each in value]
             comma = "," if len(entries) == 1 else ""
-            return _call("(", entries, f"{comma})", depth)
+            return _format_call("(", entries, f"{comma})", depth)
         case str():
             return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
         case _:
             return repr(value)
 
 
-def _call(opening: str, entries: list[str], closing: str, depth: int) -> str:
-    """On one line where it fits, else an entry a line."""
+def _format_call(opening: str, entries: list[str], closing: str, depth: int) -> str:
+    """Format a call on one line if it fits, else one entry a line."""
     flat = f"{opening}{', '.join(entries)}{closing}"
     if len(flat) + 4 * depth <= _WIDE and "\n" not in flat:
         return flat
@@ -75,6 +80,6 @@ def _call(opening: str, entries: list[str], closing: str, depth: int) -> str:
     return f"{opening}\n{inner}{_INDENT * depth}{closing.lstrip(',')}"
 
 
-def _sorting(name: str) -> tuple[bool, str]:
-    """Constants (SGD) before classes, as ruff orders imports."""
+def _sort_key(name: str) -> tuple[bool, str]:
+    """Sort constants (SGD) before classes, as ruff orders imports."""
     return not name.isupper(), name.lower()

@@ -9,8 +9,8 @@ import pytest
 
 from search.cli.app import run
 from search.core.errors import UsageError
-from search.importers.voxceleb_trainer import importing, space_file
-from search.importers.voxceleb_trainer.options import parse
+from search.importers.voxceleb_trainer import conversion, space_file
+from search.importers.voxceleb_trainer.options import parse_options
 from search.space import loader
 from spkmodel.config import (
     GE2E,
@@ -79,7 +79,7 @@ TRIPLETS = """!python trainSpeakerNet.py \\
 
 
 def taken(line, speakers=None, edition=None):
-    return importing.imported(parse([line], edition=edition), speakers)
+    return conversion.convert_training(parse_options([line], edition=edition), speakers)
 
 
 def config_of(options, edition="2026"):
@@ -99,7 +99,7 @@ def yaml(tmp_path, text):
 
 
 def from_yaml(tmp_path, text, command=()):
-    return importing.imported(parse(list(command), yaml(tmp_path, text)))
+    return conversion.convert_training(parse_options(list(command), yaml(tmp_path, text)))
 
 
 # --- the lab report -------------------------------------------------------------------------------
@@ -280,38 +280,40 @@ def test_optimiser_schedule_crops_and_augmentation_come_along():
     ],
 )
 def test_the_edition_is_read_off_how_options_are_written(line, edition):
-    assert parse(line.split()).edition == edition
+    assert parse_options(line.split()).edition == edition
 
 
 def test_defaults_are_those_of_the_edition():
-    early, late = (parse(["--nOut", "64"], edition=edition) for edition in ("2020", "2026"))
+    early, late = (parse_options(["--nOut", "64"], edition=edition) for edition in ("2020", "2026"))
     assert (early["margin"], early["scale"], early["max_seg_per_spk"]) == (1, 15, 100)
     assert (late["margin"], late["scale"], late["max_seg_per_spk"]) == (0.1, 30, 500)
     assert "seed" not in early.values
 
 
 def test_an_unknown_edition_is_said_with_what_hangs_on_it():
-    said = [r.text for r in parse(["--nOut", "64", "--margin", "0.3"]).remarks]
+    said = [r.text for r in parse_options(["--nOut", "64", "--margin", "0.3"]).remarks]
     assert any(
         "scale 15, " not in text and "max_seg_per_spk 100, scale 15" in text for text in said
     )
 
 
 def test_abbreviations_are_completed_as_its_parser_does():
-    assert parse(shlex.split("--encoder ASP --log_input True"))["encoder_type"] == "ASP"
+    assert parse_options(shlex.split("--encoder ASP --log_input True"))["encoder_type"] == "ASP"
 
 
 @pytest.mark.parametrize("word", ["False", "false", "0"])
 def test_any_word_means_true_on_its_early_command_line(word):
-    options = parse(["--log_input", word, "--model", "ResNetSE34L", "--trainfunc", "softmax"])
+    options = parse_options(
+        ["--log_input", word, "--model", "ResNetSE34L", "--trainfunc", "softmax"]
+    )
     assert options["log_input"] is True
-    found = importing.imported(options)
+    found = conversion.convert_training(options)
     assert found.config.encoder.features.kind == "log_mel"
     assert f"--log_input {word} means True there" in remarks_of(found, "misleads", "log_input")[0]
 
 
 def test_since_2026_a_switch_takes_no_value():
-    options = parse(["--log_input", "True", "--nOut", "8"], edition="2026")
+    options = parse_options(["--log_input", "True", "--nOut", "8"], edition="2026")
     assert any("take no value: it stops at 'True'" in r.text for r in options.remarks)
 
 
@@ -351,7 +353,7 @@ def test_the_yaml_file_overrides_the_command_line_and_that_is_said(tmp_path):
 
 def test_a_config_that_the_command_line_names_is_read(tmp_path):
     path = yaml(tmp_path, AM_YAML)
-    assert parse(["trainSpeakerNet.py", "--config", str(path)])["trainfunc"] == "amsoftmax"
+    assert parse_options(["trainSpeakerNet.py", "--config", str(path)])["trainfunc"] == "amsoftmax"
 
 
 def test_values_are_converted_as_the_trainer_converts_them(tmp_path):
@@ -377,7 +379,7 @@ def test_values_are_converted_as_the_trainer_converts_them(tmp_path):
 )
 def test_a_file_that_is_no_config_is_refused(tmp_path, text, says):
     with pytest.raises(UsageError) as caught:
-        parse([], yaml(tmp_path, text))
+        parse_options([], yaml(tmp_path, text))
     assert says in str(caught.value)
 
 
@@ -479,7 +481,7 @@ def test_what_cannot_be_taken_over_is_refused_with_a_hint(options, says):
 def test_the_space_file_is_the_config(tmp_path, options):
     config = taken(options).config
     path = tmp_path / "mine.py"
-    path.write_text(space_file.source(config, "Is it better here?"))
+    path.write_text(space_file.format_space(config, "Is it better here?"))
     space = loader.load(str(path))
     (branch,) = loader.branches(space)
     assert branch.config == config
