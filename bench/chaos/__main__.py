@@ -4,8 +4,8 @@ python -m bench.chaos [--rounds 50] [--seed 1] [--fault NAME ...] [--outage-seco
                       [--again]
 python -m bench.chaos --page
 
-A round launches a search with a toy to train (everything else is real), strikes it at a moment that
-chance decides, launches it again where a user would have to, and checks the invariants of
+A round launches a search with a toy to train (everything else is real), injects a fault at a random
+moment, launches the search again where a user would have to, and checks the invariants of
 `bench.chaos.invariants`. Each finished round is appended to bench/results/chaos-SEED.jsonl; rounds
 that are there already are not played again. Exits 1 if a round broke an invariant. --page writes
 docs/reliability.md from all results.

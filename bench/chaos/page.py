@@ -18,16 +18,16 @@ Written by `python -m bench.chaos --page` from the files in `bench/results/`; ch
 this.
 
 A round launches a real search (Tune, worker processes, checkpoints, ledger, MLflow server) with a
-toy to train whose result follows from its checkpoint, strikes it once at a moment drawn from the
-seed, and launches it again with the same command where the fault has ended it. A round has
+toy to train whose result follows from its checkpoint, injects a fault at a moment drawn from the
+seed, and launches the search again by the same command where the fault has ended it. A round has
 recovered if the search then ended and every one of these held:
 
 {invariants}
 
-`seconds` are from the fault, or from the launching again after it, to the next epoch of a trial
-that it had cut. `redone` is the most epochs that any one trial began again. `points` are those of
-dev_eer that MLflow lacks, has twice, or has and should not. A round whose blow found nothing to
-strike is left out.
+`seconds` are from the fault, or from the launch after it, to the next epoch of a trial that the
+fault interrupted. `redone` is the most epochs that any one trial began again. `points` are those of
+dev_eer that MLflow lacks, has twice, or has and should not. Rounds whose fault found nothing to
+act on are left out.
 """
 
 _CLUSTER = "cluster.json"
