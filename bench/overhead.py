@@ -31,7 +31,7 @@ SEED = 0
 
 def main() -> None:
     asked = _parsed()
-    result = result_files.surroundings(result_files.command_of("bench.overhead"))
+    result = result_files.describe_measurement(result_files.command_of("bench.overhead"))
     result |= {"slots": asked.slots, "rungs": list(ladder(EPOCHS, ETA))}
     with tempfile.TemporaryDirectory() as folder:
         result |= _both(Path(folder), asked.trials, asked.shipped_trials, asked.slots)

@@ -57,7 +57,7 @@ _PARTS = (
 def main() -> None:
     asked = _parsed()
     logging.disable(logging.WARNING)
-    result = result_files.surroundings(result_files.command_of("bench.scale")) | measured(
+    result = result_files.describe_measurement(result_files.command_of("bench.scale")) | measured(
         asked.trials, asked.slots, asked.epochs, asked.catch_up
     )
     print(result_files.write("scale", result))

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "results"
 _LIBRARIES = ("ray", "optuna", "mlflow", "torch", "numpy")
 
 
-def surroundings(command: str) -> dict[str, Any]:
+def describe_measurement(command: str) -> dict[str, Any]:
     """Return how, where and when a figure was measured."""
     return {
         "command": command,

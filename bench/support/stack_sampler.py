@@ -33,14 +33,14 @@ def shares(parts: Sequence[Part], otherwise: str) -> Iterator[Counter[str]]:
                 return name
         return ""
 
-    def look(number: int, frame: FrameType | None) -> None:
+    def take_sample(number: int, frame: FrameType | None) -> None:
         del number
         found = ""
         while frame is not None and not found:
             found, frame = part_of(frame.f_code, frame.f_lineno), frame.f_back
         counts[found or otherwise] += 1
 
-    before = signal.signal(signal.SIGALRM, look)
+    before = signal.signal(signal.SIGALRM, take_sample)
     signal.setitimer(signal.ITIMER_REAL, _EVERY_SECONDS, _EVERY_SECONDS)
     try:
         yield counts

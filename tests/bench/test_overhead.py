@@ -33,7 +33,7 @@ def test_a_claim_is_how_many_times_more_the_shipped_glue_takes():
 def test_the_page_is_made_of_the_results_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(result_files, "FOLDER", tmp_path)
     monkeypatch.setattr(scale_page, "PAGE", tmp_path / "scale.md")
-    result = result_files.surroundings("python -m bench.overhead")
+    result = result_files.describe_measurement("python -m bench.overhead")
     rows = overhead.rows(OURS, SHIPPED)
     result |= {"slots": 2, "rungs": [1, 9], "ours": OURS, "shipped": SHIPPED, "rows": rows}
     result_files.write("overhead", result)

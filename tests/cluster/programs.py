@@ -41,11 +41,11 @@ class Program:
         """The command's process id on the machine."""
         found: list[int] = []
 
-        def look() -> bool:
+        def find_children() -> bool:
             found[:] = children(self._entry.pid)
             return bool(found) or self._entry.poll() is not None
 
-        wait_for(look, 10, "a process in the host")
+        wait_for(find_children, 10, "a process in the host")
         if not found:
             raise ProcessLookupError(f"it ended with {self._entry.returncode}: {self.tail()}")
         return found[0]

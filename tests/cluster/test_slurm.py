@@ -36,14 +36,14 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
         SPKSEARCH_VENV=sys.prefix,
     )
 
-    def words():
+    def output_tail():
         return output.read_text(errors="replace")[-3000:] if output.exists() else ""
 
     busy = set()
 
     def under_way():
         busy.update(node.name for node in slurm.nodes if node.processes(ray_hosts.TRAINING))
-        assert slurm.field(job, "JobState") in ("PENDING", "CONFIGURING", "RUNNING"), words()
+        assert slurm.field(job, "JobState") in ("PENDING", "CONFIGURING", "RUNNING"), output_tail()
         return len(busy) == len(slurm.nodes) and search.reports() >= 4
 
     wait_for(under_way, 240, "four epochs, and a trial on every node")

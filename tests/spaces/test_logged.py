@@ -224,81 +224,81 @@ _ORDERS = {
 _NORMS = {None: "none", "BN": "batch", "BatchRenorm": "batch_renorm"}
 
 
-def _translated(told):
+def _translated(transcribed):
     """A TrainConfig from the transcription's words; shares nothing with the file of entries."""
-    order, norm_place = _ORDERS[told["e_order"]]
-    is_model1 = told["model"].startswith("model1")
-    has_classes = "softmax" in told["loss"]
-    embeds_in_outblock = told["head_is"].startswith("embedding")
+    order, norm_place = _ORDERS[transcribed["e_order"]]
+    is_model1 = transcribed["model"].startswith("model1")
+    has_classes = "softmax" in transcribed["loss"]
+    embeds_in_outblock = transcribed["head_is"].startswith("embedding")
     encoder = {
         "kind": "log_net",
         "merge": "add" if is_model1 else "concatenate",
-        "skip": told["eblock_skip"] is not None,
-        "skip_pooling": {"avg": "average", "max": "max"}[told["skip_pool"]],
-        "in_channels": told["in_ch"],
-        "in_kernel": int(told["in_kernel"][2:]),
-        "in_resblock": told["in_resblock"],
-        "channels": told["e_ch"],
-        "resblocks": told["e_resblocks"],
-        "kernel": int(told["e_kernel"][2:]),
+        "skip": transcribed["eblock_skip"] is not None,
+        "skip_pooling": {"avg": "average", "max": "max"}[transcribed["skip_pool"]],
+        "in_channels": transcribed["in_ch"],
+        "in_kernel": int(transcribed["in_kernel"][2:]),
+        "in_resblock": transcribed["in_resblock"],
+        "channels": transcribed["e_ch"],
+        "resblocks": transcribed["e_resblocks"],
+        "kernel": int(transcribed["e_kernel"][2:]),
         "order": order,
-        "bottleneck": True if is_model1 else told["bottleneck"],
-        "activation": told["activation"],
-        "resblock_norm": _NORMS[told["resblock_norm"]],
-        "eblock_norm": "batch" if norm_place else _NORMS[told["eblock_norm"]],
+        "bottleneck": True if is_model1 else transcribed["bottleneck"],
+        "activation": transcribed["activation"],
+        "resblock_norm": _NORMS[transcribed["resblock_norm"]],
+        "eblock_norm": "batch" if norm_place else _NORMS[transcribed["eblock_norm"]],
         "eblock_norm_place": norm_place or "after_conv",
-        "se_resblock": told["se_resblock"],
-        "se_eblock": told["se_eblock"],
-        "se_first_conv": "conv>SE>ResBlock" in told["e_order"],
-        "dense": told["fc"],
-        "dense_skip": told["fc_skip"],
-        "dropout": told["dropout"] if embeds_in_outblock else 0.0,
-        "out_dim": told["head_dim"] if embeds_in_outblock else None,
+        "se_resblock": transcribed["se_resblock"],
+        "se_eblock": transcribed["se_eblock"],
+        "se_first_conv": "conv>SE>ResBlock" in transcribed["e_order"],
+        "dense": transcribed["fc"],
+        "dense_skip": transcribed["fc_skip"],
+        "dropout": transcribed["dropout"] if embeds_in_outblock else 0.0,
+        "out_dim": transcribed["head_dim"] if embeds_in_outblock else None,
         "embedding_norm": {None: "none", "BN": "batch", "LayerNorm": "layer", "L2": "l2"}[
-            told["embed_norm"]
+            transcribed["embed_norm"]
         ],
         "init": "lecun",
         "waveform": {"normalisation": "peak"},
     }
-    head = told["out_head"].replace(">", "_")
+    head = transcribed["out_head"].replace(">", "_")
     softmax = {
         "kind": "softmax",
         "head": head,
-        "head_activation": None if head == "dense" else told["activation"],
-        "head_dropout": told["dropout"],
+        "head_activation": None if head == "dense" else transcribed["activation"],
+        "head_dropout": transcribed["dropout"],
     }
-    mining, _, form = (told["mining"] or "").partition(", ")
+    mining, _, form = (transcribed["mining"] or "").partition(", ")
     triplet = {
         "kind": "triplet",
         "mining": mining,
-        "margin": told["margin"],
+        "margin": transcribed["margin"],
         "normalise": False,
         "form": "softplus" if "softplus" in form else "positives_only" if form else "hinge",
     }
     loss = softmax if not mining else triplet
     if mining and has_classes:
         loss = {"kind": "combined", "terms": [{"loss": softmax}, {"loss": triplet}]}
-    is_sgdr = told["lr_sched"].startswith("SGDR")
+    is_sgdr = transcribed["lr_sched"].startswith("SGDR")
     return TrainConfig.model_validate(
         {
             "encoder": encoder,
             "loss": loss,
             "batches": {
-                "speakers": told["batch"] // (told["group"] or 1),
-                "utterances": told["group"] or 1,
-                "crop_seconds": told["seconds"],
+                "speakers": transcribed["batch"] // (transcribed["group"] or 1),
+                "utterances": transcribed["group"] or 1,
+                "crop_seconds": transcribed["seconds"],
                 "level": "peak",
             },
-            "augment": {"data_pp": _data_pp(told["datapp"])},
+            "augment": {"data_pp": _data_pp(transcribed["datapp"])},
             "optimiser": {
                 "kind": "nadam",
-                "learning_rate": told["lr"],
-                "l2": told["wd"],
+                "learning_rate": transcribed["lr"],
+                "l2": transcribed["wd"],
                 "momentum_decay": 1e4,
             },
             "schedule": {"kind": "sgdr" if is_sgdr else "exponential_decay"},
             "gradient_clip": None,
-            "ema": {"decay": told["ema"], "warm_up": False},
+            "ema": {"decay": transcribed["ema"], "warm_up": False},
         }
     )
 
@@ -331,16 +331,16 @@ def _data_pp(words):
 
 @pytest.mark.skipif(_REFERENCE is None, reason="the transcription lies beside the project")
 def test_every_entry_is_what_an_independent_transcription_says(log):
-    told = {entry["id"]: entry for entry in json.loads(_REFERENCE.read_text())}
-    assert list(told) == list(log)
+    transcribed = {entry["id"]: entry for entry in json.loads(_REFERENCE.read_text())}
+    assert list(transcribed) == list(log)
     for number, entry in log.items():
-        attempt = told[number]["attempt"]
+        attempt = transcribed[number]["attempt"]
         assert entry.config == _translated(attempt), number
         assert entry.protocol.validation_utterances == attempt["val"], number
         classifies = attempt["head_is"].startswith("classes")
         assert entry.protocol.speakers == (attempt["head_dim"] if classifies else 5994), number
-        assert entry.kept == told[number]["kept"], number
-        assert bool(entry.finding) == bool(told[number]["finding"]), number
+        assert entry.kept == transcribed[number]["kept"], number
+        assert bool(entry.finding) == bool(transcribed[number]["finding"]), number
         warm = attempt["init"]
         assert entry.warm_start == (warm.rpartition(" ")[2] if warm else None), number
 
@@ -356,12 +356,12 @@ HEAD = '[notebook]\nname = "mine"\n'
 def make(tmp_path):
     """A notebook of the given entries, each a tuple of lines below `[[entry]]`."""
 
-    def of(*entries, head=HEAD):
+    def open_made(*entries, head=HEAD):
         path = tmp_path / "mine.toml"
         path.write_text(head + "".join("\n[[entry]]\n" + "\n".join(e) + "\n" for e in entries))
         return open_notebook(path)
 
-    return of
+    return open_made
 
 
 def _entry(number, based_on="", *lines, change="something"):

@@ -82,9 +82,9 @@ class Training:
     """Has the methods of `spkmodel.training.trainer.Training` that the trainable uses."""
 
     def __init__(
-        self, config: TrainConfig, store: Any, surroundings: Any, device: str, warm: Any
+        self, config: TrainConfig, store: Any, noise_and_rooms: Any, device: str, warm: Any
     ) -> None:
-        del store, surroundings, device, warm
+        del store, noise_and_rooms, device, warm
         self.config = config
         self.epoch = 0
         self.steps = 0

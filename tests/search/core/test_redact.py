@@ -16,8 +16,8 @@ from search.core.redact import redact, strip_credentials
         ("https://u:s3/cret@h", "https://***@h"),
     ],
 )
-def test_user_password_and_secret_query_values_are_hidden(secret, told):
-    assert redact(secret) == told
+def test_user_password_and_secret_query_values_are_hidden(secret, redacted):
+    assert redact(secret) == redacted
     assert "s3cret" not in redact(secret)
 
 

@@ -333,13 +333,13 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
         tune_runner._ProgressCallback.on_trial_error,
     )
 
-    def twice(hooks, trial_id, **told):
-        complete(hooks, trial_id, **told)
-        complete(hooks, trial_id, **told)
+    def twice(hooks, trial_id, **details):
+        complete(hooks, trial_id, **details)
+        complete(hooks, trial_id, **details)
 
-    def again(hooks, **told):
-        error(hooks, **told)
-        error(hooks, **told)
+    def again(hooks, **details):
+        error(hooks, **details)
+        error(hooks, **details)
 
     monkeypatch.setattr(tune_runner._Segments, "on_trial_complete", twice)
     monkeypatch.setattr(tune_runner._ProgressCallback, "on_trial_error", again)

@@ -56,7 +56,7 @@ def store(tiny):
 
 
 @pytest.fixture
-def judged(tiny, corpus, tmp_path):
+def evaluated(tiny, corpus, tmp_path):
     """Evaluates t0003 by a protocol; the folder is new each time."""
     assert tiny.name == "night"
 
@@ -77,8 +77,8 @@ def embedded(store, names, crops=None):
 
 
 @pytest.mark.parametrize("backend", ["cosine", "crop_distance"])
-def test_crops_are_scored_by_either_backend(judged, store, backend):
-    report = judged(Protocol(crops=3, crop_seconds=0.4, backend=backend))
+def test_crops_are_scored_by_either_backend(evaluated, store, backend):
+    report = evaluated(Protocol(crops=3, crop_seconds=0.4, backend=backend))
     names = embed_and_score.utterances_of(store.dev_pairs)
     crops = embedded(store, names, Crops(3, 0.4))
     expected = scoring.score_pairs(crops, store.dev_pairs, backend)
@@ -93,8 +93,10 @@ def test_crops_are_scored_by_either_backend(judged, store, backend):
 
 @pytest.mark.parametrize("norm", ["as_norm1", "as_norm2"])
 @pytest.mark.parametrize("subtract", [True, False])
-def test_scores_are_normalised_by_the_speakers_of_the_training_list(judged, store, norm, subtract):
-    report = judged(Protocol(norm=norm, top=4, subtract_mean=subtract))
+def test_scores_are_normalised_by_the_speakers_of_the_training_list(
+    evaluated, store, norm, subtract
+):
+    report = evaluated(Protocol(norm=norm, top=4, subtract_mean=subtract))
     training = embedded(store, store.of_split("train"))
     mean = mean_of(training) if subtract else None
     cohort = speaker_cohort(training, store.speaker, mean)
@@ -109,23 +111,23 @@ def test_scores_are_normalised_by_the_speakers_of_the_training_list(judged, stor
     assert ("back-end training" in said) == subtract
 
 
-def test_a_cohort_may_be_a_list_of_utterances(judged, store, tmp_path):
+def test_a_cohort_may_be_a_list_of_utterances(evaluated, store, tmp_path):
     listed = store.of_split("train")[2:12]
     (tmp_path / "strangers.txt").write_text("\n".join(listed) + "\n")
-    report = judged(Protocol(norm="as_norm1", cohort=tmp_path / "strangers.txt"))
+    report = evaluated(Protocol(norm="as_norm1", cohort=tmp_path / "strangers.txt"))
     cohort = utterance_cohort(embedded(store, listed))
     dev = embedded(store, embed_and_score.utterances_of(store.dev_pairs))
     expected = BackEnd(cohort=cohort, top=10).score(dev, store.dev_pairs)
     assert scores_in(report) == pytest.approx(expected, abs=1e-5)
-    again = judged(Protocol(norm="as_norm1", cohort=Path("train_list.txt")), out="p")
+    again = evaluated(Protocol(norm="as_norm1", cohort=Path("train_list.txt")), out="p")
     assert again.document["learnt"]["cohort"]["members"] == 24
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_cohort_that_knows_the_pairs_speakers_is_refused(judged, store, tmp_path):
+def test_a_cohort_that_knows_the_pairs_speakers_is_refused(evaluated, store, tmp_path):
     (tmp_path / "c.txt").write_text("\n".join([*store.of_split("train"), "wav/v07/0.wav"]))
     with pytest.raises(UsageError, match=r"c\.txt and the pairs of .* share 1 speakers \(v07\)"):
-        judged(Protocol(norm="as_norm1", cohort=tmp_path / "c.txt"))
+        evaluated(Protocol(norm="as_norm1", cohort=tmp_path / "c.txt"))
 
 
 @pytest.mark.parametrize(
@@ -137,13 +139,13 @@ def test_a_cohort_that_knows_the_pairs_speakers_is_refused(judged, store, tmp_pa
         ("v00 wav/v00/0.wav 3", "c.txt:1: a line of a cohort is"),
     ],
 )
-def test_a_wrong_line_of_a_cohort_is_named(judged, tmp_path, text, words):
+def test_a_wrong_line_of_a_cohort_is_named(evaluated, tmp_path, text, words):
     (tmp_path / "c.txt").write_text(text)
     with pytest.raises(ListError, match=words):
-        judged(Protocol(norm="as_norm2", cohort=tmp_path / "c.txt"))
+        evaluated(Protocol(norm="as_norm2", cohort=tmp_path / "c.txt"))
 
 
-def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, corpus):
+def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(evaluated, store, corpus):
     of_train = corpus / "train_pairs.txt"
     train = store.of_split("train")
     of_train.write_text(
@@ -153,7 +155,7 @@ def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, c
             for b in train[:n]
         )
     )
-    report = judged(analysis=AnalysisRequest(calibrate_on=Path("train_pairs.txt"), prior=0.1))
+    report = evaluated(analysis=AnalysisRequest(calibrate_on=Path("train_pairs.txt"), prior=0.1))
     found = report.document["calibration"]
     raw, llrs = scores_in(report), scores_in(report, "scores_calibrated.txt")
     assert llrs == pytest.approx(found["scale"] * raw + found["offset"])
@@ -172,17 +174,17 @@ def test_calibrated_scores_are_those_of_a_line_fitted_elsewhere(judged, store, c
     assert "calibrated on train_pairs.txt" in "\n".join(evaluate.format_summary(report))
 
 
-def test_pairs_that_judge_or_share_speakers_never_calibrate(judged):
+def test_pairs_that_judge_or_share_speakers_never_calibrate(evaluated):
     with pytest.raises(UsageError, match=r"shares 6 speakers with valid_trials\.txt"):
-        judged(analysis=AnalysisRequest(calibrate_on=DEV))
+        evaluated(analysis=AnalysisRequest(calibrate_on=DEV))
     with pytest.raises(UsageError, match="judge and never teach"):
-        judged(analysis=AnalysisRequest(calibrate_on=TEST))
+        evaluated(analysis=AnalysisRequest(calibrate_on=TEST))
     with pytest.raises(UsageError, match="--calibrate-on: no list of pairs nowhere"):
-        judged(analysis=AnalysisRequest(calibrate_on=Path("nowhere")))
+        evaluated(analysis=AnalysisRequest(calibrate_on=Path("nowhere")))
 
 
-def test_figures_are_given_by_column_and_by_speaker(judged):
-    report = judged(analysis=AnalysisRequest(by="gender,age:27.5/29,duration", worst=3))
+def test_figures_are_given_by_column_and_by_speaker(evaluated):
+    report = evaluated(analysis=AnalysisRequest(by="gender,age:27.5/29,duration", worst=3))
     gender, age, duration = report.document["by"]
     assert [each["name"] for each in gender["slices"]] == [
         "gender=f",
@@ -212,8 +214,8 @@ def test_figures_are_given_by_column_and_by_speaker(judged):
     assert json.loads((report.folder / "report.json").read_text()) == report.document
 
 
-def test_a_speaker_without_a_line_is_unknown(judged):
-    report = judged(analysis=AnalysisRequest(by="gender"), pairs=TEST)
+def test_a_speaker_without_a_line_is_unknown(evaluated):
+    report = evaluated(analysis=AnalysisRequest(by="gender"), pairs=TEST)
     (gender,) = report.document["by"]
     assert gender["unknown_pairs"] == 276 - 190  # v17 is not in the table: 4 of 24 utterances
 
@@ -229,23 +231,23 @@ def test_a_speaker_without_a_line_is_unknown(judged):
         ("age:x", "edges are rising numbers"),
     ],
 )
-def test_a_column_that_there_is_not_is_told_which_there_are(judged, by, words):
+def test_a_column_that_there_is_not_is_told_which_there_are(evaluated, by, words):
     with pytest.raises(UsageError, match=words):
-        judged(analysis=AnalysisRequest(by=by))
+        evaluated(analysis=AnalysisRequest(by=by))
 
 
-def test_a_second_file_of_scores_is_in_another_tools_form(judged, store):
-    report = judged(analysis=AnalysisRequest(score_format="wespeaker"))
+def test_a_second_file_of_scores_is_in_another_tools_form(evaluated, store):
+    report = evaluated(analysis=AnalysisRequest(score_format="wespeaker"))
     other = score_files.read(report.folder / "scores_wespeaker.txt", "wespeaker")
     assert np.abs(other.scores_of(store.dev_pairs) - scores_in(report)).max() <= 0.5e-5
-    exact = judged(analysis=AnalysisRequest(score_format="lab", exact_scores=True), out="p")
+    exact = evaluated(analysis=AnalysisRequest(score_format="lab", exact_scores=True), out="p")
     found = score_files.read(exact.folder / "scores_lab.txt", "lab")
     assert np.array_equal(found.scores_of(store.dev_pairs), scores_in(exact))
 
 
-def test_another_systems_scores_are_compared_on_the_same_pairs(judged, tmp_path):
-    whole = judged()
-    crops = judged(
+def test_another_systems_scores_are_compared_on_the_same_pairs(evaluated, tmp_path):
+    whole = evaluated()
+    crops = evaluated(
         Protocol(crops=2, crop_seconds=0.3),
         AnalysisRequest(against=whole.folder / "scores.txt"),
         out="p",
@@ -257,18 +259,18 @@ def test_another_systems_scores_are_compared_on_the_same_pairs(judged, tmp_path)
     assert "against" in "\n".join(evaluate.format_summary(crops))
     (tmp_path / "few").write_text("1 wav/v06/0.wav wav/v06/1.wav 0.5\n")
     with pytest.raises(ListError, match=r"no score of .* \(275 of 276 pairs have none\)"):
-        judged(analysis=AnalysisRequest(against=tmp_path / "few"), out="q")
+        evaluated(analysis=AnalysisRequest(against=tmp_path / "few"), out="q")
 
 
-def test_another_protocol_is_another_evaluation_and_another_look(judged, tiny):
-    judged(pairs=TEST)
-    assert judged(pairs=TEST).document["looks"] == 0
+def test_another_protocol_is_another_evaluation_and_another_look(evaluated, tiny):
+    evaluated(pairs=TEST)
+    assert evaluated(pairs=TEST).document["looks"] == 0
     crops = Protocol(crops=2, crop_seconds=0.3)
     with pytest.raises(UsageError, match="choose another --out"):
-        judged(crops, pairs=TEST)
-    second = judged(crops, pairs=TEST, out="p")
+        evaluated(crops, pairs=TEST)
+    second = evaluated(crops, pairs=TEST, out="p")
     assert second.document["looks"] == 1
-    assert judged(crops, pairs=TEST, out="p").document["looks"] == 1
+    assert evaluated(crops, pairs=TEST, out="p").document["looks"] == 1
     events = tiny.ledger.state().evaluations
     mine = [event["protocol"] for event in events]
     assert mine == ["default", "2x0.3s"]

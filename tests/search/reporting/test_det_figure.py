@@ -9,12 +9,12 @@ from search.reporting import det_figure, formatting
 from spkmodel.verification import metrics
 
 
-def curve(rng, name="clean", pairs=400, distance=3.0, floors=()):
+def curve(rng, name="clean", pairs=400, distance=3.0, baselines=()):
     targets = np.arange(pairs) % 2 == 0
     scores = rng.normal(np.where(targets, 0.1 * distance, 0.0), 0.1)
     eer = metrics.eer(scores, targets)
     threshold = metrics.threshold_at_eer(scores, targets)
-    return det_figure.Curve(name, scores, targets, eer, 0.8 * eer, 1.2 * eer, threshold, floors)
+    return det_figure.Curve(name, scores, targets, eer, 0.8 * eer, 1.2 * eer, threshold, baselines)
 
 
 def size_of(path):
@@ -31,7 +31,7 @@ def rng():
 def test_both_pictures_are_1000_pixels_wide(rng, tmp_path):
     one = curve(rng)
     floor = det_figure.Baseline("mel statistics, cosine", 0.2, rng.normal(size=400))
-    two = curve(rng, "mismatched", distance=1.5, floors=(floor,))
+    two = curve(rng, "mismatched", distance=1.5, baselines=(floor,))
     det_figure.draw_det(tmp_path / "det.png", [one, two], "night/t0003", "a list")
     det_figure.draw_histogram(tmp_path / "histogram.png", [one, two], "night/t0003", "a list")
     assert size_of(tmp_path / "det.png")[0] == 1000

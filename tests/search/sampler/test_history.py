@@ -122,10 +122,12 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     policy = tale.policy
     rung = kept.refresh(policy).model_rung()
     kept.frozen_trials(rung)
-    looked = []
+    calls = []
     for module, name in ((optuna_trials, "to_frozen_trial"), (rung_index, "_contribution_of")):
         real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *of, real=real: looked.append(of) or real(*of))
+        monkeypatch.setattr(
+            module, name, lambda *arguments, real=real: calls.append(arguments) or real(*arguments)
+        )
     tale.record("hold", cause="user", reason="paused", by="anna")
     tale.record("release", cause="user", by="anna")
     tale.record("search", concurrent=3)
@@ -133,10 +135,10 @@ def test_an_event_that_names_no_trial_costs_nothing(objectives, monkeypatch):
     tale.record("stop", trial=None, now=False, by="anna")
     tale.record("evaluated", trial="t0404", metrics={})
     kept.refresh(policy).frozen_trials(rung)
-    assert looked == []
+    assert calls == []
     tale.segment("t0001", 9)
     kept.refresh(policy).frozen_trials(rung)
-    assert len(looked) == 2, "the trial's part of the index, and what Optuna is told of it"
+    assert len(calls) == 2, "the trial's part of the index, and what Optuna is told of it"
 
 
 def test_where_few_came_to_the_modelled_rung_the_best_below_are_good():

@@ -262,7 +262,7 @@ def test_the_clients_settings_are_put_back(mlflow_server, ledger_on_disk, monkey
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
-class Driver(threading.Thread):
+class DrivingThread(threading.Thread):
     """Goes on with a search for as long as the context lasts; MLflow is none of its business."""
 
     def __init__(self, search) -> None:
@@ -278,7 +278,7 @@ class Driver(threading.Thread):
             if self.stop.wait(0.4):
                 return
 
-    def __enter__(self) -> "Driver":
+    def __enter__(self) -> "DrivingThread":
         self.start()
         return self
 
@@ -295,7 +295,7 @@ def test_a_server_killed_in_mid_search_and_back_has_every_point_once(
     write_search(search, trials=2)
     tracker = Tracker(search.path, mlflow_server.uri).start()
     assert tracker.drain(PATIENCE)
-    with Driver(search):
+    with DrivingThread(search):
         time.sleep(1)
         mlflow_server.kill()
         time.sleep(10)

@@ -17,7 +17,7 @@ def drawn(*shape, seed):
 
 
 @pytest.fixture
-def judged():
+def embeddings():
     return {f"u{n}": embedding for n, embedding in enumerate(drawn(8, 5, seed=0))}
 
 
@@ -38,16 +38,16 @@ def speaker_of(name):
     return name.partition("-")[0]
 
 
-def test_without_anything_learnt_scores_are_the_plain_ones(judged, pairs):
-    assert np.array_equal(BackEnd().score(judged, pairs), score_pairs(judged, pairs))
+def test_without_anything_learnt_scores_are_the_plain_ones(embeddings, pairs):
+    assert np.array_equal(BackEnd().score(embeddings, pairs), score_pairs(embeddings, pairs))
 
 
-def test_the_mean_is_subtracted_before_lengths_are_normalised(judged, training, pairs):
+def test_the_mean_is_subtracted_before_lengths_are_normalised(embeddings, training, pairs):
     mean = mean_of(training)
     assert mean == pytest.approx(torch.stack(list(training.values())).double().mean(dim=0))
-    scores = BackEnd(mean=mean).score(judged, pairs)
+    scores = BackEnd(mean=mean).score(embeddings, pairs)
     expected = [
-        float(F.cosine_similarity(judged[p.enrolment] - mean, judged[p.test] - mean, dim=0))
+        float(F.cosine_similarity(embeddings[p.enrolment] - mean, embeddings[p.test] - mean, dim=0))
         for p in pairs
     ]
     assert scores == pytest.approx(expected)
@@ -66,7 +66,7 @@ def test_the_mean_is_subtracted_from_every_crop(training, pairs):
 @pytest.mark.parametrize("subtract", [True, False])
 @pytest.mark.parametrize("of_speakers", [True, False])
 def test_as_norm_is_what_its_definition_says(
-    judged, training, pairs, selection, subtract, of_speakers
+    embeddings, training, pairs, selection, subtract, of_speakers
 ):
     mean = mean_of(training) if subtract else torch.zeros(5, dtype=torch.float64)
     if of_speakers:
@@ -85,7 +85,7 @@ def test_as_norm_is_what_its_definition_says(
 
     expected = []
     for pair in pairs:
-        e, t = judged[pair.enrolment] - mean, judged[pair.test] - mean
+        e, t = embeddings[pair.enrolment] - mean, embeddings[pair.test] - mean
         of_e = np.array([cosine(e, member) for member in members])
         of_t = np.array([cosine(t, member) for member in members])
         first, second = np.argsort(-of_e)[:TOP], np.argsort(-of_t)[:TOP]
@@ -95,7 +95,7 @@ def test_as_norm_is_what_its_definition_says(
             (cosine(e, t) - of[i].mean()) / of[i].std() for of, i in ((of_e, first), (of_t, second))
         ]
         expected.append(np.mean(z))
-    assert back_end.score(judged, pairs) == pytest.approx(expected)
+    assert back_end.score(embeddings, pairs) == pytest.approx(expected)
 
 
 def test_a_cohort_takes_the_cosine(training):

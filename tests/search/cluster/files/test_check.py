@@ -19,14 +19,14 @@ CLUSTER = Path(__file__).parents[4] / "cluster"
 def changed(tmp_path):
     """A shipped file with one thing replaced, checked; the line of the change beside it."""
 
-    def of(name, before, after):
+    def check_changed(name, before, after):
         text = (CLUSTER / name).read_text()
         assert before in text, before
         path = tmp_path / Path(name).name
         path.write_text(text.replace(before, after, 1))
         return check_file(path), text[: text.index(before)].count("\n") + 1
 
-    return of
+    return check_changed
 
 
 def said(report):

@@ -62,7 +62,7 @@ def changed(value, place, change):
     return value
 
 
-def told(tmp_path, name, document):
+def kind_and_findings(tmp_path, name, document):
     path = tmp_path / Path(name).name
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     report = check_file(path)
@@ -90,7 +90,7 @@ def test_every_misspelt_key_is_told_with_the_right_one(tmp_path, name):
         broken = document
         for place in wrong:
             broken = changed(broken, place, misspelt)
-        kind, findings = told(tmp_path, name, broken)
+        kind, findings = kind_and_findings(tmp_path, name, broken)
         assert kind, wrong
         for place in wrong:
             where = words((*place[:-1], f"{place[-1]}{place[-1][-1]}"))
@@ -112,7 +112,7 @@ def test_every_value_that_is_a_mapping_and_must_not_be_is_told(tmp_path, name):
     broken = document
     for place in scalars:
         broken = changed(broken, place, lambda parent, step: parent.update({step: {"a": {}}}))
-    _, findings = told(tmp_path, name, broken)
+    _, findings = kind_and_findings(tmp_path, name, broken)
     told_of = {where for where, _ in findings}
     silent = [words(place) for place in scalars if words(place) not in told_of]
     assert not silent
