@@ -62,11 +62,11 @@ class PairEvaluation:
             low=numbers["eer_low"],
             high=numbers["eer_high"],
             threshold=numbers["threshold"],
-            floors=tuple(
+            baselines=tuple(
                 det_figure.Baseline(
-                    floor.name.partition(" (")[0], floor.eer, np.asarray(floor.scores)
+                    baseline.name.partition(" (")[0], baseline.eer, np.asarray(baseline.scores)
                 )
-                for floor in self.baselines
+                for baseline in self.baselines
             ),
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_FLOOR_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
+_BASELINE_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 _TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 _OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
 _DCF_COLUMNS = (0.755, 0.895)
@@ -46,7 +46,7 @@ class Curve:
     """The 95 % interval of `eer`."""
     threshold: float
     """The score at the EER."""
-    floors: tuple[Baseline, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
 
 def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
@@ -111,10 +111,10 @@ def _lines_of_curve(curve: Curve, colour: str) -> list[_DetLine]:
     lines = [
         _DetLine(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
     ]
-    for floor, dashes in zip(curve.floors, _FLOOR_DASHES, strict=False):
-        miss, false_alarm = det_points(floor.scores, curve.targets)
+    for baseline, dashes in zip(curve.baselines, _BASELINE_DASHES, strict=False):
+        miss, false_alarm = det_points(baseline.scores, curve.targets)
         thin = {"linewidth": 1.2, "alpha": 0.7, "linestyle": dashes, "zorder": 3}
-        lines.append(_DetLine(floor.name, colour, floor.eer, None, miss, false_alarm, thin))
+        lines.append(_DetLine(baseline.name, colour, baseline.eer, None, miss, false_alarm, thin))
     return lines
 
 

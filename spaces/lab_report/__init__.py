@@ -10,4 +10,4 @@ from spaces.logged.reading import read_notebook
 @lru_cache(maxsize=1)
 def runs() -> Notebook:
     """Return the five runs: two published models, two trainings of its own, one that is planned."""
-    return read_notebook(Path(__file__).with_name("runs.toml"), shelf={})
+    return read_notebook(Path(__file__).with_name("runs.toml"), continuable={})

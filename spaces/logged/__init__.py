@@ -17,7 +17,7 @@ NAME = "logged"
 @lru_cache(maxsize=1)
 def load_log() -> Notebook:
     """Return the log as a notebook."""
-    return read_notebook(Path(__file__).with_name("entries.toml"), shelf={})
+    return read_notebook(Path(__file__).with_name("entries.toml"), continuable={})
 
 
 def entries() -> list[Entry]:
@@ -31,4 +31,4 @@ def open_notebook(path: Path) -> Notebook:
     Raises:
         NotebookError: naming the file, the entry and what is wrong with it.
     """
-    return read_notebook(path, shelf={NAME: load_log})
+    return read_notebook(path, continuable={NAME: load_log})

@@ -78,18 +78,18 @@ class _File(Part):
     entry: tuple[Line, ...] = ()
 
 
-def read_notebook(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> Notebook:
+def read_notebook(path: Path, continuable: Mapping[str, Callable[[], Notebook]]) -> Notebook:
     """Return the notebook of a file.
 
     Args:
         path: of the file.
-        shelf: the notebooks that it may continue, by name.
+        continuable: the notebooks that it may continue, by name.
 
     Raises:
         NotebookError: the file or an entry is wrong; the message says which and how.
     """
     file = _parse(path)
-    continued = _load_continued(path, file.notebook, shelf)
+    continued = _load_continued(path, file.notebook, continuable)
     before = continued.entries if continued is not None else ()
     known = {entry.number for entry in before}
     lines: dict[str, Line] = {}
@@ -103,18 +103,18 @@ def read_notebook(path: Path, shelf: Mapping[str, Callable[[], Notebook]]) -> No
 
 
 def _load_continued(
-    path: Path, header: Header, shelf: Mapping[str, Callable[[], Notebook]]
+    path: Path, header: Header, continuable: Mapping[str, Callable[[], Notebook]]
 ) -> Notebook | None:
-    if header.name in shelf:
+    if header.name in continuable:
         raise NotebookError(f"{path}: notebook.name {header.name!r} is taken; choose another")
     if not header.continues:
         return None
-    if header.continues not in shelf:
-        known = ", ".join(shelf)
+    if header.continues not in continuable:
+        known = ", ".join(continuable)
         raise NotebookError(
             f"{path}: notebook.continues names {header.continues!r}; it may be {known}, or empty"
         )
-    return shelf[header.continues]()
+    return continuable[header.continues]()
 
 
 def _parse(path: Path) -> _File:
