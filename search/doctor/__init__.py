@@ -1,1 +1,1 @@
-"""What works on this machine and on a cluster, and what to do about what does not."""
+"""Check this machine and a cluster, and say what to do about each problem."""

@@ -1,4 +1,4 @@
-"""One thing that `doctor` looks at, and what to do about it."""
+"""Define the result of one check of `doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Level = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """The result of one check, and what to do about it."""
 
     name: str
     level: Level

@@ -1,4 +1,4 @@
-"""What works and what does not on every machine of a cluster, each with what to do about it."""
+"""Check every machine of a cluster: what works, what does not, and what to do about it."""
 
 import os
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ _INSTALL = "install the same everywhere: pip install -c constraints.txt and the 
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """A check, and whose it is."""
+    """A check, and the machine that it is of."""
 
     machine: str
     check: Check
 
 
 def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[MachineCheck]:
-    """All checks: first how the cluster is guarded, then every machine in turn.
+    """Yield all checks: first how the cluster is guarded, then every machine in turn.
 
     Args:
         address: of the head, or `auto`.
@@ -44,58 +44,64 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
         guard = check_guard(auth)
         yield MachineCheck(auth.address, guard)
         if guard.level == "problem" and not insecure:
-            return  # nothing of ours is sent to a cluster that anybody may listen to
+            return  # nothing of ours is sent to a cluster that others can read along
         prepare_to_join(address, insecure=insecure)
         with connect(address, insecure=insecure):
             there = nodes.list_nodes()
-            found = nodes.survey_nodes(
+            survey = nodes.survey_nodes(
                 there,
                 home(),
-                stores=_stores(home()),
-                tracking=_tracking(),
+                stores=_list_stores(home()),
+                tracking=_tracking_address(),
                 devices=True,
                 seconds=seconds,
             )
     except (EnvironmentSetupError, OSError) as problem:
         yield MachineCheck(address, Check("joining", "problem", str(problem)))
         return
-    for machine in found.machines:
-        for each in _of_machine(found, machine, len(there)):
+    for machine in survey.machines:
+        for each in _check_machine(survey, machine, len(there)):
             yield MachineCheck(machine.node.name, each)
 
 
-def _of_machine(
-    found: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int
+def _check_machine(
+    survey: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int
 ) -> list[Check]:
     facts = machine.facts
     if facts is None:
         todo = "see whether it is up, and the log of its raylet in /tmp/ray/session_latest/logs"
         return [Check("answer", "problem", machine.silence, todo)]
-    checks = [_versions(found, machine), _storage(found, machine, machines), _disk(facts)]
-    checks.append(_cache(facts))
-    checks += [_store(path, facts["stores"], found.here["stores"]) for path in facts["stores"]]
-    checks += [_gpus(machine), _clock(machine)]
-    if tracking := _tracking():
-        checks.append(_tracking_from(tracking, facts["tracking"]))
+    checks = [
+        _check_versions(survey, machine),
+        _check_storage(survey, machine, machines),
+        _check_disk(facts),
+    ]
+    checks.append(_check_cache(facts))
+    checks += [
+        _check_store(path, facts["stores"], survey.here["stores"]) for path in facts["stores"]
+    ]
+    checks += [_check_gpus(machine), _check_clock(machine)]
+    if tracking := _tracking_address():
+        checks.append(_check_tracking(tracking, facts["tracking"]))
     return checks
 
 
-def _versions(found: nodes.ClusterSurvey, machine: nodes.NodeReport) -> Check:
-    if different := nodes.describe_differences(found, machine):
+def _check_versions(survey: nodes.ClusterSurvey, machine: nodes.NodeReport) -> Check:
+    if different := nodes.describe_differences(survey, machine):
         return Check("versions", "problem", different, _INSTALL)
-    versions = found.here["versions"]
+    versions = survey.here["versions"]
     told = ", ".join(f"{name} {versions[name]}" for name in ("python", "ray", "torch"))
     return Check("versions", "ok", f"{told}, and the same code")
 
 
-def _storage(found: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int) -> Check:
+def _check_storage(survey: nodes.ClusterSurvey, machine: nodes.NodeReport, machines: int) -> Check:
     if problem := nodes.describe_storage_problem(machine):
-        return Check("storage", "problem", f"{found.home}: {problem}", _SHARE)
+        return Check("storage", "problem", f"{survey.home}: {problem}", _SHARE)
     seen = "is shared with the driver" if machines > 1 else "is on this machine alone"
-    return Check("storage", "ok", f"{found.home} {seen}: read, written, renamed, listed")
+    return Check("storage", "ok", f"{survey.home} {seen}: read, written, renamed, listed")
 
 
-def _disk(facts: dict[str, object]) -> Check:
+def _check_disk(facts: dict[str, object]) -> Check:
     free = facts["free_bytes"]
     if not isinstance(free, int):
         return Check("disk", "problem", "the disk of SPKSEARCH_HOME cannot be seen", _SHARE)
@@ -105,8 +111,8 @@ def _disk(facts: dict[str, object]) -> Check:
     return Check("disk", level, text, todo)
 
 
-def _cache(facts: dict[str, object]) -> Check:
-    """Room for a copy of a corpus at a URI, which not everybody has."""
+def _check_cache(facts: dict[str, object]) -> Check:
+    """Check the room for copies of corpora at URIs; a note at most, since few have one."""
     free = facts["cache_free_bytes"]
     assert isinstance(free, int)
     text = f"{free / _GIB:.1f} GiB free at {facts['cache']}, for corpora at URIs"
@@ -115,7 +121,7 @@ def _cache(facts: dict[str, object]) -> Check:
     return Check("cache", "note", text, "name a folder with more room there: SPKSEARCH_CACHE")
 
 
-def _store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:
+def _check_store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:
     name = f"corpus {Path(path).name}"
     if there[path] == here[path]:
         return Check(name, "ok", "the same as here: lists whole, samples at 64 places")
@@ -123,7 +129,7 @@ def _store(path: str, there: dict[str, str], here: dict[str, str]) -> Check:
     return Check(name, "problem", reason, _SHARE)
 
 
-def _gpus(machine: nodes.NodeReport) -> Check:
+def _check_gpus(machine: nodes.NodeReport) -> Check:
     assert machine.facts is not None
     names, for_trials = machine.facts["gpus"], machine.node.gpus
     told = f"{for_trials:g} for trials" + (f": {'; '.join(names)}" if names else "")
@@ -136,7 +142,7 @@ def _gpus(machine: nodes.NodeReport) -> Check:
     return Check("GPUs", "ok", told if names else "none")
 
 
-def _clock(machine: nodes.NodeReport) -> Check:
+def _check_clock(machine: nodes.NodeReport) -> Check:
     ahead, error = machine.clock_ahead_seconds, machine.clock_error_seconds
     off = max(0.0, abs(ahead) - error)
     side = "ahead of" if ahead >= 0 else "behind"
@@ -147,18 +153,18 @@ def _clock(machine: nodes.NodeReport) -> Check:
     return Check("clock", level, text, "let chrony or ntpd set it: logs and TLS go by it")
 
 
-def _tracking_from(server: str, reason: str) -> Check:
+def _check_tracking(server: str, reason: str) -> Check:
     if not reason:
         return Check("MLflow", "ok", f"{server} answers from there")
     # Only the driver talks to it: a trial never does.
     return Check("MLflow", "note", f"{server}, from there: {reason}", "trials do not need it")
 
 
-def _tracking() -> str:
-    """The tracking server's address without credentials; empty where none is configured."""
+def _tracking_address() -> str:
+    """Return the tracking server's address without credentials; empty if none is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return strip_credentials(uri) if urlsplit(uri).scheme in ("http", "https") else ""
 
 
-def _stores(folder: Path) -> list[str]:
+def _list_stores(folder: Path) -> list[str]:
     return sorted(str(path.parent) for path in (folder / "corpora").glob("*/corpus.json"))

@@ -10,7 +10,7 @@ _GIB = 2**30
 
 
 def check_shared_memory() -> Check:
-    """Ray keeps its objects in /dev/shm, and is slow where that is small."""
+    """Check the size of /dev/shm, where Ray keeps its objects; a small one makes it slow."""
     shm = Path("/dev/shm")
     if not shm.is_dir():
         return Check("shared memory", "note", "no /dev/shm", "Ray uses /tmp instead, more slowly")
@@ -22,7 +22,7 @@ def check_shared_memory() -> Check:
 
 
 def check_devices() -> Check:
-    """What torch can train on."""
+    """Check which devices torch can train on."""
     try:
         import torch
     except ImportError as error:

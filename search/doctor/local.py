@@ -1,4 +1,4 @@
-"""What is installed, reachable and wrong on this machine, each with what to do about it."""
+"""Check this machine: what is installed, what is reachable, what is wrong and what to do."""
 
 import os
 import re
@@ -27,8 +27,8 @@ _ANSWER_SECONDS = 3.0
 
 
 def examine() -> Iterator[Check]:
-    """All checks, one after the other; the slow ones (torch, spaces) last."""
-    quick: tuple[Callable[[], Check | list[Check]], ...] = (
+    """Yield the results of all checks, one after the other; the slow ones (torch, spaces) last."""
+    checks: tuple[Callable[[], Check | list[Check]], ...] = (
         check_python,
         check_packages,
         check_home,
@@ -44,13 +44,13 @@ def examine() -> Iterator[Check]:
         check_devices,
         check_processor,
     )
-    for check in quick:
+    for check in checks:
         result = check()
         yield from result if isinstance(result, list) else [result]
 
 
 def check_python() -> Check:
-    """3.11 to 3.14, as pyproject.toml says."""
+    """Check that this is Python 3.11 to 3.14, as pyproject.toml asks for."""
     number = ".".join(str(part) for part in sys.version_info[:3])
     if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return Check("python", "ok", number)
@@ -59,17 +59,17 @@ def check_python() -> Check:
 
 
 def check_packages() -> list[Check]:
-    """What pyproject.toml asks for against what is installed."""
+    """Compare what is installed with what pyproject.toml asks for."""
     try:
         wanted = [line for line in requires("spksearch") or [] if "extra ==" not in line]
     except PackageNotFoundError:
         return [Check("packages", "problem", "spksearch is not installed", "pip install -e .")]
-    wrong = [check for line in wanted if (check := _package(line)) is not None]
+    wrong = [check for line in wanted if (check := _check_package(line)) is not None]
     return wrong or [Check("packages", "ok", f"{len(wanted)} as required")]
 
 
-def _package(requirement: str) -> Check | None:
-    """The problem with one installed package, if there is one."""
+def _check_package(requirement: str) -> Check | None:
+    """Return the problem with one installed package, if there is one."""
     match = re.match(r"([\w.-]+)(\[[^\]]*\])?\s*(.*)", requirement)
     assert match is not None
     name, wanted = match[1], match[3]
@@ -84,7 +84,7 @@ def _package(requirement: str) -> Check | None:
 
 
 def satisfies(version_number: str, wanted: str) -> bool:
-    """Whether a version meets `==1.2.*`, `==1.2.3` or `>=1.2`, the forms in pyproject.toml."""
+    """Return whether a version meets `==1.2.*`, `==1.2.3` or `>=1.2`."""
     operator, number = wanted[:2], wanted[2:].strip()
     match operator:
         case "==" if number.endswith(".*"):
@@ -92,17 +92,17 @@ def satisfies(version_number: str, wanted: str) -> bool:
         case "==":
             return version_number == number
         case ">=":
-            return _numbers(version_number) >= _numbers(number)
+            return _parse_version(version_number) >= _parse_version(number)
         case _:
             raise AssertionError(f"no rule for {wanted!r}")
 
 
-def _numbers(text: str) -> list[int]:
+def _parse_version(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", text)]
 
 
 def check_home() -> Check:
-    """Whether files can be made and renamed where everything is written."""
+    """Check that files can be created and renamed in the home folder."""
     folder = home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def check_home() -> Check:
 
 
 def check_disk() -> Check:
-    """Space for corpora and checkpoints."""
+    """Check the free space for corpora and checkpoints."""
     folder = home()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free / _GIB
@@ -129,7 +129,7 @@ def check_disk() -> Check:
 
 
 def check_loopback() -> Check:
-    """Whether a port can be opened on 127.0.0.1."""
+    """Check that a port can be opened on 127.0.0.1."""
     try:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -140,10 +140,10 @@ def check_loopback() -> Check:
 
 
 def check_tracking() -> Check:
-    """The tracking server that is configured, or ours."""
+    """Check the tracking server that is configured, or our own."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if uri is None:
-        return _own_tracking()
+        return _check_own_server()
     if urlsplit(uri).scheme not in ("http", "https"):
         return Check("MLflow", "ok", f"{redact(uri)}, which needs no server")
     todo = "start it, correct MLFLOW_TRACKING_URI, or unset it: then a local server is started"
@@ -162,7 +162,7 @@ def check_tracking() -> Check:
         return Check("MLflow", "problem", f"{redact(uri)} gives no answer: {reason}", todo)
 
 
-def _own_tracking() -> Check:
+def _check_own_server() -> Check:
     from search.tracking.server import answers, find_running
 
     server = find_running()
@@ -174,7 +174,7 @@ def _own_tracking() -> Check:
 
 
 def check_ray() -> Check:
-    """The cluster that is configured, or a head of our own."""
+    """Check the cluster that is configured; without one, a head of our own starts with a search."""
     address = os.environ.get("RAY_ADDRESS")
     if address in (None, "", "local"):
         return Check("Ray", "ok", "none configured: a local head starts with a search")
@@ -195,7 +195,7 @@ def check_ray() -> Check:
 
 
 def check_guard(auth: ClusterAuth) -> Check:
-    """How a cluster is guarded against whoever can reach it."""
+    """Check how a cluster is guarded against whoever can reach it."""
     tls = "with TLS" if auth.tls else "without TLS"
     if auth.auth_mode == "token":
         if auth.reachable and not auth.tls:
@@ -212,14 +212,14 @@ def check_guard(auth: ClusterAuth) -> Check:
 
 
 def check_tokens() -> list[Check]:
-    """Whether clusters want a token, and whether ours are for our eyes only."""
+    """Check that authentication is on, and that only we can read our tokens."""
     checks = []
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         todo = "unset RAY_AUTH_MODE: whoever reaches a port of the cluster can run code on it"
         checks.append(Check("Ray token", "problem", "authentication is switched off", todo))
-    if missing := _missing_token():
+    if missing := _check_token_path():
         checks.append(missing)
-    for path, used in _token_files():
+    for path, used in _list_token_files():
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             found = f"{path} can be read by others than its owner"
             level: Level = "problem" if used else "note"
@@ -227,7 +227,7 @@ def check_tokens() -> list[Check]:
     return checks or [Check("Ray token", "ok", "authentication is on, no token lies open")]
 
 
-def _missing_token() -> Check | None:
+def _check_token_path() -> Check | None:
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if named is None or Path(named).is_file():
         return None
@@ -235,8 +235,8 @@ def _missing_token() -> Check | None:
     return Check("Ray token", "problem", f"RAY_AUTH_TOKEN_PATH: no file {named}", todo)
 
 
-def _token_files() -> list[tuple[Path, bool]]:
-    """Tokens that are there, and whether a search of ours would use them."""
+def _list_token_files() -> list[tuple[Path, bool]]:
+    """Return the token files that exist, and whether a search of ours would use them."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if named:
         places = [(Path(named), True)]
@@ -248,7 +248,7 @@ def _token_files() -> list[tuple[Path, bool]]:
 
 
 def check_voices() -> Check:
-    """The speech synthesiser of the built-in corpus, an extra."""
+    """Check for the speech synthesiser of the built-in corpus, an extra."""
     if find_spec("espeakng_loader") is not None:
         return Check("voices", "ok", "espeakng-loader is installed: `spksearch demo` can speak")
     todo = "for `spksearch demo`: pip install -c constraints.txt 'spksearch[demo]'"
@@ -256,7 +256,7 @@ def check_voices() -> Check:
 
 
 def check_browser() -> Check:
-    """Chromium, which only a test of the MLflow page needs."""
+    """Check for Chromium, which only a test of the MLflow page needs."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return Check("browser", "ok", path)
@@ -264,7 +264,7 @@ def check_browser() -> Check:
 
 
 def check_spaces() -> list[Check]:
-    """Whether every space loads and each of its branches builds a config."""
+    """Check that every space loads and each of its branches builds a config."""
     from search.space import loader
 
     checks = []

@@ -61,7 +61,7 @@ def machine_with(home, ahead=0.0, for_trials=0.0, **changes):
     node = Node("10.0.0.2", 4, for_trials)
     looked = nodes.NodeReport(node, facts | changes, "", ahead, 0.01)
     found = nodes.ClusterSurvey(home, here, [looked])
-    return {each.name: each for each in cluster._of_machine(found, looked, 2)}
+    return {each.name: each for each in cluster._check_machine(found, looked, 2)}
 
 
 def test_a_machine_like_the_drivers_is_in_order(tmp_path):
