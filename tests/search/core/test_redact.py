@@ -6,7 +6,7 @@ from search.core.redact import redact, strip_credentials
 
 
 @pytest.mark.parametrize(
-    ("secret", "told"),
+    ("secret", "redacted"),
     [
         ("https://me:s3cret@mlflow.org:5000/x", "https://***@mlflow.org:5000/x"),
         ("https://s3cret@mlflow.org", "https://***@mlflow.org"),

@@ -121,8 +121,8 @@ def test_a_death_is_called_what_it_was(case):
 
 
 def test_a_process_killed_while_the_oom_killer_was_at_work_ran_out_of_memory():
-    signal_name = crash_classification.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
-    assert signal_name == Diagnosis(
+    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
+    assert diagnosis == Diagnosis(
         "out_of_memory", "its process was killed by the kernel's OOM killer"
     )
     words = TRACEBACK + "ValueError: x\n"
@@ -142,26 +142,28 @@ Fatal Python error: Segmentation fault
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL"])
 def test_a_process_that_died_of_a_signal_names_it_and_who_checks_the_processor(name, tmp_path):
     (tmp_path / "worker-5270-ffffffff-7241.err").write_text(LOG.format(name=name))
-    signal_name = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
-    assert signal_name == Diagnosis(
+    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
+    assert diagnosis == Diagnosis(
         "crash",
         f"its process died of {name}; spksearch doctor checks whether this processor's kernels "
         "can be trusted",
     )
     # Such a death is none of the OOM killer's, whoever else that one has killed.
-    assert signal_name == crash_classification.of(ACTOR + KILLED, FOLDER, True, logs=tmp_path)
+    assert diagnosis == crash_classification.of(ACTOR + KILLED, FOLDER, True, logs=tmp_path)
 
 
 def test_a_process_that_was_killed_or_is_elsewhere_names_no_signal(tmp_path):
     (tmp_path / "worker-5270-ffffffff-7241.err").write_text(":job_id:01000000\n")
     (tmp_path / "worker-5271-ffffffff-17241.err").write_text(LOG.format(name="SIGSEGV"))
-    signal_name = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
-    assert signal_name.reason == "its process was killed, or died of a fault of its own"
+    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
+    assert diagnosis.reason == "its process was killed, or died of a fault of its own"
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(("number", "told"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, None)])
+@pytest.mark.parametrize(
+    ("number", "signal_name"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, None)]
+)
 def test_a_real_worker_that_dies_of_a_fault_leaves_its_signal_and_a_killed_one_none(
     number, signal_name
 ):
