@@ -120,6 +120,7 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line, and return its exit code."""
+    # A launch in the background: nobody sees its terminal, so it records how it ended.
     launched = exit_record.taken()
     if launched is None:
         return _carry_out(arguments)[0]
@@ -132,6 +133,7 @@ def run(arguments: Sequence[str]) -> int:
 def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
     """Return the exit code, and the message of what was wrong; empty if nothing was."""
     arguments = list(arguments)
+    # Typer takes --debug before the verb only; people add it to the end of a line that failed.
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _quiet_libraries()
@@ -145,6 +147,7 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
         message = error_handling.format_message(error)
         console.print_note(f"spksearch: {message}")
         return error_handling.choose_exit_code(error), message
+    # Typer turns Ctrl-C into this code and prints nothing.
     code = result if isinstance(result, int) else 0
     if code == 128 + signal.SIGINT:
         console.print_note("spksearch: interrupted")

@@ -46,12 +46,14 @@ def build_entry_request(
     store = _open_store(state)
     if not scale.is_full:
         config = adapt_schedules(config, _count_steps(state, config, store))
+    # As for the sampler's trials: within a search, trials differ by their configs, not by seeds.
     config = config.model_copy(
         update={"seed": state.search["seed"], "warm_start": _warm_start(state, entry)}
     )
     name = ", ".join(filter(None, (f"entry {entry.number}", scale.description)))
     axes: dict[str, Any] = {"entry": entry.number}
     axes |= {} if scale.is_full else {"scale": scale.text}
+    # A changed entry is no longer the log's, and must not be found by its number.
     log_entry = "" if changes else entry.number
     return _build_request(config, changes, store, name=name, log_entry=log_entry, axes=axes)
 
@@ -71,6 +73,7 @@ def build_trial_request(state: SearchState, trial: str, *, changes: Mapping[str,
         )
     config = TrainConfig.model_validate(record.config)
     axes = {"trial": trial, **changes}
+    # A trial without distributions is no point of the space, so its axes answer no question of it.
     near = record.axes if record.distributions else {}
     return _build_request(config, changes, _open_store(state), name=trial, axes=axes, near=near)
 

@@ -80,6 +80,8 @@ def _choose_verdict(
         return "not run"
     sign = -1 if claim.expected == "lower" else 1
     failed = [tuple(not math.isfinite(value) for value in pair) for pair in pairs]
+    # Failed trainings have no number to take an interval of. That one side fails with every seed
+    # and the other with none is as clear as an interval, where there is more than one seed.
     if len(pairs) > 1 and set(failed) in ({(True, False)}, {(False, True)}):
         return "reproduced" if sign * (pairs[0][0] - pairs[0][1]) > 0 else "contradicted"
     if low is None or high is None or any(any(pair) for pair in failed):

@@ -116,6 +116,7 @@ def _default_name(request: ReplayRequest, notebook: Notebook) -> str:
     name = "-".join(part for part in (*parts, scale) if part)
     if len(name) <= _LONGEST_NAME:
         return name
+    # A search's name is limited; by its hash the same request finds the same search again.
     return f"{SPACE}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 

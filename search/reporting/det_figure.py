@@ -230,6 +230,7 @@ def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
 
 def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, float]:
     """Return the rates at the ends of the axes: every EER inside, marked misses if possible."""
+    # Rates below half a pair of n cannot be resolved, so the axes need not show them.
     resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
     networks = [line for line in lines if line.interval is not None]
     marked = [

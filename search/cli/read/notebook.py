@@ -25,6 +25,7 @@ class EntriesOrVerbs(TyperGroup):
     """A group that shows an entry when its first argument is not one of its verbs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # `spksearch notebook 116` reads better than `spksearch notebook show 116`.
         wants_help = any(arg in ("-h", "--help") for arg in args)
         if not wants_help and (not args or args[0] not in self.commands):
             args = [_SHOW, *args]

@@ -41,6 +41,7 @@ def stop(
     from search.launch import background
     from search.requests.messages import Stop, who
 
+    # Before its first event a launch has no ledger to read requests from: its process is ended.
     if trial is None and (launched := background.end_early(name)) is not None:
         console.print_result(f"{launched.words}, which was only preparing search {name}, is ended")
         return
