@@ -9,7 +9,6 @@ import typer
 from search.cli.option_groups import expand_groups
 from search.cli.options import Json, Noise, Rooms
 from search.reporting import console
-from search.reporting.documents import document
 from spkmodel.core.condition_names import Condition
 
 if TYPE_CHECKING:
@@ -195,6 +194,8 @@ def evaluate(
         display=stderr_display(),
     )
     if json_wanted:
+        from search.reporting.documents import document
+
         console.print_json(document("evaluation", folder=str(report.folder), **report.document))
     else:
         console.print_result(*format_summary(report))

@@ -6,7 +6,6 @@ import typer
 
 from search.cli.options import Json, SearchName
 from search.reporting import console
-from search.reporting.documents import document
 
 PROMOTE = console.help_text(
     "Verify the best checkpoint, register it, and judge it once on the test pairs.",
@@ -34,6 +33,8 @@ def promote(
 
     report = promote_trial(name, trial=trial, model=model, alias=alias, display=stderr_display())
     if json_wanted:
+        from search.reporting.documents import document
+
         console.print_json(document("promotion", **report.as_json()))
     else:
         console.print_result(*format_summary(report))
