@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from spkmodel.augment import Augmenter, speed
-from spkmodel.augment.conditions import hear
-from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
+from spkmodel.augment.conditions import apply_to_stored
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_noise_and_rooms
 from spkmodel.augment.spec_augment import FrameMasks
 from spkmodel.config import Augment, Babble, DataPP, LogMel, SpecAugment
 from spkmodel.core.condition_names import CONDITIONS, Condition
@@ -29,7 +29,7 @@ STEPS: dict[str, Augment] = {
     "room": Augment(room_probability=1),
     "ambience": Augment(noise_probability=1),
     "babble": Augment(babble=Babble(probability=1)),
-    **{f"DataPP, entry {n}": Augment(data_pp=DataPP.of_entry(n)) for n in (39, 40, 41, 125)},
+    **{f"DataPP, entry {n}": Augment(data_pp=DataPP.from_entry(n)) for n in (39, 40, 41, 125)},
 }
 
 
@@ -41,14 +41,14 @@ def main() -> None:
     samples = int(SECONDS * 16000)
     crops = 0.1 * torch.randn(BATCH, samples, generator=generator)
     speakers = torch.arange(BATCH)
-    around = open_surroundings(None, None, "train")
+    around = open_noise_and_rooms(None, None, "train")
     for name, config in STEPS.items():
         augmenter = Augmenter(config, around)
         _tell(name, BATCH, partial(augmenter, crops, generator, speakers))
     for rate in (0.9, 1.1):
         length = speed.samples_read(samples, rate) + 2 * speed.samples_around(rate)
         read = 0.1 * torch.randn(BATCH, length, generator=generator)
-        _tell(f"speed {rate}", BATCH, partial(speed.at_rate, read, rate, samples))
+        _tell(f"speed {rate}", BATCH, partial(speed.change_speed, read, rate, samples))
     frames = torch.randn(BATCH, LogMel().mels, 151, generator=generator)
     masks = FrameMasks(SpecAugment(probability=1))
     with torch.random.fork_rng():
@@ -56,7 +56,7 @@ def main() -> None:
     chance = np.random.default_rng(0)
     length = int(UTTERANCE_SECONDS * 16000)
     utterances = (3000 * chance.standard_normal((UTTERANCES, length))).astype(np.int16)
-    dev = open_surroundings(None, None, "dev")
+    dev = open_noise_and_rooms(None, None, "dev")
     for condition in CONDITIONS:
         _tell(
             f"condition {condition}",
@@ -67,7 +67,7 @@ def main() -> None:
 
 def _heard(condition: Condition, utterances: np.ndarray, dev: NoiseAndRooms) -> None:
     for number, utterance in enumerate(utterances):
-        hear(condition, utterance, str(number), dev)
+        apply_to_stored(condition, utterance, str(number), dev)
 
 
 def _tell(name: str, count: int, work: Callable[[], object]) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from bench.support import smallest_configs
-from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_noise_and_rooms
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data import corpus
@@ -42,7 +42,7 @@ class Stage:
     """What all trainings of the matrix share."""
 
     store: Store
-    surroundings: NoiseAndRooms
+    noise_and_rooms: NoiseAndRooms
     folder: Path
     """For checkpoints."""
     device: str = "cpu"
@@ -50,7 +50,7 @@ class Stage:
 
 def problems(config: TrainConfig, stage: Stage) -> list[str]:
     """Return what is wrong when a config is trained and resumed; empty if all is well."""
-    straight = Training(config, stage.store, stage.surroundings, stage.device)
+    straight = Training(config, stage.store, stage.noise_and_rooms, stage.device)
     watch = _Gradients(straight)
     first = straight.run_epoch()
     found = watch.problems()
@@ -63,12 +63,12 @@ def problems(config: TrainConfig, stage: Stage) -> list[str]:
             for name, value in figures.items()
             if not torch.tensor(value).isfinite()
         ]
-    resumed = Training(config, stage.store, stage.surroundings, stage.device)
+    resumed = Training(config, stage.store, stage.noise_and_rooms, stage.device)
     resumed.load(checkpoint.read(stage.folder / "saved", sha256))
     with contextlib.suppress(EpochInterrupted):
         resumed.run_epoch(should_stop=lambda: True)
     sha256 = checkpoint.write(stage.folder / "saved", *resumed.state())
-    resumed = Training(config, stage.store, stage.surroundings, stage.device)
+    resumed = Training(config, stage.store, stage.noise_and_rooms, stage.device)
     resumed.load(checkpoint.read(stage.folder / "saved", sha256))
     resumed.run_epoch()
     return found + _differences(straight, resumed, stage.device) + _short(straight, stage.device)
@@ -175,7 +175,7 @@ def made_stage(folder: Path, device: str) -> Stage:
     packed = pack_corpus(
         corpus.open_corpus(smallest_configs.write_corpus(folder / "voices")), folder
     )
-    return Stage(Store.open(packed), open_surroundings(None, None, "train"), folder, device)
+    return Stage(Store.open(packed), open_noise_and_rooms(None, None, "train"), folder, device)
 
 
 def _judged(config: TrainConfig, stage: Stage) -> list[str]:

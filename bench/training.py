@@ -10,7 +10,7 @@ import torch
 
 from spkmodel import config as c
 from spkmodel.augment import Augmenter
-from spkmodel.augment.noise_and_rooms import open_surroundings
+from spkmodel.augment.noise_and_rooms import open_noise_and_rooms
 from spkmodel.nn import encoders
 
 SECONDS = 1.5
@@ -48,7 +48,7 @@ def main() -> None:
     waveforms = 0.1 * torch.randn(BATCH, int(SECONDS * 16000))
     print(f"one thread, crops of {SECONDS} s, in batches of {BATCH}, or {LARGE_BATCH} (*)")
     augment = c.Augment(gain_db=6, filter_probability=1, room_probability=1, noise_probability=1)
-    augmenter = Augmenter(augment, open_surroundings(None, None, "train"))
+    augmenter = Augmenter(augment, open_noise_and_rooms(None, None, "train"))
     generator = torch.Generator().manual_seed(0)
     milliseconds = {
         "gain, filter, room and noise": _per_crop(

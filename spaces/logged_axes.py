@@ -225,13 +225,13 @@ def _data_pp(trial: "Trial") -> DataPP | None:
         case "none":
             return None
         case "39":
-            return DataPP.of_entry(39)
+            return DataPP.from_entry(39)
         case "40":
-            return DataPP.of_entry(40)
+            return DataPP.from_entry(40)
         case "41":
-            return DataPP.of_entry(41)
+            return DataPP.from_entry(41)
         case "125":
-            return DataPP.of_entry(125)
+            return DataPP.from_entry(125)
         case other:
             raise AssertionError(other)
 

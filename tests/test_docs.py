@@ -21,14 +21,14 @@ def test_the_example_of_the_model_library_builds():
 
 def test_every_variant_of_every_family_is_on_the_page_of_the_model_library():
     parts = [name for name in config.__all__ if _is_part(name)]
-    bases = {"Part", "MelSpectrogram", "BatchRenorm", "Weighted", "TrainConfig"}
+    bases = {"FrozenModel", "MelSpectrogram", "BatchRenorm", "Weighted", "TrainConfig"}
     missing = [name for name in parts if name not in _page() and name not in bases]
     assert missing == []
 
 
 def _is_part(name: str) -> bool:
     thing = getattr(config, name)
-    return isinstance(thing, type) and issubclass(thing, config.Part)
+    return isinstance(thing, type) and issubclass(thing, config.FrozenModel)
 
 
 def test_every_test_that_the_security_page_names_is_there():

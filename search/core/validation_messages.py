@@ -7,9 +7,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from spkmodel import config
-from spkmodel.config import Part
+from spkmodel.config import FrozenModel
 
-_Variants = list[type[Part]]
+_Variants = list[type[FrozenModel]]
 
 
 def describe_validation_error(error: ValidationError) -> str:
@@ -52,17 +52,17 @@ def _locate(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
     return ".".join(path), variants
 
 
-def _kind(part: type[Part]) -> Any:
+def _kind(part: type[FrozenModel]) -> Any:
     field = part.model_fields.get("kind")
     return None if field is None else field.default
 
 
-def _parts(part: type[Part], field: str | int) -> _Variants:
+def _parts(part: type[FrozenModel], field: str | int) -> _Variants:
     return _parts_in(part.model_fields[str(field)].annotation)
 
 
 def _parts_in(annotation: Any) -> _Variants:
     """Return every part inside a type, with unions and annotations opened."""
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+    if isinstance(annotation, type) and issubclass(annotation, FrozenModel):
         return [annotation]
     return [part for inner in get_args(annotation) for part in _parts_in(inner)]

@@ -104,7 +104,7 @@ class GracefulStop:
     def _tell(self) -> None:
         for trial, attempt in sorted(self.attempts):
             try:
-                stop_flag.tell_to_leave(self._folder / TRIALS / trial, attempt)
+                stop_flag.request_stop(self._folder / TRIALS / trial, attempt)
             except OSError:
                 return  # who cannot be told could not write a checkpoint either
 
@@ -112,4 +112,4 @@ class GracefulStop:
         if self._grace_seconds > 0:
             self._telling.join()
         for trial, attempt in sorted(self.attempts):
-            stop_flag.forget(self._folder / TRIALS / trial, attempt)
+            stop_flag.clear_request(self._folder / TRIALS / trial, attempt)

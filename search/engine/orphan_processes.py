@@ -19,8 +19,8 @@ from spkmodel.worker.processes import (
     boot_id,
     kernel_oom_kills,
     process_start,
-    worker_of,
-    workers_of,
+    read_worker,
+    read_workers,
 )
 
 _GONE_SECONDS = 5.0
@@ -57,7 +57,7 @@ def of_dead_driver(folder: Path) -> list[OrphanProcess]:
     found = [
         _of(worker, trial.name)
         for trial in sorted((folder / "trials").glob("*"))
-        for worker in workers_of(trial)
+        for worker in read_workers(trial)
     ]
     for path in folder.glob("head-*.json"):
         if path != _place(folder):
@@ -79,14 +79,14 @@ def end_all(left: Iterable[OrphanProcess]) -> list[OrphanProcess]:
 
 def end_worker(folder: Path, trial: str, attempt: int) -> None:
     """Have the process that works on an attempt killed, wherever it is, stopped or not."""
-    worker = worker_of(folder / "trials" / trial, attempt)
+    worker = read_worker(folder / "trials" / trial, attempt)
     if worker is not None:
         end_all([_of(worker, trial)])
 
 
 def ran_out_of_memory(folder: Path, trial: str, attempt: int) -> bool:
     """Whether this host's kernel ended a process for want of memory since the attempt began."""
-    worker = worker_of(folder / "trials" / trial, attempt)
+    worker = read_worker(folder / "trials" / trial, attempt)
     if worker is None or worker.oom_kills is None or not _of(worker, trial).is_here:
         return False
     return (kernel_oom_kills() or 0) > worker.oom_kills

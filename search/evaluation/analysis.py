@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
     from spkmodel.verification.score_files import Form, ScoreFile
-    from spkmodel.verification.subsets import Scored
+    from spkmodel.verification.subsets import ScoredPairs
 
 PRIOR = 0.5
 
@@ -121,7 +121,7 @@ def _read_scores(path: Path) -> "ScoreFile":
 
     if not path.is_file():
         raise UsageError(f"--against: no file of scores {path}")
-    return score_files.read(path, score_files.form_of(path))
+    return score_files.read(path, score_files.detect_form(path))
 
 
 # --- figures ---------------------------------------------------------------------------------
@@ -170,10 +170,10 @@ def analyse(
     return AnalysisResult(numbers, llrs)
 
 
-def _collect_scores(listed: PairList, evaluation: PairEvaluation, store: "Store") -> "Scored":
-    from spkmodel.verification.subsets import Scored
+def _collect_scores(listed: PairList, evaluation: PairEvaluation, store: "Store") -> "ScoredPairs":
+    from spkmodel.verification.subsets import ScoredPairs
 
-    return Scored(
+    return ScoredPairs(
         evaluation.scores,
         evaluation.targets,
         np.array([store.speaker(pair.enrolment) for pair in listed.pairs]),
@@ -217,7 +217,7 @@ def _calibrate(
     return document, here
 
 
-def _compare(other: "ScoreFile", listed: PairList, scored: "Scored") -> dict[str, Any]:
+def _compare(other: "ScoreFile", listed: PairList, scored: "ScoredPairs") -> dict[str, Any]:
     from spkmodel.verification import bootstrap, metrics
 
     scores = other.scores_of(listed.pairs)

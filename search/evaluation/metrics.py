@@ -21,7 +21,7 @@ from spkmodel.core.condition_names import SOMEWHERE
 if TYPE_CHECKING:
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
-    from spkmodel.verification.baselines import Floor
+    from spkmodel.verification.baselines import Baseline
     from spkmodel.verification.embed_and_score import Verdict
 
 DEFINITIONS = (
@@ -49,7 +49,7 @@ class PairEvaluation:
     """The part of the report that is of this condition."""
     scores: np.ndarray
     targets: np.ndarray
-    baselines: "tuple[Floor, ...]"
+    baselines: "tuple[Baseline, ...]"
 
     def curve(self) -> det_figure.Curve:
         """Return what the figures show."""
@@ -88,7 +88,7 @@ def evaluate_pairs(
     verdict = verifier.score_pairs(conditioned, pairs, f"embedding, {condition}", display)
     with display.task(f"floors, {condition}", "utterances") as progress:
         found = tuple(
-            baselines.compute(
+            baselines.compute_baselines(
                 store, conditioned, pairs.pairs, condition, noise, rooms, progress=progress
             )
         )
@@ -171,7 +171,7 @@ def compute_error_rates(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _baseline_numbers(baseline: "Floor", targets: np.ndarray) -> dict[str, Any]:
+def _baseline_numbers(baseline: "Baseline", targets: np.ndarray) -> dict[str, Any]:
     from spkmodel.verification import metrics
 
     scores = np.asarray(baseline.scores)

@@ -22,7 +22,7 @@ from spkmodel.verification import subsets
 
 if TYPE_CHECKING:
     from spkmodel.data.store import Store
-    from spkmodel.verification.subsets import Scored, Slice
+    from spkmodel.verification.subsets import ScoredPairs, Subset
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Subgrouping:
     of: str
     unknown: int
     """Pairs with a side of which the column says nothing; they are in no subgroup."""
-    slices: "tuple[Slice, ...]"
+    slices: "tuple[Subset, ...]"
 
 
 def plan_subgroups(asked: str, corpus: Path, store: "Store", listed: PairList) -> list[Subgrouping]:
@@ -98,12 +98,12 @@ def _group_pairs(
         sides = np.array(_sides(column, numbers, math.nan, store, listed), dtype=np.float64)
         found, unknown = _bins(column, sides.reshape(2, -1), edges, store, listed)
     if unknown == len(listed.pairs):
-        what = "speakers" if column.of == "speaker" else "utterances as the lists do"
+        what = "speakers" if column.kind == "speaker" else "utterances as the lists do"
         raise UsageError(
             f"--by {column.name}: {column.path.name} says it of no pair's both sides in "
             f"{listed.name}; its first column names {what}"
         )
-    return Subgrouping(column.name, column.of, unknown, tuple(found))
+    return Subgrouping(column.name, column.kind, unknown, tuple(found))
 
 
 def _sides(
@@ -112,7 +112,7 @@ def _sides(
     """Return the column's value of each pair's enrolment, and of each pair's test."""
 
     def value_of(utterance: str) -> Any:
-        key = store.speaker(utterance) if column.of == "speaker" else utterance
+        key = store.speaker(utterance) if column.kind == "speaker" else utterance
         return values.get(key, missing)
 
     known = {utterance: value_of(utterance) for utterance in listed.utterances}
@@ -122,37 +122,39 @@ def _sides(
     ]
 
 
-def _groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Slice], int]":
+def _groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Subset], int]":
     one, other = sides
     unknown = sum(not (a and b) for a, b in zip(one, other, strict=True))
-    return subsets.by_group(name, one, other), unknown
+    return subsets.subsets_by_group(name, one, other), unknown
 
 
 def _bins(
     column: Column, sides: np.ndarray, edges: list[float] | None, store: "Store", listed: PairList
-) -> "tuple[list[Slice], int]":
+) -> "tuple[list[Subset], int]":
     unknown = int(np.isnan(sides).any(axis=0).sum())
-    if column.of == "utterance":
+    if column.kind == "utterance":
         one, other = sides
-        cut_at = subsets.lower_quantiles(one, other) if edges is None else edges
-        return subsets.by_bin(column.name, one, other, cut_at), unknown
+        cut_at = subsets.lower_quantile_edges(one, other) if edges is None else edges
+        return subsets.subsets_by_bin(column.name, one, other, cut_at), unknown
     if edges is None:
         numbers = column.numbers() or {}
         speakers = {store.speaker(utterance) for utterance in listed.utterances}
-        edges = subsets.quantiles(np.array([n for who, n in numbers.items() if who in speakers]))
+        edges = subsets.quantile_edges(
+            np.array([n for who, n in numbers.items() if who in speakers])
+        )
     names = subsets.bin_names(column.name, edges)
     words = [
-        [names[place] if place >= 0 else "" for place in subsets.bins_of(side, edges)]
+        [names[place] if place >= 0 else "" for place in subsets.assign_bins(side, edges)]
         for side in sides
     ]
-    return subsets.by_group(column.name, words[0], words[1], names), unknown
+    return subsets.subsets_by_group(column.name, words[0], words[1], names), unknown
 
 
 # --- figures ---------------------------------------------------------------------------------
 
 
 def measure_subgroups(
-    cuts: Sequence[Subgrouping], scored: "Scored", replicates: int
+    cuts: Sequence[Subgrouping], scored: "ScoredPairs", replicates: int
 ) -> list[dict[str, Any]]:
     """Return every column with the error rates of its subgroups, for a report."""
     return [
@@ -161,16 +163,17 @@ def measure_subgroups(
             "of": cut.of,
             "unknown_pairs": cut.unknown,
             "slices": [
-                asdict(subsets.measure(each, scored, replicates=replicates)) for each in cut.slices
+                asdict(subsets.measure_subset(each, scored, replicates=replicates))
+                for each in cut.slices
             ],
         }
         for cut in cuts
     ]
 
 
-def find_worst_speakers(scored: "Scored", count: int) -> dict[str, Any]:
+def find_worst_speakers(scored: "ScoredPairs", count: int) -> dict[str, Any]:
     """Return the speakers with the highest error rates, at the threshold of the whole list."""
-    found, ranked = subsets.worst_speakers(scored, count)
+    found, ranked = subsets.find_worst_speakers(scored, count)
     return {
         "ranked": ranked,
         "least_pairs_of_a_class": subsets.LEAST_OF_A_SPEAKER,

@@ -60,7 +60,7 @@ class Verifier:
         from spkmodel.verification import embed_and_score
 
         embeddings = embed(self, store, pairs.utterances, what, display)
-        return embed_and_score.judge(
+        return embed_and_score.evaluate_embeddings(
             embeddings, pairs.pairs, store.speaker, REPLICATES, score=self.back_end.score
         )
 

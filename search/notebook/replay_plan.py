@@ -183,7 +183,7 @@ def count_steps_per_epoch(config: TrainConfig, corpus: "Corpus") -> int:
     labels: dict[str, int] = {}
     for entry in corpus.train:
         labels.setdefault(entry.speaker, len(labels))
-    made = batches.epoch(
+    made = batches.draw_epoch(
         [entry.path for entry in corpus.train],
         [labels[entry.speaker] for entry in corpus.train],
         config.batches.speakers,

@@ -8,12 +8,12 @@ from typing import Literal
 from pydantic import Field
 
 from spaces.logged import load_log
-from spkmodel.config import Part
+from spkmodel.config import FrozenModel
 
 Measure = Literal["dev_eer", "train_loss", "train_accuracy", "active_triplet_fraction"]
 
 
-class Claim(Part):
+class Claim(FrozenModel):
     """The claim that a measure of `entry` is lower, or higher, than that of `against`."""
 
     entry: str
@@ -29,7 +29,7 @@ class Claim(Part):
         return f"{self.entry} has a {self.expected} {self.measure} than {self.against}"
 
 
-class _File(Part):
+class _File(FrozenModel):
     claim: tuple[Claim, ...]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from spaces.logged import delta as deltas
 from spaces.logged.delta import Delta
-from spkmodel.config import Part, TrainConfig
+from spkmodel.config import FrozenModel, TrainConfig
 
 Mark = Literal["", "(unchanged)", "(furthur)", "(unchanged/furthur)", "(require reinvestigate)"]
 """As the log prints them. Without a mark a change was tried and kept."""
@@ -24,7 +24,7 @@ class NotebookError(ValueError):
     """A notebook that cannot be read, or does not have what was asked for."""
 
 
-class Protocol(Part):
+class Protocol(FrozenModel):
     """What influences a run beside its config."""
 
     speakers: int = Field(default=0, ge=0)
@@ -33,7 +33,7 @@ class Protocol(Part):
     """Utterances on which accuracy and loss were measured; 0: the dev pairs of a corpus instead."""
 
 
-class Header(Part):
+class Header(FrozenModel):
     """The head of a notebook's file."""
 
     name: str = Field(pattern=r"[a-z0-9][a-z0-9_-]*")

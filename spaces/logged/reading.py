@@ -24,10 +24,10 @@ from spaces.logged.notebook import (
     dump,
     find_nearest,
 )
-from spkmodel.config import Part, TrainConfig
+from spkmodel.config import FrozenModel, TrainConfig
 
 
-class Line(Part):
+class Line(FrozenModel):
     """An entry as it stands in the file."""
 
     number: str = Field(pattern=r"[0-9]+(\.[0-9]+)?")
@@ -73,7 +73,7 @@ class Line(Part):
         return self
 
 
-class _File(Part):
+class _File(FrozenModel):
     notebook: Header
     entry: tuple[Line, ...] = ()
 

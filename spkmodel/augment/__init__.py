@@ -16,22 +16,22 @@ from spkmodel.augment.channel import (
 )
 from spkmodel.augment.sounds import (
     add_ambience,
-    at_snr,
     babble,
     excerpt,
     gain,
+    scale_to_snr,
 )
 
 __all__ = [
     "FILTER_POINTS",
     "Augmenter",
     "add_ambience",
-    "at_snr",
     "babble",
     "draw_filter",
     "excerpt",
     "fast_size",
     "gain",
     "reverberate",
+    "scale_to_snr",
     "smooth_filter",
 ]

@@ -13,7 +13,7 @@ from spkmodel.augment.channel import (
 )
 from spkmodel.augment.data_pp import pre_process
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
-from spkmodel.augment.sounds import at_snr, babble, draw_talkers, excerpt, gain
+from spkmodel.augment.sounds import babble, draw_talkers, excerpt, gain, scale_to_snr
 from spkmodel.config import Augment, Babble
 
 
@@ -25,12 +25,12 @@ class Augmenter:
     """
 
     def __init__(
-        self, config: Augment, surroundings: NoiseAndRooms, device: torch.device | str = "cpu"
+        self, config: Augment, noise_and_rooms: NoiseAndRooms, device: torch.device | str = "cpu"
     ) -> None:
         self._config = config
         self._device = torch.device(device)
-        self._rooms = [torch.from_numpy(room).to(device) for room in surroundings.rooms]
-        self._ambiences = [torch.from_numpy(each).to(device) for each in surroundings.ambiences]
+        self._rooms = [torch.from_numpy(room).to(device) for room in noise_and_rooms.rooms]
+        self._ambiences = [torch.from_numpy(each).to(device) for each in noise_and_rooms.ambiences]
         self._room_spectra: tuple[int, Tensor] | None = None
         if config.room_probability > 0 and not self._rooms:
             raise ValueError("augment.room_probability is above 0, but there are no rooms")
@@ -129,7 +129,7 @@ class Augmenter:
     ) -> Tensor:
         """Some rows with a sound added, its level set against the speech alone."""
         place = rows.to(self._device)
-        levelled = at_snr(speech[place], sounds, snr_db[rows].to(self._device))
+        levelled = scale_to_snr(speech[place], sounds, snr_db[rows].to(self._device))
         return waveforms.index_add(0, place, levelled)
 
 

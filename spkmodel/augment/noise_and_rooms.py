@@ -26,7 +26,7 @@ _BUILT_IN = "built-in surroundings 1"
 _SUFFIXES = (".flac", ".wav", ".ogg")
 
 
-class SurroundingsError(ValueError):
+class NoiseAndRoomsError(ValueError):
     """A folder of ambiences or rooms cannot be used."""
 
 
@@ -40,7 +40,7 @@ class NoiseAndRooms:
     """Of the ambiences, then of the rooms."""
 
 
-def open_surroundings(noise: Path | None, rooms: Path | None, split: Split) -> NoiseAndRooms:
+def open_noise_and_rooms(noise: Path | None, rooms: Path | None, split: Split) -> NoiseAndRooms:
     """One split's share of two folders of audio files, read once; None stands for built-in ones.
 
     Files are 16 kHz mono WAV, FLAC or Ogg, searched below the folder; of an ambience the first
@@ -82,12 +82,12 @@ def fingerprint(noise: Path | None, rooms: Path | None) -> str:
 
 def _audio_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise SurroundingsError(f"{folder}: no such folder of ambiences or rooms")
+        raise NoiseAndRoomsError(f"{folder}: no such folder of ambiences or rooms")
     files = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
     )
     if len(files) < len(SPLITS):
-        raise SurroundingsError(
+        raise NoiseAndRoomsError(
             f"{folder}: {len(files)} audio files ({', '.join(_SUFFIXES)}), but at least "
             f"{len(SPLITS)} are needed, so that train, dev and test each hear their own"
         )
@@ -114,16 +114,16 @@ def _read(path: Path, most_seconds: int) -> Sound:
     try:
         info = soundfile.info(path)
         if info.samplerate != SAMPLE_RATE or info.channels != 1:
-            raise SurroundingsError(
+            raise NoiseAndRoomsError(
                 f"{path}: ambiences and rooms must be {SAMPLE_RATE} Hz mono, this one has "
                 f"{info.samplerate} Hz and {info.channels} channel(s); convert it first"
             )
         sound, _ = soundfile.read(path, frames=most_seconds * SAMPLE_RATE, dtype="float32")
     except (OSError, soundfile.SoundFileError) as error:
-        raise SurroundingsError(f"{path}: cannot be read as audio ({error})") from error
+        raise NoiseAndRoomsError(f"{path}: cannot be read as audio ({error})") from error
     samples = np.asarray(sound, dtype=np.float32)
     if not np.isfinite(samples).all() or not np.any(samples):
-        raise SurroundingsError(f"{path}: is empty, silent or holds numbers that are not finite")
+        raise NoiseAndRoomsError(f"{path}: is empty, silent or holds numbers that are not finite")
     return samples
 
 

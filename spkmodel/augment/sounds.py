@@ -26,7 +26,7 @@ def excerpt(
     return ambience.repeat(repeats)[start : start + samples]
 
 
-def at_snr(
+def scale_to_snr(
     speech: Float[Tensor, "batch samples"],
     sounds: Float[Tensor, "batch samples"],
     snr_db: Float[Tensor, " batch"],
@@ -51,7 +51,7 @@ def add_ambience(
 
     Where one of them is digital silence, the waveform stays as it is.
     """
-    return waveforms + at_snr(waveforms, ambience, snr_db)
+    return waveforms + scale_to_snr(waveforms, ambience, snr_db)
 
 
 def draw_talkers(

@@ -24,7 +24,7 @@ def samples_around(rate: float) -> int:
     return math.ceil(reach / ratio.numerator) * ratio.numerator
 
 
-def at_rate(
+def change_speed(
     stretches: Float[Tensor, "batch stretch"], rate: float, samples: int
 ) -> Float[Tensor, "batch samples"]:
     """The first `samples` of what follows the margin, at `rate` times the speed.

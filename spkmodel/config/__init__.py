@@ -28,6 +28,7 @@ from spkmodel.config.front_ends import (
     MelSpectrogram,
     RawWaveform,
 )
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.log_net import (
     BatchRenorm,
     LogNet,
@@ -78,9 +79,6 @@ from spkmodel.config.optimisation import (
     Optimiser,
     Schedule,
     StepDecay,
-)
-from spkmodel.config.part import (
-    Part,
 )
 from spkmodel.config.poolings import (
     MultiHead,
@@ -134,6 +132,7 @@ __all__ = [
     "ExponentialFall",
     "ExponentialMargin",
     "Fallback",
+    "FrozenModel",
     "LargeMarginFineTuning",
     "LinearMargin",
     "LinearMel",
@@ -147,7 +146,6 @@ __all__ = [
     "NAdam",
     "OneCycle",
     "Optimiser",
-    "Part",
     "Pooling",
     "Prototypical",
     "RawNet3",

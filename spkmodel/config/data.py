@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 _SPEED_STEP = 0.01
 
 
-class Batches(Part):
+class Batches(FrozenModel):
     """P speakers x K utterances, a random crop of each."""
 
     speakers: int = Field(default=32, ge=2, le=4096)
@@ -33,7 +33,7 @@ class Batches(Part):
         return self
 
 
-class Speed(Part):
+class Speed(FrozenModel):
     """Speech played faster or slower, its pitch and formants with it (Ko et al. 2015).
 
     A tone at f comes out at f * rate; an utterance lasts 1 / rate as long.
@@ -81,7 +81,7 @@ class Speed(Part):
         return max(self.rates)
 
 
-class Babble(Part):
+class Babble(FrozenModel):
     """Other speakers of the batch, talking in the background, all equally loud.
 
     The defaults are voxceleb_trainer's.
@@ -108,13 +108,13 @@ class Babble(Part):
         return self
 
 
-class DataPP(Part):
+class DataPP(FrozenModel):
     """The log's data pre-processing: smoothing, Gaussian noise again and again, a random level.
 
     Each sigma is |N(0, s)|, drawn again while it exceeds 4 s. Smoothing is by a Gaussian of that
     sigma, cut off at 2 sigma and normalised, the signal mirrored at its ends. The noise is
     relative to full scale, which in the log was the peak of the whole utterance: see
-    `Batches.level`. The defaults are entry 125's; `of_entry` has the others.
+    `Batches.level`. The defaults are entry 125's; `from_entry` has the others.
     """
 
     smooth_probability: float = Field(default=0.1, ge=0, le=1)
@@ -133,7 +133,7 @@ class DataPP(Part):
     """The level falls by a number of decibels uniform from 0 to this: by 10^-U(0, 2)."""
 
     @classmethod
-    def of_entry(cls, entry: Literal[39, 40, 41, 125]) -> "DataPP":
+    def from_entry(cls, entry: Literal[39, 40, 41, 125]) -> "DataPP":
         """As an entry of the log had it.
 
         Of 39 only the text is left (Gaussian noise, amplitude); its figures are taken to be those
@@ -141,7 +141,7 @@ class DataPP(Part):
         """
         match entry:
             case 39:
-                return cls.of_entry(40).model_copy(
+                return cls.from_entry(40).model_copy(
                     update={"smooth_probability": 0.0, "noise_smooth_probability": 0.0}
                 )
             case 40:
@@ -160,7 +160,7 @@ class DataPP(Part):
                 raise ValueError(f"DataPP has the entries 39, 40, 41 and 125, got {entry!r}")
 
 
-class Augment(Part):
+class Augment(FrozenModel):
     """What a training crop may go through; each step is drawn anew for every crop.
 
     Order: speed, gain, filter, room, babble, ambience, DataPP. All off by default.

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from spkmodel.config.field_encoders import ECAPATDNN, CAMPlusPlus, ResNet34, XVector
 from spkmodel.config.front_ends import LogMel, Mel
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.log_net import LogNet
-from spkmodel.config.part import Part
 from spkmodel.config.poolings import Pooling, check_pooling
 from spkmodel.config.trainer_encoders import (
     RawNet3,
@@ -18,7 +18,7 @@ from spkmodel.config.trainer_encoders import (
 )
 
 
-class TDNN(Part):
+class TDNN(FrozenModel):
     """Time-delay network in the manner of the x-vector (Snyder et al. 2018), with residual layers.
 
     Conv k5, then one residual k3 layer per dilation, the outputs of all of them side by side, a

@@ -5,13 +5,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spkmodel.config.front_ends import LogMel, Mel
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.poolings import Pooling, check_pooling
 
 _FEATURES = LogMel(mels=80, normalisation="mean")
 
 
-class ECAPATDNN(Part):
+class ECAPATDNN(FrozenModel):
     """Gated Res2Net blocks over time, all of them pooled (Desplanques et al. 2020).
 
     ECAPA-TDNN, arXiv:2005.07143. The defaults are its smaller network, `channels=1024` its larger
@@ -52,7 +52,7 @@ class ECAPATDNN(Part):
         return self
 
 
-class XVector(Part):
+class XVector(FrozenModel):
     """Five time-delay layers, pooling, two dense layers (Snyder et al. 2018, table 1).
 
     "X-vectors: robust DNN embeddings for speaker recognition". A frame after the layers has seen 15
@@ -80,7 +80,7 @@ class XVector(Part):
         return self
 
 
-class ResNet34(Part):
+class ResNet34(FrozenModel):
     """Residual network on mels, channels and bands pooled together (Zeinali et al. 2019).
 
     "BUT system description to VoxCeleb speaker recognition challenge 2019", arXiv:1910.12592. The
@@ -117,7 +117,7 @@ class ResNet34(Part):
         return self
 
 
-class CAMPlusPlus(Part):
+class CAMPlusPlus(FrozenModel):
     """Densely connected time-delay layers, masked by their context (Wang et al. 2023).
 
     CAM++, arXiv:2303.00332: a residual network over mels, of which time then has every second

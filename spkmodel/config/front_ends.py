@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.spec_augment import SpecAugment, require_narrower
 
 
-class MelSpectrogram(Part):
+class MelSpectrogram(FrozenModel):
     """Mel power of 16 kHz audio: triangular filters on the HTK scale from 0 to 8 kHz."""
 
     mels: int = Field(default=40, ge=8, le=256)
@@ -53,7 +53,7 @@ class LinearMel(MelSpectrogram):
 Mel = Annotated[LogMel | LinearMel, Field(discriminator="kind")]
 
 
-class RawWaveform(Part):
+class RawWaveform(FrozenModel):
     """The waveform itself, as the log's networks take it."""
 
     kind: Literal["raw_waveform"] = "raw_waveform"

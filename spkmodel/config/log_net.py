@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spkmodel.config.front_ends import RawWaveform
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 Norm = Literal["batch", "batch_renorm", "layer", "none"]
 """Between convolutions. batch: BatchNorm with an offset and no scale, as in the log. batch_renorm:
@@ -13,7 +13,7 @@ the same, corrected towards the running statistics (see `BatchRenorm`). layer: o
 and all of the time of one utterance, with scale and offset."""
 
 
-class BatchRenorm(Part):
+class BatchRenorm(FrozenModel):
     """How far Batch Renormalisation may correct BatchNorm (Ioffe 2017, arXiv:1702.03275, alg. 1).
 
     Limits rise in a line, counted in training batches: from 1 and 0, which is BatchNorm, to
@@ -43,7 +43,7 @@ class BatchRenorm(Part):
         return self
 
 
-class LogNet(Part):
+class LogNet(FrozenModel):
     """The log's own network on raw waveform; `reference` entry numbers are those of the log.
 
     InBlock, EBlocks that each halve time, FCBlock, OutBlock. `merge="add"` is the log's model1

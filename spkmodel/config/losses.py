@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.margins import ConstantMargin, MarginSchedule, check_initial
-from spkmodel.config.part import Part
 
 Fallback = Literal["sine_line", "cosine_line", "easy_margin"]
 """What stands for cos(theta + m) where it would not grow with the angle any more.
@@ -23,7 +23,7 @@ less than just before (InsightFace's `easy_margin`).
 """
 
 
-class Softmax(Part):
+class Softmax(FrozenModel):
     """Cross-entropy over the training speakers."""
 
     kind: Literal["softmax"] = "softmax"
@@ -52,7 +52,7 @@ class Softmax(Part):
         return self
 
 
-class AMSoftmax(Part):
+class AMSoftmax(FrozenModel):
     """Additive margin softmax (Wang et al. 2018, arXiv:1801.05599): s (cos - m)."""
 
     kind: Literal["am_softmax"] = "am_softmax"
@@ -68,7 +68,7 @@ class AMSoftmax(Part):
         return self
 
 
-class AAMSoftmax(Part):
+class AAMSoftmax(FrozenModel):
     """Additive angular margin softmax (Deng et al. 2019, arXiv:1801.07698): s cos(theta + m)."""
 
     kind: Literal["aam_softmax"] = "aam_softmax"
@@ -84,7 +84,7 @@ class AAMSoftmax(Part):
         return self
 
 
-class SubCentreAAMSoftmax(Part):
+class SubCentreAAMSoftmax(FrozenModel):
     """AAM softmax with several directions a speaker and a penalty on the most alike others.
 
     A speaker's cosine is that of the nearest of its directions (Deng et al. 2020, "Sub-center
@@ -117,7 +117,7 @@ class SubCentreAAMSoftmax(Part):
         return self
 
 
-class AngularPrototypical(Part):
+class AngularPrototypical(FrozenModel):
     """Angular prototypical loss (Chung et al. 2020, arXiv:2003.11982, eq. 7)."""
 
     kind: Literal["angular_prototypical"] = "angular_prototypical"
@@ -126,14 +126,14 @@ class AngularPrototypical(Part):
     initial_bias: float = Field(default=-5.0, ge=-200, le=200)
 
 
-class Prototypical(Part):
+class Prototypical(FrozenModel):
     """Prototypical loss on squared Euclidean distances (Snell et al. 2017, arXiv:1703.05175)."""
 
     kind: Literal["prototypical"] = "prototypical"
     needs_utterances: ClassVar[int] = 2
 
 
-class GE2E(Part):
+class GE2E(FrozenModel):
     """Generalised end-to-end loss (Wan et al. 2018, arXiv:1710.10467).
 
     Each utterance against the mean of every speaker's utterances, itself left out of its own.
@@ -151,7 +151,7 @@ class GE2E(Part):
     utterance that points away from its own centroid is then not pulled back."""
 
 
-class Triplet(Part):
+class Triplet(FrozenModel):
     """Triplet loss with mining inside the batch (Schroff et al. 2015; Hermans et al. 2017)."""
 
     kind: Literal["triplet"] = "triplet"
@@ -204,7 +204,7 @@ class Triplet(Part):
         return self
 
 
-class Centre(Part):
+class Centre(FrozenModel):
     """Centre loss (Wen et al. 2016, "A Discriminative Feature Learning Approach", eq. 2).
 
     Half the squared distance to the speaker's centre, averaged over the batch (the paper sums).
@@ -239,14 +239,14 @@ SingleLoss = Annotated[
 ]
 
 
-class Weighted(Part):
+class Weighted(FrozenModel):
     """One term of a sum of losses."""
 
     loss: SingleLoss
     weight: float = Field(default=1.0, gt=0, le=1000)
 
 
-class Combined(Part):
+class Combined(FrozenModel):
     """Weighted sum of losses on the same embeddings.
 
     The default is the log's from entry 112: softmax and triplets, 1:1. `Softmax` and

@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 
-class ConstantMargin(Part):
+class ConstantMargin(FrozenModel):
     """The loss's margin from the first step to the last."""
 
     kind: Literal["constant"] = "constant"
 
 
-class LinearMargin(Part):
+class LinearMargin(FrozenModel):
     """From `initial` up to the loss's margin in a straight line, between two moments."""
 
     kind: Literal["linear"] = "linear"
@@ -31,7 +31,7 @@ class LinearMargin(Part):
         return self
 
 
-class ExponentialMargin(Part):
+class ExponentialMargin(FrozenModel):
     """From `initial` to the loss's margin m, steep first: m - (m - initial) 0.001^done.
 
     `done` goes from 0 to 1 between the two moments; then the margin is m. WeSpeaker's form
@@ -52,7 +52,7 @@ class ExponentialMargin(Part):
         return self
 
 
-class StepMargin(Part):
+class StepMargin(FrozenModel):
     """`initial` until a moment, the loss's margin from then on (entry 125: 0.5, then 1.0)."""
 
     kind: Literal["step"] = "step"

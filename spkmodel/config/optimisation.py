@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 Decayed: TypeAlias = Literal["kernels", "all"]
 """What `l2` and `weight_decay` touch. kernels: weights of two dimensions and more (convolutions,
@@ -18,7 +18,7 @@ dense layers, a loss's class directions), as in the log. all: biases, norms and 
 as in voxceleb_trainer and WeSpeaker, whose optimisers are given all weights alike."""
 
 
-class Adam(Part):
+class Adam(FrozenModel):
     """Adam (Kingma & Ba 2015)."""
 
     kind: Literal["adam"] = "adam"
@@ -30,7 +30,7 @@ class Adam(Part):
     epsilon: float = Field(default=1e-8, gt=0, le=1)
 
 
-class AdamW(Part):
+class AdamW(FrozenModel):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     kind: Literal["adamw"] = "adamw"
@@ -42,7 +42,7 @@ class AdamW(Part):
     epsilon: float = Field(default=1e-8, gt=0, le=1)
 
 
-class NAdam(Part):
+class NAdam(FrozenModel):
     """Adam with Nesterov's momentum (Dozat 2016), the log's optimiser."""
 
     kind: Literal["nadam"] = "nadam"
@@ -68,7 +68,7 @@ class NAdam(Part):
         return self
 
 
-class SGD(Part):
+class SGD(FrozenModel):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
@@ -88,14 +88,14 @@ class SGD(Part):
 Optimiser = Annotated[Adam | AdamW | NAdam | SGD, Field(discriminator="kind")]
 
 
-class Constant(Part):
+class Constant(FrozenModel):
     """The learning rate as it is, after a linear warm-up."""
 
     kind: Literal["constant"] = "constant"
     warmup_epochs: float = Field(default=0.0, ge=0, le=100)
 
 
-class StepDecay(Part):
+class StepDecay(FrozenModel):
     """Times `factor` after every `every_epochs` epochs, and a linear warm-up.
 
     The defaults are voxceleb_trainer's: its interval is that of its tests.
@@ -107,7 +107,7 @@ class StepDecay(Part):
     warmup_epochs: float = Field(default=0.0, ge=0, le=100)
 
 
-class ExponentialDecay(Part):
+class ExponentialDecay(FrozenModel):
     """Times `factor` every `every_steps` steps of the optimiser, gradually (log, entry 42)."""
 
     kind: Literal["exponential_decay"] = "exponential_decay"
@@ -118,7 +118,7 @@ class ExponentialDecay(Part):
     warmup_epochs: float = Field(default=0.0, ge=0, le=100)
 
 
-class ExponentialFall(Part):
+class ExponentialFall(FrozenModel):
     """Exponentially from full rate to `floor` of it over `epochs`, then constant.
 
     During the linear warm-up it falls already, as in WeSpeaker, whose recipes go from 0.1 to 5e-5
@@ -137,7 +137,7 @@ class ExponentialFall(Part):
         return self
 
 
-class Cosine(Part):
+class Cosine(FrozenModel):
     """One cosine from full rate to `floor` of it over `epochs`, after a linear warm-up."""
 
     kind: Literal["cosine"] = "cosine"
@@ -152,7 +152,7 @@ class Cosine(Part):
         return self
 
 
-class CosineRestarts(Part):
+class CosineRestarts(FrozenModel):
     """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, SGDR), in epochs.
 
     Cycles end at `first_epochs * growth**k`: 1, 3, 9, 27 by default, so that every rung of a
@@ -168,7 +168,7 @@ class CosineRestarts(Part):
     """The rate at a cycle's end, as a fraction of the full one."""
 
 
-class SGDR(Part):
+class SGDR(FrozenModel):
     """Cosine cycles with warm restarts as published, in steps of the optimiser; the log's schedule.
 
     A cycle is `length_growth` times as long as the one before it. By default cycles end after
@@ -185,7 +185,7 @@ class SGDR(Part):
     """The rate at a cycle's end, as a fraction of the full one."""
 
 
-class OneCycle(Part):
+class OneCycle(FrozenModel):
     """Up and down once over `epochs`, both along a cosine (Smith & Topin 2019); then constant.
 
     The momentum stays as it is.
@@ -214,7 +214,7 @@ Schedule = Annotated[
 ]
 
 
-class EMA(Part):
+class EMA(FrozenModel):
     """An exponential moving average of the weights, which is what is judged, kept and promoted.
 
     Of encoder and loss, after every step of the optimiser. Running statistics of norms are

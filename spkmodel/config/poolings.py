@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 
-class MultiHead(Part):
+class MultiHead(FrozenModel):
     """Multi-head attention (India et al. 2019, arXiv:1906.09890): channels in groups, each weighed.
 
     Every head has one weight per frame for its own share of the channels.

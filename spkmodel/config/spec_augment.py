@@ -2,10 +2,10 @@
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 
 
-class SpecAugment(Part):
+class SpecAugment(FrozenModel):
     """Bands and stretches of frames masked in training (Park et al. 2019, arXiv:1904.08779).
 
     Without time warping. What is masked takes the utterance's mean over bands and time. The

@@ -5,11 +5,11 @@ import re
 from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.optimisation import ExponentialFall, Schedule
-from spkmodel.config.part import Part
 
 
-class WarmStart(Part):
+class WarmStart(FrozenModel):
     """Start from trained weights instead of chance: the log's "retrained from".
 
     The encoder's weights are taken, averaged ones where an average was kept. The loss's own
@@ -39,7 +39,7 @@ class WarmStart(Part):
         return self
 
 
-class LargeMarginFineTuning(Part):
+class LargeMarginFineTuning(FrozenModel):
     """Last epochs with a larger margin on longer crops at a low rate (Thienpondt et al. 2021).
 
     From the epoch `from_epoch` on, counted from 1, the given replace what held before. The

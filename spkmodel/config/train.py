@@ -8,15 +8,15 @@ from pydantic import Field, model_validator
 
 from spkmodel.config.data import Augment, Batches, check_crop, check_talkers
 from spkmodel.config.encoders import TDNN, Encoder
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.log_net import LogNet
 from spkmodel.config.loss_rules import check_batches, check_classes, with_margin
 from spkmodel.config.losses import AAMSoftmax, Loss
 from spkmodel.config.optimisation import EMA, AdamW, CosineRestarts, Optimiser, Schedule
-from spkmodel.config.part import Part
 from spkmodel.config.stages import LargeMarginFineTuning, WarmStart
 
 
-class TrainConfig(Part):
+class TrainConfig(FrozenModel):
     """All that decides what one training learns, apart from the corpus."""
 
     encoder: Encoder = TDNN()

@@ -6,14 +6,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spkmodel.config.front_ends import LogMel, Mel
-from spkmodel.config.part import Part
+from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.poolings import Pooling, check_pooling
 
 _SQUEEZE = 8
 _VGG_MELS = 40
 
 
-class ResNetSE(Part):
+class ResNetSE(FrozenModel):
     """What the residual networks of the trainer have in common: 4 stages of gated blocks."""
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -86,7 +86,7 @@ class ResNetSE34V2(ResNetSE):
         return self
 
 
-class VGGVox(Part):
+class VGGVox(FrozenModel):
     """VGG-M on mels (Nagrani et al. 2017 and 2020), as voxceleb_trainer has it.
 
     Its last convolution spans all the bands that are left, which are 4 of 40. A crop of fewer than
@@ -119,7 +119,7 @@ class VGGVox(Part):
         return self
 
 
-class RawNet3(Part):
+class RawNet3(FrozenModel):
     """Learned analytic filters and Res2Net blocks on the raw waveform (Jung et al. 2022).
 
     "Pushing the limits of raw waveform speaker recognition", arXiv:2203.08488. The default width of

@@ -116,7 +116,7 @@ def open_corpus(folder: Path, seed: int = 0, allow_overlap: bool = False) -> Cor
     # Without anybody to train on, pairs alone are a corpus too: for evaluation.
     dev_from_train = DEV_LIST not in found and (bool(train) or not test_pairs)
     if dev_from_train:
-        train, dev_pairs = splits.carved(train, seed)
+        train, dev_pairs = splits.hold_out_dev(train, seed)
     corpus = Corpus(
         folder=folder,
         train=tuple(train),
@@ -159,7 +159,7 @@ def split_corpus(
             raise CorpusError(f"{folder / name} is there already; move it away to split anew")
     rng = np.random.default_rng(seed)
     entries = find_utterances(folder)
-    parts = splits.parted(entries, assigned or {}, dev_speakers, test_speakers, rng)
+    parts = splits.assign_splits(entries, assigned or {}, dev_speakers, test_speakers, rng)
     if test_pairs is None:
         test_pairs = splits.balanced_pairs(parts["test"], pairs, rng)
     write_pairs(folder / DEV_LIST, splits.balanced_pairs(parts["dev"], pairs, rng))

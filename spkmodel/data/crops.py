@@ -41,12 +41,14 @@ class Crops:
         return round(100 * self.seconds) * HOP + SPAN
 
 
-def starts(samples: int, crops: Crops) -> Int[np.ndarray, " crops"]:
+def crop_starts(samples: int, crops: Crops) -> Int[np.ndarray, " crops"]:
     """First samples of the crops of an utterance that is longer than one; the last ends with it."""
     return np.linspace(0, samples - crops.samples, num=crops.count).astype(np.int64)
 
 
-def cut(waveform: Shaped[np.ndarray, " samples"], crops: Crops) -> Shaped[np.ndarray, "crops crop"]:
+def cut_crops(
+    waveform: Shaped[np.ndarray, " samples"], crops: Crops
+) -> Shaped[np.ndarray, "crops crop"]:
     """The crops of one utterance, copied.
 
     One that is not longer than a crop is repeated up to one sample more than a crop has, so that
@@ -54,5 +56,5 @@ def cut(waveform: Shaped[np.ndarray, " samples"], crops: Crops) -> Shaped[np.nda
     """
     if len(waveform) <= crops.samples:
         waveform = np.resize(waveform, crops.samples + 1)
-    first = starts(len(waveform), crops)
+    first = crop_starts(len(waveform), crops)
     return np.stack([waveform[start : start + crops.samples] for start in first.tolist()])

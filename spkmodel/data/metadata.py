@@ -24,7 +24,7 @@ class Column:
     """One fact of speakers or utterances; who is not in it is unknown."""
 
     name: str
-    of: Kind
+    kind: Kind
     words: Mapping[str, str]
     """By speaker or by path, as written."""
     lines: Mapping[str, int]

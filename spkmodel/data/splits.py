@@ -15,14 +15,14 @@ _MOST_ASIDE = 100
 Entries = list[TrainEntry]
 
 
-def carved(train: Sequence[TrainEntry], seed: int) -> tuple[Entries, list[Pair]]:
+def hold_out_dev(train: Sequence[TrainEntry], seed: int) -> tuple[Entries, list[Pair]]:
     """What stays for training, and balanced dev pairs of speakers taken out of it."""
     rng = np.random.default_rng(seed)
     kept, aside = _part(train, _share(train), rng)
     return kept, balanced_pairs(aside, PAIRS, rng)
 
 
-def parted(
+def assign_splits(
     entries: Sequence[TrainEntry],
     assigned: Mapping[str, str],
     dev_speakers: int | None,

@@ -25,7 +25,7 @@ class WeightAverage:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the averages, by the names of the weights that they are of."""
-        return named({"encoder": self.encoder}) | {
+        return named_tensors({"encoder": self.encoder}) | {
             f"loss.{name}": tensor for name, tensor in self._loss.items()
         }
 
@@ -44,7 +44,7 @@ class WeightAverage:
         """Take the weights after a step of the optimiser into the average."""
         self.steps += 1
         decay = decay_after(self._ema, self.steps)
-        averages, live = self.tensors(), named(self._live)
+        averages, live = self.tensors(), named_tensors(self._live)
         floating = [name for name, tensor in averages.items() if tensor.is_floating_point()]
         with torch.no_grad():
             # One call for all weights: a call for each would cost more than the step on a GPU.
@@ -62,7 +62,7 @@ def decay_after(ema: EMA, steps: int) -> float:
     return min(ema.decay, (1 + steps) / (10 + steps)) if ema.warm_up else ema.decay
 
 
-def named(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+def named_tensors(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
     """Return the weights and buffers of several modules, each name prefixed by its module's."""
     return {
         f"{prefix}.{name}": tensor

@@ -38,7 +38,7 @@ class Batch:
     """How much faster each is to be played; empty: none of them."""
 
 
-def epoch(
+def draw_epoch(
     ids: Sequence[str],
     speakers: Sequence[int],
     speakers_per_batch: int,
@@ -120,7 +120,7 @@ def crops(
     for rate, stretches in others.items():
         rows, waveforms = zip(*stretches, strict=True)
         read_ones = torch.from_numpy(np.stack(waveforms).astype(np.float32))
-        cut[list(rows)] = speeds.at_rate(read_ones, rate, crop_samples).numpy()
+        cut[list(rows)] = speeds.change_speed(read_ones, rate, crop_samples).numpy()
     cut /= peaks
     return cut
 
@@ -161,7 +161,7 @@ class EpochBatches:
         self._rates_of_crops = () if speed is None or speed.new_speakers else speed.rates
         labels = {speaker: label for label, speaker in enumerate(store.train_speakers)}
         ids = store.of_split("train")
-        self._plan = epoch(
+        self._plan = draw_epoch(
             ids,
             [labels[store.speaker(utterance)] for utterance in ids],
             config.speakers,
@@ -176,9 +176,9 @@ class EpochBatches:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.after(0)
+        return self.from_batch(0)
 
-    def after(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def from_batch(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Those that follow the first `done`."""
         with Prefetcher(self._prepared(done), ahead=_AHEAD) as batches:
             yield from batches

@@ -69,7 +69,7 @@ class EpochState:
     @classmethod
     def from_start(cls, seed: int, number: int) -> "EpochState":
         """Create the state of an epoch before its first batch."""
-        return cls(number, torch.Generator().manual_seed(mixed(seed, number)))
+        return cls(number, torch.Generator().manual_seed(mix_seed(seed, number)))
 
     @contextmanager
     def own_generators(self, seed: int, device: torch.device) -> Iterator[None]:
@@ -147,12 +147,12 @@ class EpochState:
         return epoch
 
 
-def steps_of(batches: int, batches_per_step: int) -> int:
+def count_steps(batches: int, batches_per_step: int) -> int:
     """Return how many steps of the optimiser so many batches make; the last step may have fewer."""
     return math.ceil(batches / batches_per_step)
 
 
-def mixed(seed: int, epoch: int) -> int:
+def mix_seed(seed: int, epoch: int) -> int:
     """Mix two numbers into one seed; the constants only keep neighbouring seeds apart."""
     return (seed * 1_000_003 + epoch * 7_919 + 17) % (2**63)
 
@@ -161,5 +161,5 @@ def mixed(seed: int, epoch: int) -> int:
 def seeded(seed: int, epoch: int) -> Iterator[None]:
     """Seed torch's own generator, for dropout and initialisation; restore it at the end."""
     with torch.random.fork_rng():
-        torch.manual_seed(mixed(seed, epoch))
+        torch.manual_seed(mix_seed(seed, epoch))
         yield

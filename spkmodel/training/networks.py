@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from spkmodel.config import EMA
 from spkmodel.core.checkpoint import Checkpoint
-from spkmodel.training.averaging import WeightAverage, named
+from spkmodel.training.averaging import WeightAverage, named_tensors
 
 
 class TrainedNetworks:
@@ -58,8 +58,8 @@ class TrainedNetworks:
         optimiser works on are `raw.encoder.` and `raw.loss.`.
         """
         if self._average is None:
-            return named(self._modules())
-        raw = {f"raw.{name}": tensor for name, tensor in named(self._modules()).items()}
+            return named_tensors(self._modules())
+        raw = {f"raw.{name}": tensor for name, tensor in named_tensors(self._modules()).items()}
         return self._average.tensors() | raw
 
     def load(self, saved: Checkpoint) -> None:

@@ -18,7 +18,7 @@ class Stage:
     schedule: Schedule
 
 
-def stage_of(config: TrainConfig, epoch: int) -> Stage:
+def stage_at(config: TrainConfig, epoch: int) -> Stage:
     """The stage that an epoch, counted from 1, belongs to."""
     tuning = config.fine_tune
     if tuning is None or epoch < tuning.from_epoch:

@@ -26,15 +26,15 @@ from spkmodel.training.epoch_state import (
     EpochResult,
     EpochState,
     ShouldStop,
+    count_steps,
     never_stop,
     seeded,
-    steps_of,
 )
 from spkmodel.training.nan_guard import NaNGuard
 from spkmodel.training.networks import TrainedNetworks
 from spkmodel.training.optimise import Stepper
 from spkmodel.training.schedules import learning_rate
-from spkmodel.training.stages import Stage, stage_of
+from spkmodel.training.stages import Stage, stage_at
 
 
 class Training:
@@ -67,7 +67,7 @@ class Training:
         self._noise_and_rooms = noise_and_rooms
         self._device = torch.device(device)
         self._nan_guard = NaNGuard(self._device, at_once=self._device.type == "cpu")
-        self._stage = stage_of(config, 1)
+        self._stage = stage_at(config, 1)
         self._steps = 0
         """Of the optimiser in this stage."""
         self._interrupted: EpochState | None = None
@@ -115,7 +115,7 @@ class Training:
         started = time.monotonic()
         here = self._interrupted or EpochState.from_start(self.config.seed, self.epoch + 1)
         self._interrupted = self._finished = None
-        self._enter(stage_of(self.config, here.number))
+        self._enter(stage_at(self.config, here.number))
         self._networks.set_training_mode()
         plan = batches.batches_of_epoch(
             self._store,
@@ -138,7 +138,7 @@ class Training:
             self._interrupted = here
             share = self.config.batches_per_step
             raise EpochInterrupted(
-                here.number, steps_of(here.batches, share), steps_of(len(plan), share)
+                here.number, count_steps(here.batches, share), count_steps(len(plan), share)
             )
         self.epoch, self._finished = here.number, here
         return here.result()
@@ -152,7 +152,7 @@ class Training:
     ) -> bool:
         """Train the remaining batches; return whether the epoch was trained to its end."""
         share = self.config.batches_per_step
-        for waveforms, labels in plan.after(here.batches):
+        for waveforms, labels in plan.from_batch(here.batches):
             losses.set_epochs(self._networks.loss, self.epoch + here.batches / len(plan))
             output = self._accumulate(self._augmented(waveforms, labels, here.generator), labels)
             here.add_batch(len(labels), {"loss": output.loss} | output.parts)
@@ -181,7 +181,7 @@ class Training:
         assert self._finished is not None, "no epoch was trained"
         self._interrupted, self._finished = self._finished, None
         self.epoch -= 1
-        steps = steps_of(self._interrupted.batches, self.config.batches_per_step)
+        steps = count_steps(self._interrupted.batches, self.config.batches_per_step)
         return EpochInterrupted(self._interrupted.number, steps, steps)
 
     def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -210,7 +210,7 @@ class Training:
     def _step(self, batch: int, batches_of_epoch: int) -> float:
         """Make a step of the optimiser after that batch, counted from 1; return its rate."""
         share, stage = self.config.batches_per_step, self._stage
-        step, steps = steps_of(batch, share), steps_of(batches_of_epoch, share)
+        step, steps = count_steps(batch, share), count_steps(batches_of_epoch, share)
         self._steps += 1
         rate = learning_rate(
             stage.schedule,
@@ -290,7 +290,7 @@ class Training:
             self._interrupted = EpochState.from_state(saved.below("under_way"), part, self._device)
         # Before the optimiser's moments are loaded: a stage may replace the loss.
         self._enter(
-            stage_of(self.config, self._interrupted.number if self._interrupted else self.epoch)
+            stage_at(self.config, self._interrupted.number if self._interrupted else self.epoch)
         )
         if saved.state["format"] == 1:
             moments, numbers = self._stepper.named_state(moments, numbers)

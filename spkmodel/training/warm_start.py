@@ -42,9 +42,9 @@ def check(config: TrainConfig, saved: TrainConfig) -> None:
         raise ValueError(
             f"warm_start.weights={config.warm_start.weights!r} has another shape: "
             f"{_differences(config.encoder, saved.encoder)} (first of {len(differing)} weights: "
-            f"{differing[0]} {_words(wanted.get(differing[0]))}, the checkpoint's "
-            f"{_words(found.get(differing[0]))}); make the encoders alike, or let what differs "
-            f"start anew with warm_start.fresh={tuple(parts)}"
+            f"{differing[0]} {_format_shape(wanted.get(differing[0]))}, the checkpoint's "
+            f"{_format_shape(found.get(differing[0]))}); make the encoders alike, or let what "
+            f"differs start anew with warm_start.fresh={tuple(parts)}"
         )
 
 
@@ -139,7 +139,7 @@ def _leaves(name: str, own: Any, its: Any) -> list[tuple[str, Any, Any]]:
     return [(name, own, its)]
 
 
-def _words(shape: tuple[int, ...] | None) -> str:
+def _format_shape(shape: tuple[int, ...] | None) -> str:
     return "none" if shape is None else "x".join(map(str, shape)) or "one number"
 
 

@@ -39,8 +39,11 @@ class BackEnd:
         scores = scoring.score_pairs(centred, pairs, self.backend)
         if self.cohort is None:
             return scores
-        names, sides = scoring.index(centred, pairs)
-        units, cohort = scoring.unit(names, scoring.means(centred, names)), self.cohort
+        names, sides = scoring.index_pairs(centred, pairs)
+        units, cohort = (
+            scoring.unit_vectors(names, scoring.mean_embeddings(centred, names)),
+            self.cohort,
+        )
 
         def against(places: Int[np.ndarray, " utterances"]) -> Float[np.ndarray, "_u members"]:
             return (units[torch.from_numpy(places)] @ cohort.T).numpy()
@@ -59,7 +62,7 @@ def centre(
 
 def mean_of(embeddings: Mapping[str, Tensor]) -> Float[Tensor, " dim"]:
     """The mean over utterances, float64."""
-    return scoring.means(embeddings, list(embeddings)).mean(dim=0)
+    return scoring.mean_embeddings(embeddings, list(embeddings)).mean(dim=0)
 
 
 def speaker_cohort(
@@ -69,13 +72,13 @@ def speaker_cohort(
 ) -> Float[Tensor, "members dim"]:
     """One member a speaker: the mean of all its utterances' embeddings, brought to unit length."""
     names = list(embeddings)
-    numbers = scoring.means(centre(embeddings, mean), names)
+    numbers = scoring.mean_embeddings(centre(embeddings, mean), names)
     speakers = sorted({speaker_of(name) for name in names})
     places = {speaker: place for place, speaker in enumerate(speakers)}
     rows = torch.tensor([places[speaker_of(name)] for name in names])
     sums = torch.zeros(len(speakers), numbers.shape[1], dtype=numbers.dtype)
     # Sums have the direction of means, and only it counts.
-    return scoring.unit(speakers, sums.index_add(0, rows, numbers))
+    return scoring.unit_vectors(speakers, sums.index_add(0, rows, numbers))
 
 
 def utterance_cohort(
@@ -83,4 +86,4 @@ def utterance_cohort(
 ) -> Float[Tensor, "members dim"]:
     """One member an utterance."""
     names = list(embeddings)
-    return scoring.unit(names, scoring.means(centre(embeddings, mean), names))
+    return scoring.unit_vectors(names, scoring.mean_embeddings(centre(embeddings, mean), names))

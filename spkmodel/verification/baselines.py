@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 from sklearn.preprocessing import StandardScaler
 
-from spkmodel.augment.conditions import Condition, hear, surroundings_of
+from spkmodel.augment.conditions import Condition, apply_to_stored, noise_and_rooms_for
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
@@ -36,7 +36,7 @@ _LDA = "mel statistics, LDA, cosine"
 
 
 @dataclass(frozen=True, eq=False)
-class Floor:
+class Baseline:
     """What one of them makes of a list of pairs; rates are fractions."""
 
     name: str
@@ -47,7 +47,7 @@ class Floor:
     scores: Float[np.ndarray, " pairs"]
 
 
-def compute(
+def compute_baselines(
     train: Store | None,
     store: Store,
     pairs: Sequence[Pair],
@@ -57,7 +57,7 @@ def compute(
     replicates: int = 200,
     seed: int = 0,
     progress: Progress = silent,
-) -> list[Floor]:
+) -> list[Baseline]:
     """Score `pairs`, whose utterances `store` has as they sound in `condition`, by every floor.
 
     The training utterances of `train`, put into the same condition with the ambiences and rooms of
@@ -66,25 +66,25 @@ def compute(
     """
     judged = list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
     training = train.of_split("train") if train is not None else []
-    count = _Count(len(judged) + len(training), progress)
-    tested = {path: count.after(mel_statistics(store.waveform(path))) for path in judged}
+    count = _ProgressCounter(len(judged) + len(training), progress)
+    tested = {path: count.add(mel_statistics(store.waveform(path))) for path in judged}
     if train is None or not training:
         scaler = StandardScaler().fit(np.stack(list(tested.values())))
-        named = [(f"{_COSINE} (standardised on these utterances)", _unit_of(tested, scaler))]
+        named = [(f"{_COSINE} (standardised on these utterances)", _normalise(tested, scaler))]
     else:
-        heard = _heard(train, training, condition, noise, rooms)
-        taught = np.stack([count.after(mel_statistics(waveform)) for waveform in heard])
+        heard = _conditioned_waveforms(train, training, condition, noise, rooms)
+        taught = np.stack([count.add(mel_statistics(waveform)) for waveform in heard])
         scaler = StandardScaler().fit(taught)
         speakers = np.array([train.speaker(path) for path in training])
         directions = lda_directions(scaler.transform(taught), speakers)
         named = [
-            (_COSINE, _unit_of(tested, scaler)),
-            (_LDA, _unit_of(tested, scaler, directions)),
+            (_COSINE, _normalise(tested, scaler)),
+            (_LDA, _normalise(tested, scaler, directions)),
         ]
-    return [_judged(name, units, store, pairs, replicates, seed) for name, units in named]
+    return [_score_baseline(name, units, store, pairs, replicates, seed) for name, units in named]
 
 
-def _heard(
+def _conditioned_waveforms(
     train: Store,
     training: Sequence[str],
     condition: Condition,
@@ -94,23 +94,23 @@ def _heard(
     if condition == "clean":
         yield from (train.waveform(path) for path in training)
         return
-    around = surroundings_of(condition, noise, rooms, "train")
-    yield from (hear(condition, train.waveform(path), path, around) for path in training)
+    around = noise_and_rooms_for(condition, noise, rooms, "train")
+    yield from (apply_to_stored(condition, train.waveform(path), path, around) for path in training)
 
 
-class _Count:
+class _ProgressCounter:
     """Tells progress of work that is done item by item."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._done, self._total, self._progress = 0, total, progress
 
-    def after(self, result: np.ndarray) -> np.ndarray:
+    def add(self, result: np.ndarray) -> np.ndarray:
         self._done += 1
         self._progress(self._done, self._total)
         return result
 
 
-def _unit_of(
+def _normalise(
     statistics: Mapping[str, Float[np.ndarray, " dim"]],
     scaler: StandardScaler,
     directions: Float[np.ndarray, "dim kept"] | None = None,
@@ -122,14 +122,14 @@ def _unit_of(
     return dict(zip(statistics, numbers / np.maximum(lengths, 1e-12), strict=True))
 
 
-def _judged(
+def _score_baseline(
     name: str,
     units: Mapping[str, Float[np.ndarray, " dim"]],
     store: Store,
     pairs: Sequence[Pair],
     replicates: int,
     seed: int,
-) -> Floor:
+) -> Baseline:
     scores = np.array([float(units[pair.enrolment] @ units[pair.test]) for pair in pairs])
     targets = np.array([pair.target for pair in pairs], dtype=bool)
     interval = bootstrap.bootstrap_eer(
@@ -140,7 +140,7 @@ def _judged(
         replicates=replicates,
         seed=seed,
     )
-    return Floor(name, metrics.eer(scores, targets), interval.low, interval.high, scores)
+    return Baseline(name, metrics.eer(scores, targets), interval.low, interval.high, scores)
 
 
 # --- the numbers of an utterance -------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.core.progress import Progress, silent
-from spkmodel.data.crops import Crops, cut
+from spkmodel.data.crops import Crops, cut_crops
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
 from spkmodel.nn import encoders
@@ -73,7 +73,7 @@ def embed(
     encoder.eval()
     try:
         with torch.inference_mode():
-            for batch, waveforms in _heard(store, utterances, crops):
+            for batch, waveforms in _waveform_batches(store, utterances, crops):
                 # Of many or long crops even one utterance's are more than a batch.
                 parts = torch.split(waveforms, _rows(waveforms.shape[1]))
                 output = torch.cat([encoder(part.to(device)).float().cpu() for part in parts])
@@ -86,13 +86,13 @@ def embed(
     return embeddings
 
 
-def _heard(
+def _waveform_batches(
     store: Store, utterances: Sequence[str], crops: Crops | None
 ) -> Iterator[tuple[list[str], Tensor]]:
     """Batches of utterances with their waveforms, or with all their crops one after the other."""
     if crops is not None:
         for batch in _batches(list(utterances), crops.count * crops.samples):
-            cuts = [cut(store.waveform(name), crops) for name in batch]
+            cuts = [cut_crops(store.waveform(name), crops) for name in batch]
             yield batch, _waveforms(np.concatenate(cuts))
         return
     by_length: dict[int, list[str]] = defaultdict(list)
@@ -122,7 +122,7 @@ def _waveforms(samples: np.ndarray) -> Tensor:
     return torch.from_numpy(samples.astype(np.float32) / np.float32(32768))
 
 
-def judge(
+def evaluate_embeddings(
     embeddings: Mapping[str, Tensor],
     pairs: Sequence[Pair],
     speaker_of: Callable[[str], str],
@@ -169,9 +169,9 @@ def evaluate_encoder(
     replicates: int = 200,
     progress: Progress = silent,
 ) -> Verdict:
-    """Embed the utterances of `pairs` and judge them."""
+    """Embed the utterances of `pairs` and score them."""
     embeddings = embed(encoder, store, utterances_of(pairs), device, progress)
-    return judge(embeddings, pairs, store.speaker, replicates)
+    return evaluate_embeddings(embeddings, pairs, store.speaker, replicates)
 
 
 def load_encoder(

@@ -118,7 +118,7 @@ def read(path: Path, form: Form) -> ScoreFile:
     return ScoreFile(path, tuple(sides), np.array(scores), known)
 
 
-def form_of(path: Path) -> Form:
+def detect_form(path: Path) -> Form:
     """The form of a file, by its first line.
 
     Raises:

@@ -51,15 +51,15 @@ def score_pairs(
         ValueError: an utterance without an embedding, or embeddings of different shapes.
         Collapsed: an embedding that is not finite or has length 0.
     """
-    names, sides = index(embeddings, pairs)
+    names, sides = index_pairs(embeddings, pairs)
     if not names:
         return np.zeros(0)
     match backend:
         case "cosine":
-            return cosines(unit(names, means(embeddings, names)), sides).numpy()
+            return cosines(unit_vectors(names, mean_embeddings(embeddings, names)), sides).numpy()
         case "crop_distance":
             crops = _stack(names, [_crops_of(name, embeddings[name]) for name in names])
-            return _crop_distance(unit(names, crops), sides).numpy()
+            return _crop_distance(unit_vectors(names, crops), sides).numpy()
         case other:
             raise ValueError(f"backend must be cosine or crop_distance, got {other!r}")
 
@@ -75,7 +75,7 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
     names = list(embeddings)
     if len(names) < 2:
         raise ValueError(f"need embeddings of at least 2 utterances, got {len(names)}")
-    units = unit(names, means(embeddings, names))
+    units = unit_vectors(names, mean_embeddings(embeddings, names))
     spread = float((units - units.mean(dim=0)).square().sum(dim=1).mean().sqrt())
     if spread < _COLLAPSED_BELOW:
         raise Collapsed(
@@ -84,7 +84,7 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
         )
 
 
-def index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
+def index_pairs(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
     """The utterances of the pairs, each once, and each pair as two places among them."""
     flat = list(chain.from_iterable((pair.enrolment, pair.test) for pair in pairs))
     places = {name: place for place, name in enumerate(dict.fromkeys(flat))}
@@ -98,7 +98,7 @@ def index(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list
     return list(places), torch.from_numpy(sides).reshape(-1, 2)
 
 
-def means(
+def mean_embeddings(
     embeddings: Mapping[str, Tensor], names: Sequence[str]
 ) -> Float[Tensor, "utterances dim"]:
     """The mean over its crops of each utterance, float64."""
@@ -174,7 +174,7 @@ def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(embeddings)).detach().cpu().double()
 
 
-def unit(names: Sequence[str], embeddings: Tensor) -> Tensor:
+def unit_vectors(names: Sequence[str], embeddings: Tensor) -> Tensor:
     """At unit length, if every one of them has a direction."""
     flat = embeddings.reshape(len(names), -1)
     _refuse(names, ~flat.isfinite().all(dim=1), "not finite")

@@ -1,6 +1,6 @@
 """Error rates by what is known of the pairs: by group, by bin, by speaker.
 
-A slice takes pairs, not utterances, and says which; of too few pairs or speakers it has no EER.
+A subset takes pairs, not utterances, and says which; of too few pairs or speakers it has no EER.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LEAST_OF_A_SPEAKER = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
+class Subset:
     """Some of the pairs of a list."""
 
     name: str
@@ -32,7 +32,7 @@ class Slice:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredPairs:
     """A list's scores, whose they are, and the threshold that it is judged at."""
 
     scores: Float[np.ndarray, " pairs"]
@@ -41,9 +41,9 @@ class Scored:
     test_speakers: np.ndarray
     threshold: float
 
-    def of(self, chosen: Chosen) -> "Scored":
+    def select(self, chosen: Chosen) -> "ScoredPairs":
         """The chosen pairs, at the same threshold."""
-        return Scored(
+        return ScoredPairs(
             self.scores[chosen],
             self.targets[chosen],
             self.enrol_speakers[chosen],
@@ -66,8 +66,8 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class SliceFigures:
-    """What is known of a slice; rates are fractions."""
+class SubsetFigures:
+    """What is known of a subset; rates are fractions."""
 
     name: str
     holds: str
@@ -102,12 +102,14 @@ class SpeakerFigures:
 # --- which pairs -----------------------------------------------------------------------------
 
 
-def by_group(column: str, enrolment: Words, test: Words, bins: Words | None = None) -> list[Slice]:
-    """Slices of each word on both sides, of equal words, and of different ones.
+def subsets_by_group(
+    column: str, enrolment: Words, test: Words, bins: Words | None = None
+) -> list[Subset]:
+    """Subsets of each word on both sides, of equal words, and of different ones.
 
     Args:
         column: what the words are, for names.
-        enrolment: the word of each pair's enrolment side; empty: unknown, in no slice.
+        enrolment: the word of each pair's enrolment side; empty: unknown, in no subset.
         test: of its test side.
         bins: the words there may be, in order, where they are names of bins.
     """
@@ -115,45 +117,45 @@ def by_group(column: str, enrolment: Words, test: Words, bins: Words | None = No
     known = (one != "") & (other != "")
     same = known & (one == other)
     there = {*one[known].tolist(), *other[known].tolist()}
-    slices = [
-        Slice(
+    subsets = [
+        Subset(
             f"{column}={word}" if bins is None else word,
             "both sides, non-targets too",
             same & (one == word),
         )
         for word in sorted(there, key=None if bins is None else bins.index)
     ]
-    if len(slices) > 1:
-        slices += [
-            Slice(f"{column} same", "both sides alike, non-targets too", same),
-            Slice(f"{column} different", "the sides differ", known & (one != other)),
+    if len(subsets) > 1:
+        subsets += [
+            Subset(f"{column} same", "both sides alike, non-targets too", same),
+            Subset(f"{column} different", "the sides differ", known & (one != other)),
         ]
-    return slices
+    return subsets
 
 
-def by_bin(
+def subsets_by_bin(
     column: str,
     enrolment: Float[np.ndarray, " pairs"],
     test: Float[np.ndarray, " pairs"],
     edges: Sequence[float],
-) -> list[Slice]:
-    """Slices of pairs by the lower of their two numbers; nan: unknown, in no slice."""
+) -> list[Subset]:
+    """Subsets of pairs by the lower of their two numbers; nan: unknown, in no subset."""
     lower = np.where(np.isnan(enrolment + test), np.nan, np.fmin(enrolment, test))
-    bins = bins_of(lower, edges)
+    bins = assign_bins(lower, edges)
     return [
-        Slice(name, f"the lower {column} of the two sides", bins == place)
+        Subset(name, f"the lower {column} of the two sides", bins == place)
         for place, name in enumerate(bin_names(column, edges))
     ]
 
 
-def lower_quantiles(
+def lower_quantile_edges(
     enrolment: Float[np.ndarray, " pairs"], test: Float[np.ndarray, " pairs"], parts: int = 3
 ) -> list[float]:
     """Edges that part pairs evenly by the lower of their two numbers."""
-    return quantiles(np.fmin(enrolment, test)[~np.isnan(enrolment + test)], parts)
+    return quantile_edges(np.fmin(enrolment, test)[~np.isnan(enrolment + test)], parts)
 
 
-def quantiles(numbers: Float[np.ndarray, " n"], parts: int = 3) -> list[float]:
+def quantile_edges(numbers: Float[np.ndarray, " n"], parts: int = 3) -> list[float]:
     """Edges that part numbers evenly, at three digits so that their names are exact."""
     if not len(numbers):
         return []
@@ -162,7 +164,7 @@ def quantiles(numbers: Float[np.ndarray, " n"], parts: int = 3) -> list[float]:
     return [edge for edge in edges if numbers.min() < edge <= numbers.max()]
 
 
-def bins_of(numbers: Float[np.ndarray, " n"], edges: Sequence[float]) -> np.ndarray:
+def assign_bins(numbers: Float[np.ndarray, " n"], edges: Sequence[float]) -> np.ndarray:
     """The place of each number among the bins of `bin_names`; -1 for nan."""
     return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="right"))
 
@@ -178,9 +180,11 @@ def bin_names(column: str, edges: Sequence[float]) -> list[str]:
 # --- what they are worth ---------------------------------------------------------------------
 
 
-def measure(slice_: Slice, scored: Scored, replicates: int = 2000, seed: int = 0) -> SliceFigures:
-    """Counts, rates at the list's threshold, and the EER of the slice where it means something."""
-    part = scored.of(slice_.chosen)
+def measure_subset(
+    subset: Subset, scored: ScoredPairs, replicates: int = 2000, seed: int = 0
+) -> SubsetFigures:
+    """Counts, rates at the list's threshold, and the EER of the subset where it means something."""
+    part = scored.select(subset.chosen)
     speakers = len({*part.enrol_speakers.tolist(), *part.test_speakers.tolist()})
     why_not = _too_few(part, speakers)
     eer = low = high = None
@@ -195,9 +199,9 @@ def measure(slice_: Slice, scored: Scored, replicates: int = 2000, seed: int = 0
             seed=seed,
         )
         low, high = interval.low, interval.high
-    return SliceFigures(
-        name=slice_.name,
-        holds=slice_.holds,
+    return SubsetFigures(
+        name=subset.name,
+        holds=subset.holds,
         pairs=len(part.scores),
         targets=int(part.targets.sum()),
         speakers=speakers,
@@ -210,7 +214,7 @@ def measure(slice_: Slice, scored: Scored, replicates: int = 2000, seed: int = 0
     )
 
 
-def _too_few(part: Scored, speakers: int) -> str:
+def _too_few(part: ScoredPairs, speakers: int) -> str:
     if not len(part.targets):
         return "no pair"
     targets = int(part.targets.sum())
@@ -227,7 +231,7 @@ def _too_few(part: Scored, speakers: int) -> str:
     return "; ".join(lacks)
 
 
-def worst_speakers(scored: Scored, count: int) -> tuple[list[SpeakerFigures], int]:
+def find_worst_speakers(scored: ScoredPairs, count: int) -> tuple[list[SpeakerFigures], int]:
     """The speakers with the highest mean of miss and false-alarm rate, and how many are ranked.
 
     Goats are missed, lambs and wolves bring false alarms (Doddington et al. 1998, ICSLP). Who has

@@ -87,7 +87,7 @@ def announce(folder: Path, attempt: int, node: str) -> None:
             json.dump(asdict(worker), file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(_place(folder, attempt))
+        beside.replace(_path_for(folder, attempt))
     except OSError:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -95,10 +95,10 @@ def announce(folder: Path, attempt: int, node: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
-    _sweep(folder, _place(folder, attempt).stat().st_mtime)
+    _remove_stale_files(folder, _path_for(folder, attempt).stat().st_mtime)
 
 
-def _sweep(folder: Path, now: float) -> None:
+def _remove_stale_files(folder: Path, now: float) -> None:
     """Remove what workers left that died over it; one that is writing now needs its file.
 
     Args:
@@ -111,22 +111,22 @@ def _sweep(folder: Path, now: float) -> None:
                 left.unlink()
 
 
-def worker_of(folder: Path, attempt: int) -> Worker | None:
+def read_worker(folder: Path, attempt: int) -> Worker | None:
     """Who announced that it works on an attempt at the training in `folder`; None: nobody did."""
     try:
-        return Worker(**json.loads(_place(folder, attempt).read_text(encoding="utf-8")))
+        return Worker(**json.loads(_path_for(folder, attempt).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def workers_of(folder: Path) -> list[Worker]:
+def read_workers(folder: Path) -> list[Worker]:
     """Who announced that it works on any attempt, oldest first."""
     numbers = sorted(
         int(path.stem.removeprefix("worker-")) for path in folder.glob("worker-*.json")
     )
-    found = [worker_of(folder, number) for number in numbers]
+    found = [read_worker(folder, number) for number in numbers]
     return [worker for worker in found if worker is not None]
 
 
-def _place(folder: Path, attempt: int) -> Path:
+def _path_for(folder: Path, attempt: int) -> Path:
     return folder / f"worker-{attempt:04d}.json"

@@ -16,7 +16,7 @@ import ray
 import torch
 from ray import tune
 
-from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_surroundings
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, open_noise_and_rooms
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
 from spkmodel.data import store_cache, store_uri
@@ -238,7 +238,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _surroundings_of(self, noise: str, rooms: str) -> NoiseAndRooms:
         key = (noise, rooms)
         if key not in self._surroundings:
-            self._surroundings[key] = open_surroundings(
+            self._surroundings[key] = open_noise_and_rooms(
                 Path(noise) if noise else None, Path(rooms) if rooms else None, split="train"
             )
         return self._surroundings[key]

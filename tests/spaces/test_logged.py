@@ -171,7 +171,7 @@ def test_facts_picked_by_hand(log):
     assert config["42"].schedule.kind == "exponential_decay"
     assert (config["42"].schedule.every_steps, config["42"].schedule.factor) == (250, 0.99)
     for number in (39, 40, 41, 125):
-        assert config[str(number)].augment.data_pp == DataPP.of_entry(number), number
+        assert config[str(number)].augment.data_pp == DataPP.from_entry(number), number
     assert config["102"].augment.data_pp is None
     assert config["38"].loss == config["30"].loss
     assert isinstance(config["42"].loss, Softmax)

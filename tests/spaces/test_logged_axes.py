@@ -57,7 +57,7 @@ def point_of(config):
         point["data_pp"] = next(
             str(n)
             for n in (39, 40, 41, 125)
-            if augment.data_pp == type(augment.data_pp).of_entry(n)
+            if augment.data_pp == type(augment.data_pp).from_entry(n)
         )
     return point | _of_loss(loss, encoder) | _of_batches(config.batches)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spkmodel.config import Part, TrainConfig
+from spkmodel.config import FrozenModel, TrainConfig
 
 _INDENT = "    "
 _WIDE = 92
@@ -31,10 +31,10 @@ def format_space(config: TrainConfig, about: str) -> str:
     )
 
 
-def _parts(value: Any) -> list[Part]:
+def _parts(value: Any) -> list[FrozenModel]:
     """Return the parts that `_format` names, the whole config first."""
     match value:
-        case Part():
+        case FrozenModel():
             return [
                 value,
                 *(part for entry in _given_fields(value).values() for part in _parts(entry)),
@@ -56,7 +56,7 @@ def _given_fields(part: BaseModel) -> dict[str, Any]:
 
 def _format(value: Any, depth: int) -> str:
     match value:
-        case Part():
+        case FrozenModel():
             entries = [
                 f"{name}={_format(v, depth + 1)}" for name, v in _given_fields(value).items()
             ]

@@ -5,16 +5,16 @@ voices; the mismatched condition takes that away. The others ask one question ea
 line, a second of speech, a distant microphone, a lossy codec, a low level, an overdriven one.
 """
 
-from spkmodel.augment.conditions.recipes import apply, hear
-from spkmodel.augment.conditions.stores import conditioned_store, surroundings_of
+from spkmodel.augment.conditions.recipes import apply_to_stored, apply_to_waveform
+from spkmodel.augment.conditions.stores import conditioned_store, noise_and_rooms_for
 from spkmodel.core.condition_names import CONDITIONS, SOMEWHERE, Condition
 
 __all__ = [
     "CONDITIONS",
     "SOMEWHERE",
     "Condition",
-    "apply",
+    "apply_to_stored",
+    "apply_to_waveform",
     "conditioned_store",
-    "hear",
-    "surroundings_of",
+    "noise_and_rooms_for",
 ]

@@ -47,7 +47,7 @@ def library() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}"
 
 
-def heard_through(
+def encode_and_decode(
     waveform: Float32[np.ndarray, " samples"], codec: Codec
 ) -> Float32[np.ndarray, " samples"]:
     """Encoded and decoded, as long as it was."""

@@ -29,15 +29,15 @@ CLIPPED_LOW, CLIPPED_HIGH = 0.01, 0.1
 
 _PEAK = 0.99
 
-Heard = Float32[np.ndarray, " heard"]
+Conditioned = Float32[np.ndarray, " heard"]
 
 
-def apply(
+def apply_to_waveform(
     condition: Condition,
     waveform: Float32[np.ndarray, " samples"],
     utterance: str,
-    surroundings: NoiseAndRooms,
-) -> Heard:
+    noise_and_rooms: NoiseAndRooms,
+) -> Conditioned:
     """One utterance in a condition; its path is the seed, so neither order nor process matters.
 
     Mismatched: a smooth random filter within +-8 dB, in half the cases a room, an ambience 5 to
@@ -50,16 +50,16 @@ def apply(
         case "clean":
             return waveform
         case "mismatched":
-            return _mismatched(waveform, utterance, surroundings)
+            return _mismatched(waveform, utterance, noise_and_rooms)
         case "telephone":
-            return telephone.heard_through(waveform)
+            return telephone.transmit(waveform)
         case "short":
             return _short(waveform, _seeded(condition, utterance))
         case "far_field":
-            return _far_field(waveform, surroundings, _seeded(condition, utterance))
+            return _far_field(waveform, noise_and_rooms, _seeded(condition, utterance))
         case "codec":
             chosen = torch.randint(len(codec.CODECS), (), generator=_seeded(condition, utterance))
-            return codec.heard_through(waveform, codec.CODECS[int(chosen)])
+            return codec.encode_and_decode(waveform, codec.CODECS[int(chosen)])
         case "quiet" | "clipped":
             change = _quiet if condition == "quiet" else _clipped
             return change(waveform, _seeded(condition, utterance))
@@ -67,17 +67,17 @@ def apply(
             assert_never(condition)
 
 
-def hear(
+def apply_to_stored(
     condition: Condition,
     waveform: Int16[np.ndarray, " samples"],
     utterance: str,
-    surroundings: NoiseAndRooms,
+    noise_and_rooms: NoiseAndRooms,
 ) -> Int16[np.ndarray, " heard"]:
-    """`apply` between stored samples; what would clip is made quieter as a whole."""
+    """`apply_to_waveform` between stored samples; what would clip is made quieter as a whole."""
     if condition == "clean":
         return waveform
-    heard = apply(
-        condition, waveform.astype(np.float32) / np.float32(32768), utterance, surroundings
+    heard = apply_to_waveform(
+        condition, waveform.astype(np.float32) / np.float32(32768), utterance, noise_and_rooms
     )
     return _to_int16(heard)
 
@@ -104,16 +104,16 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + float(torch.rand((), generator=generator)) * (high - low)
 
 
-def _mismatched(waveform: np.ndarray, utterance: str, surroundings: NoiseAndRooms) -> np.ndarray:
+def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndRooms) -> np.ndarray:
     generator = _generator(utterance)
     in_room, snr, offset = torch.rand(3, generator=generator).tolist()
-    room = int(torch.randint(len(surroundings.rooms), (), generator=generator))
-    ambience = int(torch.randint(len(surroundings.ambiences), (), generator=generator))
+    room = int(torch.randint(len(noise_and_rooms.rooms), (), generator=generator))
+    ambience = int(torch.randint(len(noise_and_rooms.ambiences), (), generator=generator))
     points_db = augment.draw_filter(1, FILTER_DB, generator)
     heard = augment.smooth_filter(torch.from_numpy(waveform).unsqueeze(0), points_db)
     if in_room < ROOM_PROBABILITY:
-        heard = augment.reverberate(heard, [torch.from_numpy(surroundings.rooms[room])])
-    sound = torch.from_numpy(surroundings.ambiences[ambience])
+        heard = augment.reverberate(heard, [torch.from_numpy(noise_and_rooms.rooms[room])])
+    sound = torch.from_numpy(noise_and_rooms.ambiences[ambience])
     heard = augment.add_ambience(
         heard,
         augment.excerpt(sound, offset, len(waveform)).unsqueeze(0),
@@ -131,22 +131,22 @@ def _short(waveform: np.ndarray, generator: torch.Generator) -> np.ndarray:
 
 
 def _far_field(
-    waveform: np.ndarray, surroundings: NoiseAndRooms, generator: torch.Generator
+    waveform: np.ndarray, noise_and_rooms: NoiseAndRooms, generator: torch.Generator
 ) -> np.ndarray:
-    room = int(torch.randint(len(surroundings.rooms), (), generator=generator))
-    ambience = int(torch.randint(len(surroundings.ambiences), (), generator=generator))
+    room = int(torch.randint(len(noise_and_rooms.rooms), (), generator=generator))
+    ambience = int(torch.randint(len(noise_and_rooms.ambiences), (), generator=generator))
     ratio_db = _uniform(DIRECT_TO_REVERBERANT_DB_LOW, DIRECT_TO_REVERBERANT_DB_HIGH, generator)
     snr_db = _uniform(FAR_SNR_DB_LOW, FAR_SNR_DB_HIGH, generator)
     offset = _uniform(0.0, 1.0, generator)
-    response = torch.from_numpy(distant(surroundings.rooms[room], ratio_db))
+    response = torch.from_numpy(lower_direct_sound(noise_and_rooms.rooms[room], ratio_db))
     heard = augment.reverberate(torch.from_numpy(waveform).unsqueeze(0), [response])
-    sound = torch.from_numpy(surroundings.ambiences[ambience])
+    sound = torch.from_numpy(noise_and_rooms.ambiences[ambience])
     around = augment.excerpt(sound, offset, len(waveform)).unsqueeze(0)
     heard = augment.add_ambience(heard, around, torch.tensor([snr_db]))
     return np.asarray(heard.squeeze(0).numpy())
 
 
-def distant(
+def lower_direct_sound(
     response: Float32[np.ndarray, " taps"], most_direct_to_reverberant_db: float
 ) -> Float32[np.ndarray, " taps"]:
     """The room with its direct sound lowered to that ratio, if it is not as low; of unit energy."""

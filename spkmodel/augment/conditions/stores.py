@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from spkmodel.augment.conditions import codec
-from spkmodel.augment.conditions.recipes import hear
-from spkmodel.augment.noise_and_rooms import NoiseAndRooms, Split, fingerprint, open_surroundings
+from spkmodel.augment.conditions.recipes import apply_to_stored
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms, Split, fingerprint, open_noise_and_rooms
 from spkmodel.core.condition_names import SOMEWHERE, Condition
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.store import Store, StoreError
@@ -48,11 +48,11 @@ def conditioned_store(
     utterances = store.of_split(split)
     if not utterances:
         raise ValueError(f"{store.folder}: has no {split} utterances to put into a condition")
-    around = surroundings_of(condition, noise, rooms, split)
+    around = noise_and_rooms_for(condition, noise, rooms, split)
 
     def heard() -> Iterator[Utterance]:
         for done, path in enumerate(utterances, 1):
-            waveform = hear(condition, store.waveform(path), path, around)
+            waveform = apply_to_stored(condition, store.waveform(path), path, around)
             yield path, store.speaker(path), split, waveform
             progress(done, len(utterances))
 
@@ -69,12 +69,12 @@ def conditioned_store(
     )
 
 
-def surroundings_of(
+def noise_and_rooms_for(
     condition: Condition, noise: Path | None, rooms: Path | None, split: Split
 ) -> NoiseAndRooms:
     """What a split's utterances hear in a condition: nothing, unless it takes place somewhere."""
     if condition in SOMEWHERE:
-        return open_surroundings(noise, rooms, split)
+        return open_noise_and_rooms(noise, rooms, split)
     return NoiseAndRooms((), (), ())
 
 

@@ -25,7 +25,7 @@ _SILENCE = 1e-10
 _RING = 1024
 
 
-def heard_through(
+def transmit(
     waveform: Float32[np.ndarray, " samples"],
 ) -> Float32[np.ndarray, " samples"]:
     """The utterance at 16 kHz after the line, at the level that it had."""

@@ -24,7 +24,7 @@ from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
-from spkmodel.worker.processes import process_start, worker_of
+from spkmodel.worker.processes import process_start, read_worker
 from tests.support import toy_ray_search
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]
@@ -219,7 +219,7 @@ def test_who_does_not_answer_a_signal_is_written_down_as_cut_and_killed_after_th
     )
     ledger = Ledger.open(folder / "ledger.jsonl")
     wait_for((folder / "trials" / "t0002" / "pid").is_file)
-    worker = worker_of(folder / "trials" / "t0002", 1)
+    worker = read_worker(folder / "trials" / "t0002", 1)
     asked = time.monotonic()
     driver.send_signal(signal.SIGINT)
     wait_for(lambda: not any(trial.live for trial in ledger.state().trials.values()))
@@ -467,7 +467,7 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
     cuts = [e for e in events_of(folder) if e["event"] == "crash"]
     assert [(e["trial"], e["kind"], e["counts"]) for e in cuts] == [("t0003", "hang", True)]
     assert cuts[0]["reason"].startswith("no word for ")
-    frozen = worker_of(folder / "trials" / "t0003", 1)
+    frozen = read_worker(folder / "trials" / "t0003", 1)
     assert process_start(frozen.pid) != frozen.started, "it would not have heard of ray.kill"
     trial = state.trials["t0003"]
     assert (trial.attempt >= 2, trial.epoch >= 1, trial.crashes) == (True, True, 1)
@@ -479,7 +479,7 @@ def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, 
         [sys.executable, toy_ray_search.__file__, local_ray, str(folder), _slow("t0001")]
     )
     wait_for((folder / "trials" / "t0001" / "pid").is_file)
-    worker = worker_of(folder / "trials" / "t0001", 1)
+    worker = read_worker(folder / "trials" / "t0001", 1)
     orphan = subprocess.Popen(["sleep", "60"])  # what Ray itself failed to end
     started = process_start(orphan.pid)
     record = {"host": worker.host, "started": started, "node": "", "oom_kills": None}

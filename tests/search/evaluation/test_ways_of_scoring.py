@@ -32,7 +32,7 @@ def home(tmp_path_factory):
         # Floors, intervals and pictures are tested elsewhere, and take most of the time.
         patch.setattr(verifier, "REPLICATES", 20)
         patch.setattr("search.evaluation.analysis.REPLICATES", 20)
-        patch.setattr("spkmodel.verification.baselines.compute", lambda *_, **__: [])
+        patch.setattr("spkmodel.verification.baselines.compute_baselines", lambda *_, **__: [])
         patch.setattr("search.evaluation.metrics.draw_figures", lambda *_: None)
         yield folder
 

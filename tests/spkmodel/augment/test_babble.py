@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spkmodel.augment import Augmenter, at_snr, babble
+from spkmodel.augment import Augmenter, babble, scale_to_snr
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.augment.sounds import draw_talkers
 from spkmodel.config import Augment, Babble
@@ -95,6 +95,6 @@ def test_more_talkers_than_a_batch_has_others_is_an_error_that_names_the_field(c
 def test_a_sound_is_levelled_to_a_tenth_of_a_decibel(crops):
     sounds = torch.randn(12, 2000, generator=seeded(2)) * torch.logspace(-3, 1, 12).unsqueeze(1)
     snr_db = torch.linspace(-10, 40, 12)
-    levelled = at_snr(crops, sounds, snr_db)
+    levelled = scale_to_snr(crops, sounds, snr_db)
     measured = 10 * torch.log10(crops.square().mean(1) / levelled.square().mean(1))
     torch.testing.assert_close(measured, snr_db, rtol=0, atol=0.1)

@@ -10,13 +10,13 @@ import pytest
 from spkmodel.augment import conditions
 from spkmodel.augment.conditions import (
     CONDITIONS,
+    apply_to_stored,
     codec,
     conditioned_store,
-    hear,
     stores,
     telephone,
 )
-from spkmodel.augment.conditions.recipes import DIRECT_SAMPLES, distant
+from spkmodel.augment.conditions.recipes import DIRECT_SAMPLES, lower_direct_sound
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
@@ -57,14 +57,14 @@ def store(tmp_path) -> Store:
 
 def test_clean_is_the_waveform_itself(around):
     waveform = waveform_of("a")
-    assert conditions.apply("clean", waveform, "a", around) is waveform
+    assert conditions.apply_to_waveform("clean", waveform, "a", around) is waveform
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_an_utterance_sounds_the_same_whatever_was_heard_before(around, condition):
-    first = conditions.apply(condition, waveform_of("a"), "a", around)
-    conditions.apply(condition, waveform_of("b"), "b", around)
-    again = conditions.apply(condition, waveform_of("a"), "a", around)
+    first = conditions.apply_to_waveform(condition, waveform_of("a"), "a", around)
+    conditions.apply_to_waveform(condition, waveform_of("b"), "b", around)
+    again = conditions.apply_to_waveform(condition, waveform_of("a"), "a", around)
     assert np.array_equal(first, again)
     assert first.shape == (8000,)
     assert first.dtype == np.float32
@@ -73,9 +73,9 @@ def test_an_utterance_sounds_the_same_whatever_was_heard_before(around, conditio
 @pytest.mark.parametrize("condition", sorted(set(CONDITIONS) - {"clean", "telephone", "short"}))
 def test_the_same_waveform_under_another_path_sounds_otherwise(around, condition):
     waveform = waveform_of("a")
-    one = conditions.apply(condition, waveform, "a", around)
+    one = conditions.apply_to_waveform(condition, waveform, "a", around)
     assert any(
-        np.abs(one - conditions.apply(condition, waveform, other, around)).max() > 1e-4
+        np.abs(one - conditions.apply_to_waveform(condition, waveform, other, around)).max() > 1e-4
         for other in "bcde"
     )
 
@@ -98,7 +98,7 @@ def test_the_mismatched_condition_is_as_it_was_before_there_were_others():
         ]
     ):
         waveform = (3000 * np.random.default_rng(k).standard_normal(3000)).astype(np.int16)
-        heard = hear("mismatched", waveform, f"u{k}", around)[::500]
+        heard = apply_to_stored("mismatched", waveform, f"u{k}", around)[::500]
         assert np.abs(heard - np.array(expected)).max() <= 1
 
 
@@ -107,7 +107,7 @@ import hashlib, numpy as np
 from spkmodel.augment import conditions, noise_and_rooms
 sound = np.sin(np.arange(5000) ** 1.1).astype(np.float32)
 around = noise_and_rooms.NoiseAndRooms((sound,), (sound[2:300],), ("a", "b"))
-heard = conditions.hear("mismatched", (9000 * sound).astype(np.int16), "x", around)
+heard = conditions.apply_to_stored("mismatched", (9000 * sound).astype(np.int16), "x", around)
 digest = hashlib.sha256(heard.tobytes()).hexdigest()
 """
 
@@ -129,7 +129,7 @@ def test_another_process_hears_the_same():
 def test_loud_speech_is_made_quieter_and_does_not_clip(around, condition):
     loud = np.where(np.arange(8000) % 50 < 25, 32767, -32768).astype(np.int16)
     for number in range(8):
-        heard = hear(condition, loud, f"loud{number}", around)
+        heard = apply_to_stored(condition, loud, f"loud{number}", around)
         assert np.abs(heard.astype(int)).max() <= 0.99 * 32768 + 1
         assert np.mean(np.abs(heard) >= 0.98 * 32768) < 0.1
 
@@ -137,11 +137,11 @@ def test_loud_speech_is_made_quieter_and_does_not_clip(around, condition):
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_digital_silence_and_very_short_utterances_are_borne(around, condition):
     for name in "abcd":
-        silence = hear(condition, np.zeros(4000, np.int16), name, around)
+        silence = apply_to_stored(condition, np.zeros(4000, np.int16), name, around)
         assert len(silence) == 4000
         # GSM's quietest frame is not quite silence.
         assert np.abs(silence).max() <= (8 if condition == "codec" else 0)
-        assert len(hear(condition, np.full(7, 500, np.int16), name, around)) == 7
+        assert len(apply_to_stored(condition, np.full(7, 500, np.int16), name, around)) == 7
 
 
 # --- what each of them does ------------------------------------------------------------------
@@ -164,7 +164,7 @@ def tone(hz: float, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
     ],
 )
 def test_a_telephone_passes_300_to_3400_hz(hz, low_db, high_db):
-    heard = telephone.heard_through(tone(hz) + tone(800))
+    heard = telephone.transmit(tone(hz) + tone(800))
     middle = slice(2000, 14000)
     size = np.abs(np.vdot(heard[middle], np.exp(2j * np.pi * hz * np.arange(16000)[middle] / 16e3)))
     assert low_db < 20 * np.log10(size / 12000 / 0.05 + 1e-9) < high_db
@@ -172,7 +172,7 @@ def test_a_telephone_passes_300_to_3400_hz(hz, low_db, high_db):
 
 def test_a_telephone_has_no_more_than_g711s_signal_to_noise():
     speech = tone(1000)
-    noise = telephone.heard_through(speech)[2000:14000] - speech[2000:14000]
+    noise = telephone.transmit(speech)[2000:14000] - speech[2000:14000]
     snr_db = 10 * np.log10(np.mean(speech**2) / np.mean(noise**2))
     assert 30 < snr_db < 42
 
@@ -186,7 +186,7 @@ def test_mu_law_has_256_values_with_finer_steps_for_the_quiet():
 
 
 def test_a_telephones_quantisation_does_not_depend_on_the_recordings_level():
-    loud, soft = (telephone.heard_through(level * tone(1000)) for level in (1.0, 0.01))
+    loud, soft = (telephone.transmit(level * tone(1000)) for level in (1.0, 0.01))
     np.testing.assert_allclose(loud * 0.01, soft, atol=1e-6)
 
 
@@ -194,7 +194,7 @@ def test_short_is_one_second_from_anywhere_and_leaves_shorter_ones_whole(around)
     waveform = np.arange(40000, dtype=np.float32)
     starts = set()
     for number in range(200):
-        heard = conditions.apply("short", waveform, str(number), around)
+        heard = conditions.apply_to_waveform("short", waveform, str(number), around)
         assert np.array_equal(heard, np.arange(heard[0], heard[0] + 16000))
         starts.add(float(heard[0]))
     assert min(starts) < 1000 < 23000 < max(starts) <= 24000
@@ -207,10 +207,10 @@ def test_a_distant_room_has_the_ratio_of_direct_to_reverberant_sound_and_unit_en
 
     room = around.rooms[0]
     near_db = ratio_db(room)
-    farther = distant(room, near_db - 9)
+    farther = lower_direct_sound(room, near_db - 9)
     assert ratio_db(farther) == pytest.approx(near_db - 9, abs=0.05)
     assert np.sum(farther**2.0) == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(distant(room, near_db + 3), room, rtol=1e-5)
+    np.testing.assert_allclose(lower_direct_sound(room, near_db + 3), room, rtol=1e-5)
 
 
 def test_far_field_is_noisier_than_mismatched_and_always_in_a_room():
@@ -221,9 +221,9 @@ def test_far_field_is_noisier_than_mismatched_and_always_in_a_room():
     silent = NoiseAndRooms((np.full(100, 1e-9, np.float32),), (room,), ("a", "r"))
     noisy = NoiseAndRooms((np.resize([0.1, -0.1], 900).astype(np.float32),), (room,), ("a", "r"))
     for name in "abcdefgh":
-        dry = conditions.apply("far_field", click, name, silent)
+        dry = conditions.apply_to_waveform("far_field", click, name, silent)
         assert dry[9500] > dry[8000] > 0
-        added = conditions.apply("far_field", click, name, noisy) - dry
+        added = conditions.apply_to_waveform("far_field", click, name, noisy) - dry
         assert 0 <= 10 * np.log10(np.mean(dry**2.0) / np.mean(added**2.0)) + 1e-3 <= 10.01
 
 
@@ -231,27 +231,27 @@ def test_every_codec_loses_something_but_no_sample_and_no_time():
     dull = np.convolve(waveform_of("a"), np.hanning(12), "same")
     speech = (dull * (1 + np.sin(np.arange(8000) / 600)) / 4).astype(np.float32)
     for each in codec.CODECS:
-        heard = codec.heard_through(speech, each)
+        heard = codec.encode_and_decode(speech, each)
         assert heard.shape == speech.shape
         correlation = np.fft.irfft(np.fft.rfft(heard) * np.conj(np.fft.rfft(speech)))
         assert int(np.abs(correlation).argmax()) in (0, 1, 7999), each.name
         snr_db = 10 * np.log10(np.mean(speech**2) / np.mean((heard - speech) ** 2))
         assert -3 < snr_db < 30, each.name
-        assert np.array_equal(heard, codec.heard_through(speech, each)), each.name
+        assert np.array_equal(heard, codec.encode_and_decode(speech, each)), each.name
 
 
 def test_the_codec_of_an_utterance_is_drawn_by_its_path(around, monkeypatch):
     drawn = []
-    monkeypatch.setattr(codec, "heard_through", lambda w, each: drawn.append(each.name) or w)
+    monkeypatch.setattr(codec, "encode_and_decode", lambda w, each: drawn.append(each.name) or w)
     for number in range(100):
-        conditions.apply("codec", waveform_of("a", 100), str(number), around)
+        conditions.apply_to_waveform("codec", waveform_of("a", 100), str(number), around)
     counts = [drawn.count(each.name) for each in codec.CODECS]
     assert min(counts) > 8
 
 
 def test_quiet_falls_by_30_to_50_db_and_keeps_so_many_steps_less(around):
     full = np.resize([20000, -20000], 4000).astype(np.int16)
-    levels = {int(np.abs(hear("quiet", full, str(k), around)).max()) for k in range(200)}
+    levels = {int(np.abs(apply_to_stored("quiet", full, str(k), around)).max()) for k in range(200)}
     assert 63 <= min(levels) < 80
     assert 550 < max(levels) <= 633
 
@@ -260,7 +260,7 @@ def test_clipped_cuts_1_to_10_percent_of_the_samples_to_one_level(around):
     waveform = waveform_of("a")
     shares = []
     for number in range(100):
-        heard = conditions.apply("clipped", waveform, str(number), around)
+        heard = conditions.apply_to_waveform("clipped", waveform, str(number), around)
         at_limit = np.abs(heard) == np.abs(heard).max()
         assert np.array_equal(heard[~at_limit], waveform[~at_limit])
         shares.append(at_limit.mean())
@@ -318,7 +318,7 @@ def test_a_failure_leaves_no_conditioned_store_behind(store, monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(stores, "hear", broken)
+    monkeypatch.setattr(stores, "apply_to_stored", broken)
     before = sorted(path.name for path in store.folder.iterdir())
     with pytest.raises(RuntimeError, match="on purpose"):
         conditioned_store(store, "dev", "mismatched", None, None)

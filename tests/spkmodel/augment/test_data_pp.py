@@ -115,7 +115,7 @@ def test_speech_is_smoothed_in_its_share_of_the_crops():
 @pytest.mark.parametrize("entry", [39, 40, 41, 125])
 def test_an_entrys_pre_processing_repeats_by_seed_and_leaves_its_input_alone(entry):
     crops = torch.randn(5, 400, generator=seeded(1))
-    before, config = crops.clone(), DataPP.of_entry(entry)
+    before, config = crops.clone(), DataPP.from_entry(entry)
     heard = data_pp.pre_process(crops, config, seeded(2))
     assert torch.equal(heard, data_pp.pre_process(crops, config, seeded(2)))
     assert not torch.equal(heard, data_pp.pre_process(crops, config, seeded(3)))

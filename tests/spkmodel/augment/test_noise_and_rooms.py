@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from spkmodel.augment import noise_and_rooms
-from spkmodel.augment.noise_and_rooms import SPLITS, SurroundingsError, open_surroundings
+from spkmodel.augment.noise_and_rooms import SPLITS, NoiseAndRoomsError, open_noise_and_rooms
 
 
 def write_sounds(folder: Path, count: int, rate: int = 16000, channels: int = 1) -> Path:
@@ -23,7 +23,7 @@ def write_sounds(folder: Path, count: int, rate: int = 16000, channels: int = 1)
 @pytest.mark.parametrize("count", [3, 4, 13, 40])
 def test_every_file_is_in_exactly_one_split_and_train_has_the_most(tmp_path, count):
     folder = write_sounds(tmp_path / "noise", count)
-    opened = {split: open_surroundings(folder, folder, split) for split in SPLITS}
+    opened = {split: open_noise_and_rooms(folder, folder, split) for split in SPLITS}
     files = {split: around.names[: len(around.ambiences)] for split, around in opened.items()}
     assert sorted(name for part in files.values() for name in part) == [
         f"sound{number:02d}.wav" for number in range(count)
@@ -35,13 +35,14 @@ def test_every_file_is_in_exactly_one_split_and_train_has_the_most(tmp_path, cou
 def test_the_split_depends_on_names_within_the_folder_alone(tmp_path):
     here, there = write_sounds(tmp_path / "a", 9), write_sounds(tmp_path / "deep" / "b", 9)
     assert (
-        open_surroundings(here, here, "dev").names == open_surroundings(there, there, "dev").names
+        open_noise_and_rooms(here, here, "dev").names
+        == open_noise_and_rooms(there, there, "dev").names
     )
 
 
 def test_a_room_begins_with_its_peak_and_has_unit_energy(tmp_path):
     folder = write_sounds(tmp_path, 5)
-    for room in open_surroundings(folder, folder, "train").rooms:
+    for room in open_noise_and_rooms(folder, folder, "train").rooms:
         assert np.abs(room).argmax() == 0
         assert np.sum(room.astype(np.float64) ** 2) == pytest.approx(1, abs=1e-5)
         assert room.dtype == np.float32
@@ -51,30 +52,30 @@ def test_only_the_first_forty_seconds_of_an_ambience_are_used(tmp_path):
     for number in range(3):
         tone = 0.5 * np.sin(np.arange(41 * 16000) / 10)
         soundfile.write(tmp_path / f"long{number}.flac", tone, 16000)
-    (ambience,) = open_surroundings(tmp_path, None, "test").ambiences
+    (ambience,) = open_noise_and_rooms(tmp_path, None, "test").ambiences
     assert len(ambience) == 40 * 16000
 
 
 def test_too_few_files_are_an_error_that_says_how_many_are_needed(tmp_path):
-    with pytest.raises(SurroundingsError, match=r"2 audio files .* at least 3"):
-        open_surroundings(write_sounds(tmp_path, 2), None, "train")
-    with pytest.raises(SurroundingsError, match="no such folder"):
-        open_surroundings(tmp_path / "nowhere", None, "train")
+    with pytest.raises(NoiseAndRoomsError, match=r"2 audio files .* at least 3"):
+        open_noise_and_rooms(write_sounds(tmp_path, 2), None, "train")
+    with pytest.raises(NoiseAndRoomsError, match="no such folder"):
+        open_noise_and_rooms(tmp_path / "nowhere", None, "train")
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44100, 1), (16000, 2)])
 def test_another_format_is_an_error_that_names_the_file(tmp_path, rate, channels):
     folder = write_sounds(tmp_path, 3, rate, channels)
-    with pytest.raises(SurroundingsError, match=rf"sound0\d\.wav.*{rate} Hz and {channels}"):
-        open_surroundings(folder, None, "train")
+    with pytest.raises(NoiseAndRoomsError, match=rf"sound0\d\.wav.*{rate} Hz and {channels}"):
+        open_noise_and_rooms(folder, None, "train")
 
 
 @pytest.mark.parametrize("content", [b"", b"no audio at all", b"fLaC"])
 def test_a_file_that_is_no_audio_is_an_error_that_names_it(tmp_path, content):
     for number in range(3):
         (tmp_path / f"broken{number}.flac").write_bytes(content)
-    with pytest.raises(SurroundingsError, match=r"broken\d\.flac"):
-        open_surroundings(tmp_path, None, "dev")
+    with pytest.raises(NoiseAndRoomsError, match=r"broken\d\.flac"):
+        open_noise_and_rooms(tmp_path, None, "dev")
 
 
 def test_silence_and_what_is_not_finite_are_errors(tmp_path):
@@ -82,13 +83,13 @@ def test_silence_and_what_is_not_finite_are_errors(tmp_path):
         samples = np.full(100, value, dtype=np.float32)
         soundfile.write(tmp_path / f"{number}.wav", samples, 16000, subtype="FLOAT")
     for split in SPLITS:
-        with pytest.raises(SurroundingsError, match="silent or holds numbers that are not finite"):
-            open_surroundings(tmp_path, None, split)
+        with pytest.raises(NoiseAndRoomsError, match="silent or holds numbers that are not finite"):
+            open_noise_and_rooms(tmp_path, None, split)
 
 
 def test_built_in_surroundings_differ_between_splits_and_are_the_same_again():
-    splits = {split: open_surroundings(None, None, split) for split in ("dev", "test")}
-    again = open_surroundings(None, None, "dev")
+    splits = {split: open_noise_and_rooms(None, None, split) for split in ("dev", "test")}
+    again = open_noise_and_rooms(None, None, "dev")
     for here, same in zip(splits["dev"].ambiences, again.ambiences, strict=True):
         assert np.array_equal(here, same)
     for here, there in zip(splits["dev"].ambiences, splits["test"].ambiences, strict=True):
@@ -100,14 +101,14 @@ def test_built_in_surroundings_differ_between_splits_and_are_the_same_again():
 
 
 def test_built_in_ambiences_are_audible_and_do_not_clip():
-    for ambience in open_surroundings(None, None, "test").ambiences:
+    for ambience in open_noise_and_rooms(None, None, "test").ambiences:
         assert np.isfinite(ambience).all()
         assert np.abs(ambience).max() == pytest.approx(0.7, abs=1e-3)
         assert ambience.std() > 0.005
 
 
 def test_built_in_rooms_decay_as_their_name_says():
-    opened = open_surroundings(None, None, "test")
+    opened = open_noise_and_rooms(None, None, "test")
     names = opened.names[len(opened.ambiences) :]
     assert len(opened.rooms) == len(names) >= 5
     for room, name in zip(opened.rooms, names, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spkmodel.augment.speed import at_rate, samples_around, samples_read
+from spkmodel.augment.speed import change_speed, samples_around, samples_read
 from spkmodel.config import Batches, Speed
 from spkmodel.data.store_writing import write_store
 from spkmodel.training.batches import Batch, batches_of_epoch, crops
@@ -20,7 +20,7 @@ def test_a_tone_at_f_comes_out_at_f_times_the_rate_with_its_level_and_phase(rate
     samples, around = 4000, samples_around(rate)
     time = (torch.arange(samples_read(samples, rate) + 2 * around) - around) / 16000
     tone = torch.sin(2 * math.pi * hz * time).unsqueeze(0)
-    faster = at_rate(tone, rate, samples)
+    faster = change_speed(tone, rate, samples)
     assert faster.shape == (1, samples)
     expected = torch.sin(2 * math.pi * hz * rate * torch.arange(samples) / 16000)
     torch.testing.assert_close(faster[0], expected, rtol=0, atol=0.01)
@@ -30,7 +30,7 @@ def test_a_tone_at_f_comes_out_at_f_times_the_rate_with_its_level_and_phase(rate
 @pytest.mark.parametrize("samples", [3200, 24000, 4801])
 def test_what_is_read_fills_a_crop_exactly(rate, samples):
     stretch = torch.ones(2, samples_read(samples, rate) + 2 * samples_around(rate))
-    crop = at_rate(stretch, rate, samples)
+    crop = change_speed(stretch, rate, samples)
     assert crop.shape == (2, samples)
     torch.testing.assert_close(crop, torch.ones_like(crop), rtol=0, atol=5e-3)
 
@@ -38,7 +38,7 @@ def test_what_is_read_fills_a_crop_exactly(rate, samples):
 def test_what_would_lie_above_8_khz_is_gone():
     time = torch.arange(samples_read(8000, 1.5) + 2 * samples_around(1.5)) / 16000
     tone = torch.sin(2 * math.pi * 6500 * time).unsqueeze(0)
-    assert at_rate(tone, 1.5, 8000)[0, 100:-100].abs().max() < 0.03
+    assert change_speed(tone, 1.5, 8000)[0, 100:-100].abs().max() < 0.03
 
 
 @pytest.fixture(scope="module")

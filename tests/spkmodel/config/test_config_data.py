@@ -75,7 +75,7 @@ def test_the_logs_entries_are_as_its_code_has_them():
             pp.noise_smooth_samples,
         )
         for entry in (39, 40, 41, 125)
-        for pp in [DataPP.of_entry(entry)]
+        for pp in [DataPP.from_entry(entry)]
     }
     assert found == {
         39: (0.0, 0.8, False, 0.0, 1.0),
@@ -83,7 +83,7 @@ def test_the_logs_entries_are_as_its_code_has_them():
         41: (0.5, 0.7, True, 0.8, 1.5),
         125: (0.1, 0.7, True, 0.8, 1.5),
     }
-    assert DataPP.of_entry(125) == DataPP()
+    assert DataPP.from_entry(125) == DataPP()
     assert (DataPP().smooth_samples, DataPP().noise_deviation) == (0.75, 0.025)
     assert DataPP().attenuation_db == 40
 

@@ -27,7 +27,7 @@ def test_columns_of_both_tables_are_read_and_an_empty_cell_is_unknown(tmp_path):
     assert columns["age"].numbers() == {"a": 6, "b": 31}
     assert columns["snr_db"].numbers() == {"wav/a/1.wav": -3.5, "wav/b/1.wav": 12}
     assert columns["where"].words == {"wav/b/1.wav": "at home"}
-    assert [column.of for column in columns.values()] == ["speaker"] * 2 + ["utterance"] * 2
+    assert [column.kind for column in columns.values()] == ["speaker"] * 2 + ["utterance"] * 2
 
 
 def test_an_empty_last_cell_of_the_last_line_is_a_cell(tmp_path):

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from spkmodel.config import Batches
 from spkmodel.data.store_writing import write_store
-from spkmodel.training.batches import Batch, batches_of_epoch, crops, epoch
+from spkmodel.training.batches import Batch, batches_of_epoch, crops, draw_epoch
 
 
 def planned(counts, speakers, utterances, seed=0, number=1):
     owners = [speaker for speaker, count in enumerate(counts) for _ in range(count)]
     ids = [f"{speaker}/{row}" for row, speaker in enumerate(owners)]
-    return epoch(ids, owners, speakers, utterances, seed, number)
+    return draw_epoch(ids, owners, speakers, utterances, seed, number)
 
 
 def used(batches):
@@ -105,7 +105,7 @@ def test_an_epoch_uses_what_voxceleb_trainer_drops(names, each, speakers, uttera
 def capped(epoch_number, most, counts=(10, 4), utterances=2):
     owners = [speaker for speaker, count in enumerate(counts) for _ in range(count)]
     ids = [str(row) for row in range(len(owners))]
-    return epoch(ids, owners, 2, utterances, 0, epoch_number, most_of_a_speaker=most)
+    return draw_epoch(ids, owners, 2, utterances, 0, epoch_number, most_of_a_speaker=most)
 
 
 def test_at_most_so_many_utterances_of_a_speaker_are_used_and_the_others_have_their_turn():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spkmodel.augment.noise_and_rooms import open_surroundings
+from spkmodel.augment.noise_and_rooms import open_noise_and_rooms
 from spkmodel.config import (
     EMA,
     SGD,
@@ -55,8 +55,8 @@ def _config(**changes):
 
 
 @pytest.fixture(scope="module")
-def surroundings():
-    return open_surroundings(None, None, split="train")
+def noise_and_rooms():
+    return open_noise_and_rooms(None, None, split="train")
 
 
 class After:
@@ -140,12 +140,12 @@ WAYS = {
 
 @pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS.keys())
 def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
-    tone_store, surroundings, tmp_path, changes
+    tone_store, noise_and_rooms, tmp_path, changes
 ):
     config = _config(**changes)
-    straight = Training(config, tone_store, surroundings)
+    straight = Training(config, tone_store, noise_and_rooms)
     chance = random.Random(str(changes))
-    training, folders = Training(config, tone_store, surroundings), itertools.count()
+    training, folders = Training(config, tone_store, noise_and_rooms), itertools.count()
     for epoch in range(1, EPOCHS + 1):
         expected = straight.run_epoch()
         result, steps = None, [0]
@@ -157,7 +157,7 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
                 steps.append(left.steps)
                 folder = tmp_path / str(next(folders))
                 sha256 = checkpoint.write(folder, *training.state())
-                training = Training(config, tone_store, surroundings)
+                training = Training(config, tone_store, noise_and_rooms)
                 training.load(checkpoint.read(folder, sha256))
                 assert training.epoch == epoch - 1
         assert len(steps) > 1
@@ -168,10 +168,10 @@ def test_a_training_that_is_left_after_any_step_goes_on_as_if_it_had_never_been(
 
 
 def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_parts(
-    tone_store, surroundings, monkeypatch
+    tone_store, noise_and_rooms, monkeypatch
 ):
-    straight = Training(_config(), tone_store, surroundings)
-    training = Training(_config(), tone_store, surroundings)
+    straight = Training(_config(), tone_store, noise_and_rooms)
+    training = Training(_config(), tone_store, noise_and_rooms)
     clock = itertools.count(0.0, 10.0)
     monkeypatch.setattr(
         "spkmodel.training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock))
@@ -187,12 +187,12 @@ def test_a_training_goes_on_in_its_own_process_too_and_counts_the_time_of_all_pa
     _same(_weights(training), _weights(straight))
 
 
-def test_what_is_skipped_is_not_cut_out_again(tone_store, surroundings, tmp_path, monkeypatch):
-    training = Training(_config(), tone_store, surroundings)
+def test_what_is_skipped_is_not_cut_out_again(tone_store, noise_and_rooms, tmp_path, monkeypatch):
+    training = Training(_config(), tone_store, noise_and_rooms)
     with pytest.raises(EpochInterrupted) as left:
         training.run_epoch(should_stop=After(3))
     checkpoint.write(tmp_path / "half", *training.state())
-    again = Training(_config(), tone_store, surroundings)
+    again = Training(_config(), tone_store, noise_and_rooms)
     again.load(checkpoint.read(tmp_path / "half"))
     cut = []
     waveform = tone_store.waveform
@@ -202,26 +202,26 @@ def test_what_is_skipped_is_not_cut_out_again(tone_store, surroundings, tmp_path
 
 
 def test_where_the_epoch_began_warm_it_is_not_asked_for_the_weights_again(
-    tone_store, surroundings, tmp_path
+    tone_store, noise_and_rooms, tmp_path
 ):
-    first = Training(_config(), tone_store, surroundings)
+    first = Training(_config(), tone_store, noise_and_rooms)
     checkpoint.write(tmp_path / "first", *first.state())
     config = _config(warm_start=WarmStart(weights="first/t0001"))
     warm = checkpoint.read(tmp_path / "first")
-    training = Training(config, tone_store, surroundings, warm=warm)
+    training = Training(config, tone_store, noise_and_rooms, warm=warm)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(should_stop=After(1))
     checkpoint.write(tmp_path / "half", *training.state())
-    again = Training(config, tone_store, surroundings)
+    again = Training(config, tone_store, noise_and_rooms)
     again.load(checkpoint.read(tmp_path / "half"))
-    straight = Training(config, tone_store, surroundings, warm=warm)
+    straight = Training(config, tone_store, noise_and_rooms, warm=warm)
     assert _figures(again.run_epoch()) == _figures(straight.run_epoch())
 
 
 def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle(
-    tone_store, surroundings, tmp_path
+    tone_store, noise_and_rooms, tmp_path
 ):
-    training = Training(_config(ema=EMA()), tone_store, surroundings)
+    training = Training(_config(ema=EMA()), tone_store, noise_and_rooms)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(should_stop=After(2))
     tensors, half = training.state()
@@ -236,16 +236,16 @@ def test_an_epochs_end_is_saved_as_before_and_an_encoder_is_read_from_its_middle
     assert not any(name.startswith("under_way.") for name in tensors)
 
 
-def test_a_checkpoint_of_a_later_version_is_refused(tone_store, surroundings):
-    training = Training(_config(), tone_store, surroundings)
+def test_a_checkpoint_of_a_later_version_is_refused(tone_store, noise_and_rooms):
+    training = Training(_config(), tone_store, noise_and_rooms)
     tensors, state = training.state()
     later = checkpoint.Checkpoint(tensors, state | {"format": 4}, "")
     with pytest.raises(checkpoint.CheckpointError, match=r"of format 4, .* knows up to 3"):
         training.load(later)
 
 
-def test_no_epoch_is_left_with_numbers_that_are_not_finite(tone_store, surroundings):
-    training = Training(_config(), tone_store, surroundings)
+def test_no_epoch_is_left_with_numbers_that_are_not_finite(tone_store, noise_and_rooms):
+    training = Training(_config(), tone_store, noise_and_rooms)
     training._nan_guard._at_once = False  # as on an accelerator, where it is asked now and then
     with torch.no_grad():
         next(training.encoder.parameters()).fill_(float("nan"))
@@ -253,9 +253,9 @@ def test_no_epoch_is_left_with_numbers_that_are_not_finite(tone_store, surroundi
         training.run_epoch(should_stop=After(1))
 
 
-def test_leaving_leaves_torchs_own_generator_alone(tone_store, surroundings):
+def test_leaving_leaves_torchs_own_generator_alone(tone_store, noise_and_rooms):
     before = torch.random.get_rng_state()
-    training = Training(_config(), tone_store, surroundings)
+    training = Training(_config(), tone_store, noise_and_rooms)
     with pytest.raises(EpochInterrupted):
         training.run_epoch(should_stop=After(1))
     training.run_epoch()

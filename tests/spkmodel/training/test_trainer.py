@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spkmodel.augment.noise_and_rooms import open_surroundings
+from spkmodel.augment.noise_and_rooms import open_noise_and_rooms
 from spkmodel.config import (
     EMA,
     SGD,
@@ -46,8 +46,8 @@ def _config(**changes):
 
 
 @pytest.fixture(scope="module")
-def surroundings():
-    return open_surroundings(None, None, split="train")
+def noise_and_rooms():
+    return open_noise_and_rooms(None, None, split="train")
 
 
 _EVERY_STEP = {
@@ -91,15 +91,15 @@ def _weights(training):
     ],
 )
 def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
-    tone_store, surroundings, tmp_path, changes
+    tone_store, noise_and_rooms, tmp_path, changes
 ):
     config = _config(**changes)
-    straight = Training(config, tone_store, surroundings)
+    straight = Training(config, tone_store, noise_and_rooms)
     straight.run_epoch()
     sha256 = checkpoint.write(tmp_path / "one", *straight.state())
     expected = straight.run_epoch()
 
-    resumed = Training(config, tone_store, surroundings)
+    resumed = Training(config, tone_store, noise_and_rooms)
     resumed.load(checkpoint.read(tmp_path / "one", sha256))
     again = resumed.run_epoch()
 
@@ -112,30 +112,32 @@ def test_a_training_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened
 
 
 def test_speed_as_new_speakers_gives_the_loss_a_class_for_every_speaker_at_every_rate(
-    tone_store, surroundings
+    tone_store, noise_and_rooms
 ):
-    training = Training(_config(**_EVERY_STEP), tone_store, surroundings)
+    training = Training(_config(**_EVERY_STEP), tone_store, noise_and_rooms)
     weights = [w for name, w in _weights(training).items() if name.startswith("loss.")]
     assert [18, 16] in [list(weight.shape) for weight in weights]
 
 
-def test_the_same_seed_trains_the_same_network_and_another_seed_another(tone_store, surroundings):
+def test_the_same_seed_trains_the_same_network_and_another_seed_another(
+    tone_store, noise_and_rooms
+):
     losses = []
     for seed in (1, 1, 2):
-        training = Training(_config(seed=seed), tone_store, surroundings)
+        training = Training(_config(seed=seed), tone_store, noise_and_rooms)
         losses.append(training.run_epoch().train_loss)
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_training_leaves_torchs_own_generator_alone(tone_store, surroundings):
+def test_training_leaves_torchs_own_generator_alone(tone_store, noise_and_rooms):
     before = torch.random.get_rng_state()
-    Training(_config(), tone_store, surroundings).run_epoch()
+    Training(_config(), tone_store, noise_and_rooms).run_epoch()
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_few_epochs_tell_unseen_voices_apart(tone_store, surroundings):
+def test_a_few_epochs_tell_unseen_voices_apart(tone_store, noise_and_rooms):
     config = _config(augment=Augment(), schedule=Constant(), loss=AngularPrototypical())
-    training = Training(config, tone_store, surroundings)
+    training = Training(config, tone_store, noise_and_rooms)
     for _ in range(6):
         training.run_epoch()
     verdict = evaluate_encoder(training.encoder, tone_store, tone_store.dev_pairs)
@@ -143,30 +145,30 @@ def test_a_few_epochs_tell_unseen_voices_apart(tone_store, surroundings):
     assert verdict.pairs == len(tone_store.dev_pairs)
 
 
-def test_a_loss_that_is_not_finite_is_divergence_not_a_number(tone_store, surroundings):
-    training = Training(_config(), tone_store, surroundings)
+def test_a_loss_that_is_not_finite_is_divergence_not_a_number(tone_store, noise_and_rooms):
+    training = Training(_config(), tone_store, noise_and_rooms)
     with torch.no_grad():
         next(training.encoder.parameters()).fill_(float("nan"))
     with pytest.raises(Diverged, match="epoch 1"):
         training.run_epoch()
 
 
-def test_a_checkpoint_of_another_config_is_refused(tone_store, surroundings, tmp_path):
-    checkpoint.write(tmp_path / "a", *Training(_config(), tone_store, surroundings).state())
-    other = Training(_config(seed=5), tone_store, surroundings)
+def test_a_checkpoint_of_another_config_is_refused(tone_store, noise_and_rooms, tmp_path):
+    checkpoint.write(tmp_path / "a", *Training(_config(), tone_store, noise_and_rooms).state())
+    other = Training(_config(seed=5), tone_store, noise_and_rooms)
     with pytest.raises(checkpoint.CheckpointError, match="of config"):
         other.load(checkpoint.read(tmp_path / "a"))
 
 
-def test_batches_that_cannot_be_filled_are_an_error_that_names_them(tone_store, surroundings):
+def test_batches_that_cannot_be_filled_are_an_error_that_names_them(tone_store, noise_and_rooms):
     config = _config(batches=Batches(speakers=7, utterances=2, crop_seconds=0.5))
     with pytest.raises(ValueError, match="batches"):
-        Training(config, tone_store, surroundings).run_epoch()
+        Training(config, tone_store, noise_and_rooms).run_epoch()
 
 
-def test_norms_and_biases_are_not_decayed(tone_store, surroundings):
+def test_norms_and_biases_are_not_decayed(tone_store, noise_and_rooms):
     config = _config(optimiser=AdamW(weight_decay=0.3))
-    training = Training(config, tone_store, surroundings)
+    training = Training(config, tone_store, noise_and_rooms)
     decayed, spared = training._stepper.optimiser.param_groups
     assert decayed["weight_decay"] == 0.3
     assert spared["weight_decay"] == 0
@@ -174,10 +176,10 @@ def test_norms_and_biases_are_not_decayed(tone_store, surroundings):
 
 
 def test_what_is_judged_and_kept_is_the_average_of_the_weights_after_every_step(
-    tone_store, surroundings, tmp_path, monkeypatch
+    tone_store, noise_and_rooms, tmp_path, monkeypatch
 ):
     config = _config(ema=EMA(decay=0.75, warm_up=False))
-    training = Training(config, tone_store, surroundings)
+    training = Training(config, tone_store, noise_and_rooms)
     expected = training.encoder.first[0].weight.detach().clone()
     step = training._stepper.step
 
@@ -195,10 +197,10 @@ def test_what_is_judged_and_kept_is_the_average_of_the_weights_after_every_step(
         assert torch.equal(tensor, training.evaluated_encoder.state_dict()[name]), name
 
 
-def test_bfloat16_trains_float32_weights_from_float32_features(tone_store, surroundings):
+def test_bfloat16_trains_float32_weights_from_float32_features(tone_store, noise_and_rooms):
     plain = {"encoder": TDNN(channels=16, dilations=(2,), embedding_dim=16), "augment": Augment()}
     seen = {}
-    training = Training(_config(precision="bfloat16", **plain), tone_store, surroundings)
+    training = Training(_config(precision="bfloat16", **plain), tone_store, noise_and_rooms)
     encoder = training.encoder
     encoder.front_end.register_forward_hook(lambda *a: seen.update(features=a[2].dtype))
     encoder.first[0].register_forward_hook(lambda *a: seen.update(layer=a[2].dtype))
@@ -207,13 +209,13 @@ def test_bfloat16_trains_float32_weights_from_float32_features(tone_store, surro
     float32, bfloat16 = torch.float32, torch.bfloat16
     assert seen == {"features": float32, "layer": bfloat16, "loss": float32}
     assert {weight.dtype for weight in encoder.parameters()} == {float32}
-    exact = Training(_config(**plain), tone_store, surroundings).run_epoch().train_loss
+    exact = Training(_config(**plain), tone_store, noise_and_rooms).run_epoch().train_loss
     assert in_bfloat16 != exact
     assert in_bfloat16 == pytest.approx(exact, rel=0.05)
 
 
 def test_a_step_of_several_batches_averages_them_and_a_rest_weighs_no_more(
-    tone_store, surroundings, monkeypatch
+    tone_store, noise_and_rooms, monkeypatch
 ):
     def gradients(batches_per_step):
         config = _config(
@@ -221,7 +223,7 @@ def test_a_step_of_several_batches_averages_them_and_a_rest_weighs_no_more(
             gradient_clip=None,
             batches=Batches(speakers=4, utterances=2, crop_seconds=0.5),
         )
-        training = Training(config, tone_store, surroundings)
+        training = Training(config, tone_store, noise_and_rooms)
         found = []
 
         def no_step(rate):
@@ -241,17 +243,17 @@ def test_a_step_of_several_batches_averages_them_and_a_rest_weighs_no_more(
     torch.testing.assert_close(rest, each[3] / 3, rtol=1e-3, atol=1e-4)
 
 
-def test_more_batches_for_a_step_than_an_epoch_has_are_refused(tone_store, surroundings):
-    training = Training(_config(batches_per_step=4), tone_store, surroundings)
+def test_more_batches_for_a_step_than_an_epoch_has_are_refused(tone_store, noise_and_rooms):
+    training = Training(_config(batches_per_step=4), tone_store, noise_and_rooms)
     with pytest.raises(ValueError, match=r"batches_per_step=4, but .* 3 batches; set it to 3"):
         training.run_epoch()
 
 
-def test_steps_are_counted_over_epochs_and_not_batches(tone_store, surroundings, monkeypatch):
+def test_steps_are_counted_over_epochs_and_not_batches(tone_store, noise_and_rooms, monkeypatch):
     training = Training(
         _config(batches_per_step=2, schedule=SGDR(first_steps=2, length_growth=1)),
         tone_store,
-        surroundings,
+        noise_and_rooms,
     )
     rates = []
     step = training._stepper.step
@@ -262,14 +264,16 @@ def test_steps_are_counted_over_epochs_and_not_batches(tone_store, surroundings,
     assert rates == pytest.approx([full, full / 2] * 2)
 
 
-def test_fine_tuning_changes_margin_crops_and_rate_and_keeps_the_classes(tone_store, surroundings):
+def test_fine_tuning_changes_margin_crops_and_rate_and_keeps_the_classes(
+    tone_store, noise_and_rooms
+):
     config = _config(
         augment=Augment(speed=Speed()),
         fine_tune=LargeMarginFineTuning(
             from_epoch=2, margin=0.5, crop_seconds=0.8, learning_rate=1e-4, schedule=Constant()
         ),
     )
-    training = Training(config, tone_store, surroundings)
+    training = Training(config, tone_store, noise_and_rooms)
     heard = []
     training.encoder.register_forward_pre_hook(lambda *a: heard.append(a[1][0].shape[1]))
     first = training.run_epoch()
@@ -294,8 +298,8 @@ def test_fine_tuning_is_refused_without_a_margin_or_with_other_classes():
         )
 
 
-def test_a_checkpoint_of_the_first_format_is_resumed(tone_store, surroundings, tmp_path):
-    straight = Training(_config(optimiser=Adam()), tone_store, surroundings)
+def test_a_checkpoint_of_the_first_format_is_resumed(tone_store, noise_and_rooms, tmp_path):
+    straight = Training(_config(optimiser=Adam()), tone_store, noise_and_rooms)
     straight.run_epoch()
     tensors, state = straight.state()
     order = [*straight._stepper._weights]  # Adam had one group, in the order of the modules
@@ -311,7 +315,7 @@ def test_a_checkpoint_of_the_first_format_is_resumed(tone_store, surroundings, t
         del state["config"][part]
     del state["averaged_steps"]
     sha256 = checkpoint.write(tmp_path / "old", old, state)
-    resumed = Training(straight.config, tone_store, surroundings)
+    resumed = Training(straight.config, tone_store, noise_and_rooms)
     resumed.load(checkpoint.read(tmp_path / "old", sha256))
     straight.run_epoch()
     resumed.run_epoch()

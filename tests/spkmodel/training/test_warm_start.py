@@ -22,7 +22,7 @@ from spkmodel.nn import encoders
 from spkmodel.training import warm_start
 from spkmodel.training.trainer import Training
 
-SURROUNDINGS = NoiseAndRooms((), (), ())
+NOISE_AND_ROOMS = NoiseAndRooms((), (), ())
 
 
 def _config(**changes):
@@ -39,14 +39,14 @@ def _saved(training, folder):
 
 @pytest.fixture
 def trained(tone_store, tmp_path):
-    training = Training(_config(ema=EMA(decay=0.9)), tone_store, SURROUNDINGS)
+    training = Training(_config(ema=EMA(decay=0.9)), tone_store, NOISE_AND_ROOMS)
     training.run_epoch()
     return _saved(training, tmp_path / "one")
 
 
 def _started(tone_store, saved, **changes):
     config = _config(warm_start=WarmStart(weights="first/t0001"), **changes)
-    return Training(config, tone_store, SURROUNDINGS, warm=saved)
+    return Training(config, tone_store, NOISE_AND_ROOMS, warm=saved)
 
 
 def test_it_starts_from_the_weights_that_were_judged_and_a_fresh_optimiser(tone_store, trained):
@@ -66,7 +66,7 @@ def test_a_resumed_training_does_not_start_again(tone_store, trained, tmp_path):
     straight.run_epoch()
     half_way = _saved(straight, tmp_path / "half")
     straight.run_epoch()
-    resumed = Training(straight.config, tone_store, SURROUNDINGS)
+    resumed = Training(straight.config, tone_store, NOISE_AND_ROOMS)
     resumed.load(half_way)
     resumed.run_epoch()
     one, other = straight.state()[0], resumed.state()[0]
@@ -186,7 +186,7 @@ def test_what_is_meant_to_differ_starts_anew(tone_store, trained):
     names = str(problem.value).rpartition("warm_start.fresh=(")[2].rstrip(")")
     fresh = tuple(name.strip(" '") for name in names.split(",") if name.strip())
     config = _config(encoder=wide, warm_start=WarmStart(weights="first/t0001", fresh=fresh))
-    training = Training(config, tone_store, SURROUNDINGS, warm=trained)
+    training = Training(config, tone_store, NOISE_AND_ROOMS, warm=trained)
     mine = training.state()[0]
     assert torch.equal(mine["encoder.first.0.weight"], trained.tensors["encoder.first.0.weight"])
     assert "anew" in training.start

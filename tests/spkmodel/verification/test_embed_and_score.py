@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from spkmodel.data.crops import Crops, cut
+from spkmodel.data.crops import Crops, cut_crops
 from spkmodel.data.lists import Pair
 from spkmodel.data.store_writing import write_store
 from spkmodel.verification import embed_and_score, metrics
@@ -41,7 +41,9 @@ def test_crops_are_embedded_each_for_itself_and_in_batches_of_many_utterances(st
     embeddings = embed_and_score.embed(ears, store, list(LENGTHS), crops=crops)
     assert list(embeddings) == list(LENGTHS)
     for name, found in embeddings.items():
-        waveforms = torch.from_numpy(cut(store.waveform(name), crops) / np.float32(32768)).float()
+        waveforms = torch.from_numpy(
+            cut_crops(store.waveform(name), crops) / np.float32(32768)
+        ).float()
         assert found.shape == (3, 3)
         assert found == pytest.approx(Ears()(waveforms), abs=1e-6)
     assert ears.heard == [(15, crops.samples)]
@@ -73,8 +75,8 @@ def test_one_crop_has_the_distance_of_its_cosine(store):
 def test_a_verdict_is_of_the_scores_that_it_was_told_to_use(store):
     embeddings = embed_and_score.embed(Ears(), store, list(LENGTHS))
     pairs = [Pair(a[0] == b[0], a, b) for a in LENGTHS for b in LENGTHS if a < b]
-    plain = embed_and_score.judge(embeddings, pairs, lambda name: name[0])
-    turned = embed_and_score.judge(
+    plain = embed_and_score.evaluate_embeddings(embeddings, pairs, lambda name: name[0])
+    turned = embed_and_score.evaluate_embeddings(
         embeddings, pairs, lambda name: name[0], score=lambda *given: -score_pairs(*given)
     )
     assert np.array_equal(turned.scores, -plain.scores)

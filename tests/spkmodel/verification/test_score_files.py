@@ -23,7 +23,7 @@ def test_a_form_is_what_its_tool_writes(form, text, tmp_path):
     path = tmp_path / "scores"
     score_files.write(path, form, PAIRS, SCORES)
     assert path.read_text() == text
-    assert score_files.form_of(path) == form
+    assert score_files.detect_form(path) == form
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -71,7 +71,7 @@ def test_a_file_of_no_form_is_told_which_there_are(line, tmp_path):
     path = tmp_path / "scores"
     path.write_text(line)
     with pytest.raises(ListError, match=r"scores:1: .* no line of a score file; ours: label"):
-        score_files.form_of(path)
+        score_files.detect_form(path)
 
 
 def test_pairs_that_a_file_lacks_or_labels_otherwise_are_named(tmp_path):

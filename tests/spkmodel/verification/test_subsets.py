@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from spkmodel.verification import metrics, subsets
-from spkmodel.verification.subsets import Scored, Slice, by_bin, by_group, measure, worst_speakers
+from spkmodel.verification.subsets import (
+    ScoredPairs,
+    Subset,
+    find_worst_speakers,
+    measure_subset,
+    subsets_by_bin,
+    subsets_by_group,
+)
 
 
 def names(found):
@@ -24,7 +31,7 @@ def verified(speakers=8, each=5, seed=0):
     goat = targets & (whose[one] == speakers - 1)
     scores = random.normal(1.5 * targets - 3 * goat, 1)
     named = np.array([f"s{n}" for n in range(speakers)])
-    return Scored(
+    return ScoredPairs(
         scores,
         targets,
         named[whose[one]],
@@ -34,7 +41,9 @@ def verified(speakers=8, each=5, seed=0):
 
 
 def test_groups_hold_pairs_whose_sides_are_both_of_the_group():
-    found = by_group("gender", ["f", "m", "f", "f", "", "m"], ["f", "m", "m", "f", "f", "f"])
+    found = subsets_by_group(
+        "gender", ["f", "m", "f", "f", "", "m"], ["f", "m", "m", "f", "f", "f"]
+    )
     assert names(found) == ["gender=f", "gender=m", "gender same", "gender different"]
     assert places(found, "gender=f") == [0, 3]
     assert places(found, "gender=m") == [1]
@@ -43,18 +52,18 @@ def test_groups_hold_pairs_whose_sides_are_both_of_the_group():
 
 
 def test_one_group_alone_has_no_comparison_of_same_and_different():
-    assert names(by_group("gender", ["f", ""], ["f", "f"])) == ["gender=f"]
+    assert names(subsets_by_group("gender", ["f", ""], ["f", "f"])) == ["gender=f"]
 
 
 def test_groups_that_are_bins_keep_their_names_and_order():
     bins = subsets.bin_names("age", [9.0, 30.0])
     assert bins == ["age<9", "9<=age<30", "age>=30"]
     sides = [[bins[0], bins[2], bins[1]], [bins[0], bins[2], bins[1]]]
-    assert names(by_group("age", *sides, bins))[:3] == bins
+    assert names(subsets_by_group("age", *sides, bins))[:3] == bins
 
 
 def test_bins_go_by_the_lower_of_both_sides_and_an_edge_belongs_above():
-    found = by_bin(
+    found = subsets_by_bin(
         "snr_db", np.array([3, 5, 20, np.nan, 9]), np.array([30, 12, 11, 4, 5.0]), [5.0, 10.0]
     )
     assert names(found) == ["snr_db<5", "5<=snr_db<10", "snr_db>=10"]
@@ -66,9 +75,9 @@ def test_bins_go_by_the_lower_of_both_sides_and_an_edge_belongs_above():
 def test_quantiles_part_the_pairs_evenly():
     random = np.random.default_rng(0)
     one, other = random.gamma(2, 2, size=(2, 3000))
-    edges = subsets.lower_quantiles(one, other)
+    edges = subsets.lower_quantile_edges(one, other)
     assert len(edges) == 2
-    sizes = [each.chosen.sum() for each in by_bin("duration", one, other, edges)]
+    sizes = [each.chosen.sum() for each in subsets_by_bin("duration", one, other, edges)]
     assert sum(sizes) == 3000
     assert min(sizes) > 970
 
@@ -78,15 +87,15 @@ def test_quantiles_part_the_pairs_evenly():
     [([2.0] * 9, []), ([1.0, 2.0], [1.33, 1.67]), ([], []), ([1, 1, 1, 9.0], [])],
 )
 def test_quantiles_that_would_part_nothing_are_left_out(numbers, edges):
-    assert subsets.quantiles(np.array(numbers, dtype=float)) == edges
+    assert subsets.quantile_edges(np.array(numbers, dtype=float)) == edges
     assert len(subsets.bin_names("x", edges)) == len(edges) + 1
 
 
 def test_a_slice_has_the_figures_of_its_pairs_alone():
     scored = verified()
     chosen = np.isin(scored.enrol_speakers, ["s0", "s1", "s2", "s3", "s4", "s7"])
-    found = measure(Slice("some", "", chosen), scored, replicates=50)
-    part = scored.of(chosen)
+    found = measure_subset(Subset("some", "", chosen), scored, replicates=50)
+    part = scored.select(chosen)
     assert found.eer == metrics.eer(part.scores, part.targets)
     assert found.eer_low <= found.eer <= found.eer_high
     assert (found.miss, found.false_alarm) == pytest.approx(
@@ -97,25 +106,25 @@ def test_a_slice_has_the_figures_of_its_pairs_alone():
 
 def test_too_few_pairs_or_speakers_have_no_eer_and_the_reason():
     scored = verified()
-    targets_only = measure(Slice("t", "", scored.targets), scored)
+    targets_only = measure_subset(Subset("t", "", scored.targets), scored)
     assert (targets_only.eer, targets_only.false_alarm) == (None, None)
     assert targets_only.why_not == "no non-target pair, 30 needed"
     assert 0 < targets_only.miss < 1
     both = np.isin(scored.enrol_speakers, ["s0", "s1"]) & np.isin(
         scored.test_speakers, ["s0", "s1"]
     )
-    few = measure(Slice("f", "", both), scored)
+    few = measure_subset(Subset("f", "", both), scored)
     assert few.why_not == (
         "20 target pairs, 30 needed; 25 non-target pairs, 30 needed; 2 speakers, 5 needed"
     )
-    nothing = measure(Slice("n", "", np.zeros(len(scored.scores), dtype=bool)), scored)
+    nothing = measure_subset(Subset("n", "", np.zeros(len(scored.scores), dtype=bool)), scored)
     assert (nothing.pairs, nothing.miss, nothing.eer) == (0, None, None)
     assert nothing.why_not == "no pair"
 
 
 def test_the_worst_speaker_is_the_one_who_is_missed():
     scored = verified()
-    worst, ranked = worst_speakers(scored, 3)
+    worst, ranked = find_worst_speakers(scored, 3)
     assert ranked == 8
     assert [len(worst), worst[0].speaker] == [3, "s7"]
     goat = worst[0]
@@ -133,6 +142,6 @@ def test_a_speaker_with_few_pairs_is_not_ranked():
     scored = verified()
     keep = ~scored.targets | (scored.enrol_speakers != "s7")
     keep |= np.arange(len(keep)) == np.flatnonzero(~keep)[0]
-    worst, ranked = worst_speakers(scored.of(keep), 10)
+    worst, ranked = find_worst_speakers(scored.select(keep), 10)
     assert ranked == 7
     assert "s7" not in [each.speaker for each in worst]

@@ -30,13 +30,13 @@ def test_a_process_that_died_and_was_not_waited_for_is_gone():
 
 def test_who_works_on_an_attempt_is_known_to_whoever_sees_the_folder(tmp_path):
     folder = tmp_path / "training"
-    assert processes.worker_of(folder, 1) is None
+    assert processes.read_worker(folder, 1) is None
     processes.announce(folder, 2, node="ab")
     processes.announce(folder, 10, node="cd")
-    worker = processes.worker_of(folder, 2)
+    worker = processes.read_worker(folder, 2)
     assert (worker.pid, worker.host, worker.node) == (os.getpid(), socket.gethostname(), "ab")
     assert worker.started == processes.process_start(os.getpid())
-    assert [each.attempt for each in processes.workers_of(folder)] == [2, 10]
+    assert [each.attempt for each in processes.read_workers(folder)] == [2, 10]
     assert sorted(path.name for path in folder.iterdir()) == [
         "worker-0002.json",
         "worker-0010.json",
@@ -46,8 +46,8 @@ def test_who_works_on_an_attempt_is_known_to_whoever_sees_the_folder(tmp_path):
 def test_a_file_that_tells_nothing_is_nobody(tmp_path):
     for text in ("", "{", "[]", json.dumps({"pid": 1})):
         (tmp_path / "worker-0001.json").write_text(text)
-        assert processes.worker_of(tmp_path, 1) is None
-    assert processes.workers_of(tmp_path) == []
+        assert processes.read_worker(tmp_path, 1) is None
+    assert processes.read_workers(tmp_path) == []
 
 
 def test_the_kernels_count_of_kills_is_a_number_or_unknown():
@@ -87,4 +87,4 @@ def test_a_worker_that_announces_itself_leaves_another_that_does_so_too_alone(
 
     monkeypatch.setattr(os, "fsync", announce_another)
     processes.announce(tmp_path, 2, node="ab")
-    assert [each.node for each in processes.workers_of(tmp_path)] == ["ab", "cd"]
+    assert [each.node for each in processes.read_workers(tmp_path)] == ["ab", "cd"]

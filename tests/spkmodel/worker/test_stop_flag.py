@@ -10,7 +10,7 @@ from spkmodel.worker.stop_flag import StopFlag
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch):
-    monkeypatch.setattr(stop_flag, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stop_flag, "POLL_SECONDS", 0.01)
 
 
 def _comes(word, seconds=5.0):
@@ -22,16 +22,16 @@ def _comes(word, seconds=5.0):
 
 def test_the_word_comes_to_the_attempt_that_is_meant_and_to_no_other(tmp_path):
     with StopFlag(tmp_path / "one", 1) as first, StopFlag(tmp_path / "one", 2) as second:
-        stop_flag.tell_to_leave(tmp_path / "one", 2)
+        stop_flag.request_stop(tmp_path / "one", 2)
         assert _comes(second)
         assert not first()
-    stop_flag.forget(tmp_path / "one", 2)
+    stop_flag.clear_request(tmp_path / "one", 2)
     assert list((tmp_path / "one").iterdir()) == []
-    stop_flag.forget(tmp_path / "one", 2)
+    stop_flag.clear_request(tmp_path / "one", 2)
 
 
 def test_a_word_that_was_there_before_is_heard(tmp_path):
-    stop_flag.tell_to_leave(tmp_path, 3)
+    stop_flag.request_stop(tmp_path, 3)
     with StopFlag(tmp_path, 3) as word:
         assert _comes(word)
 
@@ -50,7 +50,7 @@ def test_a_storage_in_trouble_is_looked_at_again_and_holds_nobody_up(tmp_path, m
         assert answers.wait(10)
         return listed(self)
 
-    stop_flag.tell_to_leave(tmp_path, 1)
+    stop_flag.request_stop(tmp_path, 1)
     monkeypatch.setattr(Path, "iterdir", iterdir)
     began = time.monotonic()
     with StopFlag(tmp_path, 1) as word:
@@ -66,6 +66,6 @@ def test_nobody_looks_once_it_is_over(tmp_path):
     with StopFlag(tmp_path, 1) as word:
         pass
     time.sleep(0.05)
-    stop_flag.tell_to_leave(tmp_path, 1)
+    stop_flag.request_stop(tmp_path, 1)
     time.sleep(0.05)
     assert not word()

@@ -185,7 +185,7 @@ def test_trouble_of_what_is_not_the_trainings_own_folder_is_told_as_an_error_of_
 
 
 def _told(segment):
-    stop_flag.tell_to_leave(Path(segment.folder), segment.attempt)
+    stop_flag.request_stop(Path(segment.folder), segment.attempt)
     time.sleep(0.2)
 
 
@@ -210,7 +210,7 @@ def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_
         return rate
 
     with monkeypatch.context() as patch:
-        patch.setattr(stop_flag, "LOOK_SECONDS", 0.01)
+        patch.setattr(stop_flag, "POLL_SECONDS", 0.01)
         patch.setattr(Training, "_step", tell)
         actor = SegmentTrainable(segment_config(segment))
         actor.step()
@@ -236,7 +236,7 @@ def test_what_is_told_while_the_dev_pairs_are_judged_leaves_nothing_but_that_to_
         return evaluate_encoder(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stop_flag, "LOOK_SECONDS", 0.01)
+        patch.setattr(stop_flag, "POLL_SECONDS", 0.01)
         patch.setattr(trainable, "evaluate_encoder", tell)
         left = SegmentTrainable(segment_config(segment)).step()
     assert (left["epoch"], left["left_steps"], left["left_of"]) == (1, 3, 3)
@@ -257,7 +257,7 @@ def test_a_storage_that_takes_no_checkpoint_in_mid_epoch_is_told_as_ever(segment
     step = Training._step
     actor = SegmentTrainable(segment_config(segment))
     with monkeypatch.context() as patch:
-        patch.setattr(stop_flag, "LOOK_SECONDS", 0.01)
+        patch.setattr(stop_flag, "POLL_SECONDS", 0.01)
         patch.setattr(Training, "_step", lambda *a: (_told(segment), step(*a))[1])
         patch.setattr(os, "fsync", refuse)
         result = actor.step()

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Part(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen piece of a config; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
