@@ -47,7 +47,7 @@ def _draw(axes: Axes, name: str, state: SearchState) -> None:
     axes.set_yticks([12, 15, 20, 25, 30, 40, 50])
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    condition = state.search["dev_condition"]
+    condition = state.search.dev_condition
     axes.set(title=name, xlabel="epoch (ticks: rungs)", ylabel=f"dev EER, {condition}, %")
     axes.legend(frameon=False, fontsize=8)
 

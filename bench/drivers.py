@@ -92,17 +92,8 @@ class Meter:
 def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
     """Run a search through the engine of this project."""
     with Ledger.open(folder / "ours" / "ledger.jsonl", write=True) as ledger:
-        settings = {
-            "space": "toy",
-            "seed": SEED,
-            "dev_condition": "clean",
-            "rungs": list(ladder(EPOCHS, ETA)),
-            "eta": ETA,
-            "rule": "promotion",
-            "trials": trials,
-            "hours": None,
-        }
-        ledger.append("search", **settings)
+        rule = AshaPolicy(rungs=ladder(EPOCHS, ETA), eta=ETA, trials=trials)
+        ledger.append(formula_search.search_event(rule, SEED))
         state = ledger.state()
 
         def segment(trial: Any, attempt: int, to_rung: int) -> dict[str, Any]:
@@ -116,7 +107,7 @@ def ours(uri: str, trials: int, slots: int, folder: Path) -> dict[str, Any]:
             ledger,
             state,
             formula_search.SPACE,
-            AshaPolicy.from_settings(state.search),
+            rule,
             instant_training.Trivial,
             segment,
             resources={"cpu": 1},

@@ -120,13 +120,13 @@ def _parsed() -> argparse.Namespace:
 
 def _page(what: ReplayPlan, state: SearchState, entries: str) -> Iterator[str]:
     """Return the text above the tables: how they were measured, and how to read them."""
-    corpus, scale = Path(state.search["corpus"]).name, what.scale
+    corpus, scale = Path(state.search.corpus).name, what.scale
     half = max(1, scale.divisor // 2)
     only = f" --entries {entries}" if entries else ""
     paragraphs = [
         "# What the log claims, replayed",
         f"Made by `python -m bench.replay {corpus}{only} --scale {scale.text} --seeds {what.seeds} "
-        f"--epochs {state.search['max_epochs']}`; `spksearch replay --check` does the same for any "
+        f"--epochs {state.search.max_epochs}`; `spksearch replay --check` does the same for any "
         "corpus. The claims are data: `spaces/logged/claims.toml`.",
         f"**How small.** {scale.description.capitalize() or 'Full size'}: widths / "
         f"{scale.divisor}, crops and speakers a batch / {half}, restarts that end with the "
@@ -179,8 +179,8 @@ def settings_text(what: ReplayPlan, state: SearchState) -> str:
     reports = [report for trial in state.trials.values() for report in trial.reports.values()]
     seconds = sum(report.seconds for report in reports)
     return (
-        f"{what.scale.text} of the widths, {what.seeds} seeds each, {search['max_epochs']} epochs, "
-        f"{search['dev_condition']} dev pairs of corpus {search['corpus_sha256'][:8]}; "
+        f"{what.scale.text} of the widths, {what.seeds} seeds each, {search.max_epochs} epochs, "
+        f"{search.dev_condition} dev pairs of corpus {search.corpus_sha256[:8]}; "
         f"{len(state.trials)} trainings, {format_duration(seconds)} of training and judging, "
         f"one thread each"
     )

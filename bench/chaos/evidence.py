@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from search.ledger.ledger import Event, Ledger
+from search.ledger.events import Event, ReportEvent, TrialEvent
+from search.ledger.kinds import OBJECTIVE
+from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.ledger.trial import OBJECTIVE
 from search.space.branches import Space
 from search.tracking.projection import CURSOR
 
@@ -113,8 +114,8 @@ def recorded(events: list[Event], metric: str) -> dict[str, list[tuple[int, floa
     """Return by trial the first reported value of each epoch, which is what MLflow keeps."""
     values: dict[str, dict[int, float]] = defaultdict(dict)
     for event in events:
-        if event["event"] == "trial":
-            values[event["trial"]] = {}
-        elif event["event"] == "report" and metric in event["metrics"]:
-            values[event["trial"]].setdefault(event["epoch"], event["metrics"][metric])
+        if isinstance(event, TrialEvent):
+            values[event.trial] = {}
+        elif isinstance(event, ReportEvent) and metric in event.metrics:
+            values[event.trial].setdefault(event.epoch, event.metrics[metric])
     return {trial: sorted(each.items()) for trial, each in values.items()}

@@ -18,7 +18,8 @@ from bench.chaos import processes
 from bench.chaos import slowdown as slowing
 from bench.chaos.toy import training
 from bench.support import smallest_configs
-from search.ledger.ledger import Event, Ledger
+from search.ledger.events import CrashEvent, Event, ReportEvent
+from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 
 EVENT_SECONDS = 90.0
@@ -234,10 +235,10 @@ class Experiment:
         """
         cut: set[str] = set()
         for event in self.events():
-            moment = datetime.fromisoformat(event["time"]).timestamp()
-            if event["event"] == "crash" and moment > self.injected_at:
-                cut.add(event["trial"])
-            resumed = event["event"] == "report" and event["trial"] in cut
+            moment = datetime.fromisoformat(event.time).timestamp()
+            if isinstance(event, CrashEvent) and moment > self.injected_at:
+                cut.add(event.trial)
+            resumed = isinstance(event, ReportEvent) and event.trial in cut
             if resumed and 0 < self.resumed_at < moment:
                 return round(moment - self.resumed_at, 2)
         return None

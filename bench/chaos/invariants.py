@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 
 from bench.chaos.evidence import Evidence, recorded
 from search.core.errors import SpksearchError
-from search.ledger.ledger import Event
-from search.ledger.partials import Partial
+from search.ledger.events import (
+    EndEvent,
+    Event,
+    PartialEvent,
+    ReportEvent,
+    SegmentEvent,
+    TrialEvent,
+)
+from search.ledger.kinds import OBJECTIVE
+from search.ledger.report import Partial
 from search.ledger.state import SearchState
-from search.ledger.trial import OBJECTIVE, TrialRecord
+from search.ledger.trial import TrialRecord
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler import rung_queries
@@ -42,12 +50,12 @@ def one_end_each(evidence: Evidence) -> list[str]:
             wrong.append(f"{trial.trial} is {trial.state}, which is no end")
     over: set[str] = set()
     for event in evidence.events:
-        if event["event"] == "segment":
-            over.discard(event["trial"])
-        elif event["event"] == "end":
-            if event["trial"] in over:
-                wrong.append(f"{event['trial']} ended twice without a segment between")
-            over.add(event["trial"])
+        if isinstance(event, SegmentEvent):
+            over.discard(event.trial)
+        elif isinstance(event, EndEvent):
+            if event.trial in over:
+                wrong.append(f"{event.trial} ended twice without a segment between")
+            over.add(event.trial)
     return wrong
 
 
@@ -106,53 +114,53 @@ def attempts_go_on(evidence: Evidence) -> list[str]:
     state, wrong = SearchState(), []
     following: dict[str, int] = {}
     for event in evidence.events:
-        if event["event"] == "segment":
-            trial = state.trials[event["trial"]]
+        if isinstance(event, SegmentEvent):
+            trial = state.trials[event.trial]
             wrong += _wrong_beginning(event, trial.attempt, trial.epoch, trial.live)
             # Where the newest checkpoints were removed, some epochs are trained again.
             start = trial.goes_on_from
             following[trial.trial] = 1 if start is None else start.next_epoch
             step = start.steps if isinstance(start, Partial) else 0
-            if event["from_step"] != step:
+            if event.from_step != step:
                 wrong.append(
-                    f"{trial.trial}: went on from step {event['from_step']}, it had come to {step}"
+                    f"{trial.trial}: went on from step {event.from_step}, it had come to {step}"
                 )
-        elif event["event"] == "report":
-            trial = state.trials[event["trial"]]
-            if not trial.live or event["attempt"] != trial.attempt:
-                wrong.append(f"{trial.trial}: a word of attempt {event['attempt']}, which was over")
-            elif event["epoch"] != following[trial.trial]:
+        elif isinstance(event, ReportEvent):
+            trial = state.trials[event.trial]
+            if not trial.live or event.attempt != trial.attempt:
+                wrong.append(f"{trial.trial}: a word of attempt {event.attempt}, which was over")
+            elif event.epoch != following[trial.trial]:
                 wrong.append(
-                    f"{trial.trial}: epoch {event['epoch']} reported where "
+                    f"{trial.trial}: epoch {event.epoch} reported where "
                     f"{following[trial.trial]} was due"
                 )
-            following[trial.trial] = event["epoch"] + 1
-        elif event["event"] == "partial":
-            wrong += _wrong_part(event, state.trials[event["trial"]])
+            following[trial.trial] = event.epoch + 1
+        elif isinstance(event, PartialEvent):
+            wrong += _wrong_part(event, state.trials[event.trial])
         state.apply(event)
     return wrong
 
 
-def _wrong_part(event: Event, trial: TrialRecord) -> list[str]:
+def _wrong_part(event: PartialEvent, trial: TrialRecord) -> list[str]:
     """A part belongs to the last attempt and to the next epoch, and goes on where one was left."""
     name, before = trial.trial, 0 if trial.partial is None else trial.partial.steps
-    if event["attempt"] != trial.attempt:
-        return [f"{name}: a part of attempt {event['attempt']}, the last was {trial.attempt}"]
-    if event["epoch"] != trial.epoch + 1:
-        return [f"{name}: a part of epoch {event['epoch']}, {trial.epoch + 1} was due"]
-    if not before < event["steps"] <= event["of"]:
-        return [f"{name}: {event['steps']} of {event['of']} steps came after {before}"]
+    if event.attempt != trial.attempt:
+        return [f"{name}: a part of attempt {event.attempt}, the last was {trial.attempt}"]
+    if event.epoch != trial.epoch + 1:
+        return [f"{name}: a part of epoch {event.epoch}, {trial.epoch + 1} was due"]
+    if not before < event.steps <= event.of:
+        return [f"{name}: {event.steps} of {event.of} steps came after {before}"]
     return []
 
 
-def _wrong_beginning(event: Event, attempt: int, epoch: int, live: bool) -> list[str]:
-    wrong, name = [], event["trial"]
+def _wrong_beginning(event: SegmentEvent, attempt: int, epoch: int, live: bool) -> list[str]:
+    wrong, name = [], event.trial
     if live:
-        wrong.append(f"{name}: attempt {event['attempt']} began beside attempt {attempt}")
-    if event["attempt"] != attempt + 1:
-        wrong.append(f"{name}: attempt {event['attempt']} came after {attempt}")
-    if event["from_epoch"] > epoch:
-        wrong.append(f"{name}: went on from epoch {event['from_epoch']}, the last was {epoch}")
+        wrong.append(f"{name}: attempt {event.attempt} began beside attempt {attempt}")
+    if event.attempt != attempt + 1:
+        wrong.append(f"{name}: attempt {event.attempt} came after {attempt}")
+    if event.from_epoch > epoch:
+        wrong.append(f"{name}: went on from epoch {event.from_epoch}, the last was {epoch}")
     return wrong
 
 
@@ -160,8 +168,8 @@ def repeated_epochs_agree(evidence: Evidence) -> list[str]:
     """An epoch that was trained again has the value that it had."""
     values: dict[tuple[str, int], set[float]] = defaultdict(set)
     for event in evidence.events:
-        if event["event"] == "report":
-            values[event["trial"], event["epoch"]].add(event["metrics"].get(OBJECTIVE))
+        if isinstance(event, ReportEvent):
+            values[event.trial, event.epoch].add(event.metrics[OBJECTIVE])
     return [
         f"{trial} epoch {epoch} was reported as {sorted(each)}"
         for (trial, epoch), each in values.items()
@@ -224,7 +232,7 @@ def _told_all_along(events: list[Event]) -> list["FrozenTrial"]:
     state, known = SearchState(), None
     for event in events:
         state.apply(event)
-        if event["event"] in ("report", "end"):
+        if isinstance(event, ReportEvent | EndEvent):
             known = known or SamplerHistory(state)
             known.refresh(AshaPolicy.from_settings(state.search)).frozen_trials(known.model_rung())
     known = (known or SamplerHistory(state)).refresh(AshaPolicy.from_settings(state.search))
@@ -241,11 +249,11 @@ def suggestions_are_the_samplers(evidence: Evidence) -> list[str]:
         return []
     state, wrong = SearchState(), []
     for event in evidence.events:
-        if event["event"] == "trial" and event["origin"] == "sampler":
-            policy, seed = AshaPolicy.from_settings(state.search), state.search["seed"]
+        if isinstance(event, TrialEvent) and event.origin == "sampler":
+            policy, seed = AshaPolicy.from_settings(state.search), state.search.seed
             idea = sampler.suggest(evidence.space, state, policy, seed)
-            if idea is None or idea.config.signature != event["signature"]:
-                wrong.append(f"{event['trial']} is not what the sampler suggests at that point")
+            if idea is None or idea.config.signature != event.signature:
+                wrong.append(f"{event.trial} is not what the sampler suggests at that point")
         state.apply(event)
     return wrong
 
@@ -268,7 +276,7 @@ def budget_is_kept(evidence: Evidence) -> list[str]:
     state = SearchState()
     wrong: list[str] = []
     for event in evidence.events:
-        if event["event"] in ("trial", "segment"):
+        if isinstance(event, TrialEvent | SegmentEvent):
             wrong += _beyond_budget(state, event)
         state.apply(event)
     top = max(state.rungs, default=0)
@@ -276,14 +284,14 @@ def budget_is_kept(evidence: Evidence) -> list[str]:
     return wrong
 
 
-def _beyond_budget(state: SearchState, event: Event) -> Iterable[str]:
+def _beyond_budget(state: SearchState, event: TrialEvent | SegmentEvent) -> Iterable[str]:
     policy = AshaPolicy.from_settings(state.search)
-    hours = state.spent_hours(uptime=event.get("uptime"))
+    hours = state.spent_hours(uptime=event.uptime)
     if policy.hours is not None and hours >= policy.hours:
-        yield f"{event['event']} of {event['trial']} after {hours:.3f} of {policy.hours:g} hours"
-    asked = event["event"] == "trial" and not event.get("wish")
+        yield f"{event.event} of {event.trial} after {hours:.3f} of {policy.hours:g} hours"
+    asked = isinstance(event, TrialEvent) and not event.wish
     if asked and policy.trials is not None and len(state.trials) >= policy.trials:
-        yield f"{event['trial']} is beyond {policy.trials} trials"
+        yield f"{event.trial} is beyond {policy.trials} trials"
 
 
 ALL: tuple[Invariant, ...] = (

@@ -204,7 +204,7 @@ def _checkpoint_evaluator(experiment: Experiment) -> evidence.CheckpointEer:
 
         settings = SearchState.from_events(experiment.events()).search
         encoder, _ = load_encoder(folder, sha256)
-        pairs = Store.open(Path(settings["store"])).dev_pairs
-        return evaluate_encoder(encoder, Store.open(Path(settings["dev_store"])), pairs).eer
+        pairs = Store.open(Path(settings.store)).dev_pairs
+        return evaluate_encoder(encoder, Store.open(Path(settings.dev_store)), pairs).eer
 
     return evaluate_network

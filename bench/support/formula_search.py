@@ -9,10 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from search.ledger.events import (
+    FORMAT,
+    Event,
+    PriorEvent,
+    PriorPoint,
+    ReportEvent,
+    SearchEvent,
+    SegmentEvent,
+    TrialEvent,
+)
+from search.ledger.settings import DEFAULT_KEEP
 from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
-from search.sampler.prior import Prior, PriorPoint
 from search.scheduler.policy import AshaPolicy
 from search.space import branches
 from search.space.locate import LocatedPoint, distance, locate_axes
@@ -133,7 +143,7 @@ def _played(
         known, priors.MOST_TRIED_FIRST, lambda one, other: distance(one[1], other[1])
     )
     if known:
-        tale.tell("prior", **Prior("earlier", tuple(point for point, _ in known)).event())
+        tale.tell(PriorEvent(source="earlier", points=tuple(point for point, _ in known)))
     values: list[float] = []
     assert policy.trials is not None
     for number in range(policy.trials):
@@ -151,46 +161,88 @@ def _played(
     return [best - truth.floor for best in np.minimum.accumulate(values)]
 
 
+def search_event(rule: AshaPolicy, seed: int, concurrent: int | None = None) -> SearchEvent:
+    """Return the event with which a search of the toy space begins."""
+    return SearchEvent(
+        format=FORMAT,
+        space=SPACE.name,
+        space_sha256="",
+        corpus="",
+        corpus_sha256="",
+        store="",
+        dev_store="",
+        seed=seed,
+        dev_condition="clean",
+        noise="",
+        rooms="",
+        surroundings="",
+        rule=rule.kind,
+        eta=rule.eta,
+        rungs=rule.rungs,
+        trials=rule.trials,
+        hours=rule.hours,
+        max_epochs=rule.rungs[-1],
+        finalists=rule.finalists,
+        concurrent=concurrent,
+        cpus_per_trial=1.0,
+        gpus_per_trial=None,
+        tracking_uri="",
+        objectives=rule.objectives,
+        warm_start="",
+        warm_start_trials=0,
+        warm_start_sha256="",
+        store_sha256="",
+        max_failed=rule.max_failed,
+        keep_checkpoints=DEFAULT_KEEP,
+        disk_gb=None,
+    )
+
+
 class Tale:
     """A search in memory: appends events and applies them, without a ledger file."""
 
     def __init__(self, policy: AshaPolicy) -> None:
         self.state = SearchState()
         self._clock = datetime(2026, 1, 1, tzinfo=UTC)
-        self.tell("search", rungs=list(policy.rungs), eta=policy.eta)
+        self.tell(search_event(policy, seed=0))
 
-    def tell(self, event: str, **fields: object) -> None:
-        """Append an event, a second after the last."""
+    def tell(self, event: Event) -> None:
+        """Apply one event, a second after the last."""
         self._clock += timedelta(seconds=1)
-        self.state.apply(
-            {"event": event, "time": self._clock.isoformat(), "search": "toy", **fields}
-        )
+        said = {"time": self._clock.isoformat(), "search": "toy"}
+        self.state.apply(event.model_copy(update=said))
 
     def trial(self, idea: sampler.Suggestion, wish: str = "", to_rung: int = 1) -> None:
         """Append a new trial and its first segment."""
         name = f"t{len(self.state.trials) + 1:04d}"
         self.tell(
-            "trial",
-            trial=name,
-            config=json.loads(idea.config.model_dump_json()),
-            signature=idea.config.signature,
-            origin=idea.origin,
-            axes=idea.axes,
-            distributions=idea.distributions,
-            wish=wish,
+            TrialEvent(
+                trial=name,
+                config=json.loads(idea.config.model_dump_json()),
+                signature=idea.config.signature,
+                origin=idea.origin,
+                encoder_parameters=None,
+                warm_start=None,
+                axes=idea.axes,
+                distributions=idea.distributions,
+                wish=wish,
+            )
         )
-        self.tell("segment", trial=name, attempt=1, from_epoch=0, to_rung=to_rung)
+        self.tell(SegmentEvent(trial=name, attempt=1, from_epoch=0, from_step=0, to_rung=to_rung))
 
     def report(self, dev_eer: float, epoch: int = 1) -> None:
         """Append an epoch of the newest trial."""
         name = next(reversed(self.state.trials))
         self.tell(
-            "report",
-            trial=name,
-            attempt=1,
-            epoch=epoch,
-            metrics={"dev_eer": float(dev_eer)},
-            seconds=1.0,
-            checkpoint="x",
-            sha256="x",
+            ReportEvent(
+                trial=name,
+                attempt=1,
+                epoch=epoch,
+                seconds=1.0,
+                checkpoint="x",
+                sha256="x",
+                bytes=None,
+                metrics={"dev_eer": float(dev_eer)},
+                gpu_share=0.0,
+            )
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 from ray import tune
 
+from spkmodel.worker import results
+
 METRICS = (
     "dev_eer",
     "dev_eer_low",
@@ -48,17 +50,12 @@ class Trivial(tune.Trainable):  # type: ignore[misc]  # Ray comes without types
             return metrics | {"epoch": self._epoch}
         place = Path(self._segment["folder"]) / f"e{self._epoch:04d}-{self._segment['attempt']}"
         place.mkdir(parents=True)
-        return {
-            "metrics": metrics,
-            "trial": self._segment["trial"],
-            "attempt": self._segment["attempt"],
-            "epoch": self._epoch,
-            "seconds": 0.0,
-            "checkpoint": str(place),
-            "bytes": (place / "state.json").write_bytes(b"{}"),
-            "sha256": "0" * 64,
-            "failure": "",
-        }
+        size = (place / "state.json").write_bytes(b"{}")
+        saved = results.SavedCheckpoint(str(place), "0" * 64, size)
+        trial, attempt = self._segment["trial"], self._segment["attempt"]
+        return results.to_tune(
+            results.EpochReport(trial, attempt, self._epoch, metrics, 0.0, saved)
+        )
 
 
 def say(path: Path, figures: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
 from search.scheduler.policy import AshaPolicy, ladder
+from spkmodel.worker.results import EpochReport, SavedCheckpoint, TrainingFailed, WorkerResult
 
 EPOCH_SECONDS = 60.0
 """Median; an epoch of the same trial takes about the same."""
@@ -64,20 +65,8 @@ class Simulation:
         self._now = 0.0
         self._due: list[tuple[float, int, str, int]] = []
         self._counted = 0
-        settings = {
-            "space": formula_search.SPACE.name,
-            "seed": seed,
-            "dev_condition": "clean",
-            "rungs": list(self.policy.rungs),
-            "eta": self.policy.eta,
-            "rule": self.policy.kind,
-            "objectives": list(self.policy.objectives),
-            "trials": trials,
-            "hours": None,
-            "max_epochs": epochs,
-            "concurrent": slots,
-        }
-        self.state.apply(self.ledger.append("search", **settings))
+        begun = formula_search.search_event(self.policy, seed, slots)
+        self.state.apply(self.ledger.append(begun))
         self.driver = SearchController(
             self.ledger,
             self.state,
@@ -142,16 +131,15 @@ class Simulation:
             return True
         result = self._result(trial, attempt)
         began = time.perf_counter()
-        over = self.driver.report(result)
+        over = self.driver.on_result(result)
         self.measured.report.append(time.perf_counter() - began)
         return over
 
-    def _result(self, trial: TrialRecord, attempt: int) -> dict[str, Any]:
+    def _result(self, trial: TrialRecord, attempt: int) -> WorkerResult:
         """Return what a training would report of its epoch."""
         epoch = trial.epoch + 1
         eer = self.truth.dev_eer(trial.axes) * (1 + 0.5 * math.exp(-epoch / 3))
         eer += float(self._chance.normal(0, 0.003))
-        diverges = int(trial.signature, 16) % 10_000 < 10_000 * _DIVERGES
         metrics = {
             "dev_eer": eer,
             "dev_eer_low": eer - 0.01,
@@ -162,17 +150,10 @@ class Simulation:
             "utterances_per_second": 100.0,
         }
         place = self._folder / "trials" / trial.trial / f"e{epoch:04d}-{attempt}"
-        return {
-            **{f"metrics/{key}": value for key, value in metrics.items()},
-            "trial": trial.trial,
-            "attempt": attempt,
-            "epoch": epoch,
-            "failure": "diverged: loss is nan" if diverges else "",
-            "seconds": EPOCH_SECONDS,
-            "checkpoint": str(place),
-            "bytes": _small_checkpoint(place),
-            "sha256": trial.signature * 8,
-        }
+        saved = SavedCheckpoint(str(place), trial.signature * 8, _small_checkpoint(place))
+        if int(trial.signature, 16) % 10_000 < 10_000 * _DIVERGES:
+            return TrainingFailed(trial.trial, attempt, epoch, "diverged: loss is nan")
+        return EpochReport(trial.trial, attempt, epoch, metrics, EPOCH_SECONDS, saved)
 
     @contextmanager
     def _suggestions_timed(self) -> Iterator[None]:

@@ -5,21 +5,21 @@ checkpoint of its own or is to be trained anew. What it started from stands in i
 nowhere else, so a search that removes checkpoints looks there.
 """
 
-import json
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from search.checkpoints.storage_health import TROUBLES
+from search.core.errors import EnvironmentSetupError
 from search.core.paths import LEDGER
+from search.ledger import formats
+from search.ledger.events import QueuedEvent, TrialEvent, WarmWeights, WithdrawnEvent
 
 log = logging.getLogger(__name__)
 
 _STARTS = b'"warm_start": {'
-"""Only lines with this are read as JSON, or with the next: a ledger may have a million others."""
+"""Only lines with this are parsed, or with the next: a ledger may have a million others."""
 _WITHDRAWN = b'"event": "withdrawn"'
 
 
@@ -36,10 +36,10 @@ class _Reading:
 
 
 class ExternalReferences:
-    """Follows the ledgers beside one search's own; reads what has come since the last look."""
+    """Follows the ledgers beside one search's own; reads what has come since the last time."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read before `look`.
+        """Nothing is read before `read_new`.
 
         Args:
             folder: the search's own, in its home.
@@ -48,8 +48,8 @@ class ExternalReferences:
         self._readings: dict[Path, _Reading] = {}
         self._complaints: dict[Path, int | None] = {}
 
-    def look(self) -> bool:
-        """Read on; whether the storage showed all there is.
+    def read_new(self) -> bool:
+        """Read what is new in the ledgers; return whether the storage showed all there is.
 
         What cannot be read is as it was when last it could: a ledger that is somebody else's, one
         that is no file, and all of them while the storage is away.
@@ -111,26 +111,15 @@ class ExternalReferences:
 
 
 def _take(reading: _Reading, line: bytes) -> None:
-    for event in _parsed(line):
-        match event:
-            case {"event": "trial", "warm_start": {"sha256": str(sha256)}}:
-                reading.begun.add(sha256)
-                reading.waiting.pop(str(event.get("wish")), None)
-            case {
-                "event": "queued",
-                "key": str(key),
-                "config": {"warm_start": {"weights": str(weights)}},
-            }:
-                reading.waiting[key] = weights
-            case {"event": "withdrawn", "key": str(key)}:
-                reading.waiting.pop(key, None)
-
-
-def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
-    """The event of a line; none of a damaged one, which is for its own search to complain of."""
     try:
-        event = json.loads(line)
-    except ValueError:
-        return
-    if isinstance(event, dict):
-        yield event
+        event = formats.parse(line)
+    except (ValueError, EnvironmentSetupError):
+        return  # its own search complains of a damaged line
+    match event:
+        case TrialEvent(warm_start=WarmWeights(sha256=sha256)):
+            reading.begun.add(sha256)
+            reading.waiting.pop(event.wish, None)
+        case QueuedEvent(key=key, config={"warm_start": {"weights": str(weights)}}):
+            reading.waiting[key] = weights
+        case WithdrawnEvent(key=key):
+            reading.waiting.pop(key, None)

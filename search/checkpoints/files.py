@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from search.ledger.partials import Partial
+from search.ledger.report import Partial, Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report
 
 log = logging.getLogger(__name__)
 

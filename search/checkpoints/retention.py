@@ -11,14 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from search.ledger.partials import Partial
+from search.ledger.report import Partial, Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report, TrialRecord
+from search.ledger.trial import TrialRecord
 from search.scheduler import pareto
 from search.scheduler.policy import AshaPolicy, is_interrupted, may_go_on
-
-DEFAULT_KEEP = 5
-"""Trials whose best epoch is kept."""
 
 GIGABYTE = 10**9
 
@@ -61,13 +58,12 @@ class _Step:
 
 def to_keep(state: SearchState) -> int:
     """Of how many trials the best epoch is kept."""
-    keep: int = state.search.get("keep_checkpoints", DEFAULT_KEEP)
-    return keep
+    return state.search.keep_checkpoints
 
 
 def limit_bytes(state: SearchState) -> int | None:
     """What all checkpoints together may use; None: no bound but the disk's."""
-    gigabytes = state.search.get("disk_gb")
+    gigabytes = state.search.disk_gb
     return None if gigabytes is None else round(gigabytes * GIGABYTE)
 
 
@@ -149,14 +145,14 @@ def _kept_besides(trial: TrialRecord, pinned: frozenset[str]) -> list[Report]:
 
 def _pinned(state: SearchState) -> frozenset[str]:
     """Hashes of checkpoints that were promoted, or that other trials start from."""
-    promoted = {event["checkpoint"]["sha256"] for event in state.promotions}
-    warm = {trial.warm_start["sha256"] for trial in state.trials.values() if trial.warm_start}
+    promoted = {event.checkpoint.sha256 for event in state.promotions}
+    warm = {trial.warm_start.sha256 for trial in state.trials.values() if trial.warm_start}
     return frozenset(promoted | warm)
 
 
 def _wanted(state: SearchState) -> frozenset[str]:
     """Trials whose weights a wish in the queue starts from, by its key or by `SEARCH/TRIAL`."""
-    search = state.search.get("search", "")
+    search = state.search.search
     named = {state.begun.get(wish.weights_of, "") for wish in state.queue.values()}
     starts = [wish.config.get("warm_start") for wish in state.queue.values()]
     sources = [start["weights"].partition("/") for start in starts if start]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.core.errors import NotFound, NoUsableTrial
+from search.ledger.report import Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report, TrialRecord
+from search.ledger.trial import TrialRecord
 
 _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)/(t\d+)")
 

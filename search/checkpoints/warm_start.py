@@ -6,40 +6,20 @@ the trial, so that a second attempt starts from the same weights whatever has ha
 trial since.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search.checkpoints.selection import parse_trial, select_checkpoint
 from search.core.errors import NotFound, NoUsableTrial, UsageError
 from search.core.paths import existing_ledger, search_folder
+from search.ledger.events import WarmWeights
 from search.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from search.space.loader import Branch
     from spkmodel.config import TrainConfig
-
-
-@dataclass(frozen=True)
-class WarmWeights:
-    """A checkpoint that a training starts from."""
-
-    weights: str
-    """As the config names it."""
-    checkpoint: str
-    """Its folder, absolute."""
-    sha256: str
-
-    def event(self) -> dict[str, str]:
-        """Return the field `warm_start` of a trial's event."""
-        return asdict(self)
-
-
-def from_event(fields: Mapping[str, Any] | None) -> WarmWeights | None:
-    """Return what `WarmWeights.event` wrote; None for a trial that starts from chance."""
-    return None if fields is None else WarmWeights(**fields)
 
 
 def resolve(config: "TrainConfig") -> WarmWeights | None:

@@ -19,7 +19,7 @@ def find_largest_share(state: SearchState) -> tuple[float, str]:
 
 def describe_overuse(state: SearchState) -> str:
     """Say why the share of a GPU that each trial gets is too small; empty if it is not."""
-    given = state.search.get("gpus_per_trial")
+    given = state.search.gpus_per_trial
     if given is None or not 0 < given < 1:
         return ""
     share, trial = find_largest_share(state)

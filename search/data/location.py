@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.redact import redact
+from search.ledger.settings import SearchSettings
 from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -167,13 +168,13 @@ def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float
     return Store.open(corpus.folder).longest_seconds
 
 
-def store_folder(search: dict[str, Any]) -> Path:
-    """Where this machine has the store that a `search` event names, or would have it."""
+def store_folder(settings: SearchSettings) -> Path:
+    """Return where this machine has the store of a search, or would have it."""
     from spkmodel.data.store_uri import is_uri
 
-    recorded = str(search["store"])
+    recorded = settings.store
     if is_uri(recorded):
-        return home() / "corpora" / str(search["corpus_sha256"])[:16]
+        return home() / "corpora" / settings.corpus_sha256[:16]
     return Path(recorded)
 
 

@@ -1,25 +1,47 @@
-"""What a search's one driver does, whatever runs its segments: asks the rule, writes the ledger.
+"""The driver of a search, whatever runs its segments: it asks the rule and writes the ledger.
 
-Every word is in the ledger before anyone acts on it, so a driver may die between any two lines.
+Every event is in the ledger before anyone acts on it, so a driver may die between any two lines.
+The controller is the only one that records: it appends an event to the ledger and then applies it
+to the state. Its components (checkpoint manager, request handler, trial factory) record nothing.
+They give events:
+
+- Where there is one event, a component returns it.
+- Where effects or further decisions depend on an event, the method is a generator
+  (`search.ledger.events.EventSteps`). The controller records each event that it yields before it
+  resumes the generator. So what stands behind a `yield` in a component is the effect of an event
+  that is on disk and in the state: a checkpoint is removed, a request is answered.
 """
 
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, TypeVar, assert_never
 
 from search.checkpoints import storage_health
 from search.checkpoints.manager import CheckpointManager
 from search.core.lease import this_process
 from search.engine.orphan_processes import OrphanProcess
 from search.engine.request_handler import RequestHandler
-from search.engine.trial_factory import NotNow, TrialFactory
+from search.engine.result_events import divergence, failure, partial_event, report_event
+from search.engine.trial_factory import StartPostponed, TrialFactory
+from search.ledger import holds
+from search.ledger.events import (
+    FORMAT,
+    DriverEvent,
+    Event,
+    EventSteps,
+    FinishEvent,
+    SearchEvent,
+    SegmentEvent,
+    StopEvent,
+    TrialEvent,
+)
+from search.ledger.kinds import DRIVER_ENDED, InterruptReason
 from search.ledger.ledger import Ledger
-from search.ledger.state import FORMAT, SearchState
-from search.ledger.trial import DRIVER_ENDED, Failure, InterruptReason, TrialRecord, cut_short
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord, crash_event
 from search.sampler import sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler.asha import Advance, find_final_outcomes, find_outcomes
@@ -35,8 +57,18 @@ from search.scheduler.next_job import (
 from search.scheduler.policy import AshaPolicy, TrialOutcome, is_open
 from search.scheduler.rung_index import RungIndex
 from search.space.branches import Space
+from spkmodel.worker.results import (
+    CheckpointUnusable,
+    EpochReport,
+    PartialReport,
+    StorageRefused,
+    TrainingFailed,
+    WorkerResult,
+)
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 """From (trial, attempt, to_rung) to what the trainable is given."""
@@ -64,16 +96,14 @@ class SearchController:
         self._ledger = ledger
         self._policy = policy
         self._settings = settings
-        self._requests = RequestHandler(ledger.path.parent, state, space, self._record)
+        self._requests = RequestHandler(ledger.path.parent, state, space)
         self._clock = clock
         self._began = clock()
         self._why_leaving = ""
         self.index = RungIndex(state)
-        self._checkpoints = CheckpointManager(
-            self._folder, state, self._record, self.hold, self.release, clock
-        )
+        self._checkpoints = CheckpointManager(self._folder, state, clock)
         self.known = SamplerHistory(state, self.index)
-        self._beginnings = TrialFactory(state, space, seed, kind, self.known, self._record)
+        self._factory = TrialFactory(state, space, seed, kind, self.known)
 
     # --- beginning and end -------------------------------------------------------------------
 
@@ -81,15 +111,15 @@ class SearchController:
         """Take over: what an earlier driver left running counts as interrupted."""
         me = this_process()
         self._began = self._clock()
-        self._record("driver", format=FORMAT, host=me.host, pid=me.pid, started=me.started)
+        self._record(DriverEvent(format=FORMAT, host=me.host, pid=me.pid, started=me.started))
         self._interrupt_all(DRIVER_ENDED, "driver")
-        self._checkpoints.begin()
+        self._record_steps(self._checkpoints.begin())
         self._record_pending_ends()
 
-    def note_leftovers(self, ended: list[OrphanProcess]) -> None:
-        """Write down which processes of an earlier driver have been ended."""
+    def record_orphans(self, ended: list[OrphanProcess]) -> None:
+        """Record which processes of an earlier driver have been ended."""
         for each in ended:
-            self._record("leftover", **each.event())
+            self._record(each.to_event())
 
     def finish(self) -> None:
         """Give every trial its end and close the search, until it is extended."""
@@ -107,13 +137,13 @@ class SearchController:
             "epochs": sum(len(trial.reports) for trial in trials),
             "hours": round(self._spent(), 4),
         }
-        self._checkpoints.prune(last=True)
-        self._record("finish", reason=why, totals=totals)
+        self._record_steps(self._checkpoints.prune(last=True))
+        self._record(FinishEvent(reason=why, totals=totals))
         self._requests.close()
         self._checkpoints.drain()
 
     def leave(self, why: str) -> None:
-        """What an attempt says from now on is its last word."""
+        """Take what an attempt tells from now on as its last result."""
         self._why_leaving = why
 
     def interrupt(self, why: str) -> None:
@@ -137,61 +167,77 @@ class SearchController:
                     return "done"
             try:
                 name = self._trial_of(job)
-            except NotNow as away:
-                self._checkpoints.refused(away.number, away.where)
+            except StartPostponed as refused:
+                self._record_steps(self._checkpoints.on_refused(refused.number, refused.where))
                 continue
             if name is not None:
                 break
         trial = self.state.trials[name]
         self._record(
-            "segment",
-            trial=name,
-            attempt=trial.attempt + 1,
-            from_epoch=trial.epoch,
-            from_step=0 if trial.partial is None else trial.partial.steps,
-            to_rung=job.to_rung,
+            SegmentEvent(
+                trial=name,
+                attempt=trial.attempt + 1,
+                from_epoch=trial.epoch,
+                from_step=0 if trial.partial is None else trial.partial.steps,
+                to_rung=job.to_rung,
+            )
         )
         return trial, self._settings(trial, trial.attempt, job.to_rung)
 
     def _trial_of(self, job: NewTrial | StartQueued | Resume | Advance) -> str | None:
-        """The trial that a job is for; None if it came to nothing, and the state to something."""
+        """Return the trial that a job is for; None if the state has changed instead."""
         match job:
             case NewTrial():
-                name = self._beginnings.of_sampler(self._policy)
-                if name is None:
-                    self._record("exhausted", trials=len(self.state.trials))
-                    self._policy = AshaPolicy.from_state(self.state)
-                return name
+                created = self._factory.from_sampler(self._policy)
+                self._record(created)
+                if isinstance(created, TrialEvent):
+                    return created.trial
+                self._policy = AshaPolicy.from_state(self.state)
+                return None
             case StartQueued(wish):
-                return self._beginnings.of_wish(wish)
+                started = self._factory.from_queue(wish)
+                self._record(started)
+                return started.trial if isinstance(started, TrialEvent) else None
             case Resume(name) | Advance(name):
-                return name if self._checkpoints.may_start(self.state.trials[name]) else None
+                may_start = self._checkpoints.may_start(self.state.trials[name])
+                return name if self._record_steps(may_start) else None
             case _:
                 assert_never(job)
 
-    def report(self, result: Mapping[str, Any]) -> bool:
-        """Take the result of an epoch, or of a part of one; whether its segment is over."""
-        trial = self.state.trials[result["trial"]]
-        if result.get("left_steps"):
-            return self._take_part(trial, result)
-        if not self._is_current_attempt(trial, result["attempt"]):
-            log.warning("refused a late word of %s, attempt %d", trial.trial, result["attempt"])
+    def on_result(self, result: WorkerResult) -> bool:
+        """Take what a training tells; return whether its segment is over."""
+        trial = self.state.trials[result.trial]
+        if isinstance(result, PartialReport):
+            return self._on_partial(trial, result)
+        if not self._is_current_attempt(trial, result.attempt):
+            log.warning("refused a late result of %s, attempt %d", trial.trial, result.attempt)
             return True
-        if self._storage_failed(trial, result):
+        match result:
+            case CheckpointUnusable(reason=reason):
+                why = f"its checkpoint cannot be used: {reason}"
+                self._interrupt_attempt(trial, why, "storage")
+                self._record_steps(self._checkpoints.on_damaged(trial, reason))
+                self._record_pending_ends()
+                return True
+            case StorageRefused(errno=number):
+                why = f"its checkpoint cannot be written: {os.strerror(number)}"
+                self._interrupt_attempt(trial, why, "storage")
+                where = f"a checkpoint of {trial.trial} cannot be written"
+                self._record_steps(self._checkpoints.on_refused(number, where))
+                self._record_pending_ends()
+                return True
+            case TrainingFailed(reason=reason):
+                self._record_ends([failure(trial.trial, reason)])
+                return True
+            case EpochReport():
+                return self._on_epoch(trial, result)
+
+    def _on_epoch(self, trial: TrialRecord, result: EpochReport) -> bool:
+        if diverged := divergence(result):
+            self._record_ends([failure(trial.trial, diverged)])
             return True
-        metrics = {
-            key.removeprefix("metrics/"): value
-            for key, value in result.items()
-            if key.startswith("metrics/")
-        }
-        failure = result["failure"] or _not_finite(metrics, result["epoch"])
-        if failure:
-            kind: Failure = "collapsed" if failure.startswith("collapsed") else "diverged"
-            self._record_ends([TrialOutcome(trial.trial, "failed", failure, "failure", kind)])
-            return True
-        gpu_share = result.get("gpu_share", 0.0)
-        self._record_checkpoint("report", trial, result, metrics=metrics, gpu_share=gpu_share)
-        self._checkpoints.accepted()
+        self._record(report_event(trial, result, self._folder))
+        self._checkpoints.on_accepted()
         if trial.live and (trial.stop_asked or self._is_leaving()):
             self._interrupt_attempt(trial, self._why_leaving or "stopped between two epochs")
         elif trial.live and trial.epoch >= self._policy.rungs[-1]:
@@ -199,19 +245,18 @@ class SearchController:
         self._record_pending_ends()
         return not trial.live
 
-    def _take_part(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
-        """A checkpoint in the middle of an epoch; whether its segment is over.
+    def _on_partial(self, trial: TrialRecord, result: PartialReport) -> bool:
+        """Take a checkpoint in the middle of an epoch; return whether its segment is over.
 
         The last attempt may still bring one after it was cut: it was told to, and took its time.
         """
-        is_last = is_open(trial) and trial.attempt == result["attempt"]
-        if not is_last or result["epoch"] != trial.epoch + 1:
-            log.warning("refused a late part of %s, attempt %d", trial.trial, result["attempt"])
+        is_last = is_open(trial) and trial.attempt == result.attempt
+        if not is_last or result.epoch != trial.epoch + 1:
+            log.warning("refused a late part of %s, attempt %d", trial.trial, result.attempt)
             return True
-        steps, of = result["left_steps"], result["left_of"]
-        self._record_checkpoint("partial", trial, result, steps=steps, of=of)
-        self._checkpoints.accepted()
-        if trial.live and (result["end"] or self._why_leaving):
+        self._record(partial_event(trial, result, self._folder))
+        self._checkpoints.on_accepted()
+        if trial.live and (result.is_last or self._why_leaving):
             self._interrupt_attempt(trial, self._why_leaving or "stopped in the middle of an epoch")
         self._record_pending_ends()
         return not trial.live
@@ -228,7 +273,8 @@ class SearchController:
             self._interrupt_attempt(record, crash, kind)
             if kind == "storage":
                 number = storage_health.error_number(crash)
-                self._checkpoints.refused(number, f"{trial} cannot write or read what it must")
+                where = f"{trial} cannot write or read what it must"
+                self._record_steps(self._checkpoints.on_refused(number, where))
         else:
             self._interrupt_attempt(record, "stopped in the middle of an epoch")
         self._record_pending_ends()
@@ -238,52 +284,33 @@ class SearchController:
     def poll(self) -> None:
         """Keep the lock and carry out what was asked for; cheap enough for every step."""
         self._ledger.keep_alive()
-        asked = [] if self.why_done else self._requests.look()
-        for event, fields in asked:
-            self._apply_request(event, fields)
-        if asked:
-            self._record_pending_ends()
-        self._checkpoints.look()
+        if not self.why_done:
+            self._apply_requests()
+        self._record_steps(self._checkpoints.poll())
 
     def hold(self, cause: str, reason: str, by: str) -> None:
         """Start nothing new while `cause` lasts; what is running goes on to its rung."""
-        if cause not in self.state.holds:
-            log.info("on hold: %s", reason)
-            self._record("hold", cause=cause, reason=reason, by=by)
+        for event in holds.hold(self.state, cause, reason, by):
+            self._record(event)
 
     def release(self, cause: str, by: str) -> None:
-        """The cause is gone; where no other one holds, work goes on."""
-        if cause in self.state.holds:
-            log.info("no longer on hold: %s", self.state.holds[cause])
-            self._record("release", cause=cause, by=by)
+        """End a hold; where no other one holds, work goes on."""
+        for event in holds.release(self.state, cause, by):
+            self._record(event)
 
-    def _apply_request(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Apply a request that has already been recorded."""
-        match event:
-            case "stop" if fields["now"] and fields["trial"] is not None:
-                if self.state.trials[fields["trial"]].live:
-                    self.stop_now.add(fields["trial"])
-            case "search":
-                self._policy = AshaPolicy.from_state(self.state)
-
-    def _storage_failed(self, trial: TrialRecord, result: Mapping[str, Any]) -> bool:
-        """Whether an attempt could not read or not write its checkpoint, which is no fault of it.
-
-        Trainables that say nothing of either leave both keys out.
-        """
-        damage, number = result.get("damaged", ""), result.get("storage_errno", 0)
-        if not damage and not number:
-            return False
-        if damage:
-            self._interrupt_attempt(trial, f"its checkpoint cannot be used: {damage}", "storage")
-            self._checkpoints.found_damaged(trial, damage)
-        else:
-            self._interrupt_attempt(
-                trial, f"its checkpoint cannot be written: {os.strerror(number)}", "storage"
-            )
-            self._checkpoints.refused(number, f"a checkpoint of {trial.trial} cannot be written")
-        self._record_pending_ends()
-        return True
+    def _apply_requests(self) -> None:
+        asked = False
+        for event in self._requests.poll():
+            self._record(event)
+            asked = True
+            match event:
+                case StopEvent(now=True, trial=str(name)):
+                    if self.state.trials[name].live:
+                        self.stop_now.add(name)
+                case SearchEvent():
+                    self._policy = AshaPolicy.from_state(self.state)
+        if asked:
+            self._record_pending_ends()
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -291,39 +318,32 @@ class SearchController:
     def _folder(self) -> Path:
         return self._ledger.path.parent
 
-    def _record(self, event: str, **fields: Any) -> None:
-        self.state.apply(self._ledger.append(event, **fields, uptime=self._uptime()))
+    def _record(self, event: Event) -> None:
+        self.state.apply(self._ledger.append(event, uptime=self._uptime()))
 
-    def _record_checkpoint(
-        self, event: str, trial: TrialRecord, result: Mapping[str, Any], **more: Any
-    ) -> None:
-        """Of an epoch, or of a part of one, that has taken what earlier attempts left it at."""
-        before = 0.0 if trial.partial is None else trial.partial.seconds
-        self._record(
-            event,
-            trial=trial.trial,
-            attempt=trial.attempt,
-            epoch=result["epoch"],
-            seconds=before + result["seconds"],
-            checkpoint=os.path.relpath(result["checkpoint"], self._folder),
-            sha256=result["sha256"],
-            bytes=result.get("bytes"),
-            **more,
-        )
+    def _record_steps(self, steps: EventSteps[T]) -> T:
+        """Record every event that a component gives, each before the component goes on."""
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            self._record(event)
 
     def _record_ends(self, due: list[TrialOutcome]) -> None:
         for end in due:
-            self._record("end", **end.event(self.state.trials[end.trial]))
+            self._record(end.to_event(self.state.trials[end.trial]))
 
     def _record_pending_ends(self) -> None:
         self._record_ends(find_outcomes(self.state, self._policy, self.index.refresh(self._policy)))
         for key, reason in unfulfillable_requests(self.state):
-            self._beginnings.withdraw(key, reason)
+            self._record(self._factory.withdraw(key, reason))
 
     def _interrupt_attempt(
         self, trial: TrialRecord, reason: str, kind: InterruptReason = "stopped"
     ) -> None:
-        self._record("crash", **cut_short(trial, reason, kind))
+        self._record(crash_event(trial, reason, kind))
 
     def _interrupt_all(self, reason: str, kind: InterruptReason = "stopped") -> None:
         for trial in self.state.trials.values():
@@ -350,11 +370,3 @@ class SearchController:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SearchController":
         return self
-
-
-def _not_finite(metrics: Mapping[str, Any], epoch: int) -> str:
-    """Why a result is a failure; empty if it is none."""
-    if "dev_eer" not in metrics:
-        return f"diverged: no dev_eer at epoch {epoch}"
-    bad = [f"{key} is {value}" for key, value in metrics.items() if not math.isfinite(value)]
-    return f"diverged: {', '.join(bad)} at epoch {epoch}" if bad else ""

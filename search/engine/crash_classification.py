@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.checkpoints import storage_health
-from search.ledger.trial import InterruptReason
+from search.ledger.kinds import InterruptReason
 
 _PREEMPTED = ("node was preempted", "Actor died by preemption", "Node was forcibly preempted")
 _LOST_NODE = (

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from search.ledger.events import OrphanEvent
 from spkmodel.worker.processes import (
     Worker,
     boot_id,
@@ -45,11 +46,16 @@ class OrphanProcess:
         """Whether it is, or was, one of this host in this boot."""
         return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
 
-    def event(self) -> dict[str, str | int]:
-        """The fields of the ledger's `leftover` event."""
-        fields = asdict(self)
-        del fields["node"]
-        return fields
+    def to_event(self) -> OrphanEvent:
+        """Return the event that records it."""
+        return OrphanEvent(
+            host=self.host,
+            pid=self.pid,
+            started=self.started,
+            trial=self.trial,
+            attempt=self.attempt,
+            fate=self.fate,
+        )
 
 
 def of_dead_driver(folder: Path) -> list[OrphanProcess]:

@@ -1,4 +1,4 @@
-"""What becomes of a request: the ledger's events that it amounts to, and who records them.
+"""Turn requests into the ledger's events, and have them recorded.
 
 A driver carries out what it finds; where none runs, what needs none is recorded on the spot.
 """
@@ -6,17 +6,19 @@ A driver carries out what it finds; where none runs, what needs none is recorded
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from search.core.errors import EnvironmentSetupError, NotFound, SpksearchError, UsageError
 from search.core.lease import DriverInfo, find_live_driver, this_process
 from search.core.paths import existing_ledger
+from search.ledger.events import Event, HoldEvent, QueuedEvent, ReleaseEvent, SearchEvent, StopEvent
+from search.ledger.kinds import DRIVER_ENDED
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
-from search.ledger.trial import DRIVER_ENDED, cut_short
+from search.ledger.trial import crash_event
 from search.requests import mailbox
 from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
@@ -29,22 +31,18 @@ from spkmodel.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
-Word = tuple[str, dict[str, Any]]
-"""A kind of event and its fields."""
-
 PATIENCE_SECONDS = 5.0
 """How long who asks waits for a driver's answer; one that connects to a cluster takes longer."""
-_LOOK_SECONDS = 0.25
-_OF_ITS_EVENT = ("event", "time", "search", "uptime", "by", "request")
+_POLL_SECONDS = 0.25
 
 
 # --- what a request amounts to ---------------------------------------------------------------
 
 
-def words(
+def event_of_request(
     state: SearchState, request: Request, me: str = "", space: Space | None = None
-) -> list[Word]:
-    """The events to be recorded, in their order.
+) -> Event:
+    """Return the event that a request amounts to.
 
     Args:
         state: the search.
@@ -62,38 +60,34 @@ def words(
                 _require_driver(state, request, me)
             else:
                 _require_stoppable(state, request.trial)
-            return [("stop", {"trial": request.trial, "now": request.now, "by": request.by})]
+            return StopEvent(trial=request.trial, now=request.now, by=request.by)
         case Pause() | Unpause():
             _require_driver(state, request, me)
-            return [_pause(state, request)]
+            return _pause_event(state, request)
         case Add():
-            return [("queued", {**_wish(state, request, space).event(), "by": request.by})]
+            return QueuedEvent.from_queued(_queued(state, request, space), by=request.by)
         case Budget():
-            return [("search", _settings(state, request))]
+            return _budget_event(state, request)
 
 
-def _pause(state: SearchState, request: Pause | Unpause) -> Word:
+def _pause_event(state: SearchState, request: Pause | Unpause) -> Event:
     paused = state.holds.get("user")
     match request:
         case Pause() if paused is None:
             reason = f"paused by {request.by}"
-            return ("hold", {"cause": "user", "reason": reason, "by": request.by})
+            return HoldEvent(cause="user", reason=reason, by=request.by)
         case Unpause() if paused is not None:
-            return ("release", {"cause": "user", "by": request.by})
-    name = _name(state)
+            return ReleaseEvent(cause="user", by=request.by)
+    name = state.search.search
     there = "not paused: nothing to resume"
     if paused:
         there = f"{paused} already; spksearch resume {name} ends that"
     raise UsageError(f"search {name!r} is {there}")
 
 
-def _name(state: SearchState) -> str:
-    return str(state.search["search"])
-
-
 def _require_driver(state: SearchState, request: Request, me: str) -> None:
     """What ends with its driver is asked of that one, and of none that comes after."""
-    name, verb = _name(state), request.kind
+    name, verb = state.search.search, request.kind
     if not me:
         raise UsageError(
             f"search {name!r} is not running: nothing to {verb}; launching it again goes on with "
@@ -104,7 +98,7 @@ def _require_driver(state: SearchState, request: Request, me: str) -> None:
 
 
 def _require_stoppable(state: SearchState, trial: str) -> None:
-    name, record = _name(state), state.trials.get(trial)
+    name, record = state.search.search, state.trials.get(trial)
     if record is None:
         raise NotFound(
             f"search {name!r} has no trial {trial!r}; `spksearch trials {name}` lists them"
@@ -113,29 +107,26 @@ def _require_stoppable(state: SearchState, trial: str) -> None:
         raise UsageError(f"trial {trial} of search {name!r} has ended already ({record.state})")
 
 
-def _settings(state: SearchState, request: Budget) -> dict[str, Any]:
-    asked, name = request.changes(), _name(state)
-    changes: dict[str, Any] = {
-        key: value for key, value in asked.items() if state.search.get(key) != value
-    }
+def _budget_event(state: SearchState, request: Budget) -> SearchEvent:
+    settings, asked, name = state.search, request.changes(), state.search.search
+    changes = {key: value for key, value in asked.items() if getattr(settings, key) != value}
     if not changes:
         there = ", ".join(f"{key.replace('_', '-')} {value}" for key, value in asked.items())
         raise UsageError(f"search {name!r} has these budgets already: {there or 'none named'}")
     fixed = changes.keys() & {"trials", "max_epochs", "finalists"}
-    if state.search.get("replay") is not None and fixed:
+    if settings.replay is not None and fixed:
         raise UsageError(
             f"{name!r} is a replay: its entries are its trials, and their schedules end with the "
             f"training, so --{min(fixed).replace('_', '-')} would make another one of it; launch "
             "another replay"
         )
     if "max_epochs" in changes:
-        changes["rungs"] = list(ladder(changes["max_epochs"], state.search["eta"]))
-    before = {key: value for key, value in state.search.items() if key not in _OF_ITS_EVENT}
-    return {**before, **changes, "by": request.by}
+        changes["rungs"] = ladder(changes["max_epochs"], settings.eta)
+    return settings.extended(changes, request.by)
 
 
-def _wish(state: SearchState, request: Add, space: Space | None) -> QueuedTrial:
-    name = _name(state)
+def _queued(state: SearchState, request: Add, space: Space | None) -> QueuedTrial:
+    name = state.search.search
     try:
         config = TrainConfig.model_validate(request.config)
     except ValueError as error:
@@ -150,7 +141,7 @@ def _wish(state: SearchState, request: Add, space: Space | None) -> QueuedTrial:
     if key in state.queue:
         raise UsageError(f"search {name!r} is to try this config already: it waits for its turn")
     axes, distributions = request.axes, dict[str, str]()
-    if space is not None and state.search.get("replay") is None:
+    if space is not None and state.search.replay is None:
         axes, distributions = _placed(space, config, request)
     return QueuedTrial(key, config.model_dump(mode="json"), request.origin, request.log_entry,
                 axes=axes, distributions=distributions)  # fmt: skip
@@ -175,23 +166,24 @@ def _placed(
 
 
 class RequestHandler:
-    """A driver's ear: carries out what is asked of it."""
+    """Takes the requests that lie in a search's mailbox, for its driver."""
 
-    def __init__(
-        self, folder: Path, state: SearchState, space: Space, record: Callable[..., None]
-    ) -> None:
+    def __init__(self, folder: Path, state: SearchState, space: Space) -> None:
         self._folder = folder
         self._state = state
         self._space = space
-        self._record = record
-        self._looked = 0.0
+        self._polled = 0.0
 
-    def look(self) -> list[Word]:
-        """Record what has been asked since the last look, oldest first; what was recorded."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
-            return []
-        self._looked = time.monotonic()
-        return [word for each in mailbox.pending(self._folder) for word in self._carry_out(each)]
+    def poll(self) -> Iterator[Event]:
+        """Give the events of new requests, oldest first.
+
+        A request is answered when the iterator goes on: by then its event must be recorded.
+        """
+        if time.monotonic() - self._polled < _POLL_SECONDS:
+            return
+        self._polled = time.monotonic()
+        for pending in mailbox.pending(self._folder):
+            yield from self._carry_out(pending)
 
     def close(self) -> None:
         """Answer what has come too late: what the next driver can do waits for it."""
@@ -203,22 +195,20 @@ class RequestHandler:
                 ):
                     each.refuse("the search had come to its end before")
 
-    def _carry_out(self, pending: mailbox.Pending) -> list[Word]:
+    def _carry_out(self, pending: mailbox.Pending) -> Iterator[Event]:
         if pending.name in self._state.requests:
             pending.done()  # a driver died between the event and this
-            return []
+            return
         try:
             request = pending.read()
-            found = words(self._state, request, identity(this_process()), self._space)
+            event = event_of_request(self._state, request, identity(this_process()), self._space)
         except (SpksearchError, ValueError, OSError) as problem:
             log.warning("refused the request %s: %s", pending.path.name, problem)
             with contextlib.suppress(OSError):
                 pending.refuse(str(problem))
-            return []
-        for event, fields in found:
-            self._record(event, **fields, request=pending.name)
+            return
+        yield event.model_copy(update={"request": pending.name})
         pending.done()
-        return found
 
 
 def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
@@ -254,7 +244,7 @@ def _ask_driver(
 ) -> Literal["done", "asked", "recorded"] | None:
     """What a driver makes of a request; None if it has died, and nothing was done."""
     request = request.model_copy(update={"driver": identity(driver)})
-    words(Ledger.open(path).state(), request, request.driver)
+    event_of_request(Ledger.open(path).state(), request, request.driver)  # raises, or is fine
     sent = mailbox.write(path.parent, request)
     reason = mailbox.answer(sent, PATIENCE_SECONDS)
     if reason:
@@ -268,20 +258,19 @@ def _ask_driver(
 
 
 def _record(path: Path, request: Request) -> Literal["recorded"]:
-    words(Ledger.open(path).state(), request)
+    event_of_request(Ledger.open(path).state(), request)  # raises before the ledger is locked
     with Ledger.open(path, write=True, drives=False) as ledger:
-        for event, fields in words(ledger.state(), request):
-            ledger.append(event, **fields)
+        ledger.append(event_of_request(ledger.state(), request))
         if isinstance(request, Stop):
-            _end(ledger, str(request.trial))
+            _end_stopped(ledger, str(request.trial))
     return "recorded"
 
 
-def _end(ledger: Ledger, trial: str) -> None:
-    """The end of a trial that was asked to stop and that nobody trains."""
+def _end_stopped(ledger: Ledger, trial: str) -> None:
+    """Record the end of a trial that was asked to stop and that nobody trains."""
     record = ledger.trials()[trial]
     if record.live:
-        ledger.append("crash", **cut_short(record, DRIVER_ENDED, "driver"))
+        ledger.append(crash_event(record, DRIVER_ENDED, "driver"))
     state = ledger.state()
     for end in find_outcomes(state, AshaPolicy.from_settings(state.search)):
-        ledger.append("end", **end.event(state.trials[end.trial]))
+        ledger.append(end.to_event(state.trials[end.trial]))

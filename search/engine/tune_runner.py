@@ -34,6 +34,7 @@ from search.ledger.state import SearchState
 from search.sampler.sampler import Kind
 from search.scheduler.policy import AshaPolicy
 from search.space.branches import Space
+from spkmodel.worker.results import from_tune
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ _ENVIRONMENT = {
     # Tune's own snapshots are never read, so they may be rare.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # What a result must have, `SearchController.report` sees to.
+    # What a result must have, `SearchController.on_result` sees to.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # How long an actor that does not answer may hold up the end of a search.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
@@ -118,7 +119,7 @@ def run(
     ):
         ledger.set_retry_policy(loop.wait_for_storage)
         driver.begin()
-        driver.note_leftovers(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
+        driver.record_orphans(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
         tuner = tune.Tuner(
             tune.with_resources(trainable, dict(resources)),
             tune_config=tune.TuneConfig(
@@ -222,7 +223,9 @@ class _Recorder(FIFOScheduler):  # type: ignore[misc]
         self._loop.silence.broken(trial.trial_id)
         if self._loop.departure is not None and trial.trial_id in self._loop.attempts:
             self._loop.departure.heard(self._loop.attempts[trial.trial_id])
-        over = self._loop.capture_error(lambda: self._loop.driver.report(result), True)
+        over = self._loop.capture_error(
+            lambda: self._loop.driver.on_result(from_tune(result)), True
+        )
         return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
 
 

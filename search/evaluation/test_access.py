@@ -10,6 +10,7 @@ from search.core.errors import NotFinished
 from search.core.paths import ledger_path
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
+from search.ledger.events import EvaluatedEvent, EvaluatedList
 from search.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class TestSetAccess:
         """Append the `evaluated` event, unless the same was recorded before."""
         if self.ledger is not None and not self.repeated:
             model, pairs = document["model"], document["list"]
-            fields = evaluated_event(model, pairs, [document], self.protocol)
-            self.ledger.append("evaluated", **fields)
+            self.ledger.append(evaluated_event(model, pairs, [document], self.protocol))
 
 
 def evaluated_event(
@@ -42,14 +42,28 @@ def evaluated_event(
     pairs: dict[str, Any],
     numbers: Sequence[dict[str, Any]],
     protocol: Protocol = DEFAULT,
-) -> dict[str, Any]:
-    """The fields of an `evaluated` event; its metrics appear on the trial's MLflow run.
+) -> EvaluatedEvent:
+    """Return the event that records an evaluation of a model on a list of pairs."""
+    return EvaluatedEvent(
+        trial=model["trial"],
+        sha256=model["sha256"],
+        list=EvaluatedList(**pairs),
+        conditions=tuple(each["condition"] for each in numbers),
+        protocol=protocol.label() or _DEFAULT_LABEL,
+        metrics=run_metrics(numbers, protocol),
+    )
+
+
+def run_metrics(
+    numbers: Sequence[dict[str, Any]], protocol: Protocol = DEFAULT
+) -> dict[str, float]:
+    """Return the figures of an evaluation by the names that they have on the trial's MLflow run.
 
     Those of another protocol than the default have its label in their names, so that figures which
     must not be compared do not make one chart.
     """
     label = protocol.label()
-    metrics = {}
+    metrics: dict[str, float] = {}
     for each in numbers:
         prefix = "test" if each["condition"] == "clean" else f"{each['condition']}_test"
         prefix = f"{prefix}_{label}" if label else prefix
@@ -58,14 +72,7 @@ def evaluated_event(
         if each.get("calibration"):
             for name in ("cllr", "min_cllr", "act_dcf_p01", "act_dcf_p05"):
                 metrics[f"{prefix}_{name}"] = each["calibration"][name]
-    return {
-        "trial": model["trial"],
-        "sha256": model["sha256"],
-        "list": pairs,
-        "conditions": [each["condition"] for each in numbers],
-        "protocol": label or _DEFAULT_LABEL,
-        "metrics": metrics,
-    }
+    return metrics
 
 
 @contextmanager
@@ -121,11 +128,10 @@ def looks_before(
         protocol: how they are scored; another one is another look.
     """
     label = protocol.label() or _DEFAULT_LABEL
-    events = [each for each in ledger.state().evaluations if each["list"]["sha256"] == pairs]
+    events = [each for each in ledger.state().evaluations if each.list.sha256 == pairs]
     for place, event in enumerate(events):
-        # Before there were protocols there was the default.
-        same_protocol = event.get("protocol", _DEFAULT_LABEL) == label
-        if event["sha256"] == model and condition in event["conditions"] and same_protocol:
+        same_protocol = event.protocol == label
+        if event.sha256 == model and condition in event.conditions and same_protocol:
             return place, True
     return len(events), False
 

@@ -88,10 +88,10 @@ def _judged(name: str, state: SearchState) -> SearchState:
 def _died(name: str, state: SearchState) -> SpksearchError:
     launched = background.of(name)
     if launched is not None and launched.ended is not None and launched.ended.code:
-        before = "" if state.search else ", before the search began,"
+        before = "" if state.settings else ", before the search began,"
         return launched.ended.problem(f"the launch of search {name!r}{before}")
     where = f"\n  spksearch logs {name}    # its last words" if launched else ""
-    if not state.search:
+    if state.settings is None:
         seen = ""
         if launched is not None and launched.kind == "job":
             seen = f", or its ledger is in a folder that this machine does not share ({home()})"

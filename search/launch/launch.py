@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,18 +22,20 @@ from search.core.paths import home, ledger_path, search_folder
 from search.engine import orphan_processes
 from search.engine.graceful_stop import grace_of_environment
 from search.launch import preparation
-from search.launch.settings import (
-    DEFAULT_CPUS,
-    LaunchRequest,
-    Settings,
-    extensions,
-    from_ledger,
-    surroundings_folders,
-)
+from search.launch.settings import DEFAULT_CPUS, LaunchRequest, extensions, surroundings_folders
 from search.launch.summary import LaunchOutcome, outcome_of
+from search.ledger.events import (
+    FORMAT,
+    DriverEvent,
+    PriorEvent,
+    QueuedEvent,
+    ReplayedNotebook,
+    SearchEvent,
+)
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
-from search.ledger.state import FORMAT, SearchState
+from search.ledger.settings import SearchSettings
+from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
@@ -96,7 +98,7 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
 
 
 @contextmanager
-def _looked_at_first(request: LaunchRequest, before: Settings | None) -> Iterator[None]:
+def _looked_at_first(request: LaunchRequest, before: SearchSettings | None) -> Iterator[None]:
     """A cluster that cannot run a new search refuses it before anything is packed or written."""
     if before is not None or is_local(resolve_address(request.address)):
         yield
@@ -114,13 +116,13 @@ def run_search(
     name: str,
     request: LaunchRequest,
     space: loader.Space,
-    settings: Settings,
-    before: Settings | None,
+    settings: SearchSettings,
+    before: SearchSettings | None,
     display: "SearchDisplay",
     *,
     wishes: Sequence[QueuedTrial] = (),
     known: WarmStart | None = None,
-    replay: Mapping[str, Any] | None = None,
+    replay: ReplayedNotebook | None = None,
 ) -> SearchState:
     """Drive a search, new or not, as far as its budgets let it; what has become of it.
 
@@ -151,7 +153,8 @@ def run_search(
         _queue(ledger, [*wishes, *(known.queued if known else ())])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
-            ledger.append("prior", **known.prior.event())
+            prior = known.prior
+            ledger.append(PriorEvent(source=prior.source, points=prior.points))
         if has_work(ledger):
             again = snapshot.format_resume_command(ledger.state().search)
             try:
@@ -171,11 +174,11 @@ def run_search(
     return Ledger.open(ledger_path(name)).state()
 
 
-def settings_of(name: str) -> Settings | None:
+def settings_of(name: str) -> SearchSettings | None:
     """What the search of this name was last launched with; None if there is none."""
     path = ledger_path(name)
-    event = Ledger.open(path).state().search if path.is_file() else None
-    return from_ledger(event) if event else None
+    event = Ledger.open(path).state().settings if path.is_file() else None
+    return None if event is None else event.settings
 
 
 def has_work(ledger: Ledger) -> bool:
@@ -185,25 +188,29 @@ def has_work(ledger: Ledger) -> bool:
         return True  # if nothing else, the last word is still to be said
     policy = AshaPolicy.from_state(state)
     # What a driver writes first; an earlier driver's orders to stop end with it.
-    state.apply({"event": "driver", "time": datetime.now(UTC).isoformat()})
+    now = datetime.now(UTC).isoformat()
+    state.apply(DriverEvent(time=now, format=FORMAT, host="", pid=0, started=""))
     return not isinstance(choose_next_job(state, policy, state.spent_hours()), Done)
 
 
 def _record(
     ledger: Ledger,
-    settings: Settings,
-    before: Settings | None,
-    replay: Mapping[str, Any] | None,
+    settings: SearchSettings,
+    before: SearchSettings | None,
+    replay: ReplayedNotebook | None,
     space: loader.Space,
 ) -> None:
     """Write down a new search, or an extended one."""
-    if before is not None and settings == before and ledger.state().search.get("replay") == replay:
+    if before is not None and settings == before and ledger.state().search.replay == replay:
         return
     if before is not None:
         for name, (old, new) in extensions(settings, before).items():
             log.info("%s changed from %s to %s", name, old, new)
-    of = {"space_file": loader.user_space_file(space)} if replay is None else {"replay": replay}
-    ledger.append("search", format=FORMAT, **settings.event(), **of, versions=_versions())
+    origin: dict[str, Any] = {"replay": replay}
+    if replay is None:
+        origin = {"space_file": loader.user_space_file(space)}
+    fields = {name: getattr(settings, name) for name in SearchSettings.model_fields}
+    ledger.append(SearchEvent(format=FORMAT, **fields, **origin, versions=_versions()))
 
 
 def _queue(ledger: Ledger, wishes: Sequence[QueuedTrial]) -> None:
@@ -211,7 +218,7 @@ def _queue(ledger: Ledger, wishes: Sequence[QueuedTrial]) -> None:
     state = ledger.state()
     for wish in wishes:
         if wish.key not in state.queue and wish.key not in state.begun:
-            ledger.append("queued", **wish.event())
+            ledger.append(QueuedEvent.from_queued(wish))
 
 
 def _versions() -> dict[str, str]:
@@ -225,7 +232,7 @@ def _drive(
     ledger: Ledger,
     state: SearchState,
     space: loader.Space,
-    settings: Settings,
+    settings: SearchSettings,
     request: LaunchRequest,
     display: "SearchDisplay",
     grace_seconds: float,
@@ -257,7 +264,7 @@ def _drive(
             home(),
             folders=folders,
             # Asked of the state, which `budget` may change while the search runs.
-            most=lambda: state.search["concurrent"],
+            most=lambda: state.search.concurrent,
             wanted=lambda: count_wanted_trials(state, AshaPolicy.from_state(state)),
         )
         started, sessions = time.time(), len(state.sessions)
@@ -291,7 +298,7 @@ def _drive(
 
 
 def _segment_settings(
-    ledger: Ledger, settings: Settings
+    ledger: Ledger, settings: SearchSettings
 ) -> Callable[[TrialRecord, int, int], dict[str, Any]]:
     """What the engine hands to an actor for (trial, attempt, to_rung)."""
     from spkmodel.worker.trainable import Segment, segment_config
@@ -300,7 +307,7 @@ def _segment_settings(
     threads = max(1, int(settings.cpus_per_trial))
 
     def of(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
-        last, warm = trial.goes_on_from, warm_start.from_event(trial.warm_start)
+        last, warm = trial.goes_on_from, trial.warm_start
         return segment_config(
             Segment(
                 trial=trial.trial,

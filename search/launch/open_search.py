@@ -36,7 +36,7 @@ def state_of(name: str) -> SearchState:
         )
     path = existing_ledger(name)
     state = Ledger.open(path).state()
-    if not state.search:
+    if state.settings is None:
         raise NotFinished(f"search {name!r} has recorded nothing yet; look again in a moment")
     return state
 

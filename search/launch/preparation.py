@@ -9,13 +9,13 @@ from search.launch.open_search import state_of
 from search.launch.settings import (
     OBJECTIVES,
     LaunchRequest,
-    Settings,
     decide,
     dev_condition,
     surroundings_folders,
     warm_start_trials,
 )
 from search.ledger.ledger import Ledger
+from search.ledger.settings import SearchSettings
 from search.reporting import snapshot
 from search.sampler import prior_sources
 from search.sampler.prior_sources import WarmStart
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def checked_corpus(
-    request: LaunchRequest, branches: list[loader.Branch], before: Settings | None
+    request: LaunchRequest, branches: list[loader.Branch], before: SearchSettings | None
 ) -> "Corpus":
     """The corpus, with every branch of the space checked against it."""
     from spkmodel.training.batches import batches_in_epoch
@@ -58,12 +58,12 @@ def checked_corpus(
 
 def prepared(
     request: LaunchRequest,
-    before: Settings | None,
+    before: SearchSettings | None,
     space: loader.Space,
     corpus: "Corpus",
     display: "Display",
     warm_start_sha256: str = "",
-) -> Settings:
+) -> SearchSettings:
     """Pack what is not packed yet, and decide everything."""
     from spkmodel.augment import conditions, noise_and_rooms
     from spkmodel.data.store import Store
@@ -95,7 +95,7 @@ def prepared(
 
 
 def known_before(
-    name: str, space: loader.Space, request: LaunchRequest, before: Settings | None
+    name: str, space: loader.Space, request: LaunchRequest, before: SearchSettings | None
 ) -> WarmStart | None:
     """What a search begins with; None for nothing, and for one that has begun with it already.
 
@@ -124,7 +124,7 @@ def plan(
     name: str,
     space: loader.Space,
     request: LaunchRequest,
-    before: Settings | None,
+    before: SearchSettings | None,
     corpus: "Corpus",
     branches: list[loader.Branch],
     known: WarmStart | None = None,
@@ -141,6 +141,7 @@ def plan(
         surroundings=before.surroundings if before else "",
         store_sha256=before.store_sha256 if before else "",
     )
+    assert settings.trials is not None, "a launch has a budget of trials"
     expected = snapshot.estimate_epochs(
         settings.rungs, settings.eta, settings.trials, settings.finalists
     )

@@ -1,16 +1,16 @@
 """What a search is launched with: asked for now, kept from before, or the default."""
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.checkpoints.retention import DEFAULT_KEEP
 from search.core.errors import UsageError
 from search.core.redact import redact
 from search.data.location import absolute
 from search.data.noise_and_rooms import find_recordings
-from search.ledger.trial import OBJECTIVE, SIZE
+from search.ledger.kinds import OBJECTIVE, SIZE
+from search.ledger.settings import DEFAULT_KEEP, SearchSettings
 from search.sampler.prior import default_count
 from search.scheduler.policy import ladder
 from spkmodel.core.condition_names import Condition
@@ -59,60 +59,6 @@ class LaunchRequest:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One search, fully decided; the `search` event of the ledger holds exactly these fields."""
-
-    space: str
-    space_sha256: str
-    corpus: str
-    corpus_sha256: str
-    store: str
-    dev_store: str
-    seed: int
-    dev_condition: Condition
-    noise: str
-    rooms: str
-    """Folders; empty for the built-in surroundings."""
-    surroundings: str
-    """Fingerprint of both."""
-    rule: str
-    eta: int
-    rungs: list[int]
-    trials: int
-    hours: float | None
-    max_epochs: int
-    finalists: int
-    """How many trials at least are trained to the last rung."""
-    concurrent: int | None
-    """None: as many as the cluster has room for."""
-    cpus_per_trial: float
-    gpus_per_trial: float | None
-    """None: one where the cluster has any."""
-    tracking_uri: str
-    """Without credentials; empty for the local store."""
-    objectives: list[str] = field(default_factory=lambda: [OBJECTIVE])
-    """What is wanted low, the dev EER first."""
-    warm_start: str = ""
-    """`logged` or the search that this one begins with; empty for none."""
-    warm_start_trials: int = 0
-    """How many of its points are tried first."""
-    warm_start_sha256: str = ""
-    """Of the source when it was read."""
-    store_sha256: str = ""
-    """Of the manifest of a store at a URI; empty for one at a path."""
-    max_failed: int | None = None
-    """Trials that may fail for good before the search ends; None: any number."""
-    keep_checkpoints: int = DEFAULT_KEEP
-    """Trials whose best epoch is kept; see `search.checkpoints.retention`."""
-    disk_gb: float | None = None
-    """What all checkpoints together may use; None: as much as there is."""
-
-    def event(self) -> dict[str, Any]:
-        """The fields of the ledger's `search` event."""
-        return asdict(self)
-
-
 _IDENTITY = {
     "space": "the space",
     "space_sha256": "the space's source (its file has changed)",
@@ -141,24 +87,8 @@ _EXTENSIBLE = (
 )
 
 
-def from_ledger(event: dict[str, Any]) -> Settings:
-    """The settings that a `search` event records; one of an older version lacks the last ones."""
-    later = (
-        "objectives",
-        "warm_start",
-        "warm_start_trials",
-        "warm_start_sha256",
-        "max_failed",
-        "keep_checkpoints",
-        "disk_gb",
-        "store_sha256",
-    )
-    names = [name for name in Settings.__dataclass_fields__ if name in event or name not in later]
-    return Settings(**{name: event[name] for name in names})
-
-
 def surroundings_folders(
-    request: LaunchRequest, before: Settings | None
+    request: LaunchRequest, before: SearchSettings | None
 ) -> tuple[Path | None, Path | None]:
     """Folders of ambiences and of rooms: as asked, as before, or as `find_recordings` finds.
 
@@ -180,7 +110,7 @@ def _kept_or_found(
     return find_recordings(asked or (Path(before) if before else None), kind, corpus)
 
 
-def dev_condition(request: LaunchRequest, before: Settings | None) -> Condition:
+def dev_condition(request: LaunchRequest, before: SearchSettings | None) -> Condition:
     """How the dev pairs sound: as asked, as before, or as recorded."""
     if request.dev_condition is not None:
         return request.dev_condition
@@ -189,7 +119,7 @@ def dev_condition(request: LaunchRequest, before: Settings | None) -> Condition:
 
 def decide(
     request: LaunchRequest,
-    before: Settings | None,
+    before: SearchSettings | None,
     *,
     space_name: str,
     space_sha256: str,
@@ -199,7 +129,7 @@ def decide(
     surroundings: str,
     warm_start_sha256: str = "",
     store_sha256: str = "",
-) -> Settings:
+) -> SearchSettings:
     """Merge what is asked with what was; the names after the star are facts found by the caller.
 
     Raises:
@@ -208,7 +138,7 @@ def decide(
     """
     noise, rooms = surroundings_folders(request, before)
     max_epochs = _first(request.max_epochs, before and before.max_epochs, DEFAULT_MAX_EPOCHS)
-    settings = Settings(
+    settings = SearchSettings(
         space=space_name,
         space_sha256=space_sha256,
         corpus=absolute(request.corpus),
@@ -222,7 +152,7 @@ def decide(
         surroundings=surroundings,
         rule=_first(request.rule, before and before.rule, "promotion"),
         eta=ETA,
-        rungs=list(ladder(max_epochs, ETA)),
+        rungs=ladder(max_epochs, ETA),
         trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
         hours=_first(request.hours, before and before.hours, None),
         max_failed=_first(request.max_failed, before and before.max_failed, None),
@@ -242,7 +172,7 @@ def decide(
             or os.environ.get("MLFLOW_TRACKING_URI")
             or (before.tracking_uri if before else "")
         ),
-        objectives=list(_first(request.objectives, before and before.objectives, (OBJECTIVE,))),
+        objectives=_first(request.objectives, before and before.objectives, (OBJECTIVE,)),
         warm_start=_first(request.warm_start, before and before.warm_start, ""),
         warm_start_trials=warm_start_trials(request, before),
         # A source that has grown since is not read again.
@@ -255,7 +185,7 @@ def decide(
     return settings
 
 
-def warm_start_trials(request: LaunchRequest, before: Settings | None) -> int:
+def warm_start_trials(request: LaunchRequest, before: SearchSettings | None) -> int:
     """How many points of the warm start's source are tried first.
 
     Raises:
@@ -289,7 +219,7 @@ def objectives(text: str) -> tuple[str, ...]:
     return names
 
 
-def extensions(settings: Settings, before: Settings) -> dict[str, tuple[Any, Any]]:
+def extensions(settings: SearchSettings, before: SearchSettings) -> dict[str, tuple[Any, Any]]:
     """What differs from before and may: name to (before, now)."""
     return {
         name: (getattr(before, name), getattr(settings, name))
@@ -303,7 +233,7 @@ def _first(*choices: Any) -> Any:
     return next((choice for choice in choices if choice is not None), None)
 
 
-def _check_ranges(settings: Settings) -> None:
+def _check_ranges(settings: SearchSettings) -> None:
     least = {"trials": 1, "max_failed": 0, "max_epochs": 1, "finalists": 1, "concurrent": 1}
     least |= {"keep_checkpoints": 1}
     for name, smallest in least.items():
@@ -324,7 +254,7 @@ def _check_ranges(settings: Settings) -> None:
         )
 
 
-def _check_same(name: str, settings: Settings, before: Settings) -> None:
+def _check_same(name: str, settings: SearchSettings, before: SearchSettings) -> None:
     differences = [
         f"{words}: {_short(getattr(before, name))} before, {_short(getattr(settings, name))} now"
         for name, words in _IDENTITY.items()
@@ -338,5 +268,5 @@ def _check_same(name: str, settings: Settings, before: Settings) -> None:
 
 
 def _short(value: object) -> str:
-    text = ",".join(value) if isinstance(value, list) else str(value) or "none"
+    text = ",".join(value) if isinstance(value, tuple) else str(value) or "none"
     return text if len(text) <= 24 else f"{text[:12]}..."

@@ -63,11 +63,7 @@ def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
 def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
     """The problem of a search that ended because more trials failed than may."""
     most = AshaPolicy.from_settings(state.search).max_failed
-    if (
-        most is None
-        or state.finish is None
-        or state.finish["reason"] != format_too_many_failed(most)
-    ):
+    if most is None or state.finish is None or state.finish.reason != format_too_many_failed(most):
         return None
     failures = Counter(t.failure for t in state.trials.values() if t.state == "failed")
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in failures.items())

@@ -5,7 +5,6 @@ One JSON event a line, fsynced. Sampler, scheduler, budgets and tracking are reb
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import threading
@@ -13,16 +12,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from search.core.errors import EnvironmentSetupError, SpksearchError
+from search.core.errors import EnvironmentSetupError
 from search.core.lock import Lock
+from search.ledger import formats
+from search.ledger.events import Event, LedgerDamaged
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 
 log = logging.getLogger(__name__)
 
-Event = dict[str, Any]
+E = TypeVar("E", bound=Event)
 
 RetryPolicy = Callable[[OSError], None]
 """Called while the storage refuses: returns to try once more, raises to give up."""
@@ -31,10 +32,6 @@ PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM}
 )
 """What storage answers that is full, read-only or failing, and may be well again."""
-
-
-class LedgerDamaged(SpksearchError):
-    """A line of the ledger, other than a torn last one, cannot be read."""
 
 
 class Ledger:
@@ -89,8 +86,12 @@ class Ledger:
                 "folder that can be written"
             ) from error
 
-    def append(self, event: str, /, **fields: Any) -> Event:
-        """Write one event, wait for the disk, and return it as readers will see it.
+    def append(self, event: E, /, uptime: float | None = None) -> E:
+        """Write one event, wait for the disk, and return it with its time and search.
+
+        Args:
+            event: to be written.
+            uptime: seconds that the driver has worked; None: no driver writes it.
 
         Raises:
             EnvironmentSetupError: if the disk refuses and there is no patience with it, or another
@@ -98,12 +99,13 @@ class Ledger:
             ValueError: if a number is not finite.
         """
         assert self._lock is not None, "opened for reading"
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        record = {"event": event, "time": now, "search": self.search, **fields}
-        line = json.dumps(record, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+        said: dict[str, Any] = {} if uptime is None else {"uptime": uptime}
+        said |= {"time": datetime.now(UTC).isoformat(timespec="microseconds")}
+        written = event.model_copy(update={**said, "search": self.search})
+        line = written.to_line().encode() + b"\n"
         with self._turn:
             self._retry(lambda: self._write(line))
-        return json.loads(line)
+        return written
 
     def keep_alive(self) -> None:
         """Renew the lease when it is time.
@@ -180,7 +182,7 @@ class Ledger:
         events: list[Event] = []
         for index, line in enumerate(complete.splitlines()):
             try:
-                events.append(_parse(line))
+                events.append(formats.parse(line))
             except ValueError as error:
                 raise LedgerDamaged(
                     f"{self.path}:{self._lines_before(offset) + index + 1}: not a ledger event "
@@ -223,17 +225,6 @@ class Ledger:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Ledger":
         return Ledger(self.path, self.search, None)
-
-
-def _parse(line: bytes) -> Event:
-    event = json.loads(line, parse_constant=_refuse_constant)
-    if not isinstance(event, dict) or not {"event", "time", "search"} <= event.keys():
-        raise ValueError("an object with event, time and search is wanted")
-    return event
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _open_for_append(path: Path) -> int:

@@ -1,29 +1,25 @@
 """Configs that somebody wants tried: they wait in the ledger for their turn, before new ideas.
 
-A wish may want the weights of another one; then it waits until that one's trial is complete.
+One may start from the weights of another one; then it waits until that one's trial is complete.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTrial:
-    """A trial to be."""
+    """A trial that is to be created."""
 
     key: str
-    """Its own among the wishes of a search; a second one of the same key is not taken."""
+    """Its own in the queue of a search; a second one of the same key is not taken."""
     config: dict[str, Any]
     origin: str
     """Where it comes from, in words that its trial is named with: `entry 116, scaled 1/4`."""
     log_entry: str = ""
     """The entry of a notebook that it is."""
     weights_of: str = ""
-    """Key of the wish whose trained weights it starts from."""
+    """Key of the queued trial whose trained weights it starts from."""
     axes: dict[str, Any] = field(default_factory=dict)
     distributions: dict[str, str] = field(default_factory=dict)
     """By axis, as Optuna's JSON; where there are none, the sampler learns nothing from it."""
-
-    def event(self) -> dict[str, Any]:
-        """The fields of the ledger's `queued` event."""
-        return asdict(self)

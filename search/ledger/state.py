@@ -5,48 +5,52 @@ Nothing here decides (`search.scheduler.asha`) and nothing reads a file (`search
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from search.core.errors import EnvironmentSetupError
-from search.ledger.partials import Partial
+from search.ledger.events import (
+    CrashEvent,
+    DamagedEvent,
+    DriverEvent,
+    EndEvent,
+    EvaluatedEvent,
+    Event,
+    ExhaustedEvent,
+    FinishEvent,
+    HoldEvent,
+    LedgerDamaged,
+    MalformedEvent,
+    PartialEvent,
+    Prior,
+    PriorEvent,
+    PromotedEvent,
+    QueuedEvent,
+    ReleaseEvent,
+    RemovedEvent,
+    ReportEvent,
+    SearchEvent,
+    SegmentEvent,
+    StopEvent,
+    TrialEvent,
+    WithdrawnEvent,
+)
 from search.ledger.queue import QueuedTrial
-from search.ledger.trial import Report, TrialRecord, cut_of, failure_of
-from search.sampler import prior as priors
-from search.sampler.prior import Prior
+from search.ledger.report import Partial, Report
+from search.ledger.session import Session
+from search.ledger.trial import TrialRecord
 
-FORMAT = 2
-"""Of the ledger that is written: 1 had no kinds of failures and no uptime, and did not say so."""
-
-_NO_DRIVERS = ("search", "queued", "prior", "promoted", "evaluated")
-"""Events that, in ledgers without `uptime`, were written while no driver was at work."""
-
-
-@dataclass(slots=True)
-class Session:
-    """One driver's work, from its start to its last word."""
-
-    began: datetime
-    last: datetime
-    uptime: float | None = None
-    """Seconds by its own clock, which nobody sets; None: a ledger older than this."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it has worked, up to its last word."""
-        if self.uptime is not None:
-            return self.uptime
-        return max(0.0, (self.last - self.began).total_seconds())
+TrialChange = SegmentEvent | EndEvent | CrashEvent | RemovedEvent | DamagedEvent
+"""An event that changes one trial, other than a checkpoint."""
 
 
 @dataclass(slots=True)
 class SearchState:
     """Everything that sampler, scheduler, status and tracking go by."""
 
-    search: dict[str, Any] = field(default_factory=dict)
-    """The last `search` event: an extension replaces what it changes."""
+    settings: SearchEvent | None = None
+    """The last `search` event; None before the first."""
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     queue: dict[str, QueuedTrial] = field(default_factory=dict)
     """Wishes whose turn has not come, by key, oldest first."""
@@ -59,12 +63,12 @@ class SearchState:
     sessions: list[Session] = field(default_factory=list)
     driver: str = ""
     """Whose the last session is, as `search.requests.mailbox.identity` says."""
-    stops: list[dict[str, Any]] = field(default_factory=list)
-    promotions: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    others: list[dict[str, Any]] = field(default_factory=list)
-    """Events of kinds that a later version may write."""
-    finish: dict[str, Any] | None = None
+    stops: list[StopEvent] = field(default_factory=list)
+    promotions: list[PromotedEvent] = field(default_factory=list)
+    evaluations: list[EvaluatedEvent] = field(default_factory=list)
+    other_events: list[Event] = field(default_factory=list)
+    """Events that change nothing here, and those of kinds that a later version writes."""
+    finish: FinishEvent | None = None
     """The `finish` event, until a driver starts again."""
     search_stop: Literal["", "stop", "now"] = ""
     """Whether the whole search was asked to stop, until a driver starts again."""
@@ -88,7 +92,7 @@ class SearchState:
     """Of every event the trial that it names, or "": what is kept beside reads on from here."""
 
     @classmethod
-    def from_events(cls, events: Iterable[Mapping[str, Any]]) -> "SearchState":
+    def from_events(cls, events: Iterable[Event]) -> "SearchState":
         """Fold all of them."""
         state = cls()
         for event in events:
@@ -101,8 +105,14 @@ class SearchState:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The ladder of the last `search` event."""
-        return tuple(self.search.get("rungs", ()))
+        """The ladder of the last `search` event; empty before the first."""
+        return () if self.settings is None else self.settings.rungs
+
+    @property
+    def search(self) -> SearchEvent:
+        """The settings of the search, with its name: the last `search` event."""
+        assert self.settings is not None, "nothing is recorded yet"
+        return self.settings
 
     def ranked(self) -> list[TrialRecord]:
         """Trials with a usable report, by the lowest dev EER of any epoch; of equals the earlier.
@@ -130,225 +140,147 @@ class SearchState:
                 seconds += max(0.0, (now - last.last).total_seconds())
         return seconds / 3600
 
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Take one more event into account; an unknown kind is kept in `others`."""
+    def apply(self, event: Event) -> None:
+        """Take one more event into account; an unknown kind is kept in `other_events`.
+
+        Raises:
+            KeyError: it names a trial that there is not.
+            LedgerDamaged: it lacks what its kind must say.
+        """
         self.version += 1
-        self.touched.append(event.get("trial") or "")
-        if "request" in event:
-            self.requests.add(event["request"])
-        match event["event"]:
-            case "trial":
-                self._add(event)
-            case "segment" | "report" | "partial" | "end" | "crash" | "removed" | "damaged":
-                self._apply_to_trial(self.trials[event["trial"]], event)
-            case "queued" | "withdrawn":
-                self._wish(event)
-            case "stop":
-                self._stop(event)
-            case "hold" | "release":
-                self._hold(event)
+        self.touched.append(event.trial_name)
+        if event.request:
+            self.requests.add(event.request)
+        match event:
+            case ReportEvent() | PartialEvent():
+                self._add_checkpoint(self.trials[event.trial], event)
+            case SegmentEvent() | EndEvent() | CrashEvent() | RemovedEvent() | DamagedEvent():
+                self._apply_to_trial(self.trials[event.trial], event)
+            case TrialEvent():
+                self._add_trial(event)
+            case QueuedEvent() | WithdrawnEvent():
+                self._apply_to_queue(event)
             case _:
                 self._apply_to_search(event)
         if self.sessions:
-            self._tick(event)
-
-    def _tick(self, event: Mapping[str, Any]) -> None:
-        """A driver's event moves its session's clock on; what others write does not."""
-        session = self.sessions[-1]
-        if session.uptime is not None:
-            if "uptime" in event:
-                session.uptime = event["uptime"]
-                session.last = datetime.fromisoformat(event["time"])
-        elif event["event"] not in _NO_DRIVERS:
-            session.last = datetime.fromisoformat(event["time"])
+            self.sessions[-1].advance(event)
 
     # --- one trial ---------------------------------------------------------------------------
 
-    def _add(self, event: Mapping[str, Any]) -> None:
-        name = event["trial"]
-        record = TrialRecord(
-            trial=name,
-            config=event["config"],
-            axes=event["axes"],
-            distributions=event["distributions"],
-            signature=event["signature"],
-            origin=event["origin"],
-            created=event["time"],
-            wish=event.get("wish", ""),
-            log_entry=event.get("log_entry") or "",
-            # Ledgers of the first versions lack these.
-            warm_start=event.get("warm_start"),
-            encoder_parameters=event.get("encoder_parameters"),
-        )
+    def _add_trial(self, event: TrialEvent) -> None:
+        record = TrialRecord.from_event(event)
         # A live view reads in another thread: a dictionary that it may walk never changes size.
-        self.trials = {**self.trials, name: record}
+        self.trials = {**self.trials, event.trial: record}
         if record.wish:
-            self.queue = {key: wish for key, wish in self.queue.items() if key != record.wish}
-            self.begun[record.wish] = name
+            self.queue = {key: each for key, each in self.queue.items() if key != record.wish}
+            self.begun[record.wish] = event.trial
 
-    def _apply_to_trial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
-        match event["event"]:
-            case "segment":
-                trial.state = "running"
-                trial.reason, trial.ended_by, trial.ended = "", "", ""
-                trial.failure, trial.last_cut = "", ""
-                trial.attempt, trial.target = event["attempt"], event["to_rung"]
-            case "report" | "partial":
-                (self._report if event["event"] == "report" else self._partial)(trial, event)
-            case "end":
-                trial.state, trial.reason = event["state"], event["reason"]
-                trial.ended_by, trial.ended = event["by"], event["time"]
-                trial.ended_in = len(self.sessions)
-                if trial.state == "failed":
-                    trial.failure = failure_of(event)
-            case "crash" if trial.live and event["attempt"] == trial.attempt:
-                trial.state, trial.reason = "paused", event["reason"]
-                trial.crashes += event["counts"]
-                cut = cut_of(event)
-                trial.cuts = {**trial.cuts, cut: trial.cuts.get(cut, 0) + 1}
-                trial.last_cut = cut
-                trial.refusals += cut == "storage"
-            case "removed":
-                self._remove(trial, event)
-            case "damaged":
-                self._damage(trial, event)
-            case _:
+    def _apply_to_trial(self, trial: TrialRecord, event: TrialChange) -> None:
+        match event:
+            case SegmentEvent():
+                trial.begin_attempt(event)
+            case CrashEvent() if trial.live and event.attempt == trial.attempt:
+                trial.interrupt_attempt(event)
+            case CrashEvent():
                 self.refused += 1
+            case EndEvent():
+                trial.end(event, len(self.sessions))
+            case RemovedEvent():
+                trial.remove_checkpoints(event)
+                self.checkpoint_bytes -= event.bytes
+            case DamagedEvent():
+                trial.lose_checkpoint(event, self.rungs)
 
-    def _remove(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
-        trial.removed |= set(event["checkpoints"])
-        left = (each for each in trial.superseded if each.checkpoint not in trial.removed)
-        trial.superseded = tuple(left)
-        past = (each for each in trial.past_partials if each.checkpoint not in trial.removed)
-        trial.past_partials = tuple(past)
-        if trial.partial is not None and trial.partial.checkpoint in trial.removed:
-            trial.partial = None
-        self.checkpoint_bytes -= event["bytes"]
+    def _add_checkpoint(self, trial: TrialRecord, event: ReportEvent | PartialEvent) -> None:
+        if isinstance(event, ReportEvent):
+            self._add_report(trial, event)
+        else:
+            self._add_partial(trial, event)
 
-    def _damage(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
-        """What was trained after the epoch that the trial goes on from counts as not there."""
-        trial.damaged |= {event["checkpoint"]}
-        kept = {e: report for e, report in trial.reports.items() if e <= event["from_epoch"]}
-        lost = [report for epoch, report in trial.reports.items() if epoch not in kept]
-        trial.superseded = (*trial.superseded, *lost)
-        trial.reports = kept
-        part = trial.partial
-        if part is not None and (
-            part.checkpoint in trial.damaged or part.epoch > event["from_epoch"] + 1
-        ):
-            _pass(trial)
-        trial.rung = max((rung for rung in self.rungs if rung in kept), default=0)
-
-    def _report(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
-        epoch = event["epoch"]
-        if not trial.live or event["attempt"] != trial.attempt:
+    def _add_report(self, trial: TrialRecord, event: ReportEvent) -> None:
+        if not trial.live or event.attempt != trial.attempt:
             self.refused += 1
-            return
-        if epoch in trial.reports:
+        elif event.epoch in trial.reports:
             self.repeated += 1
-            return
-        report = Report(
-            epoch=epoch,
-            time=event["time"],
-            metrics=event["metrics"],
-            seconds=event["seconds"],
-            checkpoint=event["checkpoint"],
-            sha256=event["sha256"],
-            attempt=event["attempt"],
-            bytes=event.get("bytes"),
-            gpu_share=event.get("gpu_share", 0.0),
-        )
-        trial.reports, trial.refusals = {**trial.reports, epoch: report}, 0
-        _pass(trial)
-        self.checkpoint_bytes += report.bytes or 0
-        self.largest_checkpoint = max(self.largest_checkpoint, report.bytes or 0)
-        if epoch in self.rungs:
-            trial.rung = max(trial.rung, epoch)
-        if epoch >= trial.target:
-            trial.state = "paused"
+        else:
+            trial.add_report(Report.from_event(event), self.rungs)
+            self._count_bytes(event)
 
-    def _partial(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
-        """Taken of the last attempt, and after it was cut: a word to leave is answered late."""
-        part = Partial.of_event(event)
+    def _add_partial(self, trial: TrialRecord, event: PartialEvent) -> None:
+        # Also after the attempt was cut: an actor that is told to leave may answer late.
         is_open = trial.state in ("running", "paused")
-        if not is_open or part.attempt != trial.attempt or part.epoch != trial.epoch + 1:
+        if not is_open or event.attempt != trial.attempt or event.epoch != trial.epoch + 1:
             self.refused += 1
             return
-        _pass(trial)
-        trial.partial = part
-        self.checkpoint_bytes += part.bytes or 0
-        self.largest_checkpoint = max(self.largest_checkpoint, part.bytes or 0)
+        trial.retire_partial()
+        trial.partial = Partial.from_event(event)
+        self._count_bytes(event)
+
+    def _count_bytes(self, event: ReportEvent | PartialEvent) -> None:
+        size = event.bytes or 0
+        self.checkpoint_bytes += size
+        self.largest_checkpoint = max(self.largest_checkpoint, size)
 
     # --- the whole ---------------------------------------------------------------------------
 
-    def _wish(self, event: Mapping[str, Any]) -> None:
-        key = event["key"]
-        if event["event"] == "withdrawn":
-            self.queue = {each: wish for each, wish in self.queue.items() if each != key}
-            self.withdrawn[key] = event["reason"]
+    def _apply_to_queue(self, event: QueuedEvent | WithdrawnEvent) -> None:
+        key = event.key
+        if isinstance(event, WithdrawnEvent):
+            self.queue = {each: queued for each, queued in self.queue.items() if each != key}
+            self.withdrawn[key] = event.reason
         elif key in self.queue or key in self.begun:
             self.repeated += 1
         else:
-            fields = QueuedTrial.__dataclass_fields__
-            self.queue = {**self.queue, key: QueuedTrial(**{name: event[name] for name in fields})}
+            self.queue = {**self.queue, key: event.queued}
             self.withdrawn.pop(key, None)
 
-    def _stop(self, event: Mapping[str, Any]) -> None:
-        self.stops.append(dict(event))
-        if event["trial"] is None:
-            self.search_stop = "now" if event["now"] else "stop"
-        else:
-            self.trials[event["trial"]].stop_asked = True
-
-    def _hold(self, event: Mapping[str, Any]) -> None:
-        others = {cause: why for cause, why in self.holds.items() if cause != event["cause"]}
-        held = {event["cause"]: event["reason"]} if event["event"] == "hold" else {}
-        self.holds = {**others, **held}
-
-    def _set_down(self, settings: Mapping[str, Any]) -> None:
-        self.search.update(settings)
-        self.exhausted = None
-        for trial in self.trials.values():
-            trial.rung = max((r for r in self.rungs if r in trial.reports), default=0)
-
-    def _apply_to_search(self, event: Mapping[str, Any]) -> None:
-        _check_format(event)
-        match event["event"]:
-            case "search":
-                self._set_down(event)
-            case "driver":
-                moment = datetime.fromisoformat(event["time"])
-                self.sessions.append(Session(moment, moment, event.get("uptime")))
-                whose = (event.get(part, "") for part in ("host", "pid", "started"))
-                self.driver = " ".join(map(str, whose))
+    def _apply_to_search(self, event: Event) -> None:
+        match event:
+            case HoldEvent() | ReleaseEvent():
+                self._apply_hold(event)
+            case SearchEvent():
+                self.settings, self.exhausted = event, None
+                for trial in self.trials.values():
+                    trial.find_rung(event.rungs)
+            case DriverEvent():
+                self.sessions.append(Session.from_event(event))
+                self.driver = f"{event.host} {event.pid} {event.started}"
                 self.finish, self.search_stop, self.holds = None, "", {}
                 self.exhausted = None
-            case "exhausted":
-                self.exhausted = event["trials"]
-            case "finish":
-                self.finish, self.holds = dict(event), {}
-            case "prior":
-                self.prior = priors.of_event(event)
-            case "promoted":
-                self.promotions.append(dict(event))
-            case "evaluated":
-                self.evaluations.append(dict(event))
+            case StopEvent():
+                self._apply_stop(event)
+            case FinishEvent():
+                self.finish, self.holds = event, {}
             case _:
-                self.others.append(dict(event))
+                self._apply_rare(event)
 
+    def _apply_stop(self, event: StopEvent) -> None:
+        self.stops.append(event)
+        if event.trial is None:
+            self.search_stop = "now" if event.now else "stop"
+        else:
+            self.trials[event.trial].stop_asked = True
 
-def _pass(trial: TrialRecord) -> None:
-    """Nobody goes on from the partial checkpoint any more."""
-    if trial.partial is not None:
-        trial.past_partials = (*trial.past_partials, trial.partial)
-        trial.partial = None
+    def _apply_hold(self, event: HoldEvent | ReleaseEvent) -> None:
+        others = {cause: why for cause, why in self.holds.items() if cause != event.cause}
+        held = {event.cause: event.reason} if isinstance(event, HoldEvent) else {}
+        self.holds = {**others, **held}
 
-
-def _check_format(event: Mapping[str, Any]) -> None:
-    """Events that say their format are `search` and `driver`; the first versions said none."""
-    if event["event"] in ("search", "driver") and event.get("format", 1) > FORMAT:
-        raise EnvironmentSetupError(
-            f"search {event['search']!r} was written by a later version of spksearch (format "
-            f"{event['format']}; this one knows up to {FORMAT}): go on with that version, or "
-            "launch under another --name"
-        )
+    def _apply_rare(self, event: Event) -> None:
+        match event:
+            case ExhaustedEvent():
+                self.exhausted = event.trials
+            case PriorEvent():
+                self.prior = event.prior
+            case PromotedEvent():
+                self.promotions.append(event)
+            case EvaluatedEvent():
+                self.evaluations.append(event)
+            case MalformedEvent():
+                raise LedgerDamaged(
+                    f"search {event.search!r}: its event {self.version} is no {event.event} event "
+                    f"({event.problem}); restore the ledger from a copy, or launch under another "
+                    "--name"
+                )
+            case _:
+                self.other_events.append(event)

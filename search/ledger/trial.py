@@ -1,66 +1,24 @@
 """One trial as the ledger knows it: its epochs, its attempts, how it ended.
 
-What the events make of it is in `search.ledger.state`, what it may do next in
-`search.scheduler.asha`.
+What it may do next is decided in `search.scheduler`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.ledger.partials import Partial
-
-TrialState = Literal["running", "paused", "complete", "stopped", "failed", "killed"]
-
-InterruptReason = Literal[
-    "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
-]
-"""Why an attempt was cut short."""
-
-COUNTED: frozenset[InterruptReason] = frozenset({"crash", "out_of_memory", "hang"})
-"""Cuts that use up a retry; the others are not the trial's doing."""
-
-DRIVER_ENDED = "its driver ended"
-"""Why an attempt was cut short whose driver is no more."""
-
-Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node", "storage"]
-"""Why a trial failed for good."""
-
-OBJECTIVE = "dev_eer"
-"""The metric that chooses; lower is better."""
-
-SIZE = "encoder_parameters"
-"""What a search may want low beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One epoch of a trial."""
-
-    epoch: int
-    time: str
-    metrics: Mapping[str, float]
-    seconds: float
-    checkpoint: str
-    """Relative to the search's folder."""
-    sha256: str
-    attempt: int
-    bytes: int | None = None
-    """Of the checkpoint; None: not said, as in ledgers older than this."""
-    gpu_share: float = 0.0
-    """The most of its GPU's memory that it held, as a fraction; 0 without a GPU."""
-
-    @property
-    def next_epoch(self) -> int:
-        """The epoch that whoever goes on from here reports first."""
-        return self.epoch + 1
-
-    @property
-    def objective(self) -> float:
-        """The dev EER; infinite if there is none that can be compared."""
-        value = self.metrics.get(OBJECTIVE, math.inf)
-        return value if math.isfinite(value) else math.inf
+from search.ledger.events import (
+    CrashEvent,
+    DamagedEvent,
+    EndEvent,
+    RemovedEvent,
+    SegmentEvent,
+    TrialEvent,
+    WarmWeights,
+)
+from search.ledger.kinds import COUNTED, SIZE, Failure, InterruptReason, TrialState
+from search.ledger.report import Partial, Report
 
 
 @dataclass(slots=True)
@@ -75,13 +33,13 @@ class TrialRecord:
     origin: str
     created: str
     wish: str = ""
-    """Key of the wish that it fulfils; empty: the sampler's idea."""
+    """Key of the queued trial that it is; empty: the sampler's idea."""
     log_entry: str = ""
     """The entry of a notebook that it is."""
-    warm_start: Mapping[str, str] | None = None
-    """Whose weights it starts from: `weights` as the config says, `checkpoint`, `sha256`."""
+    warm_start: WarmWeights | None = None
+    """The weights that it starts from; None: from chance."""
     encoder_parameters: int | None = None
-    """Weights of the encoder, the loss's head not included; None: a ledger older than this."""
+    """Weights of the encoder, the loss's head not included; None: not known."""
     reports: dict[int, Report] = field(default_factory=dict)
     """By epoch, counted from 1."""
     removed: frozenset[str] = frozenset()
@@ -112,7 +70,7 @@ class TrialRecord:
     attempt: int = 0
     """Number of its last start; words of an earlier one are refused."""
     crashes: int = 0
-    """Attempts that died of themselves; those that a dead driver took along do not count."""
+    """Attempts that used up a retry; those that a dead driver took along do not count."""
     cuts: dict[str, int] = field(default_factory=dict)
     """Attempts that were cut short, by `InterruptReason`, whether or not they count."""
     refusals: int = 0
@@ -178,36 +136,96 @@ class TrialRecord:
         report = self.reports.get(epoch)
         return math.inf if report is None else report.objective
 
+    # --- events ------------------------------------------------------------------------------
 
-def cut_short(trial: TrialRecord, reason: str, kind: InterruptReason) -> dict[str, Any]:
-    """The fields of the `crash` event that cuts a trial's attempt short."""
-    return {
-        "trial": trial.trial,
-        "attempt": trial.attempt,
-        "reason": reason,
-        "kind": kind,
-        "counts": kind in COUNTED,
-    }
+    @classmethod
+    def from_event(cls, event: TrialEvent) -> "TrialRecord":
+        """Return the record of a trial that has just been created."""
+        return cls(
+            trial=event.trial,
+            config=event.config,
+            axes=event.axes,
+            distributions=event.distributions,
+            signature=event.signature,
+            origin=event.origin,
+            created=event.time,
+            wish=event.wish,
+            log_entry=event.log_entry or "",
+            warm_start=event.warm_start,
+            encoder_parameters=event.encoder_parameters,
+        )
+
+    def begin_attempt(self, event: SegmentEvent) -> None:
+        """Start, or start again."""
+        self.state = "running"
+        self.reason, self.ended_by, self.ended = "", "", ""
+        self.failure, self.last_cut = "", ""
+        self.attempt, self.target = event.attempt, event.to_rung
+
+    def interrupt_attempt(self, event: CrashEvent) -> None:
+        """Count the interruption of the attempt under way."""
+        self.state, self.reason = "paused", event.reason
+        self.crashes += event.counts
+        self.cuts = {**self.cuts, event.kind: self.cuts.get(event.kind, 0) + 1}
+        self.last_cut = event.kind
+        self.refusals += event.kind == "storage"
+
+    def end(self, event: EndEvent, session: int) -> None:
+        """Take note of its end, in the session of this number."""
+        self.state, self.reason = event.state, event.reason
+        self.ended_by, self.ended, self.ended_in = event.by, event.time, session
+        if event.state == "failed" and event.kind:
+            self.failure = event.kind
+
+    def add_report(self, report: Report, rungs: tuple[int, ...]) -> None:
+        """Take an epoch; at its target the trial pauses."""
+        self.reports, self.refusals = {**self.reports, report.epoch: report}, 0
+        self.retire_partial()
+        if report.epoch in rungs:
+            self.rung = max(self.rung, report.epoch)
+        if report.epoch >= self.target:
+            self.state = "paused"
+
+    def retire_partial(self) -> None:
+        """Take note that nothing goes on from the partial checkpoint any more."""
+        if self.partial is not None:
+            self.past_partials = (*self.past_partials, self.partial)
+            self.partial = None
+
+    def remove_checkpoints(self, event: RemovedEvent) -> None:
+        """Forget checkpoints that are removed; what was measured stands."""
+        self.removed |= set(event.checkpoints)
+        self.superseded = tuple(r for r in self.superseded if r.checkpoint not in self.removed)
+        past = (each for each in self.past_partials if each.checkpoint not in self.removed)
+        self.past_partials = tuple(past)
+        if self.partial is not None and self.partial.checkpoint in self.removed:
+            self.partial = None
+
+    def lose_checkpoint(self, event: DamagedEvent, rungs: tuple[int, ...]) -> None:
+        """Drop what was trained after the epoch that the trial goes on from."""
+        self.damaged |= {event.checkpoint}
+        kept = {e: report for e, report in self.reports.items() if e <= event.from_epoch}
+        lost = [report for epoch, report in self.reports.items() if epoch not in kept]
+        self.superseded = (*self.superseded, *lost)
+        self.reports = kept
+        part = self.partial
+        if part is not None and (
+            part.checkpoint in self.damaged or part.epoch > event.from_epoch + 1
+        ):
+            self.retire_partial()
+        self.find_rung(rungs)
+
+    def find_rung(self, rungs: tuple[int, ...]) -> None:
+        """Find the highest rung with a result anew, after the epochs or the ladder changed."""
+        self.rung = max((rung for rung in rungs if rung in self.reports), default=0)
 
 
-# --- ledgers of the first versions, whose crashes and ends have no kind ----------------------
-
-
-def cut_of(event: Mapping[str, Any]) -> InterruptReason:
-    """Why the attempt that a `crash` event tells of was cut short."""
-    if "kind" in event:
-        kind: InterruptReason = event["kind"]
-        return kind
-    if event["counts"]:
-        return "crash"
-    return "driver" if event["reason"] == DRIVER_ENDED else "stopped"
-
-
-def failure_of(event: Mapping[str, Any]) -> Failure:
-    """What the trial was whose failing an `end` event tells of."""
-    if "kind" in event:
-        kind: Failure = event["kind"]
-        return kind
-    if event["reason"].startswith("diverged"):
-        return "diverged"
-    return "collapsed" if event["reason"].startswith("collapsed") else "crash"
+def crash_event(trial: TrialRecord, reason: str, kind: InterruptReason) -> CrashEvent:
+    """Return the event that interrupts a trial's attempt."""
+    return CrashEvent(
+        trial=trial.trial,
+        attempt=trial.attempt,
+        reason=reason,
+        kind=kind,
+        counts=kind in COUNTED,
+    )

@@ -48,7 +48,7 @@ def build_entry_request(
         config = adapt_schedules(config, _count_steps(state, config, store))
     # As for the sampler's trials: within a search, trials differ by their configs, not by seeds.
     config = config.model_copy(
-        update={"seed": state.search["seed"], "warm_start": _warm_start(state, entry)}
+        update={"seed": state.search.seed, "warm_start": _warm_start(state, entry)}
     )
     name = ", ".join(filter(None, (f"entry {entry.number}", scale.description)))
     axes: dict[str, Any] = {"entry": entry.number}
@@ -65,7 +65,7 @@ def build_trial_request(state: SearchState, trial: str, *, changes: Mapping[str,
         NotFound: there is no such trial.
         UsageError: a change is wrong, or it does not fit the corpus.
     """
-    record = trial_of(state.search["search"], state, trial)
+    record = trial_of(state.search.search, state, trial)
     if not changes:
         raise UsageError(
             f"{trial} has been tried; say what is to be different: --set "
@@ -139,7 +139,7 @@ def _warm_start(state: SearchState, entry: Entry) -> WarmStart | None:
         return entry.config.warm_start
     for record in state.trials.values():
         if record.log_entry == entry.warm_start and record.state == "complete":
-            return WarmStart(weights=f"{state.search['search']}/{record.trial}")
+            return WarmStart(weights=f"{state.search.search}/{record.trial}")
     raise UsageError(
         f"entry {entry.number} starts from the weights of entry {entry.warm_start}, of which this "
         f"search has no complete trial; add that one first: --entry {entry.warm_start}"
@@ -189,8 +189,8 @@ def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None")
 
     if store is None:
         raise UsageError(
-            f"--scale needs the packed corpus, and {state.search['store']} is not on this machine; "
+            f"--scale needs the packed corpus, and {state.search.store} is not on this machine; "
             "add the entry where the search runs"
         )
     batches = batches_in_epoch(_count_utterances(store), config.batches)
-    return max(1, math.ceil(batches / config.batches_per_step)) * int(state.search["max_epochs"])
+    return max(1, math.ceil(batches / config.batches_per_step)) * int(state.search.max_epochs)

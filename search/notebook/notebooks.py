@@ -81,7 +81,7 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
     Raises:
         NotFinished: the trial has not ended, or has no result.
     """
-    search = state.search["search"]
+    search = state.search.search
     best = record.best()
     if record.state not in ENDED or best is None:
         why = "has no result" if record.state in ENDED else "has not ended yet"
@@ -91,7 +91,7 @@ def _evidence(state: SearchState, record: TrialRecord) -> str:
     return (
         f"{search}/{record.trial}, signature {record.signature}: "
         f"dev EER {format_percent(eer)}{span} at epoch {best.epoch}, "
-        f"{state.search['dev_condition']} pairs of corpus {state.search['corpus_sha256'][:8]}"
+        f"{state.search.dev_condition} pairs of corpus {state.search.corpus_sha256[:8]}"
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from search.core.errors import UsageError
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
-from search.launch.settings import Settings
+from search.ledger.events import ReplayedNotebook
 from search.ledger.ledger import Ledger
+from search.ledger.settings import SearchSettings
 from search.ledger.state import SearchState
 from search.notebook.replay_plan import (
     SPACE,
@@ -83,30 +84,35 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         launch_request,
         space,
         # The sampler is never asked: a budget of no trials leaves those that are queued.
-        replace(settings, trials=0, rungs=[epochs]),
+        settings.model_copy(update={"trials": 0, "rungs": (epochs,)}),
         before,
         display,
         wishes=queue_trials(plan, configs, steps, epochs),
-        replay={
-            "notebook": plan.notebook.name,
-            "scale": plan.scale.text,
-            "command": _format_command(request),
-        },
+        replay=ReplayedNotebook(
+            notebook=plan.notebook.name,
+            scale=plan.scale.text,
+            command=_format_command(request),
+        ),
     )
     return ReplayOutcome(plan, state, description)
 
 
-def _check_same_replay(plan: ReplayPlan, request: ReplayRequest, before: Settings | None) -> None:
+def _check_same_replay(
+    plan: ReplayPlan, request: ReplayRequest, before: SearchSettings | None
+) -> None:
     """Refuse to resume under this name if it belongs to another replay."""
     if before is None:
         return
     state = Ledger.open(ledger_path(plan.name)).state()
-    recorded = state.search.get("replay")
+    recorded = state.search.replay
     if recorded is None:
         raise UsageError(f"search {plan.name!r} exists and is no replay; choose another --name")
-    now = {"notebook": plan.notebook.name, "scale": plan.scale.text}
+    compared = {
+        "notebook": (recorded.notebook, plan.notebook.name),
+        "scale": (recorded.scale, plan.scale.text),
+    }
     differences = [
-        f"{key} {recorded[key]} before, {now[key]} now" for key in now if recorded[key] != now[key]
+        f"{key} {old} before, {new} now" for key, (old, new) in compared.items() if old != new
     ]
     if request.epochs not in (None, before.max_epochs):
         # Schedules end with the training: with more epochs it would be another one.

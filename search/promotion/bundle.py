@@ -14,6 +14,7 @@ from search.evaluation.metrics import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger
+from search.ledger.settings import SearchSettings
 from search.models import loader
 from search.promotion import model_card
 from search.reporting import learning_curves
@@ -55,20 +56,20 @@ def build_bundle(
     document = {
         "schema": SCHEMA,
         "search": ledger.search,
-        "space": search["space"],
+        "space": search.space,
         "trial": model.trial,
         "epoch": model.epoch,
         "rung": choice.trial.rung,
         "registered_as": registered_as,
         "model": facts,
-        "corpus_sha256": search["corpus_sha256"],
+        "corpus_sha256": search.corpus_sha256,
         "dev": dev,
         "test": _test_document(ledger, tested, evaluated, store, facts["sha256"], dev["threshold"]),
         "utterance_seconds": _utterance_seconds(store, tested),
         "seconds": round(time.monotonic() - began, 2),
         **evaluate.describe_origin(device, DEFAULT.describe()),
     }
-    epochs = learning_curves.collect_epochs(choice.trial, search["rungs"])
+    epochs = learning_curves.collect_epochs(choice.trial, search.rungs)
     subtitle = learning_curves.format_subtitle(search, choice.trial)
     _write_bundle(folder, model, document, evaluated, tested, epochs, subtitle)
     return document
@@ -120,7 +121,7 @@ def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
 # --- stores ----------------------------------------------------------------------------------
 
 
-def _open_store(search: dict[str, Any], display: Display) -> "Store":
+def _open_store(search: SearchSettings, display: Display) -> "Store":
     """Open the store that the trials trained on; pack it again if it was removed.
 
     Raises:
@@ -131,26 +132,26 @@ def _open_store(search: dict[str, Any], display: Display) -> "Store":
     folder = location.store_folder(search)
     if folder.is_dir():
         return Store.open(folder)
-    place = location.parsed(search["corpus"])
+    place = location.parsed(search.corpus)
     if isinstance(place, str):
         store = Store.open(location.published(place).folder)
     else:
-        store = corpus_store.open_packed_corpus(place, display, search["seed"])
-    if store.sha256 != search["corpus_sha256"]:
+        store = corpus_store.open_packed_corpus(place, display, search.seed)
+    if store.sha256 != search.corpus_sha256:
         raise UsageError(
-            f"{search['corpus']}: the corpus has changed since the search; promote with the corpus "
+            f"{search.corpus}: the corpus has changed since the search; promote with the corpus "
             "as it was"
         )
     return store
 
 
-def _open_dev_store(search: dict[str, Any], store: "Store", display: Display) -> "Store":
+def _open_dev_store(search: SearchSettings, store: "Store", display: Display) -> "Store":
     """Open the store of dev utterances that the trials used; make it again if it was removed."""
     from spkmodel.augment import conditions
     from spkmodel.data.store import Store
 
-    folder, condition = Path(search["dev_store"]), search["dev_condition"]
-    if search["dev_store"] == search["store"]:
+    folder, condition = Path(search.dev_store), search.dev_condition
+    if search.dev_store == search.store:
         return store
     if folder.is_dir():
         return Store.open(folder)
@@ -160,9 +161,9 @@ def _open_dev_store(search: dict[str, Any], store: "Store", display: Display) ->
         )
 
 
-def _noise_and_rooms(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
+def _noise_and_rooms(search: SearchSettings) -> tuple[Path | None, Path | None]:
     """Return the folders of ambient noise and of rooms; None for the built-in ones."""
-    noise, rooms = search["noise"], search["rooms"]
+    noise, rooms = search.noise, search.rooms
     return Path(noise) if noise else None, Path(rooms) if rooms else None
 
 
@@ -172,7 +173,7 @@ def _noise_and_rooms(search: dict[str, Any]) -> tuple[Path | None, Path | None]:
 def _verify_on_dev(
     model: "Model",
     choice: "SelectedCheckpoint",
-    search: dict[str, Any],
+    search: SearchSettings,
     store: "Store",
     device: str,
     display: Display,
@@ -204,7 +205,7 @@ def _verify_on_dev(
         )
     return {
         "list": facts,
-        "condition": search["dev_condition"],
+        "condition": search.dev_condition,
         "recorded_eer": recorded,
         **pair_metrics.compute_error_rates(verdict),
     }
@@ -220,18 +221,18 @@ def _training_device(checkpoint_folder: Path) -> str:
 # --- test: evaluate once ---------------------------------------------------------------------
 
 
-def _load_test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
+def _load_test_pairs(search: SearchSettings, store: "Store") -> PairList | None:
     """Load the corpus's test pairs, which are in no store and no ledger; None if it has none.
 
     Raises:
         UsageError: if the corpus is gone or is another one now.
     """
-    folder = location.parsed(search["corpus"])
+    folder = location.parsed(search.corpus)
     if isinstance(folder, Path) and not folder.is_dir():
         raise UsageError(
             f"{folder}: the corpus of this search is not there; its test pairs are needed"
         )
-    corpus = location.opened(folder, search["seed"], allow_overlap=True)
+    corpus = location.opened(folder, search.seed, allow_overlap=True)
     if not corpus.test_pairs:
         return None
     known = set(store.of_split("test"))
@@ -248,7 +249,7 @@ def _load_test_pairs(search: dict[str, Any], store: "Store") -> PairList | None:
 def _evaluate_on_test(
     model: "Model",
     tested: PairList,
-    search: dict[str, Any],
+    search: SearchSettings,
     store: "Store",
     device: str,
     display: Display,

@@ -4,7 +4,6 @@ The order makes an interrupted promotion safe: the folder appears in one step, t
 the test pairs is recorded, then the version is registered; another call completes what is missing.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
 from search.core.redact import redact
 from search.evaluation import metrics, pair_list, test_access
+from search.ledger.events import PromotedCheckpoint, PromotedEvent
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, registry
 from search.models.registry import RegisteredVersion
@@ -84,7 +84,7 @@ def promote(
     with test_access.writing(path, "it can be promoted") as ledger:
         search = ledger.state().search
         choice = _select_intact_checkpoint(ledger, name, trial, display)
-        registered_name = model or f"spksearch-{search['space']}"
+        registered_name = model or f"spksearch-{search.space}"
         folder = _bundle_folder(name, choice)
         document = _read_earlier_report(folder, choice)
         again = document is not None
@@ -135,7 +135,7 @@ def _select_intact_checkpoint(
         try:
             checkpoint.read(choice.folder, report.sha256)
         except checkpoint.CheckpointError as error:
-            ledger.append("damaged", **manager.damage(choice.trial, report, str(error)))
+            ledger.append(manager.damaged_event(choice.trial, report, str(error)))
             again = format_resume_command(ledger.state().search)
             display.print_line(
                 f"{choice.trial.trial}, epoch {report.epoch} is passed over: {error}; epochs that "
@@ -178,7 +178,7 @@ def _record_test_access(ledger: Ledger, document: dict[str, Any]) -> None:
     if test_access.looks_before(ledger, pairs["sha256"], model["sha256"], bundle.CONDITIONS[-1])[1]:
         return
     numbers = list(test["conditions"].values())
-    ledger.append("evaluated", **test_access.evaluated_event(model, pairs, numbers))
+    ledger.append(test_access.evaluated_event(model, pairs, numbers))
 
 
 # --- the registry ----------------------------------------------------------------------------
@@ -194,13 +194,13 @@ def _register(
 ) -> RegisteredVersion:
     search = ledger.state().search
     title = f"promoted {document['trial']}, epoch {document['epoch']}"
-    with mlflow_client.connect_mlflow(tracking_uri, search["tracking_uri"]) as client:
+    with mlflow_client.connect_mlflow(tracking_uri, search.tracking_uri) as client:
         registered = registry.register_version(
             client,
             folder,
             name,
             alias,
-            f"spksearch/{search['space']}",
+            f"spksearch/{search.space}",
             title=title,
             tags=_collect_tags(document),
             metrics=_collect_metrics(document),
@@ -213,22 +213,21 @@ def _register(
 def _record_promotion(
     ledger: Ledger, document: dict[str, Any], folder: Path, registered: RegisteredVersion, uri: str
 ) -> None:
-    fields = {
-        "trial": document["trial"],
-        "checkpoint": {
-            "epoch": document["epoch"],
-            "sha256": document["model"]["checkpoint_sha256"],
-        },
-        "sha256": document["model"]["sha256"],
-        "folder": str(folder.relative_to(ledger.path.parent)),
-        "model": registered.name,
-        "version": registered.version,
-        "alias": registered.alias,
-        "tracking_uri": redact(uri),
-    }
-    earlier = [{key: event.get(key) for key in fields} for event in ledger.state().promotions]
-    if not earlier or earlier[-1] != json.loads(json.dumps(fields)):
-        ledger.append("promoted", **fields)
+    event = PromotedEvent(
+        trial=document["trial"],
+        checkpoint=PromotedCheckpoint(
+            epoch=document["epoch"], sha256=document["model"]["checkpoint_sha256"]
+        ),
+        sha256=document["model"]["sha256"],
+        folder=str(folder.relative_to(ledger.path.parent)),
+        model=registered.name,
+        version=registered.version,
+        alias=registered.alias,
+        tracking_uri=redact(uri),
+    )
+    earlier = ledger.state().promotions
+    if not earlier or earlier[-1].fields() != event.fields():
+        ledger.append(event)
 
 
 def _collect_tags(document: dict[str, Any]) -> dict[str, str]:
@@ -249,4 +248,4 @@ def _collect_metrics(document: dict[str, Any]) -> dict[str, float]:
     if document["test"] is None:
         return {}
     numbers = list(document["test"]["conditions"].values())
-    return dict(test_access.evaluated_event(document["model"], {}, numbers)["metrics"])
+    return test_access.run_metrics(numbers)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search.ledger.report import Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report, TrialRecord
+from search.ledger.trial import TrialRecord
 from search.reporting.snapshot import Snapshot, displayed_state
 
 Document = dict[str, Any]
@@ -61,8 +62,8 @@ def epoch_document(report: Report) -> Document:
 def full_trial_document(state: SearchState, trial: TrialRecord, status: str) -> Document:
     """Return the document of `show`: a trial with every epoch and its config."""
     return trial_document(trial, status) | {
-        "search": state.search["search"],
-        "space": state.search["space"],
+        "search": state.search.search,
+        "space": state.search.space,
         "config": trial.config,
         "reports": [
             epoch_document(report) | {"kept": trial.has_checkpoint(report)}

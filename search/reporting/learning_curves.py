@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.errors import NotFinished, UsageError
+from search.ledger.settings import SearchSettings
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.figure_style import COLOURS, FAINT, GRID, INK, create_canvas, save_png
@@ -58,10 +59,10 @@ def _finite_or_nan(metrics: Mapping[str, Any], name: str) -> float:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else _NAN
 
 
-def format_subtitle(search: Mapping[str, Any], trial: TrialRecord) -> str:
+def format_subtitle(search: SearchSettings, trial: TrialRecord) -> str:
     """Return the subtitle of the figure: encoder, loss, and condition of the dev pairs."""
     kinds = [trial.config.get(part, {}).get("kind", "?") for part in ("encoder", "loss")]
-    return f"{', '.join(kinds)}; dev pairs {search['dev_condition']}, band: 95 % interval"
+    return f"{', '.join(kinds)}; dev pairs {search.dev_condition}, band: 95 % interval"
 
 
 def plot_trial(path: Path, name: str, state: SearchState, trial: TrialRecord) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 from search.checkpoints.retention import limit_bytes
 from search.cluster import gpu_memory
+from search.ledger.events import SearchEvent
+from search.ledger.report import Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report, TrialRecord
+from search.ledger.trial import TrialRecord
 
 ENDED = ("complete", "stopped", "failed", "killed")
 
@@ -103,10 +105,10 @@ def take_snapshot(
     speed = _epochs_per_minute(trials, started, now) if status == "running" else None
     done = sum(len(trial.reports) for trial in trials)
     spent = state.spent_hours(datetime.fromtimestamp(now, UTC) if status == "running" else None)
-    name = state.search["search"]
+    name = state.search.search
     return Snapshot(
         name=name,
-        space=state.search["space"],
+        space=state.search.space,
         state=status,
         reason=_reason(state, status),
         elapsed_seconds=spent * 3600,
@@ -135,7 +137,7 @@ def take_snapshot(
 def _reason(state: SearchState, status: str) -> str:
     """Return why the search ended, or is about to."""
     if status == "finished":
-        return str(state.finish["reason"]) if state.finish else ""
+        return state.finish.reason if state.finish else ""
     return "asked to stop" if status == "running" and state.search_stop else ""
 
 
@@ -144,9 +146,9 @@ def displayed_state(trial: TrialRecord, status: str) -> str:
     return "interrupted" if trial.live and status != "running" else trial.state
 
 
-def suggest_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
+def suggest_commands(search: SearchEvent, status: str) -> tuple[str, ...]:
     """Return the commands that a person is likely to type next, from the search's settings."""
-    name = search["search"]
+    name = search.search
     browse = (f"spksearch trials {name}", f"spksearch ui {name}")
     match status:
         case "starting" | "running":
@@ -158,7 +160,7 @@ def suggest_commands(search: Mapping[str, Any], status: str) -> tuple[str, ...]:
 
 
 def _commands(state: SearchState, status: str) -> tuple[str, ...]:
-    resume = (f"spksearch resume {state.search['search']}",)
+    resume = (f"spksearch resume {state.search.search}",)
     is_paused = status == "running" and "user" in state.holds
     commands = (*(resume if is_paused else ()), *suggest_commands(state.search, status))
     # Who stopped it may want to go on with it.
@@ -169,12 +171,12 @@ def _commands(state: SearchState, status: str) -> tuple[str, ...]:
     )
 
 
-def format_resume_command(search: Mapping[str, Any]) -> str:
+def format_resume_command(search: SearchEvent) -> str:
     """Return the command that resumes a search."""
-    name, space = search["search"], search["space"]
-    if search.get("replay") is not None:
-        return f"{search['replay']['command']} --name {name}"
-    source = shlex.quote(search.get("space_file") or space)
+    name, space = search.search, search.space
+    if search.replay is not None:
+        return f"{search.replay.command} --name {name}"
+    source = shlex.quote(search.space_file or space)
     return f"spksearch launch {source}" + ("" if name == space else f" --name {name}")
 
 
@@ -216,7 +218,7 @@ def _epochs_per_minute(trials: list[TrialRecord], since: float, now: float) -> f
 
 def _planned_trials(state: SearchState) -> int | None:
     """Return how many trials there will be; queued ones are tried whatever the budget is."""
-    trials: int | None = state.search["trials"]
+    trials = state.search.trials
     return None if trials is None else max(trials, len(state.trials) + len(state.queue))
 
 
@@ -226,18 +228,16 @@ def _estimate_seconds_left(
     search, planned = state.search, _planned_trials(state)
     if speed is None or planned is None:
         return None
-    finalists = search.get("finalists", 1)
-    left = estimate_epochs(search["rungs"], search["eta"], planned, finalists) - done
+    finalists = search.finalists
+    left = estimate_epochs(search.rungs, search.eta, planned, finalists) - done
     seconds = max(0.0, left / speed * 60)
-    hours = search["hours"]
+    hours = search.hours
     return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
 
 
 def _last_start(state: SearchState) -> float:
     return (
-        state.sessions[-1].began.timestamp()
-        if state.sessions
-        else to_unix_time(state.search["time"])
+        state.sessions[-1].began.timestamp() if state.sessions else to_unix_time(state.search.time)
     )
 
 

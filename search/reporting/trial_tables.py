@@ -10,8 +10,10 @@ from rich.table import Table
 from search.checkpoints.retention import best_kept
 from search.core.config_differences import differences, flat
 from search.core.errors import UsageError
+from search.ledger.kinds import SIZE
+from search.ledger.report import Report
 from search.ledger.state import SearchState
-from search.ledger.trial import SIZE, Report, TrialRecord
+from search.ledger.trial import TrialRecord
 from search.reporting.formatting import (
     format_axes,
     format_duration,
@@ -146,14 +148,14 @@ def trial_page(
     state: SearchState, trial: TrialRecord, status: str, folder: Path, default: Mapping[str, Any]
 ) -> list[Table | str]:
     """Return a page of one trial: config, differences, learning curve, checkpoint, commands."""
-    name = state.search["search"]
+    name = state.search.search
     parts: list[Table | str] = [_head(name, trial, status), "", "config"]
     parts += [f"  {line}" for line in format_config(trial.config)]
     parts += ["", *_difference_lines(state, trial, default)]
     parts += ["", *format_curve(trial)] if trial.reports else []
     parts += ["", *_checkpoint_lines(trial, folder)]
     parts += ["", f"next    spksearch promote {name} --trial {trial.trial}"]
-    parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {state.search['corpus']}"]
+    parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {state.search.corpus}"]
     parts[-1] = f"{parts[-1]} --pairs valid_trials.txt"
     return parts
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from search.ledger.events import Prior
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
-from search.sampler.prior import Prior
 from search.scheduler.policy import AshaPolicy
 
 if TYPE_CHECKING:

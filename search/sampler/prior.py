@@ -13,13 +13,11 @@ the first 5, and 6 of the next 45 if it is as good as any, fewer if it is worse.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from search.ledger.state import SearchState
-    from search.ledger.trial import TrialRecord
+from search.ledger.state import SearchState
+from search.ledger.trial import TrialRecord
 
 Item = TypeVar("Item")
 
@@ -36,40 +34,12 @@ PRIOR_TRIALS = 3.0
 """n0: after so many trials the prior is used every other time, if it does not lose."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriorPoint:
-    """One point; what its source does not tell is not in it."""
-
-    name: str
-    """As its source calls it: `entry 116`, `triplet/t0007`."""
-    axes: dict[str, Any]
-    distributions: dict[str, str]
-    """By axis, as Optuna's JSON: those of the space that is searched now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """Points of the space, best first."""
-
-    source: str
-    points: tuple[PriorPoint, ...]
-
-    def event(self) -> dict[str, Any]:
-        """The fields of the ledger's `prior` event."""
-        return {"source": self.source, "points": [asdict(point) for point in self.points]}
-
-
 def default_count(trials: int) -> int:
     """Return how many points are tried first in a search of so many trials, by default."""
     return min(MOST_TRIED_FIRST, max(1, trials // 3))
 
 
-def of_event(event: Mapping[str, Any]) -> Prior:
-    """What `event` wrote."""
-    return Prior(event["source"], tuple(PriorPoint(**point) for point in event["points"]))
-
-
-def prior_probability(state: "SearchState", ranking: Sequence[str]) -> float:
+def prior_probability(state: SearchState, ranking: Sequence[str]) -> float:
     """Return the probability that the next suggestion is drawn from the prior.
 
     It is n0 / (n0 + n) * min(1, 2 A), with A the probability that one of the prior's trials is
@@ -89,17 +59,17 @@ def prior_probability(state: "SearchState", ranking: Sequence[str]) -> float:
     return max_prior_probability(state) * weight
 
 
-def max_prior_probability(state: "SearchState") -> float:
+def max_prior_probability(state: SearchState) -> float:
     """Return `prior_probability` of a prior that does not lose; it decays with every trial."""
     return PRIOR_TRIALS / (PRIOR_TRIALS + len(state.trials))
 
 
-def is_from_prior(trial: "TrialRecord") -> bool:
+def is_from_prior(trial: TrialRecord) -> bool:
     """Return whether a trial is a point of the prior or was drawn from it."""
     return trial.origin == ORIGIN or trial.wish.startswith(QUEUE_KEY_PREFIX)
 
 
-def _is_over(trial: "TrialRecord") -> bool:
+def _is_over(trial: TrialRecord) -> bool:
     return trial.state in ("stopped", "failed")
 
 

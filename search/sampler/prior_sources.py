@@ -14,11 +14,12 @@ from typing import Any
 
 from search.core.errors import UsageError
 from search.core.paths import existing_ledger
+from search.ledger.events import Prior, PriorPoint
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import sampler
-from search.sampler.prior import QUEUE_KEY_PREFIX, Prior, PriorPoint, select_diverse
+from search.sampler.prior import QUEUE_KEY_PREFIX, select_diverse
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking
 from search.space import loader, locate

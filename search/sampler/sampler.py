@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from search.core.errors import UsageError
+from search.ledger.events import Prior
 from search.ledger.state import SearchState
 from search.sampler import optuna_trials
 from search.sampler import prior as priors
@@ -94,7 +95,7 @@ def _is_drawn_from_prior(state: SearchState, ranking: Sequence[str], chance: int
     )
 
 
-def _suggest_from_prior(space: Space, prior: priors.Prior, chance: int) -> Suggestion:
+def _suggest_from_prior(space: Space, prior: Prior, chance: int) -> Suggestion:
     # In a study of its own: among the search's trials, its ranks would count as EERs.
     trials = optuna_trials.prior_to_frozen_trials(prior)
     joint = optuna_trials.joint_space(point.distributions.items() for point in prior.points)

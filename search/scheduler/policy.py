@@ -4,12 +4,14 @@ Which trials advance or stop depends on all of them: `search.scheduler.asha`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from search.ledger.events import EndEvent
+from search.ledger.kinds import OBJECTIVE, EndedBy, EndState, Failure
+from search.ledger.settings import SearchSettings
 from search.ledger.state import SearchState
-from search.ledger.trial import OBJECTIVE, Failure, TrialRecord
+from search.ledger.trial import TrialRecord
 
 RETRIES = 2
 """Attempts of a trial that may crash; with one more it has failed."""
@@ -57,17 +59,17 @@ class AshaPolicy:
             raise ValueError("a search needs a budget: trials, hours or both")
 
     @classmethod
-    def from_settings(cls, search: Mapping[str, Any]) -> "AshaPolicy":
-        """Return the policy that a `search` event sets."""
+    def from_settings(cls, settings: SearchSettings) -> "AshaPolicy":
+        """Return the the policy that a search goes by."""
         return cls(
-            rungs=tuple(search["rungs"]),
-            eta=search["eta"],
-            kind=search["rule"],
-            trials=search["trials"],
-            hours=search["hours"],
-            max_failed=search.get("max_failed"),
-            finalists=search.get("finalists", 1),
-            objectives=tuple(search.get("objectives", (OBJECTIVE,))),
+            rungs=settings.rungs,
+            eta=settings.eta,
+            kind=settings.rule,
+            trials=settings.trials,
+            hours=settings.hours,
+            max_failed=settings.max_failed,
+            finalists=settings.finalists,
+            objectives=settings.objectives,
         )
 
     @classmethod
@@ -100,15 +102,22 @@ class TrialOutcome:
     """The end of a trial, or its end until the search is extended."""
 
     trial: str
-    state: Literal["complete", "stopped", "failed", "killed"]
+    state: EndState
     reason: str
-    by: Literal["rule", "budget", "user", "failure"]
+    by: EndedBy
     kind: Failure | Literal[""] = ""
     """Of a failed trial: what made it fail."""
 
-    def event(self, trial: TrialRecord) -> dict[str, Any]:
-        """The fields of the ledger's `end` event; `trial` is the one that it is the end of."""
-        return {**asdict(self), "rung": trial.rung}
+    def to_event(self, trial: TrialRecord) -> EndEvent:
+        """Return the event that records it; `trial` is the one that it is the end of."""
+        return EndEvent(
+            trial=self.trial,
+            state=self.state,
+            reason=self.reason,
+            by=self.by,
+            kind=self.kind,
+            rung=trial.rung,
+        )
 
 
 def is_open(trial: TrialRecord) -> bool:

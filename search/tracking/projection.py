@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from search.ledger.events import (
+    CrashEvent,
+    DamagedEvent,
+    DriverEvent,
+    EndEvent,
+    EvaluatedEvent,
+    Event,
+    FinishEvent,
+    PromotedEvent,
+    ReportEvent,
+    SearchEvent,
+    SegmentEvent,
+    TrialEvent,
+)
+from search.ledger.kinds import OBJECTIVE, SIZE
 from search.ledger.state import SearchState
-from search.ledger.trial import OBJECTIVE, SIZE
-
-Event = Mapping[str, Any]
 
 SEARCH = "search"
 """The key of the parent run, beside the trials' own names."""
@@ -49,7 +61,7 @@ _STATUS = {
     "failed": "FAILED",
     "killed": "KILLED",
 }
-_NOT_TAGS = frozenset({"event", "time", "search", "trial", "state"})
+_NOT_TAGS = frozenset({"trial", "state"})
 _TAG_LENGTH = 500
 
 
@@ -99,14 +111,14 @@ class RunProjection:
     @property
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
-        return f"spksearch/{self.state.search['space']}"
+        return f"spksearch/{self.state.search.space}"
 
     def add(self, event: Event) -> set[str]:
         """Take in the next event; the keys of the runs it changed.
 
         Raises:
-            KeyError, TypeError, ValueError: if the event lacks what its kind must have; it is
-                counted, and otherwise left out.
+            KeyError, TypeError, ValueError, LedgerDamaged: the event lacks what its kind must have,
+                or names a trial that there is not; it is counted, and otherwise left out.
         """
         place = self.events
         self.events += 1
@@ -115,11 +127,12 @@ class RunProjection:
         self.state.apply(event)
         self._in_state.update({self._state_of(event): 1})
         self._in_state.subtract({before: 1})
-        is_taken = self._epochs_of(event) > known
-        is_news = is_taken and event["epoch"] not in self._told.get(event["trial"], ())
+        is_news = False
+        if isinstance(event, ReportEvent) and self._epochs_of(event) > known:
+            is_news = event.epoch not in self._told.get(event.trial, ())
+            if not is_news:
+                self._trained_again(event)
         self.reports += is_news
-        if is_taken and not is_news:
-            self._trained_again(event)
         changed = self._change(event, place, is_news=is_news)
         if self._waits_for() != waited:
             changed |= self._held()
@@ -128,50 +141,54 @@ class RunProjection:
         return changed
 
     def _epochs_of(self, event: Event) -> int:
-        trial = self.state.trials.get(event.get("trial") or "")
+        trial = self.state.trials.get(event.trial_name)
         return 0 if trial is None else len(trial.reports)
 
     def _state_of(self, event: Event) -> str:
-        trial = self.state.trials.get(event.get("trial") or "")
+        trial = self.state.trials.get(event.trial_name)
         return "" if trial is None else trial.state
 
     def _change(self, event: Event, place: int, *, is_news: bool) -> set[str]:
-        match event["event"]:
-            case "search":
+        match event:
+            case SearchEvent():
                 return self._settings(event)
-            case "trial":
+            case TrialEvent():
                 return self._add_trial(event)
-            case "report" if is_news:
+            case ReportEvent() if is_news:
                 return self._points(event, place) | self._show(event)
-            case "segment" | "report" | "end" | "crash" | "damaged":
+            case SegmentEvent() | ReportEvent() | CrashEvent() | DamagedEvent():
+                return self._show(event)
+            case EndEvent():
                 return self._show(event) | self._count(event, place)
-            case "driver" | "finish":
-                return self._turn(event)
-            case "promoted" | "evaluated":
-                return self._judged(event, place)
-        return set()  # steering, and what later versions add, concerns the search, not its mirror
+            case DriverEvent() | FinishEvent():
+                return self._begin_or_finish(event)
+            case PromotedEvent() | EvaluatedEvent():
+                return self._add_evaluation(event, place)
+        return set()  # requests, and what later versions add, are not shown in MLflow
 
-    def _settings(self, event: Event) -> set[str]:
+    def _settings(self, event: SearchEvent) -> set[str]:
         settings = {
-            key: as_param(event[key]) for key in _SETTINGS if event.get(key) not in (None, "")
+            key: as_param(value)
+            for key in _SETTINGS
+            if (value := getattr(event, key)) not in (None, "")
         }
         if SEARCH not in self.runs:
-            self.name, self.started = event["search"], event["time"]
+            self.name, self.started = event.search, event.time
             tags = {"kind": "search", "search": self.name, "started": self.started}
             tags["state"] = "running"
-            started_ms = milliseconds(event["time"])
+            started_ms = milliseconds(event.time)
             self.runs[SEARCH] = ProjectedRun(self.name, started_ms, settings, tags)
         run = self.runs[SEARCH]
         # A param can be set once only; what an extension changed is told by a tag.
         for key, value in settings.items():
             if run.params.get(key) != value:
                 run.tags[f"extended_{key}"] = value
-        for library, version in event.get("versions", {}).items():
+        for library, version in event.versions.items():
             run.tags[f"version_{library}"] = as_tag(version)
         return {SEARCH}
 
-    def _add_trial(self, event: Event) -> set[str]:
-        trial = event["trial"]
+    def _add_trial(self, event: TrialEvent) -> set[str]:
+        trial = event.trial
         tags = {
             "kind": "trial",
             "search": self.name,
@@ -179,28 +196,28 @@ class RunProjection:
             "trial": trial,
             "state": self.state.trials[trial].state,
             "rung": "0",
-            "origin": as_tag(event["origin"]),
-            "signature": event["signature"],
+            "origin": as_tag(event.origin),
+            "signature": event.signature,
         }
-        if event.get("log_entry") is not None:
-            tags["log_entry"] = as_tag(event["log_entry"])
-        if event.get("warm_start") is not None:
-            tags["warm_start"] = as_tag(event["warm_start"]["weights"])
-            tags["warm_start_sha256"] = event["warm_start"]["sha256"]
-        params = {name: as_param(value) for name, value in event["axes"].items()}
-        if event.get(SIZE) is not None:
-            params[SIZE] = as_param(event[SIZE])
-        name = run_name(trial, event["config"])
-        if event.get("log_entry") is not None:
-            name = f"{trial} {event['origin']}"
-        self.runs[trial] = ProjectedRun(name, milliseconds(event["time"]), params, tags)
+        if event.log_entry is not None:
+            tags["log_entry"] = as_tag(event.log_entry)
+        if event.warm_start is not None:
+            tags["warm_start"] = as_tag(event.warm_start.weights)
+            tags["warm_start_sha256"] = event.warm_start.sha256
+        params = {name: as_param(value) for name, value in event.axes.items()}
+        if event.encoder_parameters is not None:
+            params[SIZE] = as_param(event.encoder_parameters)
+        name = run_name(trial, event.config)
+        if event.log_entry is not None:
+            name = f"{trial} {event.origin}"
+        self.runs[trial] = ProjectedRun(name, milliseconds(event.time), params, tags)
         return {trial}
 
-    def _points(self, event: Event, place: int) -> set[str]:
+    def _points(self, event: ReportEvent, place: int) -> set[str]:
         """The points of an epoch, and of the best so far, of the trial and of the search."""
-        trial, epoch, time_ms = event["trial"], event["epoch"], milliseconds(event["time"])
+        trial, epoch, time_ms = event.trial, event.epoch, milliseconds(event.time)
         self._told.setdefault(trial, set()).add(epoch)
-        run, values = self.runs[trial], finite(event["metrics"])
+        run, values = self.runs[trial], finite(event.metrics)
         run.points += [Point(place, key, values[key], epoch, time_ms) for key in values]
         eer = values.get(OBJECTIVE, math.inf)
         best = self.state.trials[trial].best()
@@ -214,46 +231,44 @@ class RunProjection:
         search.tags["best_trial"] = trial
         return {trial, SEARCH}
 
-    def _trained_again(self, event: Event) -> None:
+    def _trained_again(self, event: ReportEvent) -> None:
         """An epoch whose checkpoint was damaged keeps its points, for MLflow takes none back."""
-        tags = self.runs[event["trial"]].tags
-        again = {*json.loads(tags.get("trained_again", "[]")), event["epoch"]}
+        tags = self.runs[event.trial].tags
+        again = {*json.loads(tags.get("trained_again", "[]")), event.epoch}
         tags["trained_again"] = json.dumps(sorted(again))
 
     def _show(self, event: Event) -> set[str]:
         """The trial's record, as tags and status."""
-        key = event["trial"]
+        key = event.trial_name
         run, record = self.runs[key], self.state.trials[key]
         run.tags["state"], run.tags["rung"] = record.state, str(record.rung)
         run.tags["attempt"] = str(record.attempt)
         if record.reason:
             run.tags["reason"] = as_tag(record.reason)
         run.status = _STATUS[record.state]
-        run.ended_ms = None if run.status == "RUNNING" else milliseconds(event["time"])
+        run.ended_ms = None if run.status == "RUNNING" else milliseconds(event.time)
         return {key}
 
-    def _count(self, event: Event, place: int) -> set[str]:
+    def _count(self, event: EndEvent, place: int) -> set[str]:
         """The search's number of trials in each state, whenever one ends."""
-        if event["event"] != "end":
-            return set()
         point = Point(
             place,
-            f"trials_{event['state']}",
-            self._in_state[event["state"]],
+            f"trials_{event.state}",
+            self._in_state[event.state],
             self.reports,
-            milliseconds(event["time"]),
+            milliseconds(event.time),
         )
         self.runs[SEARCH].points.append(point)
         return {SEARCH}
 
-    def _turn(self, event: Event) -> set[str]:
+    def _begin_or_finish(self, event: DriverEvent | FinishEvent) -> set[str]:
         """A driver began or ended its work on the search."""
         run = self.runs[SEARCH]
-        if event["event"] == "driver":
+        if isinstance(event, DriverEvent):
             run.status, run.ended_ms, run.tags["state"] = "RUNNING", None, "running"
             return {SEARCH}
-        time_ms = milliseconds(event["time"])
-        run.tags |= {"state": "finished", "reason": as_tag(event["reason"])}
+        time_ms = milliseconds(event.time)
+        run.tags |= {"state": "finished", "reason": as_tag(event.reason)}
         # A trial that no rule ended waits for ever at its rung: its tag says paused.
         left = {key for key, each in self.runs.items() if each.status == "RUNNING"}
         for key in left:
@@ -272,19 +287,20 @@ class RunProjection:
         """What holds a search up that has not ended; empty if nothing does."""
         return "" if self.state.finish else "; ".join(self.state.holds.values())
 
-    def _judged(self, event: Event, place: int) -> set[str]:
+    def _add_evaluation(self, event: PromotedEvent | EvaluatedEvent, place: int) -> set[str]:
         """A promotion or an evaluation: its numbers on the trial's run, its words as tags."""
-        trial = event.get("trial")
+        trial = event.trial_name
         key = trial if trial in self.runs else SEARCH
-        run, time_ms = self.runs[key], milliseconds(event["time"])
-        values = finite(event) | finite(event.get("metrics") or {})
+        run, time_ms = self.runs[key], milliseconds(event.time)
+        said = event.fields()
+        values = finite(said) | (finite(event.metrics) if isinstance(event, EvaluatedEvent) else {})
         step = self.state.trials[key].epoch if key != SEARCH else self.reports
         run.points += [Point(place, name, values[name], step, time_ms) for name in values]
-        for name in event.keys() - _NOT_TAGS:
-            if isinstance(event[name], str):
-                run.tags[f"{event['event']}_{name}"] = as_tag(event[name])
-        if event["event"] == "promoted":
-            self.runs[SEARCH].tags["promoted_trial"] = str(trial)
+        for name, value in said.items():
+            if isinstance(value, str) and name not in _NOT_TAGS:
+                run.tags[f"{event.event}_{name}"] = as_tag(value)
+        if isinstance(event, PromotedEvent):
+            self.runs[SEARCH].tags["promoted_trial"] = trial
             return {key, SEARCH}
         return {key}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from search.core.redact import redact
+from search.ledger.events import LedgerDamaged
 from search.ledger.ledger import Ledger
 from search.tracking import ui_view
 from search.tracking.projection import SEARCH, RunProjection
@@ -205,15 +206,15 @@ class Tracker:
     def _read(self) -> None:
         events, self._offset = self._ledger.events_from(self._offset)
         for event in events:
-            self._waiting[event.get("trial") or SEARCH] += 1
+            self._waiting[event.trial_name or SEARCH] += 1
             self._queued += 1
             try:
                 self._changed |= self._mirror.add(event)
-            except (KeyError, TypeError, ValueError) as problem:
+            except (KeyError, TypeError, ValueError, LedgerDamaged) as problem:
                 log.warning(
                     "event left out of MLflow: number=%d event=%s problem=%r",
                     self._mirror.events,
-                    event.get("event"),
+                    event.event,
                     problem,
                 )
 

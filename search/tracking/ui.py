@@ -68,7 +68,7 @@ def experiment_of(ledger: Path, uri: str) -> str:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    name = f"spksearch/{Ledger.open(ledger).state().search['space']}"
+    name = f"spksearch/{Ledger.open(ledger).state().search.space}"
     try:
         experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
     except MlflowException as problem:
@@ -99,7 +99,7 @@ def tracking_uri(ledger: Path | None) -> str:
 
 def recorded_uri(ledger: Path) -> str:
     """The tracking address of a search's ledger; empty for the local store."""
-    return Ledger.open(ledger).state().search.get("tracking_uri") or ""
+    return Ledger.open(ledger).state().search.tracking_uri or ""
 
 
 def _keep_up(server: mlflow_server.Server) -> None:

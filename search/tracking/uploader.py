@@ -287,8 +287,8 @@ def note(mirror: RunProjection) -> str:
     hold = mirror.runs[SEARCH].tags.get(HOLD)
     lines = [
         f"# {name}: {result}" + (f"; on hold: {hold}" if hold else ""),
-        f"Space `{search['space']}`, dev condition {search['dev_condition']}, "
-        f"seed {search['seed']}, rungs {'/'.join(str(rung) for rung in search['rungs'])}.",
+        f"Space `{search.space}`, dev condition {search.dev_condition}, "
+        f"seed {search.seed}, rungs {'/'.join(str(rung) for rung in search.rungs)}.",
         "Rates are fractions. `state` tells stopped trials from complete ones; `rung` is the "
         "highest epoch at which a trial was compared with others.",
         f"    spksearch status {name}\n    spksearch ui {name}\n    spksearch promote {name}",

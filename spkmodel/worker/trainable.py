@@ -26,7 +26,16 @@ from spkmodel.training.nan_guard import Diverged
 from spkmodel.training.trainer import Training
 from spkmodel.verification.embed_and_score import Verdict, evaluate_encoder
 from spkmodel.verification.scoring import Collapsed
-from spkmodel.worker import processes
+from spkmodel.worker import processes, results
+from spkmodel.worker.results import (
+    CheckpointUnusable,
+    EpochReport,
+    PartialReport,
+    SavedCheckpoint,
+    StorageRefused,
+    TrainingFailed,
+    WorkerResult,
+)
 from spkmodel.worker.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
@@ -89,27 +98,29 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch.
+        """Train one epoch, and return what `results.to_tune` makes of its result.
 
-        A training that diverged or collapsed says so in `failure`; one whose own checkpoint is not
-        what was recorded, in `damaged`; and a storage in the way of its own folder, in
-        `storage_errno`: of trouble elsewhere it dies. One that was told to leave does so after a
-        step: `epoch` is then the one under way, `left_steps` of `left_of` steps are done, and the
-        checkpoint is of there.
+        A training that was told to leave does so after a step, with a partial checkpoint.
         """
+        return results.to_tune(self._epoch_or_failure())
+
+    def _epoch_or_failure(self) -> WorkerResult:
+        trial, attempt = self._segment.trial, self._segment.attempt
         try:
             return self._epoch()
         except (Diverged, Collapsed) as error:
             kind = "diverged" if isinstance(error, Diverged) else "collapsed"
             self._say(f"{kind}: {error}")
-            return self._result(self._next_epoch(), failure=f"{kind}: {error}")
+            return TrainingFailed(trial, attempt, self._next_epoch(), f"{kind}: {error}")
         except _Damaged as error:
             self._say(f"cannot go on: {error}")
-            return self._result(self._next_epoch(), damaged=str(error))
+            return CheckpointUnusable(trial, attempt, str(error))
         except Exception as error:
+            # Where the search's own storage is in the way the trial waits; of trouble elsewhere, a
+            # corpus's disk or this machine's, the attempt dies.
             self._say(traceback.format_exc())
             if number := self._own_storage_errno(error):
-                return self._result(self._next_epoch(), storage_errno=number)
+                return StorageRefused(trial, attempt, number)
             raise
 
     def _own_storage_errno(self, error: Exception) -> int:
@@ -121,7 +132,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             case _:
                 return 0
 
-    def _epoch(self) -> dict[str, Any]:
+    def _epoch(self) -> EpochReport | PartialReport:
         started = time.monotonic()
         training = self._prepared()
         with StopFlag(Path(self._segment.folder), self._segment.attempt) as told:
@@ -129,56 +140,37 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
                 epoch = training.run_epoch(should_stop=told)
                 verdict = self._judged(training, told)
             except EpochInterrupted as left:
-                return self._left(training, left, started)
-        place, sha256 = self._saved(training, f"epoch{training.epoch:04d}")
+                return self._partial(training, left, started)
+        saved = self._save(training, f"epoch{training.epoch:04d}")
         seconds = time.monotonic() - started
         self._say(
             f"epoch {training.epoch}: dev_eer={verdict.eer:.4f} "
             f"train_loss={epoch.train_loss:.4f} in {seconds:.1f} s"
         )
-        metrics = _metrics(epoch, verdict)
-        return self._result(
-            training.epoch, metrics=metrics, seconds=seconds, place=place, sha256=sha256
+        return EpochReport(
+            self._segment.trial,
+            self._segment.attempt,
+            training.epoch,
+            _metrics(epoch, verdict),
+            seconds,
+            saved,
+            _gpu_share(),
+            is_last=training.epoch >= self._segment.to_epoch,
         )
 
-    def _left(self, training: Training, left: EpochInterrupted, started: float) -> dict[str, Any]:
-        """The end of a segment that was told to leave, in the middle of an epoch."""
-        place, sha256 = self._saved(training, f"epoch{left.epoch:04d}-step{left.steps}")
+    def _partial(self, training: Training, left: EpochInterrupted, started: float) -> PartialReport:
+        """Save in the middle of an epoch, and return the result that ends the segment."""
+        saved = self._save(training, f"epoch{left.epoch:04d}-step{left.steps}")
         self._say(f"{left}, as requested")
-        result = self._result(
-            left.epoch, seconds=time.monotonic() - started, place=place, sha256=sha256
+        return PartialReport(
+            self._segment.trial,
+            self._segment.attempt,
+            left.epoch,
+            left.steps,
+            left.total_steps,
+            time.monotonic() - started,
+            saved,
         )
-        return result | {"left_steps": left.steps, "left_of": left.total_steps, "end": True}
-
-    def _result(
-        self,
-        epoch: int,
-        metrics: dict[str, float] | None = None,
-        seconds: float = 0.0,
-        place: str = "",
-        sha256: str = "",
-        failure: str = "",
-        damaged: str = "",
-        storage_errno: int = 0,
-    ) -> dict[str, Any]:
-        return {
-            "trial": self._segment.trial,
-            "attempt": self._segment.attempt,
-            "epoch": epoch,
-            "metrics": metrics or {},
-            "seconds": seconds,
-            "checkpoint": place,
-            "sha256": sha256,
-            "bytes": checkpoint.size(Path(place)) if place else 0,
-            "gpu_share": _gpu_share(),
-            # Not `done`: Tune would then pass the result to neither scheduler nor searcher.
-            "end": not place or epoch >= self._segment.to_epoch,
-            "failure": failure,
-            "damaged": damaged,
-            "storage_errno": storage_errno,
-            "left_steps": 0,
-            "left_of": 0,
-        }
 
     def _prepared(self) -> Training:
         if self._training is None:
@@ -220,11 +212,12 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             training.evaluated_encoder, dev, pairs, _device(self._segment.device), progress=leave
         )
 
-    def _saved(self, training: Training, name: str) -> tuple[str, str]:
-        """Checkpoint into a folder of this attempt: a forgotten earlier one cannot touch it."""
-        place = Path(self._segment.folder) / f"{name}-attempt{self._segment.attempt}"
+    def _save(self, training: Training, name: str) -> SavedCheckpoint:
+        """Write a checkpoint into a folder of this attempt: a forgotten one cannot touch it."""
+        folder = Path(self._segment.folder) / f"{name}-attempt{self._segment.attempt}"
         tensors, state = training.state()
-        return str(place), checkpoint.write(place, tensors, state)
+        sha256 = checkpoint.write(folder, tensors, state)
+        return SavedCheckpoint(str(folder), sha256, checkpoint.size(folder))
 
     def _store(self, place: str) -> Store:
         """The store at a path; of a URI, this node's copy, fetched by the first who needs it."""

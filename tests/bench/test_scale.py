@@ -28,12 +28,12 @@ def test_a_simulated_search_ends_with_every_trial_accounted_for_and_every_decisi
     states = {trial.state for trial in search.state.trials.values()}
     assert len(search.state.trials) == 40
     assert states <= {"complete", "stopped", "failed"}
-    assert {event["event"] for event in events} >= {"segment", "report", "end", "finish"}
+    assert {event.event for event in events} >= {"segment", "report", "end", "finish"}
     assert search.measured.simulated > 9 * 30
 
 
 def test_the_figures_count_what_happened(found):
-    assert found["trials"] == 60
+    assert found.trials == 60
     assert found["reports"] >= 50
     assert found["ledger"]["goes_on_the_same"]
     assert sum(found["driver"]["shares"].values()) == pytest.approx(1, abs=0.01)

@@ -10,6 +10,7 @@ from optuna.trial import TrialState, create_trial
 
 from bench.chaos import invariants
 from bench.chaos.evidence import read
+from search.ledger.formats import from_json
 from search.ledger.state import SearchState
 from search.sampler.history import SamplerHistory
 from tests.support import valid_search
@@ -28,14 +29,14 @@ def index_of(events, kind, number=0, **fields):
     matching = [
         place
         for place, event in enumerate(events)
-        if event["event"] == kind and all(event[key] == fields[key] for key in fields)
+        if event.event == kind and all(getattr(event, key) == fields[key] for key in fields)
     ]
     return matching[number]
 
 
 def changed(evidence, place, **fields):
     events = list(evidence.events)
-    events[place] = events[place] | fields
+    events[place] = events[place].model_copy(update=fields)
     return with_events(evidence, events)
 
 
@@ -94,7 +95,8 @@ def test_a_trial_that_advanced_without_being_among_the_best_is_seen(sound):
     place = index_of(events, "segment", from_epoch=1)
     there = SearchState.from_events(events[:place]).trials.values()
     worst = max(there, key=lambda trial: trial.at(1))
-    events[place] = events[place] | {"trial": worst.trial, "attempt": worst.attempt + 1}
+    changes = {"trial": worst.trial, "attempt": worst.attempt + 1}
+    events[place] = events[place].model_copy(update=changes)
     events = events[: place + 1]
     wrong = invariants.decisions_are_the_rules(with_events(sound, events))
     assert any(worst.trial in words and "not among" in words for words in wrong)
@@ -114,13 +116,15 @@ def test_an_attempt_that_skips_goes_ahead_of_its_checkpoint_or_is_not_alone_is_s
     assert "was due" in invariants.attempts_go_on(changed(sound, later, epoch=4))[0]
     late = invariants.attempts_go_on(changed(sound, later, attempt=1))
     assert any("which was over" in words for words in late)
-    attempt = sound.events[advance]["attempt"]
+    attempt = sound.events[advance].attempt
     assert invariants.attempts_go_on(changed(sound, advance, attempt=attempt + 1))
 
 
 def test_an_epoch_with_two_values_is_seen(sound):
     place = index_of(sound.events, "report")
-    again = sound.events[place] | {"metrics": {"dev_eer": 0.123, "train_loss": 1.0}}
+    again = sound.events[place].model_copy(
+        update={"metrics": {"dev_eer": 0.123, "train_loss": 1.0}}
+    )
     events = [*sound.events[: place + 1], again, *sound.events[place + 1 :]]
     assert invariants.repeated_epochs_agree(with_events(sound, events))
 
@@ -172,7 +176,7 @@ def test_a_config_that_the_sampler_would_not_have_suggested_is_seen(sound):
     place = index_of(sound.events, "trial", 3)
     found = changed(sound, place, signature="00000000")
     assert invariants.suggestions_are_the_samplers(found) == [
-        f"{sound.events[place]['trial']} is not what the sampler suggests at that point"
+        f"{sound.events[place].trial} is not what the sampler suggests at that point"
     ]
 
 
@@ -188,7 +192,7 @@ def test_a_process_and_a_file_that_are_left_behind_are_seen(tmp_path):
 def test_more_trials_epochs_or_hours_than_allowed_are_seen(sound):
     place = index_of(sound.events, "search")
     assert "t0009 is beyond 8 trials" in invariants.budget_is_kept(changed(sound, place, trials=8))
-    few = changed(sound, place, rungs=[1, 3])
+    few = changed(sound, place, rungs=(1, 3))
     assert any("trained 9 epochs" in words for words in invariants.budget_is_kept(few))
     spent = changed(sound, place, hours=1e-9)
     assert any("hours" in words for words in invariants.budget_is_kept(spent))
@@ -207,15 +211,16 @@ def test_recorded_events_that_are_gone_are_seen(tmp_path):
 
 def test_what_cannot_be_checked_counts_as_wrong(sound):
     place = index_of(sound.events, "report")
-    event = {key: sound.events[place][key] for key in sound.events[place] if key != "metrics"}
-    broken = [*sound.events[:place], event, *sound.events[place + 1 :]]
+    record = json.loads(sound.events[place].to_line())
+    del record["metrics"]
+    broken = [*sound.events[:place], from_json(record), *sound.events[place + 1 :]]
     found = with_events(sound, broken)
     assert any("cannot be checked" in words for words in invariants.violations(found))
 
 
 def test_evidence_is_read_from_the_folder_alone(sound):
     again = read(sound.folder)
-    assert json.dumps(again.events) == json.dumps(sound.events)
+    assert again.events == sound.events
     assert again.runs is None
 
 

@@ -45,7 +45,7 @@ class Search:
     def events(self, *kinds: str) -> list[dict]:
         path = self.folder / "ledger.jsonl"
         events = Ledger.open(path).events() if path.is_file() else ()
-        return [event for event in events if not kinds or event["event"] in kinds]
+        return [event for event in events if not kinds or event.event in kinds]
 
     def state(self) -> SearchState:
         return Ledger.open(self.folder / "ledger.jsonl").state()
@@ -76,7 +76,7 @@ class Search:
         """Assert that no epoch is missing or doubled, decisions hold, checkpoints are intact."""
         events = self.events()
         state = SearchState.from_events(events)
-        written = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+        written = Counter((e.trial, e.epoch) for e in events if e.event == "report")
         assert set(written.values()) <= {1}
         assert (state.refused, state.repeated) == (0, 0)
         for trial in state.trials.values():

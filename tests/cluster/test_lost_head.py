@@ -123,7 +123,7 @@ def test_the_control_service_is_restarted_and_the_search_goes_on(
     back = time.time()
 
     def after():
-        return [e for e in search.events("report") if seconds_between(back, e["time"]) > 0]
+        return [e for e in search.events("report") if seconds_between(back, e.time) > 0]
 
     wait_for(lambda: after() or not driver.running, 120, "the next epoch")
     assert driver.running or driver.wait(1) == 0, driver.tail()
@@ -132,7 +132,7 @@ def test_the_control_service_is_restarted_and_the_search_goes_on(
     state = search.assert_sound()
     assert len(state.trials) == TRAINING_OPTIONS["trials"]
     assert len(search.events("driver")) == 1, "the driver went through it"
-    during = [e for e in search.events("report") if seconds_between(killed, e["time"]) > 0]
+    during = [e for e in search.events("report") if seconds_between(killed, e.time) > 0]
     figure(
         f"GCS killed, {kind}",
         back_seconds=seconds_between(killed, back),
@@ -169,7 +169,7 @@ def test_without_lasting_tables_the_same_command_goes_on_in_the_restarted_cluste
     assert again.wait(150) == 0, again.tail()
     state = _assert_nothing_lost(search, before)
     assert len(search.events("driver")) == 2
-    reports = [e for e in search.events("report") if seconds_between(ended, e["time"]) > 0]
+    reports = [e for e in search.events("report") if seconds_between(ended, e.time) > 0]
     figure(
         "GCS killed, tables in memory",
         driver_ended_seconds=seconds_between(killed, ended),
@@ -185,9 +185,9 @@ def test_a_lost_head_costs_nothing_that_was_recorded(lost_head, figure):
     search, before, killed, up, driver = lost_head
     assert driver.wait(280) == 0, driver.tail()
     _assert_nothing_lost(search, before)
-    drivers = [event["host"] for event in search.events("driver")]
+    drivers = [event.host for event in search.events("driver")]
     assert drivers == ["first-head", "second-head"]
-    again = next(e for e in search.events("report") if seconds_between(up, e["time"]) > 0)
+    again = next(e for e in search.events("report") if seconds_between(up, e.time) > 0)
     figure(
         "head lost",
         new_cluster_seconds=seconds_between(killed, up),

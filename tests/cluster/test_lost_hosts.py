@@ -52,19 +52,19 @@ def _resumed(search, crash):
     after = [
         event
         for event in search.events("segment", "report")
-        if event["trial"] == crash["trial"] and event["attempt"] > crash["attempt"]
+        if event.trial == crash["trial"] and event.attempt > crash["attempt"]
     ]
-    segments = [event for event in after if event["event"] == "segment"]
-    reports = [event for event in after if event["event"] == "report"]
+    segments = [event for event in after if event.event == "segment"]
+    reports = [event for event in after if event.event == "report"]
     return (segments[0], reports[0]) if reports else None
 
 
 def _epochs_before(search, crash):
     return max(
         (
-            event["epoch"]
+            event.epoch
             for event in search.events("report")
-            if event["trial"] == crash["trial"] and event["attempt"] <= crash["attempt"]
+            if event.trial == crash["trial"] and event.attempt <= crash["attempt"]
         ),
         default=0,
     )
@@ -132,8 +132,8 @@ def test_a_worker_cut_off_and_back_writes_no_epoch_twice(cluster, night, figure)
 
     folder = search.folder / "trials" / crash["trial"]
     written = {path.name for path in folder.glob(f"epoch*-attempt{crash['attempt']}")}
-    known = {event["checkpoint"].rpartition("/")[2] for event in search.events("report")}
-    reports = [(event["trial"], event["epoch"]) for event in search.events("report")]
+    known = {event.checkpoint.rpartition("/")[2] for event in search.events("report")}
+    reports = [(event.trial, event.epoch) for event in search.events("report")]
     assert len(reports) == len(set(reports))
 
     back = ray_hosts.join(wandering, cluster["steady"])

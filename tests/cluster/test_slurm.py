@@ -55,7 +55,7 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
             event
             for event in search.events("report")
             if len(search.events("driver")) == 2
-            and seconds_between(search.events("driver")[1]["time"], event["time"]) >= 0
+            and seconds_between(search.events("driver")[1]["time"], event.time) >= 0
         ]
 
     wait_for(resumed, 300, "the requeued job to go on")
@@ -111,7 +111,7 @@ def test_before_its_limit_a_job_leaves_in_order_and_comes_back_by_itself(
     assert "the launch is told to leave" in said
     assert "interrupted by SIGTERM" in said
     assert "Command failed with return code 143" in said  # the launch's own, as the node saw it
-    crashes = [event for event in search.events("crash") if event.get("counts")]
+    crashes = [event for event in search.events("crash") if getattr(event, "counts", None)]
     assert crashes == []  # cut by the launch, not by dying nodes
     wait_for(lambda: slurm.field(job, "JobState") == "COMPLETED", 300, "the end of the job")
     assert slurm.field(job, "ExitCode") == "0:0"

@@ -5,6 +5,8 @@ from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy
 from search.space import loader
+from spkmodel.worker.results import EpochReport, SavedCheckpoint, StorageRefused, TrainingFailed
+from tests.support.events import append
 
 SPACE = '''"""How fast?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -23,9 +25,9 @@ class ControllerRig:
         self.folder = folder
         self.ledger = Ledger.open(folder / "ledger.jsonl", write=True)
         self.state = self.ledger.state()
-        if not self.state.search:
-            fields = {"rungs": [1, 3], "eta": 3, "rule": "promotion"}
-            event = self.ledger.append("search", **fields, trials=trials, hours=hours)
+        if self.state.settings is None:
+            fields = {"rungs": [1, 3], "max_epochs": 3, "trials": trials, "hours": hours}
+            event = append(self.ledger, "search", space="made", **fields)
             self.state.apply(event)
         self.driver = SearchController(
             self.ledger,
@@ -40,26 +42,33 @@ class ControllerRig:
         self.driver.begin()
 
     def reports(self):
-        return [event for event in self.ledger.events() if event["event"] == "report"]
+        return self.events("report")
 
-    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, failure="", **more):
+    def events(self, kind):
+        return [event for event in self.ledger.events() if event.event == kind]
+
+    def change(self, **settings):
+        """Other settings from now on, without a word in the ledger."""
+        self.state.settings = self.state.search.model_copy(update=settings)
+
+    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, sha256="", **metrics):
+        """The result of an epoch."""
+        metrics = {"dev_eer": dev_eer} | metrics
+        saved = self.saved(trial, attempt, epoch, sha256)
+        return self.driver.on_result(EpochReport(trial, attempt, epoch, metrics, 1.0, saved))
+
+    def fail(self, trial, attempt=1, epoch=1, reason="diverged: loss is nan"):
+        return self.driver.on_result(TrainingFailed(trial, attempt, epoch, reason))
+
+    def refuse(self, trial, attempt, number):
+        """The storage does not take its checkpoint."""
+        return self.driver.on_result(StorageRefused(trial, attempt, number))
+
+    def saved(self, trial, attempt, epoch, sha256=""):
         place = self.folder / "trials" / trial / f"e{epoch}-{attempt}"
         place.mkdir(parents=True, exist_ok=True)
         (place / "state.json").write_text("0123456789")
-        return self.driver.report(
-            {
-                "trial": trial,
-                "attempt": attempt,
-                "epoch": epoch,
-                "metrics/dev_eer": dev_eer,
-                "seconds": 1.0,
-                "checkpoint": str(place),
-                "sha256": "",
-                "bytes": 10,
-                "failure": failure,
-                **more,
-            }
-        )
+        return SavedCheckpoint(str(place), sha256, 10)
 
 
 class ManualClockRig(ControllerRig):
@@ -80,9 +89,6 @@ class ManualClockRig(ControllerRig):
 
     def place(self, trial, epoch):
         return self.folder / self.state.trials[trial].reports[epoch].checkpoint
-
-    def events(self, kind):
-        return [event for event in self.ledger.events() if event["event"] == kind]
 
     def there(self):
         self.driver._checkpoints.drain()

@@ -3,6 +3,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+from search.ledger.formats import from_json
+from tests.support.events import record_of
+
 
 class LedgerOnDisk:
     """Writes the events of a search that never ran, line by line, as a driver would.
@@ -21,8 +24,10 @@ class LedgerOnDisk:
     def write(self, event, **fields):
         self.clock += timedelta(seconds=1.25)
         time = self.clock.isoformat(timespec="microseconds")
-        record = {"event": event, "time": time, "search": self.name, **fields}
-        self.events.append(record)
+        earlier = [each.fields() for each in self.events if each.event == event == "search"]
+        fields = (earlier[-1] if earlier else {}) | fields
+        record = record_of(event, time=time, search=self.name, **fields)
+        self.events.append(from_json(record))
         with self.path.open("a", encoding="utf-8") as ledger:
             ledger.write(json.dumps(record) + "\n")
 

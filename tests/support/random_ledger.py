@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from search.ledger.trial import SIZE
+from search.ledger.kinds import SIZE
 from tests.support.scripted_search import ScriptedSearch
 
 RUNGS = ([1, 3, 9], [1, 2, 4], [2, 6], [3])

@@ -6,6 +6,7 @@ from search.ledger.state import SearchState
 from search.scheduler.asha import find_outcomes
 from search.scheduler.policy import AshaPolicy
 from spkmodel.config import AdamW, TrainConfig
+from tests.support.events import event_of
 
 
 class ScriptedSearch:
@@ -26,7 +27,9 @@ class ScriptedSearch:
 
     def record(self, event, **fields):
         self.now += timedelta(seconds=1)
-        line = {"event": event, "time": self.now.isoformat(), "search": "story", **fields}
+        if event == "search" and self.state.settings is not None:
+            fields = self.state.search.fields() | fields
+        line = event_of(event, time=self.now.isoformat(), search="story", **fields)
         self.events.append(line)
         self.state.apply(line)
 

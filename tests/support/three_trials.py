@@ -1,10 +1,11 @@
 """The events of three trials, for tests of output: t0002 is best, t0003 failed, t0001 runs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from search.ledger.event import Event
 from spkmodel.config import TDNN, TrainConfig
+from tests.support.events import event_of
 
 START = 1_790_000_000.0
 """Unix time of the first event: 2026-09-21T14:13:20 UTC."""
@@ -16,11 +17,11 @@ def clock(seconds: float) -> str:
     return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="microseconds")
 
 
-def event(kind: str, moment: float, /, **fields: Any) -> dict[str, Any]:
-    return {"event": kind, "time": clock(moment), "search": "night", **fields}
+def event(kind: str, moment: float, /, **fields: Any) -> Event:
+    return event_of(kind, time=clock(moment), search="night", **fields)
 
 
-def search_event(**changes: Any) -> dict[str, Any]:
+def search_event(**changes: Any) -> Event:
     settings = {
         "space": "quickstart",
         "space_sha256": "0" * 64,
@@ -45,7 +46,7 @@ def search_event(**changes: Any) -> dict[str, Any]:
     return event("search", 0, **(settings | changes))
 
 
-def trial_event(trial: str, seconds: float, channels: int, **axes: Any) -> dict[str, Any]:
+def trial_event(trial: str, seconds: float, channels: int, **axes: Any) -> Event:
     config = TrainConfig(encoder=TDNN(channels=channels))
     return event(
         "trial",
@@ -59,11 +60,11 @@ def trial_event(trial: str, seconds: float, channels: int, **axes: Any) -> dict[
     )
 
 
-def segment(trial: str, seconds: float, to_rung: int, from_epoch: int = 0) -> dict[str, Any]:
+def segment(trial: str, seconds: float, to_rung: int, from_epoch: int = 0) -> Event:
     return event("segment", seconds, trial=trial, attempt=1, from_epoch=from_epoch, to_rung=to_rung)
 
 
-def report(trial: str, seconds: float, epoch: int, dev_eer: float) -> dict[str, Any]:
+def report(trial: str, seconds: float, epoch: int, dev_eer: float) -> Event:
     metrics = {
         "dev_eer": dev_eer,
         "dev_eer_low": dev_eer - 0.02,
@@ -83,7 +84,7 @@ def report(trial: str, seconds: float, epoch: int, dev_eer: float) -> dict[str, 
     )
 
 
-def events() -> list[dict[str, Any]]:
+def events() -> list[Event]:
     return [
         search_event(),
         event("driver", 0, host="elsewhere", pid=1, started="x"),
@@ -112,9 +113,9 @@ def events() -> list[dict[str, Any]]:
     ]
 
 
-def write(home: Path, some: list[dict[str, Any]] | None = None) -> Path:
+def write(home: Path, some: list[Event] | None = None) -> Path:
     """Write the ledger, of the search `night` in a home folder."""
     path = home / "night" / "ledger.jsonl"
     path.parent.mkdir(parents=True)
-    path.write_text("".join(json.dumps(each) + "\n" for each in some or events()))
+    path.write_text("".join(each.to_line() + "\n" for each in some or events()))
     return path

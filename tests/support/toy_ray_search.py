@@ -16,8 +16,11 @@ from search.engine import hang_detection, tune_runner
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy, ladder
 from search.space import loader
+from spkmodel.worker import results
 from spkmodel.worker.processes import announce
+from spkmodel.worker.results import EpochReport, PartialReport, SavedCheckpoint, TrainingFailed
 from spkmodel.worker.stop_flag import StopFlag
+from tests.support.events import append
 
 SPACE = '''"""How fast should it learn?"""
 from spkmodel.config import AdamW, TrainConfig
@@ -67,10 +70,9 @@ class SleepingTrainable(tune.Trainable):
             os.kill(os.getpid(), signal.SIGSTOP)
         if self._sleep(place.parent, seconds / STEPS_PER_EPOCH):
             (place / "state.json").write_text(json.dumps([self.epoch, self.naps]))
-            return self._result(place, seconds * self.naps / STEPS_PER_EPOCH, {})
+            return self._partial(place, seconds * self.naps / STEPS_PER_EPOCH)
         self.naps = 0
         self.epoch += 1
-        failure = ""
         if segment["trial"] in segment["knobs"].get("too_large", ()):
             raise MemoryError("no room for a tensor")
         if segment["trial"] in segment["knobs"].get("eats", ()):
@@ -80,11 +82,13 @@ class SleepingTrainable(tune.Trainable):
                 time.sleep(0.05)
         metrics = {"dev_eer": self._dev_eer(), "train_loss": 1 / self.epoch}
         if segment["trial"] in segment["knobs"].get("diverges", ()):
-            failure, metrics = "diverged: loss is nan", {}
+            why = "diverged: loss is nan"
+            failed = TrainingFailed(segment["trial"], segment["attempt"], self.epoch, why)
+            return results.to_tune(failed)
         if segment["trial"] in segment["knobs"].get("nan", ()):
             metrics["dev_eer"] = math.nan
         (place / "state.json").write_text(json.dumps([self.epoch, 0]))
-        return self._result(place, seconds, metrics, failure)
+        return self._report(place, seconds, metrics)
 
     def _sleep(self, folder, seconds):
         """What is left of the epoch's naps, each so long; whether it was left before the last."""
@@ -97,25 +101,27 @@ class SleepingTrainable(tune.Trainable):
                     return True
         return False
 
-    def _result(self, place, seconds, metrics, failure=""):
-        return {
-            "trial": self.segment["trial"],
-            "attempt": self.segment["attempt"],
-            "epoch": self.epoch + bool(self.naps),
-            "metrics": metrics,
-            "seconds": seconds,
-            "checkpoint": str(place),
-            "sha256": "",
-            "bytes": (place / "state.json").stat().st_size,
-            "end": bool(self.naps) or self.epoch >= self.segment["to_epoch"],
-            "failure": failure,
-            "left_steps": self.naps,
-            "left_of": STEPS_PER_EPOCH,
-        }
+    def _report(self, place, seconds, metrics):
+        trial, attempt = self.segment["trial"], self.segment["attempt"]
+        is_last = self.epoch >= self.segment["to_epoch"]
+        saved = _saved(place)
+        report = EpochReport(trial, attempt, self.epoch, metrics, seconds, saved, is_last=is_last)
+        return results.to_tune(report)
+
+    def _partial(self, place, seconds):
+        trial, attempt, saved = self.segment["trial"], self.segment["attempt"], _saved(place)
+        epoch = self.epoch + 1
+        return results.to_tune(
+            PartialReport(trial, attempt, epoch, self.naps, STEPS_PER_EPOCH, seconds, saved)
+        )
 
     def _dev_eer(self):
         rate = self.segment["config"]["optimiser"]["learning_rate"]
         return 0.1 * abs(math.log10(rate) + 2.5) + 0.1 / self.epoch
+
+
+def _saved(place):
+    return SavedCheckpoint(str(place), "", (place / "state.json").stat().st_size)
 
 
 def run_search(
@@ -133,11 +139,14 @@ def run_search(
     """Begin a search in `folder`, or go on with it; its state afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy_space.py").write_text(SPACE)
-    budgets = {"rungs": list(ladder(max_epochs)), "trials": trials, "rule": rule}
+    budgets = {"rungs": ladder(max_epochs), "trials": trials, "rule": rule}
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
         state = ledger.state()
-        if any(state.search.get(key) != value for key, value in budgets.items()):
-            state.apply(ledger.append("search", eta=3, hours=None, seed=0, **budgets))
+        is_same = state.settings is not None and all(
+            getattr(state.search, key) == value for key, value in budgets.items()
+        )
+        if not is_same:
+            state.apply(append(ledger, "search", **budgets))
 
         def settings(trial, attempt, to_rung):
             last = trial.goes_on_from

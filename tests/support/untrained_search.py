@@ -19,6 +19,7 @@ from spkmodel.data.store import Store
 from spkmodel.data.store_writing import pack_corpus
 from spkmodel.nn import encoders
 from spkmodel.verification import embed_and_score
+from tests.support.events import append
 
 CONFIG = TrainConfig(
     encoder=TDNN(
@@ -90,12 +91,12 @@ def make_search(
     dev = conditioned_store(store, "dev", dev_condition, None, None)
     tiny = TinySearch(name, corpus, home)
     with Ledger.open(home / name / "ledger.jsonl", write=True) as ledger:
-        ledger.append("search", **_settings(space, corpus, store, dev, dev_condition))
-        ledger.append("driver", host="here", pid=1)
+        append(ledger, "search", **_settings(space, corpus, store, dev, dev_condition))
+        append(ledger, "driver", host="here", pid=1)
         _trial(ledger, tiny, "t0001", {1: 0}, dev, pretend=0.499)
         _trial(ledger, tiny, "t0002", {1: 1, 3: 2}, dev, pretend=0.5)
         _trial(ledger, tiny, "t0003", {1: 3, 3: 4}, dev, pretend=None)
-        ledger.append("finish", reason="the budget of trials is spent", totals={})
+        append(ledger, "finish", reason="the budget of trials is spent", totals={})
     return tiny
 
 
@@ -137,7 +138,8 @@ def _trial(
     pretend: float | None,
 ) -> None:
     """Append a trial whose epochs are networks of these seeds; `pretend` replaces dev EERs."""
-    ledger.append(
+    append(
+        ledger,
         "trial",
         trial=trial,
         config=CONFIG.model_dump(mode="json"),
@@ -147,14 +149,15 @@ def _trial(
         distributions={},
     )
     rung = max(seeds)
-    ledger.append("segment", trial=trial, attempt=1, from_epoch=0, to_rung=rung)
+    append(ledger, "segment", trial=trial, attempt=1, from_epoch=0, to_rung=rung)
     for epoch, seed in seeds.items():
         encoder = random_encoder(seed)
         eer = pretend
         if eer is None:
             eer = embed_and_score.evaluate_encoder(encoder, dev, dev.dev_pairs, replicates=20).eer
         folder = tiny.checkpoint(trial, epoch)
-        ledger.append(
+        append(
+            ledger,
             "report",
             trial=trial,
             attempt=1,
@@ -164,7 +167,7 @@ def _trial(
             checkpoint=str(folder.relative_to(tiny.home / tiny.name)),
             sha256=write_checkpoint(folder, encoder),
         )
-    ledger.append("end", trial=trial, state="stopped", reason="", rung=rung, by="rule")
+    append(ledger, "end", trial=trial, state="stopped", reason="", rung=rung, by="rule")
 
 
 def random_encoder(seed: int) -> torch.nn.Module:

@@ -12,6 +12,8 @@ from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy, ladder
 from search.space import loader
 from spkmodel.core import checkpoint
+from spkmodel.worker.results import EpochReport, SavedCheckpoint
+from tests.support.events import append
 
 STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
@@ -23,7 +25,8 @@ def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
     space = loader.load(str(source))
     folder = home / "sound"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
-        ledger.append(
+        append(
+            ledger,
             "search",
             space=str(source),
             seed=0,
@@ -72,16 +75,10 @@ def _train(driver, folder, trial, segment):
         weights = training.trained(weights, rate)
         if epoch > segment["epoch"]:
             place = folder / "trials" / trial.trial / f"epoch{epoch:04d}-{segment['attempt']}"
-            result = {
-                "trial": trial.trial,
-                "attempt": segment["attempt"],
-                "epoch": epoch,
-                "metrics/dev_eer": training.dev_eer(weights),
-                "metrics/train_loss": 1 / epoch,
-                "seconds": 0.1,
-                "checkpoint": str(place),
-                "sha256": checkpoint.write(place, {"weights": weights}, {"epoch": epoch}),
-                "failure": "",
-            }
-            if driver.report(result):
+            saved = SavedCheckpoint(
+                str(place), checkpoint.write(place, {"weights": weights}, {"epoch": epoch})
+            )
+            metrics = {"dev_eer": training.dev_eer(weights), "train_loss": 1 / epoch}
+            result = EpochReport(trial.trial, segment["attempt"], epoch, metrics, 0.1, saved)
+            if driver.on_result(result):
                 return

@@ -9,6 +9,7 @@ from bench.chaos.experiment import Experiment, Size
 from bench.chaos.faults import mlflow_faults, process_faults, request_faults, storage_faults
 from bench.chaos.faults.fault import Fault, FaultContext, InjectFault
 from bench.chaos.toy import training
+from search.ledger.events import DamagedEvent
 from search.ledger.state import SearchState
 
 
@@ -135,7 +136,7 @@ def unmet_expectations(experiment: Experiment, fault: Fault) -> list[str]:
     if fault.has_failing_configs:
         wrong += _named(state)
     flipped = experiment.notes.get("flipped")
-    damaged = {each["checkpoint"] for each in experiment.events() if each["event"] == "damaged"}
+    damaged = {each.checkpoint for each in experiment.events() if isinstance(each, DamagedEvent)}
     if flipped and flipped not in damaged:
         wrong.append(f"the ledger does not say that {flipped} was damaged")
     return wrong

@@ -4,14 +4,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from bench.chaos.experiment import Experiment
 from bench.chaos.faults import process_faults
 from bench.chaos.faults.fault import FaultContext
-from search.ledger.ledger import Event
+from search.ledger.events import Event, HoldEvent, QueuedEvent, ReleaseEvent, SearchEvent, StopEvent
 from search.ledger.state import SearchState
 
 _TAKEN_SECONDS = 30.0
@@ -66,15 +65,19 @@ def _state(experiment: Experiment) -> SearchState:
 def _pause(state: SearchState, rng: np.random.Generator) -> list[Verb]:
     del state, rng
 
-    def is_user(kind: str) -> Callable[[Event], bool]:
-        return lambda event: event["event"] == kind and event["cause"] == "user"
+    def is_user(kind: type[HoldEvent | ReleaseEvent]) -> Callable[[Event], bool]:
+        return lambda event: isinstance(event, kind) and event.cause == "user"
 
-    return [(["pause"], is_user("hold")), (["resume"], is_user("release"))]
+    return [(["pause"], is_user(HoldEvent)), (["resume"], is_user(ReleaseEvent))]
 
 
 def _budget(state: SearchState, rng: np.random.Generator) -> list[Verb]:
-    trials = state.search["trials"] + int(rng.integers(1, 3))
-    return [(["budget", "--trials", str(trials)], lambda event: event.get("trials") == trials)]
+    trials = (state.search.trials or 0) + int(rng.integers(1, 3))
+
+    def is_done(event: Event) -> bool:
+        return isinstance(event, SearchEvent) and event.trials == trials
+
+    return [(["budget", "--trials", str(trials)], is_done)]
 
 
 def _add(state: SearchState, rng: np.random.Generator) -> list[Verb]:
@@ -83,10 +86,9 @@ def _add(state: SearchState, rng: np.random.Generator) -> list[Verb]:
     words = ["add", "--trial", trial, "--set", f"optimiser.learning_rate={rate}"]
 
     def is_done(event: Event) -> bool:
-        if event["event"] != "queued":
+        if not isinstance(event, QueuedEvent):
             return False
-        config: dict[str, Any] = event["config"]
-        return bool(config["optimiser"]["learning_rate"] == rate)
+        return bool(event.config["optimiser"]["learning_rate"] == rate)
 
     return [(words, is_done)]
 
@@ -98,7 +100,7 @@ def _stop(state: SearchState, rng: np.random.Generator) -> list[Verb]:
     return [
         (
             ["stop", trial, *now],
-            lambda event: event["event"] == "stop" and event["trial"] == trial,
+            lambda event: isinstance(event, StopEvent) and event.trial == trial,
         )
     ]
 

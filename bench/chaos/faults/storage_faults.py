@@ -7,8 +7,8 @@ import numpy as np
 
 from bench.chaos.experiment import PATIENCE_SECONDS, Experiment
 from bench.chaos.faults.fault import FaultContext
+from search.ledger.report import Report
 from search.ledger.state import SearchState
-from search.ledger.trial import Report
 from spkmodel.core import checkpoint
 
 

@@ -102,9 +102,7 @@ def _row(name: str) -> dict[str, Any] | None:
         return None
     now = time.time()
     last = (
-        state.sessions[-1].last.timestamp()
-        if state.sessions
-        else to_unix_time(state.search["time"])
+        state.sessions[-1].last.timestamp() if state.sessions else to_unix_time(state.search.time)
     )
     return snapshot_document(take_snapshot(state, status=status_of(name, state), now=now)) | {
         "age_seconds": max(0.0, now - last)

@@ -202,4 +202,4 @@ def _recorded_corpus(name: str) -> Path | str:
             f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
             f"{name!r} to go on with)"
         )
-    return parsed(state_of(name).search["corpus"])
+    return parsed(state_of(name).search.corpus)

@@ -1,13 +1,13 @@
 """Whose weights the other searches of a home start from, read from their ledgers."""
 
 import errno
-import json
 import os
 
 import pytest
 
 from search.checkpoints import external_references
 from search.checkpoints.external_references import ExternalReferences
+from tests.support.events import event_of
 
 START = {"weights": "mine/t0001", "checkpoint": "/home/mine/x", "sha256": "a" * 64}
 
@@ -21,7 +21,7 @@ def mine(tmp_path):
 
 
 def _line(event, **fields):
-    return json.dumps({"event": event, "time": "2026-01-01", "search": "x", **fields}) + "\n"
+    return event_of(event, time="2026-01-01", search="x", **fields).to_line() + "\n"
 
 
 def _write(mine, name, *lines, end=""):
@@ -33,7 +33,7 @@ def _write(mine, name, *lines, end=""):
 
 
 def _looked(near):
-    near.look()
+    near.read_new()
     return near.hashes, near.trials
 
 
@@ -104,25 +104,25 @@ def test_while_the_storage_is_away_what_was_read_stands(mine, monkeypatch, numbe
 
     near = ExternalReferences(mine)
     _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
-    assert near.look()
+    assert near.read_new()
     for name in ("listdir", "stat"):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, refuse)
-            assert not near.look()
+            assert not near.read_new()
         assert near.hashes == {"a" * 64}
-    assert near.look()
+    assert near.read_new()
 
 
 def test_a_home_that_is_not_mounted_is_not_one_without_searches(mine):
     near = ExternalReferences(mine)
     _write(mine, "other", _line("trial", trial="t0001", warm_start=START))
-    assert near.look()
+    assert near.read_new()
     home = mine.parent.rename(mine.parent.with_name("elsewhere"))
-    assert not near.look()
+    assert not near.read_new()
     mine.parent.mkdir()
-    assert not near.look()
+    assert not near.read_new()
     assert near.hashes == {"a" * 64}
     mine.parent.rmdir()
     home.rename(mine.parent)
-    assert near.look()
+    assert near.read_new()
     assert near.hashes == {"a" * 64}

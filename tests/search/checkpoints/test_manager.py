@@ -13,7 +13,9 @@ from search.checkpoints.storage_health import Disk, StorageError
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.messages import Budget
+from spkmodel.worker.results import CheckpointUnusable
 from tests.support.controller_rig import ManualClockRig
+from tests.support.events import append, event_of
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_a_driver_that_begins_passes_over_a_damaged_checkpoint_and_trains_again(
     harm(rig.place(name, 2), how)
     rig = rig.again()
     (event,) = rig.events("damaged")
-    assert (event["trial"], event["epoch"], event["from_epoch"]) == (name, 2, 1)
+    assert (event.trial, event.epoch, event.from_epoch) == (name, 2, 1)
     trial, settings = rig.driver.next_segment()
     assert (trial.trial, trial.goes_on_from.epoch, settings["to_rung"]) == (name, 1, 3)
     rig.train(name, 2, 3, attempt=trial.attempt)
@@ -66,10 +68,10 @@ def test_with_no_sound_checkpoint_left_a_trial_begins_again(rig):
     for epoch in (1, 2):
         harm(rig.place(name, epoch), "missing")
     rig = rig.again()
-    assert [event["from_epoch"] for event in rig.events("damaged")] == [1, 0]
+    assert [event.from_epoch for event in rig.events("damaged")] == [1, 0]
     trial, settings = rig.driver.next_segment()
     assert (trial.trial, trial.epoch, settings["to_rung"]) == (name, 0, 3)
-    assert rig.events("segment")[-1]["from_epoch"] == 0
+    assert rig.events("segment")[-1].from_epoch == 0
     rig.ledger.close()
 
 
@@ -86,7 +88,7 @@ def test_before_a_trial_advances_its_checkpoint_is_looked_at(rig):
 def test_an_attempt_that_cannot_read_its_checkpoint_is_cut_without_blame(rig):
     name = begun(rig)
     trial = rig.state.trials[name]
-    assert rig.say(name, attempt=trial.attempt, epoch=2, damaged="a byte was flipped")
+    assert rig.driver.on_result(CheckpointUnusable(name, trial.attempt, "a byte was flipped"))
     assert (trial.crashes, trial.epoch, trial.last_cut) == (0, 0, "storage")
     again, settings = rig.driver.next_segment()
     assert (again.trial, settings["to_rung"]) == (name, 3)
@@ -99,7 +101,7 @@ def test_a_best_epoch_that_is_gone_is_known_when_a_driver_begins_and_costs_no_ot
     harm(rig.folder / best.checkpoint, "missing")
     rig = rig.again()
     (event,) = rig.events("damaged")
-    assert (event["epoch"], event["from_epoch"]) == (best.epoch, 3)
+    assert (event.epoch, event.from_epoch) == (best.epoch, 3)
     assert rig.state.trials[name].epoch == 3
     rig.ledger.close()
 
@@ -117,13 +119,13 @@ def test_a_storage_that_is_gone_says_nothing_about_a_checkpoint(rig):
 
 
 def test_what_is_not_kept_is_written_down_and_then_removed(rig):
-    rig.state.search["keep_checkpoints"] = 1
+    rig.change(keep_checkpoints=1)
     name = begun(rig, 2)
     rig.say(name, attempt=rig.state.trials[name].attempt, epoch=3, dev_eer=0.1)
     rig.later()
     (event,) = rig.events("removed")
     kept = [str(rig.place(name, epoch).relative_to(rig.folder)) for epoch in (2, 3)]
-    assert event["bytes"] == 10 * len(event["checkpoints"])
+    assert event.bytes == 10 * len(event.checkpoints)
     assert [place for place in rig.there() if name in place] == kept
     assert rig.state.checkpoint_bytes == 10 * len(rig.there())
     rig.later()
@@ -133,7 +135,7 @@ def test_what_is_not_kept_is_written_down_and_then_removed(rig):
 def test_a_removal_that_a_dead_driver_only_wrote_down_is_carried_out_by_the_next(rig):
     name = begun(rig, 2)
     place = str(rig.place(name, 1).relative_to(rig.folder))
-    rig.driver._record("removed", trial=name, checkpoints=[place], bytes=10)
+    rig.driver._record(event_of("removed", trial=name, checkpoints=[place], bytes=10))
     rig = rig.again()
     assert place not in rig.there()
     assert rig.events("damaged") == []
@@ -162,7 +164,7 @@ def test_a_trial_whose_checkpoint_made_room_begins_again_when_its_turn_comes(rig
     for _ in range(2):
         rig.say(rig.driver.next_segment()[0].trial)
     place = str(rig.place("t0001", 1).relative_to(rig.folder))
-    rig.driver._record("removed", trial="t0001", checkpoints=[place], bytes=10)
+    rig.driver._record(event_of("removed", trial="t0001", checkpoints=[place], bytes=10))
     assert rig.state.trials["t0001"].at(1) == 0.3
     trial, settings = rig.driver.next_segment()
     assert (trial.trial, trial.epoch, settings["to_rung"]) == ("t0001", 0, 1)
@@ -198,7 +200,7 @@ def test_a_checkpoint_that_could_not_be_written_costs_no_retry_and_is_tried_agai
 ):
     name = rig.driver.next_segment()[0].trial
     for attempt in range(1, 6):
-        assert rig.say(name, attempt=attempt, storage_errno=number)
+        assert rig.refuse(name, attempt, number)
         assert os.strerror(number).lower() in rig.state.holds[cause]
         assert rig.driver.next_segment() == "wait"
         rig.later(60)
@@ -212,7 +214,7 @@ def test_a_storage_that_keeps_refusing_is_tried_ever_more_rarely(rig):
     name = rig.driver.next_segment()[0].trial
     waits = []
     for attempt in range(1, 7):
-        rig.say(name, attempt=attempt, storage_errno=errno.EIO)
+        rig.refuse(name, attempt, errno.EIO)
         began = rig.clock
         while rig.state.holds:
             rig.later(2.0)
@@ -232,7 +234,7 @@ def test_a_crash_in_words_of_the_storage_is_none_of_the_trials(rig):
 
 
 def test_more_than_disk_gb_allows_holds_the_search_until_it_is_raised(rig):
-    rig.state.search["disk_gb"] = 25e-9
+    rig.change(disk_gb=25e-9)
     rig.say(rig.driver.next_segment()[0].trial)
     rig.driver.next_segment()
     rig.later()
@@ -248,7 +250,7 @@ def test_more_than_disk_gb_allows_holds_the_search_until_it_is_raised(rig):
 
 
 def test_a_search_that_ends_is_not_held_up_and_does_not_look_so(rig):
-    rig.state.search["disk_gb"] = 25e-9
+    rig.change(disk_gb=25e-9)
     rig.say(rig.driver.next_segment()[0].trial)
     rig.driver.next_segment()
     rig.driver.finish()
@@ -266,7 +268,7 @@ def test_what_a_trial_of_another_search_starts_from_outlives_its_own_trial(rig):
     rig.say(rig.driver.next_segment()[0].trial, dev_eer=0.5)
     start = {"weights": f"{rig.folder.name}/{name}", "checkpoint": "", "sha256": "b" * 64}
     with Ledger.open(rig.folder.parent / "other" / "ledger.jsonl", write=True) as other:
-        other.append("trial", trial="t0001", warm_start=start)
+        append(other, "trial", trial="t0001", warm_start=start)
     rig.driver.next_segment()
     rig.train(name, 2, 3, attempt=2)
     rig.driver.finish()
@@ -286,7 +288,7 @@ def test_nothing_is_removed_while_it_is_not_known_what_other_searches_start_from
     rig.driver.next_segment()
     rig.train(name, 2, 3, attempt=2)
     first = rig.place(name, 1)
-    monkeypatch.setattr(ExternalReferences, "look", lambda _: False)
+    monkeypatch.setattr(ExternalReferences, "read_new", lambda _: False)
     rig.later()
     rig.driver.finish()
     assert rig.events("removed") == []
@@ -294,8 +296,8 @@ def test_nothing_is_removed_while_it_is_not_known_what_other_searches_start_from
     assert rig.events("removed") == []
     rig.later(600)
     (event,) = rig.events("removed")
-    assert event["checkpoints"] == [str(first.relative_to(rig.folder))]
-    assert name == event["trial"]
+    assert event.checkpoints == (str(first.relative_to(rig.folder)),)
+    assert name == event.trial
 
 
 def test_what_a_driver_left_that_was_killed_while_it_tried_the_storage_goes(rig):

@@ -18,7 +18,7 @@ def search(ledger_on_disk):
             name = search.trial(number)
             search.segment(name, 1)
             search.report(name, 1, 0.1)
-            search.events[-1]["gpu_share"] = share
+            search.events[-1] = search.events[-1].model_copy(update={"gpu_share": share})
         return SearchState.from_events(search.events)
 
     return with_shares

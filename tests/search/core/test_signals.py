@@ -115,6 +115,6 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
             EnvironmentSetupError, match="changed by somebody else while this launch"
         ):
             launch.run_search("trip", request_, SPACE, settings, stale, Silent())
-    assert Ledger.open(ledger_path("trip")).state().search["trials"] == 48
+    assert Ledger.open(ledger_path("trip")).state().search.trials == 48
     settings = launch.settings_of("trip")
     launch.run_search("trip", request_, None, settings, settings, Silent())

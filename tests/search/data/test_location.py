@@ -138,7 +138,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
         assert at_uri.dev_store == uri
     else:
         assert Path(at_uri.dev_store).is_relative_to(spksearch_home)
-    assert location.store_folder(at_uri.event()) == Path(at_path.store)
+    assert location.store_folder(at_uri) == Path(at_path.store)
 
 
 def _space(folder):

@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import pickle
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,6 +22,7 @@ from search.scheduler.policy import AshaPolicy
 from spkmodel.config import TrainConfig, WarmStart
 from spkmodel.nn import encoders
 from tests.support.controller_rig import ControllerRig
+from tests.support.events import append
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def rig(tmp_path):
 def test_what_is_run_was_written_down_before(rig):
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0001", {"attempt": 1, "to_rung": 1})
-    written = [event["event"] for event in rig.ledger.events()]
+    written = [event.event for event in rig.ledger.events()]
     assert written == ["search", "driver", "trial", "segment"]
     assert rig.ledger.state() == rig.state
 
@@ -60,7 +62,7 @@ def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
     assert (report.checkpoint, report.metrics) == ("trials/t0001/e1-1", {"dev_eer": 0.3})
     assert rig.say("t0001", dev_eer=0.1)
     assert rig.ledger.trials()["t0001"].at(1) == 0.3
-    assert sum(event["event"] == "report" for event in rig.ledger.events()) == 1
+    assert sum(event.event == "report" for event in rig.ledger.events()) == 1
 
 
 def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
@@ -85,7 +87,7 @@ def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_ch
     assert trial.last.checkpoint == "trials/t0001/e2-2", "it goes on from what was recorded"
     before = rig.ledger.path.read_bytes()
     assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01), "it is told to stop"
-    assert rig.say("t0001", attempt=2, epoch=2, failure="diverged: late")
+    assert rig.fail("t0001", attempt=2, epoch=2, reason="diverged: late")
     rig.driver.on_attempt_finished("t0001", 2, "killed at last", "crash")
     assert rig.ledger.path.read_bytes() == before
     assert rig.say("t0001", attempt=3, epoch=3, dev_eer=0.28)
@@ -131,8 +133,8 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
     rig.say(trial.trial, epoch=3, attempt=2)
     assert rig.driver.next_segment() == "done"
     rig.driver.finish()
-    assert rig.state.finish["reason"] == "every config of the space has been tried"
-    assert rig.state.finish["totals"]["epochs"] == 4
+    assert rig.state.finish.reason == "every config of the space has been tried"
+    assert rig.state.finish.totals["epochs"] == 4
     assert find_wrong_decisions(rig.ledger.events()) == [], "that it ran out is in the ledger"
     assert count_wanted_trials(rig.state, AshaPolicy.from_state(rig.state)) == 0, (
         "no machine is asked for any more"
@@ -159,7 +161,7 @@ def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tm
     assert rig.driver.next_segment() == "done"
     rig.driver.finish()
     why = {"hours": "1 hours used", "stop": "asked to stop"}[ends_it]
-    assert rig.state.finish["reason"] == why
+    assert rig.state.finish.reason == why
     assert rig.state.trials[trial.trial].reason.startswith(why)
     rig.ledger.close()
 
@@ -170,11 +172,11 @@ def test_what_is_asked_once_there_is_nothing_left_to_do_is_for_the_next_driver(r
     rig.driver.poll()
     assert rig.driver.next_segment() == "done"
     mailbox.write(rig.folder, Budget(by="anna", trials=9))
-    rig.driver._requests._looked = 0.0
+    rig.driver._requests._polled = 0.0
     rig.driver.poll()
     rig.driver.finish()
-    assert rig.state.finish["reason"] == "asked to stop"
-    assert rig.state.search["trials"] == 4, "what is granted is carried out"
+    assert rig.state.finish.reason == "asked to stop"
+    assert rig.state.search.trials == 4, "what is granted is carried out"
     assert [each.read() for each in mailbox.pending(rig.folder)] == [Budget(by="anna", trials=9)]
 
 
@@ -188,7 +190,7 @@ def test_any_number_of_wishes_that_come_to_nothing_is_withdrawn(rig, monkeypatch
     warm = TrainConfig(warm_start=WarmStart(weights="nobody/t0001")).model_dump(mode="json")
     for number in range(1100):
         wish = QueuedTrial(f"added/{number}", warm, "added")
-        rig.state.apply(rig.ledger.append("queued", **wish.event()))
+        rig.state.apply(append(rig.ledger, "queued", **asdict(wish)))
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, len(rig.state.withdrawn)) == ("t0001", 1100)
 
@@ -207,7 +209,7 @@ def unreadable(monkeypatch, times):
 
 def wish_for_warm_weights(rig):
     warm = TrainConfig(warm_start=WarmStart(weights="other/t0001")).model_dump(mode="json")
-    rig.state.apply(rig.ledger.append("queued", **QueuedTrial("added/1", warm, "added").event()))
+    rig.state.apply(append(rig.ledger, "queued", **asdict(QueuedTrial("added/1", warm, "added"))))
 
 
 def test_weights_that_the_storage_does_not_give_now_are_asked_for_again_and_end_nothing(
@@ -253,7 +255,7 @@ def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
     first = after.state.trials["t0001"]
     assert (first.state, first.ended_by) == ("stopped", "budget")
     assert first.reason == "1 hours used; 2 of 2 at rung 1"
-    assert after.state.finish["totals"]["hours"] == pytest.approx(1, abs=0.001)
+    assert after.state.finish.totals["hours"] == pytest.approx(1, abs=0.001)
     assert after.ledger.state() == after.state
     after.ledger.close()
 
@@ -279,7 +281,7 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
     read = rig.ledger.state()
     assert read == rig.state
     assert read.spent_hours() == pytest.approx(120 / 3600)
-    first, third = (datetime.fromisoformat(event["time"]) for event in rig.reports())
+    first, third = (datetime.fromisoformat(event.time) for event in rig.reports())
     assert abs(third - first) > timedelta(minutes=59)
     assert list(read.trials) == ["t0001", "t0002"]
     assert rig.driver.next_segment() != "done"
@@ -333,6 +335,6 @@ def test_a_hold_is_written_once_and_starts_nothing_until_it_is_released(rig):
     rig.driver.release("disk", "watchdog")
     trial, _ = rig.driver.next_segment()
     assert trial.live
-    events = [(event["event"], event.get("cause")) for event in rig.ledger.events()][2:4]
+    events = [(event.event, getattr(event, "cause", None)) for event in rig.ledger.events()][2:4]
     assert events == [("hold", "disk"), ("release", "disk")]
     assert rig.ledger.state() == rig.state

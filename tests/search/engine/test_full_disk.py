@@ -44,10 +44,10 @@ def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
     assert len(state.trials) == 6
     assert all(trial.crashes == 0 for trial in state.trials.values())
     assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}
-    epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+    epochs = Counter((e.trial, e.epoch) for e in events if e.event == "report")
     assert set(epochs.values()) == {1}
     assert find_wrong_decisions(events) == []
     assert recompute_rungs(events) == {rung: rung_results(state, rung) for rung in state.rungs}
-    held = [event["event"] for event in events if event.get("cause") == "disk"]
+    held = [event.event for event in events if getattr(event, "cause", None) == "disk"]
     assert held == ["hold", "release"] * (len(held) // 2)
     assert held

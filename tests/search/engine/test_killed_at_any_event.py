@@ -1,6 +1,5 @@
 """A driver may be killed between any two of its words: what the next one makes of that."""
 
-import json
 from collections import Counter
 
 import pytest
@@ -9,6 +8,7 @@ from search.core.lease import find_live_driver, this_process
 from search.engine import request_handler
 from search.engine.request_handler import ask
 from search.launch import launch
+from search.ledger.formats import parse
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox, messages
@@ -47,9 +47,9 @@ def _lines(folder):
 
 def _checkpoints(lines):
     """Those that were written and not removed."""
-    events = [json.loads(line) for line in lines]
-    removed = {place for e in events if e["event"] == "removed" for place in e["checkpoints"]}
-    return {e["checkpoint"] for e in events if e["event"] == "report"} - removed
+    events = [parse(line.encode()) for line in lines]
+    removed = {place for e in events if e.event == "removed" for place in e.checkpoints}
+    return {e.checkpoint for e in events if e.event == "report"} - removed
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
     whole, tmp_path
 ):
     lines = _lines(whole.folder)
-    kinds = [json.loads(line)["event"] for line in lines]
+    kinds = [parse(line.encode()).event for line in lines]
     assert set(kinds) >= {"search", "driver", "trial", "segment", "report", "end", "finish"}
     for said in range(1, len(lines)):
         folder = tmp_path / f"killed-{said}"
@@ -76,7 +76,7 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
         (folder / "ledger.jsonl").write_text("".join(lines[:said]))
         assert launch.has_work(Ledger.open(folder / "ledger.jsonl")), kinds[said - 1]
         rig = ControllerRig(folder)
-        before = SearchState.from_events(map(json.loads, lines[:said]))
+        before = SearchState.from_events(parse(line.encode()) for line in lines[:said])
         _go_on(rig)
         events = list(rig.ledger.events())
         rig.ledger.close()
@@ -84,23 +84,23 @@ def test_a_driver_killed_after_any_of_its_words_is_followed_by_one_that_ends_the
         assert after == rig.state
         assert find_wrong_decisions(events) == []
         assert recompute_rungs(events) == {rung: rung_results(after, rung) for rung in after.rungs}
-        epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+        epochs = Counter((e.trial, e.epoch) for e in events if e.event == "report")
         assert set(epochs.values()) == {1}, "no epoch is trained twice"
         assert len(after.trials) == 4
         assert {trial.state for trial in after.trials.values()} == {"complete", "stopped"}
         assert all(trial.crashes == 0 for trial in after.trials.values())
-        assert after.finish["reason"] == "all trials tried"
+        assert after.finish.reason == "all trials tried"
         for name, trial in before.trials.items():
             assert after.trials[name].signature == trial.signature
             assert after.trials[name].reports.items() >= trial.reports.items()
-        ends = Counter(e["trial"] for e in events if e["event"] == "end")
+        ends = Counter(e.trial for e in events if e.event == "end")
         assert set(ends.values()) == {1}, "and no end is said twice"
         assert not launch.has_work(Ledger.open(folder / "ledger.jsonl"))
 
 
 def test_a_trial_without_a_first_attempt_gets_one_before_there_is_another_trial(whole, tmp_path):
     lines = _lines(whole.folder)
-    cut = next(n for n, line in enumerate(lines) if json.loads(line)["event"] == "segment")
+    cut = next(n for n, line in enumerate(lines) if parse(line.encode()).event == "segment")
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "ledger.jsonl").write_text("".join(lines[:cut]))
     rig = ControllerRig(tmp_path / "cut")
@@ -132,7 +132,7 @@ def _config(rate):
 
 
 def _poll(rig):
-    rig.driver._requests._looked = 0.0
+    rig.driver._requests._polled = 0.0
     rig.driver.poll()
 
 
@@ -185,11 +185,11 @@ def test_a_budget_that_was_carried_out_does_not_come_back_over_a_later_one(tmp_p
         _poll(rig)
     rig.ledger.close()
     with Ledger.open(rig.ledger.path, write=True) as ledger:
-        (word,) = request_handler.words(ledger.state(), Budget(by="bob", trials=6))
-        ledger.append(word[0], **word[1])
+        asked = Budget(by="bob", trials=6)
+        ledger.append(request_handler.event_of_request(ledger.state(), asked))
     after = ControllerRig(tmp_path / "trip")
     _poll(after)
-    assert after.state.search["trials"] == 6
+    assert after.state.search.trials == 6
     after.ledger.close()
 
 
@@ -207,8 +207,8 @@ def test_who_asked_a_driver_that_died_after_its_word_hears_that_it_is_done(
 
     monkeypatch.setattr(mailbox, "answer", die)
     assert ask("trip", Budget(by="anna", trials=9)) == "done"
-    said = [event for event in rig.ledger.events() if event.get("by") == "anna"]
-    assert [event["trials"] for event in said] == [9]
+    said = [event for event in rig.ledger.events() if getattr(event, "by", "") == "anna"]
+    assert [event.trials for event in said] == [9]
     assert mailbox.pending(rig.folder) == []
 
 

@@ -50,7 +50,7 @@ def test_a_process_that_only_has_the_pid_of_the_one_that_is_gone_lives_on(tmp_pa
 def test_what_is_left_of_a_dead_drivers_ray_is_ended_once_and_told(tmp_path, orphan):
     _head(tmp_path, orphan)
     (ended,) = orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path))
-    assert ended.event() == {
+    assert ended.to_event().fields() == {
         "host": socket.gethostname(),
         "pid": orphan.pid,
         "started": ended.started,

@@ -5,7 +5,9 @@ import pytest
 from search.checkpoints import retention
 from search.checkpoints.files import forgotten, listed
 from search.ledger.state import SearchState
+from spkmodel.worker.results import PartialReport, SavedCheckpoint
 from tests.support.controller_rig import ControllerRig, ManualClockRig
+from tests.support.events import append
 from tests.support.scripted_search import ScriptedSearch
 
 
@@ -137,24 +139,13 @@ def test_above_the_bound_a_part_goes_like_any_other_checkpoint(tale):
 # --- the driver ------------------------------------------------------------------------------
 
 
-def leave(rig, trial, epoch=1, attempt=1, steps=4, seconds=2.0, **more):
+def leave(rig, trial, epoch=1, attempt=1, steps=4, seconds=2.0, is_last=True):
     place = rig.folder / "trials" / trial / f"e{epoch}-s{steps}-{attempt}"
     place.mkdir(parents=True, exist_ok=True)
     (place / "state.json").write_text("01234")
-    result = {
-        "trial": trial,
-        "attempt": attempt,
-        "epoch": epoch,
-        "seconds": seconds,
-        "checkpoint": str(place),
-        "sha256": "ab",
-        "bytes": 5,
-        "end": True,
-        "failure": "",
-        "left_steps": steps,
-        "left_of": 10,
-    }
-    return rig.driver.report(result | more)
+    saved = SavedCheckpoint(str(place), "ab", 5)
+    result = PartialReport(trial, attempt, epoch, steps, 10, seconds, saved, is_last)
+    return rig.driver.on_result(result)
 
 
 @pytest.fixture
@@ -177,15 +168,15 @@ def test_an_epoch_has_taken_what_all_its_parts_took(rig):
     assert leave(again, "t0001", attempt=2, steps=7, seconds=3.0)
     again.driver.next_segment()
     again.say("t0001", attempt=3)
-    segments = [event for event in again.ledger.events() if event["event"] == "segment"]
-    assert [event["from_step"] for event in segments] == [0, 4, 7]
+    segments = [event for event in again.ledger.events() if event.event == "segment"]
+    assert [event.from_step for event in segments] == [0, 4, 7]
     assert again.state.trials["t0001"].reports[1].seconds == 2.0 + 3.0 + 1.0
     assert again.ledger.state() == again.state
     again.ledger.close()
 
 
 def test_a_result_that_was_under_way_when_all_were_told_to_leave_counts(rig):
-    rig.state.apply(rig.ledger.append("search", rungs=[3], eta=3, rule="promotion", trials=2))
+    rig.state.apply(append(rig.ledger, "search", rungs=[3], eta=3, rule="promotion", trials=2))
     rig.driver._policy = rig.driver._policy.from_settings(rig.state.search)
     rig.driver.next_segment()
     rig.driver.leave("interrupted by SIGTERM")
@@ -202,14 +193,14 @@ def test_a_checkpoint_that_comes_after_the_cut_is_taken_and_one_of_an_older_atte
     assert rig.state.trials["t0001"].partial.steps == 4
     assert leave(rig, "t0001", attempt=0, steps=9)
     assert rig.state.trials["t0001"].partial.steps == 4
-    cuts = [event for event in rig.ledger.events() if event["event"] == "crash"]
+    cuts = [event for event in rig.ledger.events() if event.event == "crash"]
     assert len(cuts) == 1
     assert (rig.ledger.state(), rig.state.refused) == (rig.state, 0)
 
 
 def test_a_part_that_is_no_end_leaves_the_attempt_at_work(rig):
     rig.driver.next_segment()
-    assert not leave(rig, "t0001", end=False)
+    assert not leave(rig, "t0001", is_last=False)
     assert rig.state.trials["t0001"].live
     assert leave(rig, "t0001", steps=6)
     assert rig.state.trials["t0001"].reason == "stopped in the middle of an epoch"
@@ -229,12 +220,12 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
     (rig.folder / trial.partial.checkpoint / "state.json").write_text("of another size")
     after = rig.again()
     (event,) = after.events("damaged")
-    assert (event["epoch"], event["from_epoch"]) == (2, 1)
-    assert event["checkpoint"] == "trials/t0001/e2-s4-2"
+    assert (event.epoch, event.from_epoch) == (2, 1)
+    assert event.checkpoint == "trials/t0001/e2-s4-2"
     assert after.state.trials["t0001"].goes_on_from.epoch == 1
     assert sorted(after.state.trials["t0001"].reports) == [1]
     after.driver.next_segment()
-    after.driver._checkpoints.prune()
+    after.driver._record_steps(after.driver._checkpoints.prune())
     assert after.there() == ["trials/t0001/e1-1"]
     after.ledger.close()
 
@@ -247,7 +238,7 @@ def test_without_the_checkpoint_of_the_last_epoch_a_part_of_the_next_will_do(tmp
     leave(rig, "t0001", epoch=2, attempt=2)
     (rig.place("t0001", 1) / "state.json").unlink()
     after = rig.again()
-    assert [event["from_epoch"] for event in after.events("damaged")] == [1]
+    assert [event.from_epoch for event in after.events("damaged")] == [1]
     trial, _ = after.driver.next_segment()
     assert (trial.epoch, trial.goes_on_from.steps, trial.attempt) == (1, 4, 3)
     after.ledger.close()

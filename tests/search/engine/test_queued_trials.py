@@ -1,5 +1,7 @@
 """Configs that somebody wants tried: before new ideas, after the weights that they start from."""
 
+from dataclasses import asdict
+
 import pytest
 
 from search.ledger.queue import QueuedTrial
@@ -26,7 +28,7 @@ def _wish(key, rate=0.004, **fields):
 
 def _queue(tale, *wishes):
     for wish in wishes:
-        tale.record("queued", **wish.event())
+        tale.record("queued", **asdict(wish))
 
 
 def _begin(tale, key):

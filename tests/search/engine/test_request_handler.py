@@ -1,6 +1,5 @@
 """What becomes of a request, with a driver and without one."""
 
-import json
 import threading
 import time
 
@@ -9,7 +8,8 @@ import pytest
 from search.core.errors import NotFound, UsageError
 from search.core.lease import read_recorded_driver, this_process
 from search.engine import request_handler
-from search.engine.request_handler import ask, words
+from search.engine.request_handler import ask, event_of_request
+from search.ledger.events import ReplayedNotebook
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
 from search.requests.mailbox import identity
@@ -17,6 +17,7 @@ from search.requests.messages import Add, Budget, Pause, Stop, Unpause
 from search.scheduler.audit import find_wrong_decisions
 from spkmodel.config import AdamW, TrainConfig
 from tests.support.controller_rig import ControllerRig
+from tests.support.events import append
 from tests.support.scripted_search import ScriptedSearch
 
 BY = "anna@here"
@@ -31,7 +32,7 @@ def folder(spksearch_home):
     tale.segment(tale.trial(), 1)
     folder = spksearch_home / "trip"
     folder.mkdir()
-    lines = [json.dumps(event | {"search": "trip"}) + "\n" for event in tale.events]
+    lines = [event.model_copy(update={"search": "trip"}).to_line() + "\n" for event in tale.events]
     (folder / "ledger.jsonl").write_text("".join(lines))
     return folder
 
@@ -51,7 +52,7 @@ def _sent(rig, *requests):
     """Have the driver look at these; the last events of the ledger."""
     for request in requests:
         mailbox.write(rig.folder, request)
-    rig.driver._requests._looked = 0.0
+    rig.driver._requests._polled = 0.0
     rig.driver.poll()
     assert mailbox.pending(rig.folder) == []
     assert rig.ledger.state() == rig.state
@@ -83,8 +84,8 @@ def test_a_trial_that_nobody_drives_is_stopped_on_the_spot(folder, trial):
 def test_a_trial_that_only_a_budget_ended_can_be_stopped_for_good(folder):
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
         end = {"state": "stopped", "reason": "asked to stop", "by": "budget", "kind": "", "rung": 1}
-        ledger.append("end", trial="t0001", **end)
-        ledger.append("finish", reason="asked to stop", totals={})
+        append(ledger, "end", trial="t0001", **end)
+        append(ledger, "finish", reason="asked to stop", totals={})
     assert ask("trip", Stop(by=BY, trial="t0001")) == "recorded"
     record = _state(folder).trials["t0001"]
     assert (record.state, record.ended_by) == ("killed", "user")
@@ -113,12 +114,12 @@ def test_budgets_and_wishes_are_recorded_for_the_next_driver(folder):
     assert ask("trip", Budget(by=BY, trials=48, max_epochs=27)) == "recorded"
     assert ask("trip", Add(by=BY, config=_config(0.5), origin="added: by hand")) == "recorded"
     state = _state(folder)
-    assert (state.search["trials"], state.rungs) == (48, (1, 3, 9, 27))
-    assert (state.search["by"], state.search["eta"], state.search["hours"]) == (BY, 3, None)
+    assert (state.search.trials, state.rungs) == (48, (1, 3, 9, 27))
+    assert (state.search.by, state.search.eta, state.search.hours) == (BY, 3, None)
     (wish,) = state.queue.values()
     assert (wish.origin, wish.config) == ("added: by hand", _config(0.5))
     event = list(Ledger.open(folder / "ledger.jsonl").events())[-1]
-    assert (event["event"], event["by"]) == ("queued", BY)
+    assert (event.event, event.by) == ("queued", BY)
 
 
 # --- what a driver does ----------------------------------------------------------------------
@@ -127,7 +128,7 @@ def test_budgets_and_wishes_are_recorded_for_the_next_driver(folder):
 def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
     rig.driver.next_segment()
     (event,) = _sent(rig, Pause(by=BY, driver=ME))
-    assert (event["event"], event["cause"], event["by"]) == ("hold", "user", BY)
+    assert (event.event, event.cause, event.by) == ("hold", "user", BY)
     assert rig.state.holds == {"user": f"paused by {BY}"}
     assert rig.say("t0001"), "what is running goes on to its rung"
     assert rig.driver.next_segment() == "wait"
@@ -150,7 +151,7 @@ def test_a_paused_search_whose_hours_are_used_or_that_is_stopped_still_ends(spks
     rig.clock += 3601
     assert rig.driver.next_segment() == "done"
     rig.driver.finish()
-    assert rig.state.finish["reason"] == "1 hours used"
+    assert rig.state.finish.reason == "1 hours used"
     rig.ledger.close()
 
 
@@ -199,8 +200,8 @@ def test_a_raised_budget_of_trials_is_followed_at_once(rig):
         if number < 3:
             rig.say(trial.trial, dev_eer=0.1 * (number + 1))
     (event,) = _sent(rig, Budget(by=BY, trials=5))
-    assert (event["event"], event["trials"], event["by"]) == ("search", 5, BY)
-    assert event["eta"] == 3, "an event is complete in itself"
+    assert (event.event, event.trials, event.by) == ("search", 5, BY)
+    assert event.eta == 3, "an event is complete in itself"
     begun = [rig.driver.next_segment()[0].trial for _ in range(2)]
     assert begun == ["t0004", "t0005"]
     _sent(rig, Budget(by=BY, trials=5))
@@ -242,11 +243,13 @@ def test_hours_raised_keep_a_search_from_ending(spksearch_home):
 
 
 def test_a_budget_of_a_replay_may_be_its_hours_and_its_slots_but_not_its_entries(rig):
-    rig.state.search["replay"] = {"command": "spksearch replay 116"}
+    rig.change(
+        replay=ReplayedNotebook(notebook="logged", scale="1/4", command="spksearch replay 116")
+    )
     with pytest.raises(UsageError, match=r"'trip' is a replay.*--max-epochs"):
-        words(rig.state, Budget(by=BY, max_epochs=3), ME)
-    ((_, event),) = words(rig.state, Budget(by=BY, hours=3, concurrent=2), ME)
-    assert (event["hours"], event["concurrent"]) == (3, 2)
+        event_of_request(rig.state, Budget(by=BY, max_epochs=9), ME)
+    event = event_of_request(rig.state, Budget(by=BY, hours=3, concurrent=2), ME)
+    assert (event.hours, event.concurrent) == (3, 2)
 
 
 def test_an_added_config_is_tried_next_and_told_to_the_sampler_if_it_is_a_point(rig):
@@ -311,4 +314,4 @@ def test_who_asks_a_running_search_is_told_whether_it_was_done(rig, monkeypatch)
     monkeypatch.setattr(request_handler, "PATIENCE_SECONDS", 0.0)
     assert ask("trip", Unpause(by=BY)) == "asked"
     assert len(mailbox.pending(rig.folder)) == 1
-    assert rig.state.search["trials"] == 9
+    assert rig.state.search.trials == 9

@@ -38,7 +38,7 @@ def assert_sound(folder):
     """Every epoch of every trial is there once, in order, and every decision is the rule's."""
     events = events_of(folder)
     state = SearchState.from_events(events)
-    epochs = Counter((e["trial"], e["epoch"]) for e in events if e["event"] == "report")
+    epochs = Counter((e.trial, e.epoch) for e in events if e.event == "report")
     assert set(epochs.values()) <= {1}
     assert (state.refused, state.repeated) == (0, 0)
     for trial in state.trials.values():
@@ -72,7 +72,7 @@ def test_a_search_runs_to_its_end_and_is_extended_by_epochs_and_by_trials(tmp_pa
     assert Counter(trial.state for trial in state.trials.values())["complete"] >= 2
     assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}
     assert all(trial.reason for trial in state.trials.values())
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
     best = min(state.trials.values(), key=lambda trial: trial.best().objective)
     assert best.state == "complete"
     assert not list(folder.glob(".tune-*"))
@@ -90,7 +90,7 @@ def test_a_driver_killed_in_mid_search_loses_no_trial_and_repeats_no_epoch(tmp_p
     command = [sys.executable, toy_ray_search.__file__, local_ray, str(folder)]
     driver = subprocess.Popen(command)
     ledger = Ledger.open(folder / "ledger.jsonl")
-    wait_for(lambda: sum(e["event"] == "report" for e in ledger.events()) >= 9)
+    wait_for(lambda: sum(e.event == "report" for e in ledger.events()) >= 9)
     driver.kill()
     driver.wait()
     before = ledger.state()
@@ -129,13 +129,13 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
     assert (trials["t0004"].failure, trials["t0004"].attempt) == ("out_of_memory", 2)
     assert trials["t0004"].reason == "out of memory 2 times: MemoryError: no room for a tensor"
     assert [trials[name].failure for name in ("t0001", "t0003")] == ["diverged", "diverged"]
-    cuts = [e for e in events_of(folder) if e["event"] == "crash"]
-    kinds = {(e["trial"], e["kind"], e["counts"]) for e in cuts}
+    cuts = [e for e in events_of(folder) if e.event == "crash"]
+    kinds = {(e.trial, e.kind, e.counts) for e in cuts}
     assert kinds == {("t0002", "crash", True), ("t0004", "out_of_memory", True)}
-    started = [e["trial"] for e in events_of(folder) if e["event"] == "segment"]
+    started = [e.trial for e in events_of(folder) if e.event == "segment"]
     again = started.index("t0004", started.index("t0004") + 1)
     assert again > started.index("t0005"), "what ran out of memory waits for all others"
-    assert "killed" in next(e["reason"] for e in cuts if e["trial"] == "t0002")
+    assert "killed" in next(e.reason for e in cuts if e.trial == "t0002")
 
 
 def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
@@ -156,7 +156,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     state = assert_sound(folder)
     assert asked == ["asked", "asked"]
     assert (state.trials["t0001"].state, state.trials["t0001"].epoch) == ("killed", 0)
-    assert state.finish["reason"] == "asked to stop"
+    assert state.finish.reason == "asked to stop"
     assert len(state.trials) < 12
     assert mailbox.pending(folder) == []
 
@@ -164,7 +164,7 @@ def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
     state = assert_sound(folder)
     assert len(state.trials) >= 6
     assert state.trials["t0001"].state == "killed"
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
 
 
 def _slow(name, **more):
@@ -180,7 +180,7 @@ def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, l
     wait_for((folder / "trials" / "t0002" / "pid").is_file)
     driver.send_signal(signal.SIGTERM)
     asked = time.monotonic()
-    wait_for(lambda: any(e["event"] == "crash" for e in ledger.events()))
+    wait_for(lambda: any(e.event == "crash" for e in ledger.events()))
     assert time.monotonic() - asked < 3
     assert driver.wait(timeout=20) == 128 + signal.SIGTERM
     assert time.monotonic() - asked < 10, "nobody was left to wait for"
@@ -201,8 +201,8 @@ def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, l
 
     toy_ray_search.run_search(folder, trials=2, max_epochs=1)
     after = assert_sound(folder)
-    events = [e for e in events_of(folder) if e["event"] == "segment" and e["trial"] == "t0002"]
-    assert [e["from_step"] for e in events] == [0, left.partial.steps]
+    events = [e for e in events_of(folder) if e.event == "segment" and e.trial == "t0002"]
+    assert [e.from_step for e in events] == [0, left.partial.steps]
     assert after.trials["t0002"].state == "complete"
     assert after.trials["t0002"].reports[1].seconds == pytest.approx(0.05 + left.partial.seconds)
     assert after.trials["t0002"].partial is None
@@ -246,7 +246,7 @@ def test_a_search_that_is_stopped_at_once_keeps_the_epochs_under_way(spksearch_h
     toy_ray_search.run_search(folder, trials=1, max_epochs=1, poll=steer, slow={"t0001": 60})
     state = assert_sound(folder)
     part = state.trials["t0001"].partial
-    assert (state.finish["reason"], state.trials["t0001"].state) == ("stopped by hand", "stopped")
+    assert (state.finish.reason, state.trials["t0001"].state) == ("stopped by hand", "stopped")
     assert (folder / part.checkpoint / "state.json").is_file()
     toy_ray_search.run_search(folder, trials=1, max_epochs=1)
     after = assert_sound(folder).trials["t0001"]
@@ -262,8 +262,8 @@ def test_a_damaged_newest_checkpoint_is_trained_again_from_the_one_before(tmp_pa
     shutil.rmtree(folder / best.last.checkpoint)
     toy_ray_search.run_search(folder, trials=4, max_epochs=9)
     events = events_of(folder)
-    (event,) = [event for event in events if event["event"] == "damaged"]
-    assert (event["trial"], event["epoch"], event["from_epoch"]) == (best.trial, 3, 2)
+    (event,) = [event for event in events if event.event == "damaged"]
+    assert (event.trial, event.epoch, event.from_epoch) == (best.trial, 3, 2)
     after = SearchState.from_events(events)
     assert (after.refused, after.repeated) == (0, 0)
     assert sorted(after.trials[best.trial].reports) == list(range(1, 10))
@@ -302,7 +302,7 @@ def test_a_signal_leaves_though_the_storage_cannot_be_written_and_all_goes_on_la
     before = SearchState.from_events(events_of(folder))
     toy_ray_search.run_search(folder, trials=6)
     after = assert_sound(folder)
-    assert after.finish["reason"] == "all trials tried"
+    assert after.finish.reason == "all trials tried"
     for name, trial in before.trials.items():
         assert after.trials[name].reports.items() >= trial.reports.items()
         assert after.trials[name].crashes == 0
@@ -345,7 +345,7 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
     monkeypatch.setattr(tune_runner._ProgressCallback, "on_trial_error", again)
     toy_ray_search.run_search(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
     state = assert_sound(tmp_path / "twice")
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
     assert state.trials["t0002"].failure == "out_of_memory"
 
 
@@ -389,7 +389,7 @@ def test_no_more_trials_are_under_way_than_there_are_slots_and_new_slots_are_use
     state, most, reports = SearchState(), {1: 0, 2: 0}, 0
     for event in events_of(folder):
         state.apply(event)
-        reports += event["event"] == "report"
+        reports += event.event == "report"
         phase = 1 if reports < 4 else 2
         most[phase] = max(most[phase], sum(trial.live for trial in state.trials.values()))
     assert most == {1: 1, 2: 2}
@@ -431,15 +431,17 @@ def test_a_pause_of_a_search_with_nothing_running_waits_and_hears_what_is_asked(
             quiet.append(time.monotonic())
             if len(asked) == 1:
                 asked.append(ask("paused", Budget(by="anna", trials=3)))
-            elif len(asked) == 2 and state.search["trials"] == 3 and quiet[-1] > quiet[0] + 2:
+            elif len(asked) == 2 and state.search.trials == 3 and quiet[-1] > quiet[0] + 2:
                 asked.append(ask("paused", Unpause(by="bob")))
 
     toy_ray_search.run_search(folder, trials=12, poll=steer)
     state = assert_sound(folder)
     assert asked == ["asked"] * 3
     assert (state.holds, len(state.trials)) == ({}, 3)
-    assert state.finish["reason"] == "all trials tried"
-    words = [(e["event"], e["by"]) for e in events_of(folder) if e.get("by") in ("anna", "bob")]
+    assert state.finish.reason == "all trials tried"
+    words = [
+        (e.event, e.by) for e in events_of(folder) if getattr(e, "by", None) in ("anna", "bob")
+    ]
     assert words == [("hold", "anna"), ("search", "anna"), ("release", "bob")]
     # It neither ended nor span: Tune asks about once a second while nothing runs.
     assert quiet[-1] - quiet[0] > 2
@@ -451,12 +453,10 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
     began = time.monotonic()
     toy_ray_search.run_search(folder, trials=2, slots=lambda: int(time.monotonic() - began > 2))
     state = assert_sound(folder)
-    events = [
-        event for event in events_of(folder) if event["event"] in ("hold", "release", "trial")
-    ]
-    assert [event["event"] for event in events] == ["hold", "release", "trial", "trial"]
+    events = [event for event in events_of(folder) if event.event in ("hold", "release", "trial")]
+    assert [event.event for event in events] == ["hold", "release", "trial", "trial"]
     assert events[0]["cause"] == events[1]["cause"] == "cluster"
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
 
 
 def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_epoch(tmp_path):
@@ -464,8 +464,8 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
     patience = hang_detection.HangTimeout(epochs=10, floor_seconds=2)
     toy_ray_search.run_search(folder, trials=4, patience=patience, freezes=["t0003"])
     state = assert_sound(folder)
-    cuts = [e for e in events_of(folder) if e["event"] == "crash"]
-    assert [(e["trial"], e["kind"], e["counts"]) for e in cuts] == [("t0003", "hang", True)]
+    cuts = [e for e in events_of(folder) if e.event == "crash"]
+    assert [(e.trial, e.kind, e.counts) for e in cuts] == [("t0003", "hang", True)]
     assert cuts[0]["reason"].startswith("no word for ")
     frozen = read_worker(folder / "trials" / "t0003", 1)
     assert process_start(frozen.pid) != frozen.started, "it would not have heard of ray.kill"
@@ -492,11 +492,11 @@ def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, 
     toy_ray_search.run_search(folder, trials=2)
     assert orphan.wait(5) == -signal.SIGKILL
     assert_sound(folder)
-    left = {e["pid"]: e for e in events_of(folder) if e["event"] == "leftover"}
+    left = {e.pid: e for e in events_of(folder) if e.event == "leftover"}
     assert (left[orphan.pid]["trial"], left[orphan.pid]["attempt"]) == ("t0002", 7)
     assert left[orphan.pid]["fate"] == "killed"
     assert process_start(worker.pid) != worker.started
-    kinds = [e["event"] for e in events_of(folder)]
+    kinds = [e.event for e in events_of(folder)]
     second = len(kinds) - 1 - kinds[::-1].index("driver")
     assert kinds.index("leftover") > second
     assert "segment" not in kinds[second : kinds.index("leftover")]

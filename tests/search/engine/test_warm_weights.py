@@ -11,6 +11,7 @@ from search.space import loader
 from search.tracking.projection import RunProjection
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
 from tests.support import untrained_search
+from tests.support.events import append
 
 SPACE = '''"""From where?"""
 from spkmodel.config import TDNN, LogMel, TrainConfig, WarmStart
@@ -96,7 +97,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
     path.write_text(SPACE.replace("{dims}", "16"))
     with Ledger.open(tmp_path / "again" / "ledger.jsonl", write=True) as ledger:
         fields = {"space": "warm", "rungs": [1, 3], "eta": 3, "rule": "promotion"}
-        ledger.append("search", **fields, trials=2, hours=None)
+        append(ledger, "search", **fields, trials=2, hours=None)
         state = ledger.state()
         seen = []
         driver = SearchController(
@@ -104,7 +105,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
             state,
             loader.load(str(path)),
             AshaPolicy.from_settings(state.search),
-            lambda trial, *_: seen.append(warm_start.from_event(trial.warm_start)) or {},
+            lambda trial, *_: seen.append(trial.warm_start) or {},
             seed=0,
             kind="tpe",
         )
@@ -112,7 +113,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
         driver.next_segment()
         found = warm_start.resolve(_config("night/t0003"))
         assert seen == [found]
-        assert ledger.trials()["t0001"].warm_start == found.event()
+        assert ledger.trials()["t0001"].warm_start == found
         mirror = RunProjection()
         for event in ledger.events():
             mirror.add(event)

@@ -17,6 +17,7 @@ from spkmodel.data.lists import ListError
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score, metrics
 from tests.support import untrained_search
+from tests.support.events import append
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def tiny(home, corpus):
 
 @pytest.fixture
 def store(tiny):
-    return Store.open(Path(tiny.ledger.state().search["store"]))
+    return Store.open(Path(tiny.ledger.state().search.store))
 
 
 def lines_of(path):
@@ -215,7 +216,7 @@ def test_looks_are_counted_up_to_the_same_look(tmp_path):
     with Ledger.open(tmp_path / "x" / "ledger.jsonl", write=True) as ledger:
         for model, pairs in (("a", "L"), ("b", "L"), ("b", "M"), ("c", "L")):
             fields = {"list": {"sha256": pairs}, "sha256": model, "conditions": ["clean"]}
-            ledger.append("evaluated", trial="t0001", metrics={}, **fields)
+            append(ledger, "evaluated", trial="t0001", metrics={}, **fields)
         assert test_access.looks_before(ledger, "L", "b", "clean") == (1, True)
         assert test_access.looks_before(ledger, "L", "b", "mismatched") == (3, False)
         assert test_access.looks_before(ledger, "N", "a", "clean") == (0, False)

@@ -18,6 +18,7 @@ from spkmodel.data.store import Store
 from spkmodel.verification import calibration, embed_and_score, metrics, score_files, scoring
 from spkmodel.verification.back_end import BackEnd, mean_of, speaker_cohort, utterance_cohort
 from tests.support import untrained_search
+from tests.support.events import append
 
 DEV, TEST = Path("valid_trials.txt"), Path("test_trials.txt")
 
@@ -52,7 +53,7 @@ def tiny(home, corpus):
 
 @pytest.fixture
 def store(tiny):
-    return Store.open(Path(tiny.ledger.state().search["store"]))
+    return Store.open(Path(tiny.ledger.state().search.store))
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def test_another_protocol_is_another_evaluation_and_another_look(evaluated, tiny
     assert second.document["looks"] == 1
     assert evaluated(crops, pairs=TEST, out="p").document["looks"] == 1
     events = tiny.ledger.state().evaluations
-    mine = [event["protocol"] for event in events]
+    mine = [event.protocol for event in events]
     assert mine == ["default", "2x0.3s"]
     assert set(events[1]["metrics"]) >= {"test_2x0.3s_eer", "test_2x0.3s_min_dcf_p05"}
 
@@ -280,7 +281,7 @@ def test_another_protocol_is_another_evaluation_and_another_look(evaluated, tiny
 def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path):
     with Ledger.open(tmp_path / "x" / "ledger.jsonl", write=True) as ledger:
         fields = {"list": {"sha256": "L"}, "sha256": "a", "conditions": ["clean"]}
-        ledger.append("evaluated", trial="t0001", metrics={}, **fields)
+        append(ledger, "evaluated", trial="t0001", metrics={}, **fields)
         assert test_access.looks_before(ledger, "L", "a", "clean") == (0, True)
         assert test_access.looks_before(ledger, "L", "a", "clean", Protocol(crops=2)) == (1, False)
 

@@ -56,7 +56,7 @@ def test_a_search_in_the_background_is_steered_from_elsewhere(spksearch, tmp_pat
     assert "tiny finished: all trials tried" in spksearch("logs", "tiny", "--follow")[1]
 
     events = list(Ledger.open(tmp_path / "home" / "tiny" / "ledger.jsonl").events())
-    steered = [event["event"] for event in events if "@" in str(event.get("by"))]
+    steered = [event.event for event in events if "@" in str(getattr(event, "by", None))]
     assert [each for each in steered if each != "stop"] == ["hold", "queued", "search", "release"]
     state = Ledger.open(tmp_path / "home" / "tiny" / "ledger.jsonl").state()
     added = [trial for trial in state.trials.values() if trial.origin.startswith("added: ")]

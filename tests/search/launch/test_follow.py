@@ -33,6 +33,7 @@ from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
 from spkmodel.worker.processes import process_start
+from tests.support.events import append
 from tests.support.scripted_search import ScriptedSearch
 
 
@@ -73,7 +74,7 @@ def test_waiting_ends_with_the_search(spksearch_home, tale):
         with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
             begun.set()
             time.sleep(0.3)
-            ledger.append("finish", reason="all trials tried", totals={})
+            append(ledger, "finish", reason="all trials tried", totals={})
 
     begun = threading.Event()
     driver = threading.Thread(target=drive)
@@ -81,7 +82,7 @@ def test_waiting_ends_with_the_search(spksearch_home, tale):
     begun.wait()
     state = wait("trip", 30)
     driver.join()
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
     assert list(state.trials) == ["t0001"]
 
 
@@ -190,11 +191,11 @@ def test_a_driver_that_has_said_nothing_yet_is_starting(spksearch_home, tale):
         now = take_snapshot(state_of("trip"), status="starting")
         assert (now.running, now.commands[-1]) == ((), "spksearch stop trip")
         me = this_process()
-        ledger.append("driver", host=me.host, pid=me.pid, started=me.started)
+        append(ledger, "driver", host=me.host, pid=me.pid, started=me.started)
         assert status_of("trip", state_of("trip")) == "running"
-        ledger.append("stop", trial=None, now=False, by="anna")
+        append(ledger, "stop", trial=None, now=False, by="anna")
         assert take_snapshot(state_of("trip"), status="running").reason == "asked to stop"
-        ledger.append("finish", reason="asked to stop", totals={})
+        append(ledger, "finish", reason="asked to stop", totals={})
     assert status_of("trip", state_of("trip")) == "finished"
     with Ledger.open(folder / "ledger.jsonl", write=True, drives=False):
         assert status_of("trip", state_of("trip")) == "finished", "a look at it is no driver"
@@ -226,7 +227,7 @@ def test_a_log_is_followed_until_its_trial_ends(spksearch_home, tale):
             file.write("epoch 2\n")
         assert next(pieces) == "epoch 2\n"
         end = {"state": "stopped", "reason": "", "by": "rule", "kind": "", "rung": 1}
-        ledger.append("end", trial="t0001", **end)
+        append(ledger, "end", trial="t0001", **end)
         assert list(pieces) == []
 
 
@@ -244,7 +245,7 @@ def test_a_letter_of_several_bytes_that_is_written_in_two_halves_is_read_as_one(
         with log.open("ab") as file:
             file.write(whole[1:])
         end = {"state": "stopped", "reason": "", "by": "rule", "kind": "", "rung": 1}
-        ledger.append("end", trial="t0001", **end)
+        append(ledger, "end", trial="t0001", **end)
         assert heard + "".join(pieces) == "1 épreuve"
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_a_launch_killed_in_mid_search_goes_on_and_nothing_is_lost_or_doubled(
 
 def _epochs(name):
     events = Ledger.open(ledger_path(name)).events()
-    return [(e["trial"], e["epoch"]) for e in events if e["event"] == "report"]
+    return [(e.trial, e.epoch) for e in events if e.event == "report"]
 
 
 def _wait_for_reports(process, name, count):
@@ -149,7 +150,7 @@ def test_a_space_that_ran_out_is_not_asked_again_unless_something_has_changed(le
         search.finish()
         assert not launch.has_work(ledger)
     wish = QueuedTrial("added/1", {}, "added: by hand")
-    search.write("queued", **wish.event())
+    search.write("queued", **asdict(wish))
     assert launch.has_work(ledger), "what somebody wishes for is tried all the same"
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,10 @@ from search.launch.settings import (
     LaunchRequest,
     decide,
     extensions,
-    from_ledger,
     surroundings_folders,
 )
+from search.ledger.formats import parse
+from tests.support.events import event_of
 
 
 def _decided(before=None, **asked):
@@ -35,7 +35,11 @@ def _no_environment(monkeypatch):
 
 def test_the_ledgers_event_gives_back_the_settings():
     settings = _decided(trials=7, max_epochs=27)
-    assert from_ledger({"event": "search", "versions": {}, **settings.event()}) == settings
+    event = event_of("search", **settings.model_dump(), versions={})
+    assert (
+        parse(event.model_copy(update={"time": "t", "search": "s"}).to_line().encode()).settings
+        == settings
+    )
 
 
 def test_what_is_not_asked_stays_as_it_was():
@@ -55,8 +59,8 @@ def test_a_changed_budget_extends(asked, name):
 
 
 def test_a_larger_max_epochs_adds_a_rung():
-    assert _decided(max_epochs=9).rungs == [1, 3, 9]
-    assert _decided(max_epochs=27).rungs == [1, 3, 9, 27]
+    assert _decided(max_epochs=9).rungs == (1, 3, 9)
+    assert _decided(max_epochs=27).rungs == (1, 3, 9, 27)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_a_search_keeps_its_surroundings_whatever_the_environment_says_later(tmp
 
 def test_another_corpus_under_the_same_name_is_refused():
     with pytest.raises(UsageError, match="the corpus"):
-        _decided(replace(_decided(), corpus_sha256="d" * 64))
+        _decided(_decided().model_copy(update={"corpus_sha256": "d" * 64}))
 
 
 @pytest.mark.parametrize(

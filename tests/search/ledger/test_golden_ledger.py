@@ -4,8 +4,8 @@ The ledgers `ledgers/format-2*.jsonl` were written by the version before, which 
 `format-2.golden.json` of them: documents, decisions, the sampler's view, MLflow runs, storage,
 settings and state.
 
-All that touches the code's insides stands in the adaptors (a) to (g) below. They take events as
-plain dicts, parsed from the lines of a ledger, and give plain JSON. The rest compares.
+All that touches the code's insides stands in the adaptors (a) to (g) below. They take events and
+give plain JSON. The rest compares.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.support.events import event_of
 
 # ============================== adaptors: the only code that knows the insides ====================
 
@@ -133,7 +135,7 @@ def suggestion(events, space):
 
     state = SearchState.from_events(events)
     idea = sampler.suggest(
-        loader.load(space), state, AshaPolicy.from_state(state), state.search["seed"], "tpe"
+        loader.load(space), state, AshaPolicy.from_state(state), state.search.seed, "tpe"
     )
     return {
         "axes": idea.axes,
@@ -196,7 +198,6 @@ def settings(events):
     """(f) What the search was last launched with, and the rule that this sets down."""
     from dataclasses import asdict
 
-    from search.launch.settings import from_ledger
     from search.ledger.state import SearchState
     from search.reporting.snapshot import format_resume_command
     from search.scheduler.policy import AshaPolicy
@@ -204,7 +205,7 @@ def settings(events):
     state = SearchState.from_events(events)
     policy = asdict(AshaPolicy.from_state(state))
     return {
-        "settings": asdict(from_ledger(state.search)),
+        "settings": state.search.settings.model_dump(),
         "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in policy.items()},
         "command_again": format_resume_command(state.search),
     }
@@ -212,6 +213,8 @@ def settings(events):
 
 def facts(events):
     """(g) What the events add up to: of the search, and of each trial."""
+    from dataclasses import asdict
+
     from search.ledger.state import SearchState
 
     state = SearchState.from_events(events)
@@ -237,7 +240,7 @@ def facts(events):
             "refusals": trial.refusals,
             "stop_asked": trial.stop_asked,
             "wish": trial.wish,
-            "warm_start": trial.warm_start and dict(trial.warm_start),
+            "warm_start": trial.warm_start and asdict(trial.warm_start),
             "partial": None if trial.partial is None else str(trial.partial),
             "past_partials": [place(each) for each in trial.past_partials],
             "superseded": [place(each) for each in trial.superseded],
@@ -256,10 +259,10 @@ def facts(events):
         "sessions": [[s.began.isoformat(), s.last.isoformat(), s.seconds] for s in state.sessions],
         "driver": state.driver,
         "stops": len(state.stops),
-        "promotions": [[e["trial"], e["alias"]] for e in state.promotions],
-        "evaluations": [[e["trial"], e["protocol"], e["conditions"]] for e in state.evaluations],
-        "others": [e["event"] for e in state.others],
-        "finish": state.finish and [state.finish["reason"], state.finish["totals"]],
+        "promotions": [[e.trial, e.alias] for e in state.promotions],
+        "evaluations": [[e.trial, e.protocol, e.conditions] for e in state.evaluations],
+        "others": [e.event for e in state.other_events],
+        "finish": state.finish and [state.finish.reason, state.finish.totals],
         "search_stop": state.search_stop,
         "exhausted": state.exhausted,
         "holds": state.holds,
@@ -304,7 +307,9 @@ def folder():
 
 
 def events_of(name):
-    return [json.loads(line) for line in (folder() / FILES[name]).read_text("utf-8").splitlines()]
+    from search.ledger import formats
+
+    return [formats.parse(line) for line in (folder() / FILES[name]).read_bytes().splitlines()]
 
 
 def rounded(value):
@@ -370,7 +375,7 @@ def decided(name):
     events, rows, before = events_of(name), [], {}
     for place, (event, now) in enumerate(zip(events, decisions(events), strict=True)):
         job, ending, in_vain, rungs = now
-        row = [place, event["event"], event.get("trial") or "", job]
+        row = [place, event.event, event.trial_name, job]
         more = {"ends": ending, "vain": in_vain}
         more["ranking"] = {r: order for r, order in rungs.items() if before.get(r) != order}
         more = {key: value for key, value in more.items() if value}
@@ -388,27 +393,20 @@ def sampled(name):
     found |= {"rung_at_cut": rung, "told_at_cut": trials}
     if name == "replay":
         return found
-    number = len([event for event in events if event["event"] == "trial"])
+    number = len([event for event in events if event.event == "trial"])
     first = suggestion(events, SPACE)
-    trial = {
-        "event": "trial",
-        "time": events[-1]["time"],
-        "search": name,
-        "trial": f"t{number + 1:04d}",
-        "encoder_parameters": 10_000,
-        "warm_start": None,
-        **first,
-    }
+    made = {"trial": f"t{number + 1:04d}", "encoder_parameters": 10_000}
+    trial = event_of("trial", time=events[-1].time, search=name, **made, **first)
     second = suggestion([*events, trial], SPACE)
     found["next"] = [[s["origin"], rounded(s["axes"])] for s in (first, second)]
     # Trials of the sampler, at the moment they were made: they must be suggested again.
     again = []
     for place, event in enumerate(events):
-        if event["event"] == "trial" and not event.get("wish"):
+        if event.event == "trial" and not event.wish:
             now = suggestion(events[:place], SPACE)
             for key in ("axes", "origin", "distributions", "config"):
-                assert rounded(now[key]) == rounded(event[key]), (event["trial"], key)
-            again.append([event["trial"], now["origin"], rounded(now["axes"])])
+                assert rounded(now[key]) == rounded(getattr(event, key)), (event.trial, key)
+            again.append([event.trial, now["origin"], rounded(now["axes"])])
     return found | {"again": again}
 
 
@@ -433,7 +431,7 @@ def stored(name):
 def settled(name):
     """(f) After each `search` event."""
     events = events_of(name)
-    places = [place for place, event in enumerate(events) if event["event"] == "search"]
+    places = [place for place, event in enumerate(events) if event.event == "search"]
     return {str(place): settings(events[: place + 1]) for place in places}
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from search.core.errors import EnvironmentSetupError
 from search.core.lease import read_recorded_driver
-from search.ledger.ledger import Ledger, LedgerDamaged
+from search.ledger.events import LedgerDamaged
+from search.ledger.ledger import Ledger
 from spkmodel.worker.processes import boot_id
+from tests.support.events import append
 
 
 @pytest.fixture
@@ -23,42 +25,42 @@ def path(tmp_path):
 
 
 def _numbers(path):
-    return [event["number"] for event in Ledger.open(path).events()]
+    return [event.number for event in Ledger.open(path).events()]
 
 
 def test_an_event_comes_back_with_its_time_and_its_search(path):
     with Ledger.open(path, write=True) as ledger:
-        written = ledger.append("note", text="é", nested={"a": [1, None]})
+        written = append(ledger, "note", text="é", nested={"a": [1, None]})
     assert list(Ledger.open(path).events()) == [written]
-    assert written["event"] == "note"
-    assert written["search"] == "trip"
-    assert written["time"].endswith("+00:00")
-    assert len(written["time"]) == len("2026-11-22T10:00:00.123456+00:00")
+    assert written.event == "note"
+    assert written.search == "trip"
+    assert written.time.endswith("+00:00")
+    assert len(written.time) == len("2026-11-22T10:00:00.123456+00:00")
 
 
 def test_a_number_that_json_lacks_is_refused_and_nothing_is_written(path):
     with Ledger.open(path, write=True) as ledger:
         with pytest.raises(ValueError, match="not JSON compliant"):
-            ledger.append("report", metrics={"dev_eer": float("nan")})
+            append(ledger, "report", trial="t0001", epoch=1, metrics={"dev_eer": float("nan")})
         assert path.read_bytes() == b""
 
 
 def test_a_torn_last_line_is_invisible_and_cut_off_before_the_next_event(path):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
     with path.open("ab") as file:
         file.write(b'{"event": "note", "num')
     assert _numbers(path) == [1]
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=2)
+        append(ledger, "note", number=2)
     assert _numbers(path) == [1, 2]
 
 
 def _bytes_of_two_events(path):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         first = len(path.read_bytes())
-        ledger.append("note", number=2, text="é")
+        append(ledger, "note", number=2, text="é")
     raw = path.read_bytes()
     return raw[:first], raw[first:]
 
@@ -72,7 +74,7 @@ def test_whatever_part_of_the_last_line_a_power_cut_leaves_the_others_are_whole(
             if length % 20 in (0, 19):
                 with Ledger.open(path, write=True) as ledger:
                     assert path.read_bytes() == first
-                    ledger.append("note", number=3)
+                    append(ledger, "note", number=3)
                 assert _numbers(path) == [1, 3]
 
 
@@ -95,7 +97,7 @@ def test_a_reader_comes_back_to_a_torn_line_that_was_written_anew(path):
     reader = Ledger.open(path)
     events, offset = reader.events_from(0)
     path.write_bytes(first + last)
-    assert [event["number"] for event in events + reader.events_from(offset)[0]] == [1, 2]
+    assert [event.number for event in events + reader.events_from(offset)[0]] == [1, 2]
 
 
 class Disk:
@@ -127,7 +129,7 @@ def test_an_event_waits_for_storage_that_refuses_and_is_then_written_whole_and_o
     path, monkeypatch, error, room, takes_back
 ):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         disk = Disk(monkeypatch, error, room, takes_back)
         seen = []
 
@@ -136,9 +138,9 @@ def test_an_event_waits_for_storage_that_refuses_and_is_then_written_whole_and_o
             disk.broken = len(seen) < 3
 
         ledger.set_retry_policy(patience)
-        ledger.append("note", number=2)
+        append(ledger, "note", number=2)
         assert ledger.trouble is None
-        ledger.append("note", number=3)
+        append(ledger, "note", number=3)
     assert len(seen) == 3
     assert all(trouble.errno == number for number, trouble in seen)
     assert _numbers(path) == [1, 2, 3]
@@ -153,15 +155,15 @@ def test_after_giving_up_on_the_storage_the_ledger_is_sound(path, monkeypatch, t
         raise Enough from problem
 
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         disk = Disk(monkeypatch, errno.EIO, 7, takes_back)
         ledger.set_retry_policy(patience)
         for _ in range(2):
             with pytest.raises(Enough):
-                ledger.append("note", number=2)
+                append(ledger, "note", number=2)
         assert _numbers(path) == [1]
         disk.broken = False
-        ledger.append("note", number=3)
+        append(ledger, "note", number=3)
     assert _numbers(path) == [1, 3]
 
 
@@ -170,7 +172,7 @@ def test_after_giving_up_on_the_storage_the_ledger_is_sound(path, monkeypatch, t
 )
 def test_any_other_damage_is_an_error_with_its_line(path, damage):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
     with path.open("ab") as file:
         file.write(damage)
         file.write(b'{"event": "note", "time": "", "search": ""}\n')
@@ -181,12 +183,12 @@ def test_any_other_damage_is_an_error_with_its_line(path, damage):
 def test_a_reader_that_goes_on_from_its_offset_sees_each_event_once(path):
     with Ledger.open(path, write=True) as ledger:
         reader = Ledger.open(path)
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         first, offset = reader.events_from(0)
         assert reader.events_from(offset) == ([], offset)
-        ledger.append("note", number=2)
+        append(ledger, "note", number=2)
         second, _ = reader.events_from(offset)
-    assert [event["number"] for event in first + second] == [1, 2]
+    assert [event.number for event in first + second] == [1, 2]
 
 
 def test_events_of_many_threads_stay_whole_while_they_are_read(path):
@@ -194,7 +196,7 @@ def test_events_of_many_threads_stay_whole_while_they_are_read(path):
 
         def write(writer):
             for number in range(20):
-                ledger.append("note", number=[writer, number], text="x" * 5000)
+                append(ledger, "note", number=[writer, number], text="x" * 5000)
 
         threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
         for thread in threads:
@@ -282,32 +284,32 @@ def test_an_owner_whose_pid_was_given_to_another_process_is_dead(path):
 def test_a_driver_that_lost_its_lease_to_another_host_may_not_append(path, monkeypatch):
     monkeypatch.setattr("search.core.lock._RENEW_SECONDS", 0)
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         _leave_owner(path, host="elsewhere", pid=1, started="0-1", lease_until=time.time() + 60)
         with pytest.raises(EnvironmentSetupError, match="elsewhere"):
-            ledger.append("note", number=2)
+            append(ledger, "note", number=2)
     assert _numbers(path) == [1]
     assert read_recorded_driver(path.parent).host == "elsewhere"
 
 
 def test_a_copy_can_read_but_never_write(path):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         for other in (copy.deepcopy(ledger), pickle.loads(pickle.dumps(ledger))):
-            assert [event["number"] for event in other.events()] == [1]
+            assert [event.number for event in other.events()] == [1]
             with pytest.raises(AssertionError, match="reading"):
-                other.append("note", number=2)
+                append(other, "note", number=2)
 
 
 def test_a_full_disk_leaves_a_whole_ledger_and_a_message(path, monkeypatch):
     with Ledger.open(path, write=True) as ledger:
-        ledger.append("note", number=1)
+        append(ledger, "note", number=1)
         real = os.write
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda descriptor, line: real(descriptor, line[:9]))
             with pytest.raises(EnvironmentSetupError, match="No space left"):
-                ledger.append("note", number=2)
-        ledger.append("note", number=3)
+                append(ledger, "note", number=2)
+        append(ledger, "note", number=3)
     assert _numbers(path) == [1, 3]
     assert path.read_bytes().endswith(b"\n")
 

@@ -84,7 +84,7 @@ def test_the_last_search_event_wins_and_moves_the_rungs():
     assert tale.state.trials["t0001"].rung == 10
     tale.record("search", rungs=[1, 3, 9, 27], trials=30)
     assert tale.state.trials["t0001"].rung == 9
-    assert (tale.state.search["trials"], tale.state.search["eta"]) == (30, 3)
+    assert (tale.state.search.trials, tale.state.search.eta) == (30, 3)
 
 
 def test_hours_are_those_of_drivers_and_not_of_the_nights_between():
@@ -124,7 +124,7 @@ def test_what_a_later_version_writes_is_kept():
     tale.record("evaluated", trial="t0001")
     tale.record("weather", sky="blue")
     assert [len(tale.state.promotions), len(tale.state.evaluations)] == [1, 1]
-    assert [event["event"] for event in tale.state.others] == ["weather"]
+    assert [event.event for event in tale.state.other_events] == ["weather"]
 
 
 def test_a_cut_and_a_failure_have_names():

@@ -200,7 +200,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
     assert [trial.state for trial in (source, warm)] == ["complete", "complete"]
     assert (source.log_entry, warm.log_entry) == ("106", "110")
     assert warm.origin == "entry 110, scaled 1/16"
-    assert warm.warm_start["sha256"] == source.last.sha256
+    assert warm.warm_start.sha256 == source.last.sha256
     assert warm.config["warm_start"]["weights"] == "warm/t0001"
     log = (spksearch_home / "warm" / "trials" / "t0002" / "log.txt").read_text()
     assert "starts from" in log
@@ -215,7 +215,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
     assert run([*line, "--corpus", str(request.corpus)]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["scale"] == "1/16"
-    assert [each["trial"] for each in document["results"]] == ["t0001"]
+    assert [each.trial for each in document["results"]] == ["t0001"]
 
 
 def _names_in_mlflow(uri, number):

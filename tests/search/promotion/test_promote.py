@@ -19,6 +19,7 @@ from search.promotion import bundle, promote
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
 from tests.support import untrained_search
+from tests.support.events import append
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -132,7 +133,7 @@ def test_promoting_again_computes_nothing_and_moves_the_alias(promoted, tiny, ml
     ]
     state = tiny.ledger.state()
     assert len(state.evaluations) == 1
-    assert [event["alias"] for event in state.promotions] == ["candidate", "champion"]
+    assert [event.alias for event in state.promotions] == ["candidate", "champion"]
     assert any("promoted before" in line for line in promote.format_summary(again))
 
 
@@ -145,7 +146,7 @@ def test_a_registered_model_loads_without_pickle_and_embeds_as_in_validation(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.uri)
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow.set_tracking_uri(mlflow_server.uri)
-    store = Store.open(Path(tiny.ledger.state().search["store"]))
+    store = Store.open(Path(tiny.ledger.state().search.store))
     utterance = store.of_split("test")[0]
     waveform = np.asarray(store.waveform(utterance), dtype=np.float32) / 32768
     loaded = mlflow.pyfunc.load_model(promoted.registered.uri)
@@ -232,14 +233,14 @@ def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_e
     assert report.document["epoch"] == 1
     assert "epoch 3 is passed over" in heard.lines[0]
     assert "better at epoch 3" in heard.lines[1]
-    (event,) = [event for event in hurt.ledger.events() if event["event"] == "damaged"]
-    assert (event["trial"], event["epoch"], event["from_epoch"]) == ("t0003", 3, 3)
+    (event,) = [event for event in hurt.ledger.events() if event.event == "damaged"]
+    assert (event.trial, event.epoch, event.from_epoch) == ("t0003", 3, 3)
 
     place = hurt.checkpoint("t0003", 1)
     shutil.rmtree(place)
     with Ledger.open(home / "hurt" / "ledger.jsonl", write=True) as ledger:
         gone = str(place.relative_to(home / "hurt"))
-        ledger.append("removed", trial="t0003", checkpoints=[gone], bytes=0)
+        append(ledger, "removed", trial="t0003", checkpoints=[gone], bytes=0)
     with pytest.raises(NoUsableTrial, match=r"1 were damaged; 1 were removed.*--keep-checkpoints"):
         promote.promote("hurt", trial="t0003")
     with pytest.raises(NoUsableTrial, match="--keep-checkpoints"):
@@ -338,6 +339,6 @@ def test_an_unknown_trial_names_near_ones():
 
 def test_a_search_without_a_result_has_no_usable_trial(home):
     with Ledger.open(home / "empty" / "ledger.jsonl", write=True) as ledger:
-        ledger.append("search", space="tiny", rungs=[1, 3])
+        append(ledger, "search", space="tiny", rungs=[1, 3])
     with pytest.raises(NoUsableTrial, match="no trial with a dev EER"):
         promote.promote("empty")

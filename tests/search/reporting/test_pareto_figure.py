@@ -90,7 +90,7 @@ def test_flags_that_make_no_sense_together_are_refused(capsys, flags, words):
 def test_a_summary_of_two_objectives_ends_with_the_front_and_of_one_does_not(search):
     state = _state(search)
     assert any("Pareto front" in str(line) for line in summary(state, take_snapshot(state)))
-    state.search["objectives"] = ["dev_eer"]
+    state.settings = state.search.model_copy(update={"objectives": ("dev_eer",)})
     assert not any("Pareto front" in str(line) for line in summary(state, take_snapshot(state)))
 
 

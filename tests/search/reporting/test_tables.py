@@ -1,5 +1,7 @@
 """A search in numbers and words."""
 
+from dataclasses import asdict
+
 import pytest
 from rich.console import Console
 
@@ -14,6 +16,7 @@ from search.reporting.trial_tables import format_curve, sort_trials, trial_page,
 from search.space import loader
 from spkmodel.config import TrainConfig
 from tests.support import three_trials as example
+from tests.support.events import event_of
 
 NOW = example.START + 120
 
@@ -34,11 +37,12 @@ def test_the_command_that_goes_on_names_the_file_of_a_space_that_is_none_of_ours
     path.parent.mkdir()
     path.write_text(example_space())
     own = loader.user_space_file(loader.load(str(path)))
-    search = {"search": "night", "space": "mine", "space_file": own}
+    search = event_of("search", search="night", space="mine", space_file=own)
     assert format_resume_command(search) == f"spksearch launch '{path}' --name night"
     assert loader.user_space_file(loader.load("quickstart")) == ""
     assert (
-        format_resume_command(search | {"space_file": ""}) == "spksearch launch mine --name night"
+        format_resume_command(search.model_copy(update={"space_file": ""}))
+        == "spksearch launch mine --name night"
     )
     travels = tmp_path / "own_spaces" / "mine.py"
     travels.parent.mkdir()
@@ -56,10 +60,10 @@ def example_space() -> str:
 def test_a_search_that_was_stopped_says_how_to_go_on_with_it():
     stopped = state()
     again = format_resume_command(stopped.search)
-    finish = {"event": "finish", "time": "2026-01-01T00:00:00+00:00", "search": "x"}
-    stopped.apply(finish | {"reason": "all trials tried", "totals": {}})
+    time = "2026-01-01T00:00:00+00:00"
+    stopped.apply(event_of("finish", time=time, search="x"))
     assert again not in take_snapshot(stopped).commands
-    stopped.apply(finish | {"event": "stop", "trial": None, "now": False, "by": "anna"})
+    stopped.apply(event_of("stop", time=time, search="x", trial=None, now=False, by="anna"))
     assert again in take_snapshot(stopped).commands
 
 
@@ -156,7 +160,7 @@ def test_what_is_wished_for_is_counted_and_a_replay_is_gone_on_with_by_its_own_c
     wish = QueuedTrial(key="110", config={}, origin="entry 110", weights_of="106")
     events = [
         example.search_event(trials=0, replay=replay),
-        example.event("queued", 1, **wish.event()),
+        example.event("queued", 1, **asdict(wish)),
         *example.events()[1:],
     ]
     now = take_snapshot(SearchState.from_events(events), now=NOW, status="interrupted")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from bench.support import formula_search
-from search.ledger.trial import SIZE
+from search.ledger.kinds import SIZE
 from search.sampler import history, optuna_trials, sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler import rung_index

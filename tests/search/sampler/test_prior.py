@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from bench.support import formula_search
+from search.ledger.events import Prior, PriorEvent, PriorPoint
+from search.ledger.formats import parse
 from search.ledger.state import SearchState
 from search.sampler import prior as priors
 from search.sampler import sampler
-from search.sampler.prior import ORIGIN, QUEUE_KEY_PREFIX, Prior, PriorPoint
+from search.sampler.prior import ORIGIN, QUEUE_KEY_PREFIX
 from search.scheduler.policy import AshaPolicy
 from search.scheduler.rung_queries import ranking
 from search.space import loader
@@ -36,7 +38,8 @@ def _prior(space, *rates):
 
 def _tale(space, *rates, trials=60):
     tale = ScriptedSearch(trials=trials, rungs=(1,))
-    tale.record("prior", **_prior(space, *rates).event())
+    prior = _prior(space, *rates)
+    tale.record("prior", source=prior.source, points=prior.points)
     return tale
 
 
@@ -53,7 +56,8 @@ def _share(tale):
 
 def test_the_ledger_gives_the_prior_back(space):
     prior = _prior(space, 1e-3, 1e-2)
-    assert priors.of_event({"event": "prior", "time": "", **prior.event()}) == prior
+    event = PriorEvent(time="t", search="s", source=prior.source, points=prior.points)
+    assert parse(event.to_line().encode()).prior == prior
     assert _tale(space, 1e-3, 1e-2).state.prior == prior
 
 

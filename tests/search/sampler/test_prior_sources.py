@@ -1,6 +1,7 @@
 """What is taken from the log and from earlier searches, what is left out, and what is said."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -15,6 +16,7 @@ from search.sampler import prior_sources
 from search.space import loader
 from spaces import logged
 from spkmodel.config import TrainConfig
+from tests.support.events import append
 
 ENTRIES = '''"""Which entry, and how fast?"""
 from spaces import logged
@@ -148,7 +150,7 @@ def test_of_a_search_the_higher_rung_counts_first_and_raw_values_never(home):
         "earlier/t0001",
         "earlier/t0004",
     ]
-    assert "0.2" not in json.dumps(known.prior.event())
+    assert "0.2" not in json.dumps(asdict(known.prior))
     assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]
 
 
@@ -215,9 +217,9 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     settings = _settings(request, sha256=known.sha256)
     launch.run_search("new", request, space, settings, None, Silent(), known=known)
     events = list(Ledger.open(ledger_path("new")).events())
-    assert [event["event"] for event in events] == ["search", "queued", "queued", "prior"]
-    assert (events[0]["warm_start"], events[0]["warm_start_trials"]) == ("earlier", 3)
-    assert events[0]["warm_start_sha256"] == known.sha256
+    assert [event.event for event in events] == ["search", "queued", "queued", "prior"]
+    assert (events[0].warm_start, events[0].warm_start_trials) == ("earlier", 3)
+    assert events[0].warm_start_sha256 == known.sha256
     state = Ledger.open(ledger_path("new")).state()
     assert [wish.origin for wish in state.queue.values()] == ["earlier/t0002", "earlier/t0001"]
     assert state.prior == known.prior
@@ -230,7 +232,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     assert extended.warm_start_sha256 == known.sha256
     launch.run_search("new", again, space, extended, before, Silent())
     events = list(Ledger.open(ledger_path("new")).events())
-    assert [event["event"] for event in events].count("queued") == 2
+    assert [event.event for event in events].count("queued") == 2
 
 
 @pytest.mark.usefixtures("earlier")
@@ -239,7 +241,7 @@ def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, mo
     space = _space(home, TINY)
     request = LaunchRequest(space="made", corpus=home, warm_start="earlier")
     with Ledger.open(ledger_path("new"), write=True, search="new") as ledger:
-        ledger.append("search", **_settings(request).event(), versions={})
+        append(ledger, "search", **_settings(request).model_dump(), versions={})
     again = LaunchRequest(space="made", corpus=home)
     known = preparation.known_before("new", space, again, launch.settings_of("new"))
     assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]

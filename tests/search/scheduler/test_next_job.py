@@ -1,6 +1,5 @@
 """What runs next, and how many trials want to run."""
 
-from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.scheduler.asha import Advance
 from search.scheduler.audit import find_wrong_decisions
@@ -15,15 +14,17 @@ from search.scheduler.next_job import (
     count_wanted_trials,
 )
 from search.scheduler.policy import AshaPolicy
+from tests.support.events import event_of
 from tests.support.scripted_search import ScriptedSearch
 
 
 def state_with(*events):
     state = SearchState()
-    state.apply({"event": "search", "time": "2026-01-01T00:00:00+00:00", "rungs": [1, 3]})
-    state.apply({"event": "driver", "time": "2026-01-01T00:00:00+00:00"})
+    time = "2026-01-01T00:00:00+00:00"
+    state.apply(event_of("search", time=time, rungs=[1, 3]))
+    state.apply(event_of("driver", time=time))
     for kind, fields in events:
-        state.apply({"event": kind, "time": "2026-01-01T00:00:01+00:00"} | fields)
+        state.apply(event_of(kind, time="2026-01-01T00:00:01+00:00", **fields))
     return state
 
 
@@ -101,7 +102,7 @@ def _held(tale):
 
 def test_on_hold_nothing_is_started_whatever_would_come_next():
     new, wanted, ahead, cut = ScriptedSearch(), ScriptedSearch(), ScriptedSearch(), ScriptedSearch()
-    wanted.record("queued", **QueuedTrial("w", {}, "a wish").event())
+    wanted.record("queued", key="w")
     ahead.train_new(0.3, 0.2, 0.1)
     cut.segment(cut.trial(), 1)
     cut.crash("t0001")

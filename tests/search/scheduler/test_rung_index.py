@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.ledger.trial import SIZE
+from search.ledger.kinds import SIZE
 from search.scheduler.asha import find_advances, find_final_outcomes, find_outcomes
 from search.scheduler.next_job import choose_next_job
 from search.scheduler.policy import is_open

@@ -164,7 +164,7 @@ def test_an_evaluation_is_shown_on_the_trials_run(search):
     trial = search.trial(1)
     search.segment(trial, to_rung=1)
     search.report(trial, 1, 0.3)
-    search.write("promoted", trial=trial, model="voices", version=3, alias="candidate")
+    search.write("promoted", trial=trial, model="voices", version="3", alias="candidate")
     search.write("evaluated", trial=trial, condition="clean", test_eer=0.12)
     mirror = mirror_of(search)
     run = mirror.runs[trial]

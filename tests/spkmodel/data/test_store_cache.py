@@ -244,6 +244,7 @@ def test_a_file_system_without_paths_serves_as_well(store, monkeypatch):
 
 def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(tone_store, tmp_path):
     from spkmodel.config import TDNN, Batches, TrainConfig
+    from spkmodel.worker.results import from_tune
     from spkmodel.worker.trainable import Segment, SegmentTrainable, segment_config
 
     config = TrainConfig(
@@ -261,6 +262,8 @@ def test_an_actor_trains_from_a_uri_what_it_trains_from_the_path(tone_store, tmp
     at_uri = replace(
         segment, folder=str(tmp_path / "two"), store=uri, dev_store=uri, store_sha256=there.sha256
     )
-    path, fetched = (SegmentTrainable(segment_config(each)).step() for each in (segment, at_uri))
-    assert fetched["sha256"] == path["sha256"]
-    assert fetched["metrics"]["dev_eer"] == path["metrics"]["dev_eer"]
+    path, fetched = (
+        from_tune(SegmentTrainable(segment_config(each)).step()) for each in (segment, at_uri)
+    )
+    assert fetched.checkpoint.sha256 == path.checkpoint.sha256
+    assert fetched.metrics["dev_eer"] == path.metrics["dev_eer"]

@@ -12,7 +12,14 @@ from spkmodel.config import TDNN, AdamW, Batches, TrainConfig, WarmStart
 from spkmodel.core import checkpoint
 from spkmodel.training.trainer import Training
 from spkmodel.verification.embed_and_score import evaluate_encoder, load_encoder
-from spkmodel.worker import stop_flag, trainable
+from spkmodel.worker import results, stop_flag, trainable
+from spkmodel.worker.results import (
+    CheckpointUnusable,
+    EpochReport,
+    PartialReport,
+    StorageRefused,
+    TrainingFailed,
+)
 from spkmodel.worker.trainable import Segment, SegmentTrainable, segment_config
 
 CONFIG = TrainConfig(
@@ -42,19 +49,24 @@ def segment(tone_store, tmp_path):
     )
 
 
+def told_by(actor):
+    """What the next epoch of an actor told."""
+    return results.from_tune(actor.step())
+
+
 def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, tone_store):
     actor = SegmentTrainable(segment_config(segment))
-    one, two = actor.step(), actor.step()
-    assert [one["epoch"], two["epoch"]] == [1, 2]
-    assert [one["end"], two["end"]] == [False, True]
-    assert "done" not in two
-    encoder, config = load_encoder(Path(two["checkpoint"]), two["sha256"])
+    one, two = told_by(actor), told_by(actor)
+    assert [one.epoch, two.epoch] == [1, 2]
+    assert [one.is_last, two.is_last] == [False, True]
+    assert "done" not in results.to_tune(two)
+    encoder, config = load_encoder(Path(two.checkpoint.folder), two.checkpoint.sha256)
     assert config == CONFIG
     verdict = evaluate_encoder(encoder, tone_store, tone_store.dev_pairs)
-    assert verdict.eer == pytest.approx(two["metrics"]["dev_eer"], abs=1e-9)
-    assert 0 <= two["metrics"]["train_accuracy"] <= 1
-    assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two["metrics"])
-    assert all(math.isfinite(value) for value in two["metrics"].values())
+    assert verdict.eer == pytest.approx(two.metrics["dev_eer"], abs=1e-9)
+    assert 0 <= two.metrics["train_accuracy"] <= 1
+    assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two.metrics)
+    assert all(math.isfinite(value) for value in two.metrics.values())
 
 
 def test_a_reused_actor_trains_what_a_new_one_would(segment, tmp_path):
@@ -62,51 +74,53 @@ def test_a_reused_actor_trains_what_a_new_one_would(segment, tmp_path):
     reused.step()
     other = replace(segment, folder=str(tmp_path / "other"), attempt=2)
     assert reused.reset_config(segment_config(other))
-    again = reused.step()
-    fresh = SegmentTrainable(segment_config(replace(other, folder=str(tmp_path / "fresh")))).step()
-    assert again["metrics"]["train_loss"] == fresh["metrics"]["train_loss"]
-    assert again["sha256"] == fresh["sha256"]
-    assert again["attempt"] == 2
+    again = told_by(reused)
+    fresh = told_by(
+        SegmentTrainable(segment_config(replace(other, folder=str(tmp_path / "fresh"))))
+    )
+    assert again.metrics["train_loss"] == fresh.metrics["train_loss"]
+    assert again.checkpoint.sha256 == fresh.checkpoint.sha256
+    assert again.attempt == 2
 
 
 def test_a_segment_goes_on_from_the_checkpoint_it_is_given(segment, tmp_path):
     straight = SegmentTrainable(segment_config(segment))
-    first, second = straight.step(), straight.step()
+    first, second = told_by(straight), told_by(straight)
     later = replace(
         segment,
-        resume=first["checkpoint"],
-        resume_sha256=first["sha256"],
+        resume=first.checkpoint.folder,
+        resume_sha256=first.checkpoint.sha256,
         folder=str(tmp_path / "later"),
     )
-    resumed = SegmentTrainable(segment_config(later)).step()
-    assert resumed["epoch"] == 2
-    assert resumed["sha256"] == second["sha256"]
+    resumed = told_by(SegmentTrainable(segment_config(later)))
+    assert resumed.epoch == 2
+    assert resumed.checkpoint.sha256 == second.checkpoint.sha256
 
 
 def test_a_segment_starts_from_weights_once_and_says_what_it_took(segment, tmp_path):
     actor = SegmentTrainable(segment_config(segment))
     actor.step()
-    weights = actor.step()
+    weights = told_by(actor)
     config = CONFIG.model_copy(update={"warm_start": WarmStart(weights="first/t0001")})
     warm = replace(
         segment,
         config=config.model_dump(mode="json"),
-        warm_start=weights["checkpoint"],
-        warm_start_sha256=weights["sha256"],
+        warm_start=weights.checkpoint.folder,
+        warm_start_sha256=weights.checkpoint.sha256,
         folder=str(tmp_path / "warm"),
     )
     started = SegmentTrainable(segment_config(warm))
-    first, second = started.step(), started.step()
+    first, second = told_by(started), told_by(started)
     assert "all weights taken" in started._log_path.read_text()
     resumed = replace(
         warm,
-        resume=first["checkpoint"],
-        resume_sha256=first["sha256"],
+        resume=first.checkpoint.folder,
+        resume_sha256=first.checkpoint.sha256,
         warm_start="/nowhere/any/more",
         folder=str(tmp_path / "resumed"),
     )
     again = SegmentTrainable(segment_config(resumed))
-    assert again.step()["sha256"] == second["sha256"]
+    assert told_by(again).checkpoint.sha256 == second.checkpoint.sha256
     assert "weights taken" not in again._log_path.read_text()
 
 
@@ -118,12 +132,10 @@ def test_a_training_that_diverges_is_a_failure_with_its_reason_and_never_an_eer(
     actor._prepared()
     with torch.no_grad():
         next(actor._training.encoder.parameters()).fill_(float("inf"))
-    result = actor.step()
-    assert result["failure"].startswith(("diverged", "collapsed"))
-    assert result["end"]
-    assert result["metrics"] == {}
-    assert result["checkpoint"] == ""
-    assert result["failure"] in (actor._log_path).read_text()
+    result = told_by(actor)
+    assert isinstance(result, TrainingFailed)
+    assert result.reason.startswith(("diverged", "collapsed"))
+    assert result.reason in (actor._log_path).read_text()
 
 
 def test_what_breaks_is_written_to_the_log_and_raised(segment):
@@ -136,19 +148,21 @@ def test_what_breaks_is_written_to_the_log_and_raised(segment):
 
 @pytest.mark.parametrize("file", [checkpoint.TENSORS, checkpoint.STATE])
 def test_a_flipped_bit_of_its_own_checkpoint_is_told_and_nothing_of_it_is_used(segment, file):
-    first = SegmentTrainable(segment_config(segment)).step()
-    assert first["bytes"] == checkpoint.size(Path(first["checkpoint"]))
-    path = Path(first["checkpoint"]) / file
+    first = told_by(SegmentTrainable(segment_config(segment)))
+    assert first.checkpoint.bytes == checkpoint.size(Path(first.checkpoint.folder))
+    path = Path(first.checkpoint.folder) / file
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
-    resumed = replace(segment, attempt=2, resume=first["checkpoint"], resume_sha256=first["sha256"])
+    resumed = replace(
+        segment, attempt=2, resume=first.checkpoint.folder, resume_sha256=first.checkpoint.sha256
+    )
     actor = SegmentTrainable(segment_config(resumed))
-    result = actor.step()
-    assert "was changed or damaged" in result["damaged"]
-    assert (result["end"], result["failure"], result["checkpoint"]) == (True, "", "")
+    result = told_by(actor)
+    assert isinstance(result, CheckpointUnusable)
+    assert "was changed or damaged" in result.reason
     assert actor._training is None
-    assert result["damaged"] in actor._log_path.read_text()
+    assert result.reason in actor._log_path.read_text()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
@@ -161,12 +175,12 @@ def test_a_storage_that_takes_no_checkpoint_is_told_and_leaves_nothing_behind(
     actor = SegmentTrainable(segment_config(segment))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
-        result = actor.step()
-    assert (result["storage_errno"], result["end"], result["failure"]) == (number, True, "")
+        result = told_by(actor)
+    assert result == StorageRefused("t0001", 1, number)
     left = {path.name for path in Path(segment.folder).iterdir()}
     assert left == {"log.txt", "worker-0001.json"}
     actor.reset_config(segment_config(replace(segment, attempt=2)))
-    assert actor.step()["epoch"] == 1
+    assert told_by(actor).epoch == 1
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -190,7 +204,11 @@ def _told(segment):
 
 
 def _resumed_from(segment, result):
-    later = {"attempt": 2, "resume": result["checkpoint"], "resume_sha256": result["sha256"]}
+    later = {
+        "attempt": 2,
+        "resume": result.checkpoint.folder,
+        "resume_sha256": result.checkpoint.sha256,
+    }
     return SegmentTrainable(segment_config(replace(segment, **later)))
 
 
@@ -199,7 +217,7 @@ def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_
 ):
     straight = SegmentTrainable(segment_config(replace(segment, folder=str(tmp_path / "other"))))
     straight.step()
-    expected = straight.step()
+    expected = told_by(straight)
     step, steps = Training._step, []
 
     def tell(self, batch, batches_of_epoch):
@@ -214,17 +232,18 @@ def test_a_segment_that_is_told_to_leave_ends_in_mid_epoch_and_the_next_goes_on_
         patch.setattr(Training, "_step", tell)
         actor = SegmentTrainable(segment_config(segment))
         actor.step()
-        left = actor.step()
-    assert (left["epoch"], left["left_steps"], left["left_of"]) == (2, 2, 3)
-    assert (left["end"], left["failure"], left["metrics"]) == (True, "", {})
-    assert Path(left["checkpoint"]).name == "epoch0002-step2-attempt1"
-    assert left["bytes"] == checkpoint.size(Path(left["checkpoint"]))
+        left = told_by(actor)
+    assert isinstance(left, PartialReport)
+    assert (left.epoch, left.steps, left.of, left.is_last) == (2, 2, 3, True)
+    assert Path(left.checkpoint.folder).name == "epoch0002-step2-attempt1"
+    assert left.checkpoint.bytes == checkpoint.size(Path(left.checkpoint.folder))
     assert "epoch 2 was interrupted after 2 of 3 steps, as requested" in actor._log_path.read_text()
-    result = _resumed_from(segment, left).step()
-    assert (result["epoch"], result["end"], result["left_steps"]) == (2, True, 0)
-    assert result["sha256"] == expected["sha256"]
+    result = told_by(_resumed_from(segment, left))
+    assert isinstance(result, EpochReport)
+    assert (result.epoch, result.is_last) == (2, True)
+    assert result.checkpoint.sha256 == expected.checkpoint.sha256
     pace = {"utterances_per_second": 0}
-    assert result["metrics"] | pace == expected["metrics"] | pace
+    assert result.metrics | pace == expected.metrics | pace
 
 
 def test_what_is_told_while_the_dev_pairs_are_judged_leaves_nothing_but_that_to_do(
@@ -238,15 +257,17 @@ def test_what_is_told_while_the_dev_pairs_are_judged_leaves_nothing_but_that_to_
     with monkeypatch.context() as patch:
         patch.setattr(stop_flag, "POLL_SECONDS", 0.01)
         patch.setattr(trainable, "evaluate_encoder", tell)
-        left = SegmentTrainable(segment_config(segment)).step()
-    assert (left["epoch"], left["left_steps"], left["left_of"]) == (1, 3, 3)
+        left = told_by(SegmentTrainable(segment_config(segment)))
+    assert (left.epoch, left.steps, left.of) == (1, 3, 3)
     monkeypatch.setattr(Training, "_step", None)
-    result = _resumed_from(segment, left).step()
-    assert (result["epoch"], result["left_steps"]) == (1, 0)
-    encoder, _ = load_encoder(Path(result["checkpoint"]), result["sha256"])
-    assert len(result["metrics"]) > 5
+    result = told_by(_resumed_from(segment, left))
+    assert isinstance(result, EpochReport)
+    assert result.epoch == 1
+    encoder, _ = load_encoder(Path(result.checkpoint.folder), result.checkpoint.sha256)
+    assert len(result.metrics) > 5
     assert (
-        load_encoder(Path(left["checkpoint"]))[0].state_dict().keys() == encoder.state_dict().keys()
+        load_encoder(Path(left.checkpoint.folder))[0].state_dict().keys()
+        == encoder.state_dict().keys()
     )
 
 
@@ -260,6 +281,6 @@ def test_a_storage_that_takes_no_checkpoint_in_mid_epoch_is_told_as_ever(segment
         patch.setattr(stop_flag, "POLL_SECONDS", 0.01)
         patch.setattr(Training, "_step", lambda *a: (_told(segment), step(*a))[1])
         patch.setattr(os, "fsync", refuse)
-        result = actor.step()
-    assert (result["storage_errno"], result["end"], result["epoch"]) == (errno.ENOSPC, True, 1)
+        result = told_by(actor)
+    assert result == StorageRefused("t0001", 1, errno.ENOSPC)
     assert not list(Path(segment.folder).glob("*-step*"))

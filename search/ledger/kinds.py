@@ -1,0 +1,32 @@
+"""Names that a ledger's events use: objectives, and why attempts and trials end."""
+
+from typing import Literal
+
+OBJECTIVE = "dev_eer"
+"""The metric that chooses; lower is better."""
+
+SIZE = "encoder_parameters"
+"""What a search may want low beside it."""
+
+InterruptReason = Literal[
+    "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
+]
+"""Why an attempt was cut short."""
+
+COUNTED: frozenset[InterruptReason] = frozenset({"crash", "out_of_memory", "hang"})
+"""Interruptions that use up a retry; the others are not the trial's doing."""
+
+DRIVER_ENDED = "its driver ended"
+"""Why an attempt was cut short whose driver is no more."""
+
+EndState = Literal["complete", "stopped", "failed", "killed"]
+"""What a trial is that has ended."""
+
+EndedBy = Literal["rule", "budget", "user", "failure"]
+"""Who or what ended a trial."""
+
+Failure = Literal["diverged", "collapsed", "out_of_memory", "crash", "hang", "lost_node", "storage"]
+"""Why a trial failed for good."""
+
+TrialState = Literal["running", "paused", EndState]
+"""What a trial is now."""

@@ -1,0 +1,49 @@
+"""The work of one driver, and how long it took."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from search.ledger.events import (
+    DriverEvent,
+    EvaluatedEvent,
+    Event,
+    PriorEvent,
+    PromotedEvent,
+    QueuedEvent,
+    SearchEvent,
+)
+
+_NO_DRIVERS = (SearchEvent, QueuedEvent, PriorEvent, PromotedEvent, EvaluatedEvent)
+"""Events that, in ledgers without `uptime`, were written while no driver was at work."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One driver's work, from its start to its last event."""
+
+    began: datetime
+    last: datetime
+    uptime: float | None = None
+    """Seconds by its own clock, which nobody sets; None: a ledger older than this."""
+
+    @classmethod
+    def from_event(cls, event: DriverEvent) -> "Session":
+        """Return the session that a driver begins."""
+        moment = datetime.fromisoformat(event.time)
+        return cls(moment, moment, event.uptime)
+
+    @property
+    def seconds(self) -> float:
+        """How long the driver has worked, up to its last event."""
+        if self.uptime is not None:
+            return self.uptime
+        return max(0.0, (self.last - self.began).total_seconds())
+
+    def advance(self, event: Event) -> None:
+        """Move the clock on to an event of the driver; what others write does not move it."""
+        if self.uptime is not None:
+            if event.uptime is not None:
+                self.uptime = event.uptime
+                self.last = datetime.fromisoformat(event.time)
+        elif not isinstance(event, _NO_DRIVERS):
+            self.last = datetime.fromisoformat(event.time)
