@@ -1,1 +1,1 @@
-"""Where a corpus lies: a folder, a URI, or a public corpus by name."""
+"""Find and open a corpus: in a folder, at a URI, or a public one by name."""

@@ -1,7 +1,7 @@
-"""A corpus by its folder or by a URI, and its packed store on this machine.
+"""Open a corpus by its folder or by a URI, and find its packed store on this machine.
 
-At a URI lies a store that `corpus pack --to` has published, with the pairs that judge beside it.
-The launch keeps its copy below the home folder; every node of a cluster fetches its own.
+At a URI lies a store that `corpus pack --to` has published, with the test pairs beside it. The
+launch keeps its copy below the home folder; every node of a cluster fetches its own.
 """
 
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Published:
-    """The store at a URI, and this machine's copy."""
+class PublishedStore:
+    """A store at a URI, and this machine's copy of it."""
 
     uri: str
     sha256: str
-    """Of its manifest."""
+    """The hash of its manifest."""
     folder: Path
 
 
-def parsed(place: str) -> Path | str:
-    """A URI as it is, anything else as a path.
+def parse_location(place: str) -> Path | str:
+    """Return a URI as it is, anything else as a path.
 
     Raises:
         UsageError: for a URI with a secret in it, which would be recorded.
@@ -50,13 +50,13 @@ def parsed(place: str) -> Path | str:
     return place.rstrip("/")
 
 
-def absolute(place: Path | str) -> str:
-    """What is recorded."""
+def format_location(place: Path | str) -> str:
+    """Return a location as it is recorded: a URI, or an absolute path."""
     return place if isinstance(place, str) else str(place.absolute())
 
 
-def published(uri: str, progress: Progress = silent) -> Published:
-    """The store at a URI, fetched to this machine if it is not here yet.
+def fetch_store(uri: str, progress: Progress = silent) -> PublishedStore:
+    """Return the store at a URI, fetched to this machine if it is not here yet.
 
     Raises:
         StoreError: if there is none, or it is damaged.
@@ -69,27 +69,27 @@ def published(uri: str, progress: Progress = silent) -> Published:
     folder = home() / "corpora" / there.contents[:16]
     try:
         if Store.open(folder).sha256 == there.contents:
-            return Published(uri, there.sha256, folder)  # packed here, or fetched before
+            return PublishedStore(uri, there.sha256, folder)  # packed here, or fetched before
     except StoreError:
         pass
     folder = store_cache.fetch_store(
         uri, there.sha256, home() / "corpora", name=there.contents[:16], progress=progress
     )
-    return Published(uri, there.sha256, folder)
+    return PublishedStore(uri, there.sha256, folder)
 
 
-def opened(
+def open_corpus_at(
     place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
 ) -> "Corpus":
-    """The corpus of a folder; of a URI, what its lists say, its audio being packed already."""
+    """Open the corpus of a folder, or the lists of one at a URI, whose audio is packed already."""
     from spkmodel.data.corpus import open_corpus
 
     if isinstance(place, Path):
         return open_corpus(place, seed=seed, allow_overlap=allow_overlap)
-    return _of_store(place, published(place, progress).folder)
+    return _open_published(place, fetch_store(place, progress).folder)
 
 
-def _of_store(uri: str, folder: Path) -> "Corpus":
+def _open_published(uri: str, folder: Path) -> "Corpus":
     import tempfile
 
     from spkmodel.data import store_cache
@@ -115,8 +115,8 @@ def _of_store(uri: str, folder: Path) -> "Corpus":
 
 
 @contextmanager
-def lists_of(place: Path | str) -> Iterator[Path]:
-    """A folder with a corpus's lists and tables: its own; of a URI a copy, gone afterwards."""
+def open_lists(place: Path | str) -> Iterator[Path]:
+    """Yield a folder with a corpus's lists and tables; a temporary copy if it is at a URI."""
     if isinstance(place, Path):
         yield place
         return
@@ -127,9 +127,9 @@ def lists_of(place: Path | str) -> Iterator[Path]:
     from spkmodel.data.lists import DEV_LIST, TRAIN_LIST
     from spkmodel.data.store_manifest import read_manifest
 
-    store = published(place).folder
+    store = fetch_store(place).folder
     with tempfile.TemporaryDirectory() as scratch:
-        # What a message names is the place's last word.
+        # Messages name the folder: it is called as the corpus is at its URI.
         folder = Path(scratch) / place.rpartition("/")[2].partition("?")[0]
         folder.mkdir(exist_ok=True)
         store_cache.fetch_evaluation_files(place, read_manifest(place), folder)
@@ -139,10 +139,10 @@ def lists_of(place: Path | str) -> Iterator[Path]:
         yield folder
 
 
-def check(
+def check_corpus(
     place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
 ) -> "CorpusReport":
-    """Look at every utterance; at a URI at every byte that lies there, too.
+    """Check every utterance of a corpus; at a URI every byte that lies there, too.
 
     Raises:
         StoreError: what lies at the URI is damaged.
@@ -151,7 +151,7 @@ def check(
     from spkmodel.data.corpus_check import check_corpus
     from spkmodel.data.store import Store
 
-    there = opened(place, seed, allow_overlap)
+    there = open_corpus_at(place, seed, allow_overlap)
     if isinstance(place, Path):
         return check_corpus(there, progress)
     store_cache.verify_store(place)
@@ -159,8 +159,8 @@ def check(
     return check_corpus(there, progress, store.waveform)
 
 
-def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
-    """Of the training utterances, or of the first that lasts `enough`."""
+def find_longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float:
+    """Return the length of the longest training utterance, or of the first that lasts `enough`."""
     from spkmodel.data.store import Store
 
     if isinstance(place, Path):
@@ -168,7 +168,7 @@ def longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> float
     return Store.open(corpus.folder).longest_seconds
 
 
-def store_folder(settings: SearchSettings) -> Path:
+def find_store_folder(settings: SearchSettings) -> Path:
     """Return where this machine has the store of a search, or would have it."""
     from spkmodel.data.store_uri import is_uri
 
@@ -178,8 +178,8 @@ def store_folder(settings: SearchSettings) -> Path:
     return Path(recorded)
 
 
-def publish(corpus: "Corpus", store: "Store", uri: str, progress: Progress = silent) -> str:
-    """Put a packed corpus at a URI, what judging reads beside it; the hash of what is there."""
+def publish_store(corpus: "Corpus", store: "Store", uri: str, progress: Progress = silent) -> str:
+    """Publish a packed corpus at a URI, with its test pairs and tables, and return its hash."""
     import shutil
     import tempfile
 

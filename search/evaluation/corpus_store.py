@@ -39,7 +39,7 @@ def open_store(corpus: Path | str, display: Display, pairs: Path) -> "Store":
     if isinstance(corpus, Path):
         return open_packed_corpus(corpus, display, also=pairs)
     # Nothing can be added to a published store: an utterance that it lacks is an error of the list.
-    return Store.open(location.published(corpus).folder)
+    return Store.open(location.fetch_store(corpus).folder)
 
 
 def open_packed_corpus(

@@ -135,7 +135,7 @@ def _prepare(
     display: Display,
 ) -> _Evaluation:
     """Read the lists and plan the work, so that a mistake ends it before hours of embedding."""
-    with location.lists_of(corpus) as lists:
+    with location.open_lists(corpus) as lists:
         if isinstance(corpus, str):
             corpus_store.require_lists(corpus, lists, pairs, protocol, analysis)
         store = corpus_store.open_store(corpus, display, pair_list.find_list(pairs, lists))

@@ -33,13 +33,13 @@ def checked_corpus(
     from spkmodel.training.batches import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
-    corpus = location.opened(request.corpus, seed, request.allow_overlap)
+    corpus = location.open_corpus_at(request.corpus, seed, request.allow_overlap)
     counts: dict[str, int] = {}
     for entry in corpus.train:
         counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
     most = sorted(counts.values(), reverse=True)
     needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
-    longest = location.longest_seconds(request.corpus, corpus, enough=needed)
+    longest = location.find_longest_seconds(request.corpus, corpus, enough=needed)
     for branch in branches:
         speakers = branch.config.batches.speakers
         try:
@@ -73,7 +73,7 @@ def prepared(
     condition = dev_condition(request, before)
     at_uri = None
     if isinstance(request.corpus, str):
-        at_uri = location.published(request.corpus)
+        at_uri = location.fetch_store(request.corpus)
         packed = Store.open(at_uri.folder)
     else:
         with display.task("packing the corpus", "utterances") as progress:

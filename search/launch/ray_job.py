@@ -92,7 +92,7 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
     request = dataclasses.replace(
         request,
         space=own_space or request.space,
-        corpus=location.parsed(location.absolute(request.corpus)),
+        corpus=location.parse_location(location.format_location(request.corpus)),
         noise=request.noise and request.noise.absolute(),
         rooms=request.rooms and request.rooms.absolute(),
         address=None,

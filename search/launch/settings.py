@@ -7,7 +7,7 @@ from typing import Any
 
 from search.core.errors import UsageError
 from search.core.redact import redact
-from search.data.location import absolute
+from search.data.location import format_location
 from search.data.noise_and_rooms import find_recordings
 from search.ledger.kinds import OBJECTIVE, SIZE
 from search.ledger.settings import DEFAULT_KEEP, SearchSettings
@@ -141,7 +141,7 @@ def decide(
     settings = SearchSettings(
         space=space_name,
         space_sha256=space_sha256,
-        corpus=absolute(request.corpus),
+        corpus=format_location(request.corpus),
         corpus_sha256=corpus_sha256,
         store=str(store),
         dev_store=str(dev_store),

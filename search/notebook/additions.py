@@ -153,7 +153,7 @@ def _open_store(state: SearchState) -> "Store | None":
     """Return the packed corpus, or None if this machine lacks it: then the trial checks."""
     from spkmodel.data.store import Store, StoreError
 
-    recorded = location.store_folder(state.search)
+    recorded = location.find_store_folder(state.search)
     for folder in (recorded, home() / "corpora" / recorded.name):
         try:
             return Store.open(folder)

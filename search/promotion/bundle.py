@@ -129,12 +129,12 @@ def _open_store(search: SearchSettings, display: Display) -> "Store":
     """
     from spkmodel.data.store import Store
 
-    folder = location.store_folder(search)
+    folder = location.find_store_folder(search)
     if folder.is_dir():
         return Store.open(folder)
-    place = location.parsed(search.corpus)
+    place = location.parse_location(search.corpus)
     if isinstance(place, str):
-        store = Store.open(location.published(place).folder)
+        store = Store.open(location.fetch_store(place).folder)
     else:
         store = corpus_store.open_packed_corpus(place, display, search.seed)
     if store.sha256 != search.corpus_sha256:
@@ -227,12 +227,12 @@ def _load_test_pairs(search: SearchSettings, store: "Store") -> PairList | None:
     Raises:
         UsageError: if the corpus is gone or is another one now.
     """
-    folder = location.parsed(search.corpus)
+    folder = location.parse_location(search.corpus)
     if isinstance(folder, Path) and not folder.is_dir():
         raise UsageError(
             f"{folder}: the corpus of this search is not there; its test pairs are needed"
         )
-    corpus = location.opened(folder, search.seed, allow_overlap=True)
+    corpus = location.open_corpus_at(folder, search.seed, allow_overlap=True)
     if not corpus.test_pairs:
         return None
     known = set(store.of_split("test"))

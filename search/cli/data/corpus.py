@@ -14,8 +14,8 @@ from search.reporting.console import help_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from search.data.public.catalogue import PublicCorpus
-    from search.data.public.folder import Fetched
+    from search.data.public.corpus_folder import FetchedCorpus
+    from search.data.public.public_corpus import PublicCorpus
     from spkmodel.data.corpus_check import CorpusReport
 
 app = typer.Typer(
@@ -59,13 +59,13 @@ def check(
     from search.data import location
     from search.reporting.terminal import stderr_display
 
-    source = location.parsed(corpus)
+    source = location.parse_location(corpus)
     with stderr_display().task("reading utterances", "utterances") as progress:
-        report = location.check(source, seed, allow_overlap, progress)
+        report = location.check_corpus(source, seed, allow_overlap, progress)
     if json_wanted:
         from search.reporting.documents import document
 
-        where = location.absolute(source)
+        where = location.format_location(source)
         console.print_json(document("corpus", folder=where, **asdict(report)))
     else:
         console.print_result(report_table(report))
@@ -136,11 +136,11 @@ def pack(
         packed = pack_corpus(opened, home(), resample=resample, progress=progress)
     console.print_result(str(packed))
     if to is not None:
-        uri = location.parsed(to)
+        uri = location.parse_location(to)
         if not isinstance(uri, str):
             raise UsageError(f"--to takes a URI, such as s3://BUCKET/speech, got {to}")
         with stderr_display().task(f"publishing at {uri}", "bytes") as progress:
-            sha256 = location.publish(opened, Store.open(packed), uri, progress)
+            sha256 = location.publish_store(opened, Store.open(packed), uri, progress)
         console.print_result(f"{uri} ({sha256[:16]})")
 
 
@@ -221,7 +221,8 @@ def fetch(
     json_wanted: Json = False,
 ) -> None:
     """Fetch a public corpus into a folder; a complete folder is left as it is."""
-    from search.data.public import catalogue, fetching
+    from search.data.public import catalogue
+    from search.data.public.fetch import fetch_corpus
     from search.reporting.terminal import stderr_display
 
     if list_wanted:
@@ -229,8 +230,8 @@ def fetch(
         return
     if name is None or folder is None:
         raise typer.BadParameter("fetch takes the NAME of a corpus and a DIR, or --list")
-    fetched = fetching.fetch(
-        catalogue.find(name),
+    fetched = fetch_corpus(
+        catalogue.find_public_corpus(name),
         folder,
         source=source,
         mirror=mirror,
@@ -277,7 +278,7 @@ def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool
     console.print_result(table)
 
 
-def _format_fetched(folder: Path, fetched: "Fetched") -> list[str]:
+def _format_fetched(folder: Path, fetched: "FetchedCorpus") -> list[str]:
     speakers = ", ".join(
         f"{count} in {split}" for split, count in fetched.speakers.items() if count
     )

@@ -175,14 +175,14 @@ def evaluate(
     json_wanted: Json = False,
 ) -> None:
     """Score a list of pairs with a model, and print its EER and what else was asked for."""
-    from search.data.location import parsed
+    from search.data.location import parse_location
     from search.evaluation.evaluate import evaluate as evaluate_model
     from search.evaluation.evaluate import format_summary
     from search.reporting.terminal import stderr_display
 
     report = evaluate_model(
         model,
-        corpus=parsed(corpus),
+        corpus=parse_location(corpus),
         pairs=pairs,
         condition=condition,
         out=out,

@@ -23,7 +23,7 @@ from search.cli.options import (
     TrackingUri,
 )
 from search.core.errors import UsageError
-from search.data.location import parsed
+from search.data.location import parse_location
 from search.reporting import console
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _build_request(options: LaunchOptions) -> "LaunchRequest":
     name = options.name or Path(options.space).stem
     return LaunchRequest(
         space=options.space,
-        corpus=parsed(options.corpus) if options.corpus else _recorded_corpus(name),
+        corpus=parse_location(options.corpus) if options.corpus else _recorded_corpus(name),
         name=options.name,
         trials=options.trials,
         hours=options.hours,
@@ -202,4 +202,4 @@ def _recorded_corpus(name: str) -> Path | str:
             f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
             f"{name!r} to go on with)"
         )
-    return parsed(state_of(name).search.corpus)
+    return parse_location(state_of(name).search.corpus)

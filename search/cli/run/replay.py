@@ -100,7 +100,7 @@ def _build_request(options: ReplayOptions) -> "ReplayRequest":
     from search.notebook.replay_plan import SPACE, ReplayRequest
     from spaces.logged.scale import parse_scale
 
-    corpus = location.parsed(options.corpus)
+    corpus = location.parse_location(options.corpus)
     return ReplayRequest(
         entries=options.entries,
         corpus=corpus,

@@ -1,1 +1,1 @@
-"""Public corpora: where they are, how they are brought here, what becomes of them."""
+"""Fetch public corpora by name: catalogue, download, unpacking and conversion."""

@@ -1,4 +1,4 @@
-"""The public corpora that can be fetched, and what is worth knowing before one is.
+"""List the public corpora that can be fetched.
 
 Addresses and checksums are torchaudio's, read from its modules when a corpus is fetched; listing
 the corpora loads nothing of it.
@@ -10,64 +10,17 @@ from dataclasses import dataclass
 
 from search.core.errors import UsageError
 from search.data.public import layouts
-from search.data.public.layouts import Layout
+from search.data.public.public_corpus import Archive, Lists, PublicCorpus
 from search.data.public.transfer import Remote
 
 GIGABYTE = 10**9
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A tar or zip file, perhaps cut into pieces."""
-
-    pieces: tuple[Remote, ...]
-    joined: str = ""
-    """What its pieces put together are called, where people do that."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its pieces, in order."""
-        return tuple(piece.name for piece in self.pieces)
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Official lists that are published beside the archives."""
-
-    pairs: dict[Remote, int]
-    """Lists of pairs, and how many each has: a list that was cut short is noticed."""
-    identification: Remote | None = None
-    """Which utterance is of train (1), dev (2) and test (3); the same speakers are in all three."""
-
-
-@dataclass(frozen=True)
-class PublicCorpus:
-    """One that anybody can have, as it is published."""
-
-    name: str
-    about: str
-    speakers: int
-    utterances: int
-    hours: float
-    download_bytes: int
-    """About."""
-    folder_bytes: int
-    """Of the corpus folder, about: 16 kHz mono FLAC."""
-    licence: str
-    page: str
-    layout: Layout
-    archives: Callable[[], tuple[Archive, ...]]
-    lists: Callable[[], Lists] = lambda: Lists({})
-    access: str = ""
-    """How to be let in, where not everybody is."""
-    note: str = ""
-
-
-def find(name: str) -> PublicCorpus:
-    """The corpus of a name.
+def find_public_corpus(name: str) -> PublicCorpus:
+    """Return the public corpus of a name.
 
     Raises:
-        UsageError: naming the nearest one.
+        UsageError: if there is none, naming the nearest one.
     """
     known = {corpus.name: corpus for corpus in CORPORA}
     if name in known:

@@ -1,4 +1,4 @@
-"""How public corpora lie in their archives: which file is whose utterance, and who is in test."""
+"""Define how public corpora are laid out: which file is whose utterance, who is in test."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,48 +9,51 @@ Split = Literal["train", "dev", "test"]
 Texts = Mapping[str, str]
 """Text files of a corpus, by the end of their path."""
 People = dict[str, dict[str, str]]
-"""What is known of a speaker: gender, age."""
+"""What is known of each speaker: gender, age."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an utterance goes: `wav/<speaker>/<path>`."""
+class Destination:
+    """The place of an utterance in a corpus folder: `wav/<speaker>/<path>`."""
 
     speaker: str
     path: str
     split: Split | None = None
-    """The publisher's, where the path tells it."""
+    """The publisher's split, if the path tells it."""
 
     @property
     def target(self) -> str:
-        """Below the corpus's folder."""
+        """The path below the corpus's folder."""
         return f"wav/{self.speaker}/{self.path}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One publisher's way to lay out a corpus."""
+    """The way in which a publisher lays out a corpus."""
 
-    place: Callable[[str], Place | None]
-    """Of a member's name; None for what is no utterance."""
+    locate: Callable[[str], Destination | None]
+    """Called with a member's name; returns None for what is no utterance."""
     texts: tuple[str, ...] = ()
-    """Ends of the names of text files that `splits` and `people` read."""
+    """The ends of the paths of text files that `splits` and `people` read."""
     splits: Callable[[Texts], Mapping[str, Split]] = lambda _: {}
-    """Speakers with an official split that paths do not tell."""
+    """Returns the split of speakers whose paths do not tell it."""
     people: Callable[[Texts], People] = lambda _: {}
     shows: str = ""
     """An example of a path, for messages."""
 
 
-def _placed(pattern: str, path: str) -> Callable[[str], Place | None]:
-    """By a regular expression for the end of a name, with a group `speaker`."""
+def _match(pattern: str, path: str) -> Callable[[str], Destination | None]:
+    """Return a function that locates an utterance by a pattern for the end of its name.
+
+    The pattern has a group `speaker`; `path` is a template of its groups.
+    """
     expression = re.compile(rf"(?:^|/){pattern}$")
 
-    def place(name: str) -> Place | None:
+    def locate(name: str) -> Destination | None:
         match = expression.search(name)
-        return None if match is None else Place(match["speaker"], match.expand(path))
+        return None if match is None else Destination(match["speaker"], match.expand(path))
 
-    return place
+    return locate
 
 
 # --- LibriSpeech -------------------------------------------------------------------------------
@@ -62,15 +65,15 @@ _LIBRISPEECH = re.compile(
 
 
 def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
-    """Some of its parts; where there are train, dev and test parts, those are the splits."""
+    """Return the layout of some of its parts; `official`: the parts are the splits."""
 
-    def place(name: str) -> Place | None:
+    def locate(name: str) -> Destination | None:
         match = _LIBRISPEECH.search(name)
         if match is None or match["part"] not in parts:
             return None
         path = f"{match['chapter']}/{match['name']}.flac"
         split: Split = match["split"]  # type: ignore[assignment]
-        return Place(match["speaker"], path, split if official else None)
+        return Destination(match["speaker"], path, split if official else None)
 
     def people(texts: Texts) -> People:
         rows = [line.split("|") for line in texts.get("SPEAKERS.TXT", "").splitlines()]
@@ -81,7 +84,7 @@ def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
         }
 
     return Layout(
-        place,
+        locate,
         texts=("SPEAKERS.TXT",),
         people=people,
         shows=f"LibriSpeech/{parts[0]}/19/198/19-198-0000.flac",
@@ -92,14 +95,14 @@ def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
 
 
 def vctk() -> Layout:
-    """Its first microphone: the only one that heard every speaker."""
+    """Return the layout of its first microphone, the only one that recorded every speaker."""
 
     def people(texts: Texts) -> People:
         rows = [line.split() for line in texts.get("speaker-info.txt", "").splitlines()[1:]]
         return {row[0]: {"gender": row[2].lower(), "age": row[1]} for row in rows if len(row) >= 3}
 
     return Layout(
-        _placed(
+        _match(
             r"wav48_silence_trimmed/(?P<speaker>p\d+|s5)/(?P<name>(?P=speaker)_\d+)_mic1\.flac",
             r"\g<name>.flac",
         ),
@@ -113,7 +116,7 @@ def vctk() -> Layout:
 
 
 def speech_commands() -> Layout:
-    """Words of a second; who is in dev and test stands in two lists of the archive."""
+    """Return its layout; the speakers of dev and test stand in two lists of the archive."""
 
     def splits(texts: Texts) -> Mapping[str, Split]:
         found: dict[str, Split] = {}
@@ -127,7 +130,7 @@ def speech_commands() -> Layout:
         return found
 
     return Layout(
-        _placed(
+        _match(
             r"(?P<word>[a-z]+)/(?P<speaker>[0-9a-z]+)_nohash_(?P<take>\d+)\.wav",
             r"\g<word>_\g<take>.flac",
         ),
@@ -144,18 +147,18 @@ VOXCELEB_TEST = tuple(f"id{number}" for number in range(10270, 10310))
 
 
 def voxceleb() -> Layout:
-    """The 40 speakers of its test part are in test, the others in train."""
-    place = _placed(
+    """Return its layout: the 40 speakers of its test part are in test, the others in train."""
+    locate = _match(
         r"(?P<speaker>id1\d{4})/(?P<video>[\w-]+)/(?P<take>\d+)\.wav",
         r"\g<video>/\g<take>.flac",
     )
 
-    def with_split(name: str) -> Place | None:
-        found = place(name)
+    def with_split(name: str) -> Destination | None:
+        found = locate(name)
         if found is None:
             return None
         split: Split = "test" if found.speaker in VOXCELEB_TEST else "train"
-        return Place(found.speaker, found.path, split)
+        return Destination(found.speaker, found.path, split)
 
     return Layout(with_split, shows="wav/id10270/x6uYqmx31kE/00001.wav")
 
@@ -164,7 +167,7 @@ def voxceleb() -> Layout:
 
 
 def speechocean() -> Layout:
-    """Its own train and test speakers; genders are m and f, ages in years."""
+    """Return its layout: its own train and test speakers; genders are m and f, ages in years."""
     halves: tuple[Split, ...] = ("train", "test")
 
     def table(texts: Texts, name: str) -> dict[str, str]:
@@ -185,7 +188,7 @@ def speechocean() -> Layout:
         return found
 
     return Layout(
-        _placed(
+        _match(
             r"WAVE/SPEAKER(?P<speaker>\d{4})/(?P<name>\d+)\.(?:wav|WAV)",
             r"\g<name>.flac",
         ),

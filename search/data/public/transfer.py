@@ -28,12 +28,12 @@ WAITS_SECONDS = (1.0, 5.0, 20.0)
 """Before each further attempt; a transfer that moved on starts over with the first."""
 _TIMEOUT_SECONDS = 60.0
 _BLOCK = 1 << 20
-_WORTH_ANOTHER = (408, 425, 429, 500, 502, 503, 504)
+_RETRY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at an address."""
+    """A file at a URL."""
 
     url: str
     sha256: str = ""
@@ -41,106 +41,108 @@ class Remote:
 
     @property
     def name(self) -> str:
-        """What it is called here."""
+        """The name of the file."""
         return Path(urlsplit(self.url).path).name
 
 
 class Forbidden(EnvironmentSetupError):
-    """The server wants to know who asks."""
+    """The server asks for a login."""
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """Which file a part is of."""
+    """The file that a part was downloaded from."""
 
     url: str
     mark: str
-    """The server's own word for this version, if it gives one."""
+    """The ETag or the date by which the server identifies this version, if it gives one."""
     total: int
 
 
 class _Broken(Exception):
-    """The connection ended too soon, or the server was busy."""
+    """The connection ended too early, or the server was busy: another attempt is worth it."""
 
 
 class _Restart(Exception):
-    """What is here is not a beginning of what is there."""
+    """The part is not a beginning of the server's file: the download starts again."""
 
 
-def fetch(
+def download(
     remote: Remote,
     path: Path,
     progress: Progress = silent,
     waits_seconds: Sequence[float] = WAITS_SECONDS,
 ) -> str:
-    """Bring a file here, or the rest of it; its SHA-256.
+    """Download a file, or the rest of it, and return its SHA-256.
 
     Args:
         remote: its address and, where known, its checksum.
-        path: where it goes once it is whole. What is there already is checked, and brought anew if
-            it is not what `remote` says.
-        progress: told megabytes.
+        path: where it goes once it is whole. A file that is there already is checked, and
+            downloaded again if it is not what `remote` says.
+        progress: called with megabytes.
         waits_seconds: pauses after a broken connection.
 
     Raises:
-        Forbidden: the server answers 401 or 403.
-        EnvironmentSetupError: not there, unreachable, not what was announced, or no space.
+        Forbidden: if the server answers 401 or 403.
+        EnvironmentSetupError: if the file is not there, cannot be reached or is not the published
+            one, or if there is no space.
     """
     if urlsplit(remote.url).scheme not in ("http", "https"):
         raise UsageError(f"{remote.url}: an address starts with http:// or https://")
     if path.is_file():
-        found = sha256_of(path)
+        found = hash_file(path)
         if remote.sha256 in ("", found):
             return found
         log.warning("%s: sha256 is %s, not %s: brought anew", path, found, remote.sha256)
         path.unlink()
     part = path.with_name(path.name + ".part")
     resumed = _transfer(remote, part, progress, waits_seconds)
-    found = sha256_of(part)
+    found = hash_file(part)
     if remote.sha256 not in ("", found) and resumed:
         # The beginning may be of an older version, whose server marks no versions.
-        forget(part)
+        discard(part)
         _transfer(remote, part, progress, waits_seconds)
-        found = sha256_of(part)
+        found = hash_file(part)
     if remote.sha256 not in ("", found):
-        forget(part)
+        discard(part)
         raise EnvironmentSetupError(
             f"{remote.url}: what came has SHA-256 {found}, published is {remote.sha256}: the file "
             "there was changed or is damaged, nothing of it was kept; try again, or another "
             "--mirror"
         )
     part.replace(path)
-    _about(part).unlink(missing_ok=True)
+    _note_path(part).unlink(missing_ok=True)
     return found
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's contents."""
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def forget(part: Path) -> None:
-    """Remove what has come so far."""
+def discard(part: Path) -> None:
+    """Remove a part and the note about it."""
     part.unlink(missing_ok=True)
-    _about(part).unlink(missing_ok=True)
+    _note_path(part).unlink(missing_ok=True)
 
 
 def _transfer(
     remote: Remote, part: Path, progress: Progress, waits_seconds: Sequence[float]
 ) -> bool:
-    """All of it into `part`; whether some of it was there before."""
+    """Download the whole file into `part`; return whether some of it was there before."""
     resumed = _size(part) > 0
     failures = 0
     while True:
         before = _size(part)
         try:
-            _once(remote.url, part, progress)
+            _download_once(remote.url, part, progress)
             return resumed
         except _Restart:
-            forget(part)
+            discard(part)
             resumed = False
         except _Broken as error:
+            # Progress resets the count: a slow line that breaks every hour still gets there.
             failures = 1 if _size(part) > before else failures + 1
             if failures > len(waits_seconds):
                 raise EnvironmentSetupError(
@@ -151,37 +153,37 @@ def _transfer(
             time.sleep(waits_seconds[failures - 1])
 
 
-def _once(url: str, part: Path, progress: Progress) -> None:
-    """One connection: append to `part` until it is whole.
+def _download_once(url: str, part: Path, progress: Progress) -> None:
+    """Append to `part` over one connection until it is whole.
 
     Raises:
-        _Broken: if it ends before.
-        _Restart: if the server has another file than `part` is of.
+        _Broken: if the connection ends before.
+        _Restart: if the server's file is another one than that of `part`.
     """
-    origin, have = _origin_of(part), _size(part)
+    origin, have = _read_note(part), _size(part)
     if have and (origin is None or origin.url != url):
         raise _Restart
-    headers = _headers(origin, have)
+    headers = _make_headers(origin, have)
     try:
-        with _opened(url, headers) as response:
+        with _open(url, headers) as response:
             if have and not _continues(response, origin, have):
                 have = 0
             if not have:
                 part.unlink(missing_ok=True)  # before the note: it must not name these bytes
             now = _origin_from(url, response, have)
-            _note(part, now)
+            _write_note(part, now)
             _write(response, part, have, now, progress)
     except urllib.error.HTTPError as error:
         if error.code == 416 and origin is not None and have == origin.total:
             return
-        raise _http_problem(url, error) from error
+        raise _http_error(url, error) from error
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise _Broken(f"the connection failed ({reason or type(error).__name__})") from error
 
 
-def _headers(origin: _Origin | None, have: int) -> dict[str, str]:
-    """Asks for the rest, if the file there is still the one that the part is of."""
+def _make_headers(origin: _Origin | None, have: int) -> dict[str, str]:
+    """Return headers that ask for the rest, provided the file is still the same."""
     headers = {"User-Agent": "spksearch", "Accept-Encoding": "identity"}
     if origin is not None and have:
         headers["Range"] = f"bytes={have}-"
@@ -190,13 +192,13 @@ def _headers(origin: _Origin | None, have: int) -> dict[str, str]:
     return headers
 
 
-def _opened(url: str, headers: dict[str, str]) -> HTTPResponse:
+def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
     request = urllib.request.Request(url, headers=headers)
     return cast("HTTPResponse", urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS))
 
 
 def _continues(response: HTTPResponse, origin: _Origin | None, have: int) -> bool:
-    """Whether the answer goes on where the part ends; one that begins anew is taken as it is."""
+    """Return whether the answer continues the part; if not, it is the whole file."""
     if response.status != 206:
         return False
     span, _, total = response.headers.get("Content-Range", "").partition("/")
@@ -238,9 +240,9 @@ def _write(
         raise _Restart
 
 
-def _http_problem(url: str, error: urllib.error.HTTPError) -> Exception:
+def _http_error(url: str, error: urllib.error.HTTPError) -> Exception:
     said = f"the server answers {error.code} ({error.reason})"
-    if error.code in _WORTH_ANOTHER:
+    if error.code in _RETRY_STATUSES:
         return _Broken(said)
     if error.code == 416:
         return _Restart()
@@ -255,17 +257,17 @@ def _http_problem(url: str, error: urllib.error.HTTPError) -> Exception:
 # --- what is here so far ---------------------------------------------------------------------
 
 
-def _about(part: Path) -> Path:
+def _note_path(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _note(part: Path, origin: _Origin) -> None:
-    _about(part).write_text(json.dumps(asdict(origin)), encoding="utf-8")
+def _write_note(part: Path, origin: _Origin) -> None:
+    _note_path(part).write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
 
-def _origin_of(part: Path) -> _Origin | None:
+def _read_note(part: Path) -> _Origin | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return _Origin(**json.loads(_about(part).read_bytes()))
+        return _Origin(**json.loads(_note_path(part).read_bytes()))
     return None
 
 

@@ -1,7 +1,7 @@
-"""The files of archives and folders, one by one; nothing is written where an archive says.
+"""Iterate over the files of archives and folders; never write where an archive says.
 
-Archives are not trusted, whoever gives them: a name that leads out, a link that does, a device, or
-a file that is larger than it can be ends the work.
+No archive is trusted: a name or a link that leads out of it, a device, or a file that is larger
+than any utterance is an error.
 """
 
 import io
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 LARGEST_FILE = 1 << 30
-"""Bytes; an hour of speech has a tenth of that."""
+"""In bytes; an hour of speech has a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class Member:
     """Its path in there, with slashes, without a leading `./`."""
     source: Path
     """The archive, or the file itself."""
-    opened: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes]]
 
     def copy_to(self, out: IO[bytes]) -> None:
-        """Its contents; to be called before the next member is drawn.
+        """Write the contents to `out`; call it before the next member is taken from the iterator.
 
         Raises:
-            UsageError: if the archive ends before they do, or they are damaged.
+            UsageError: if the archive is cut short or damaged.
         """
-        with _damage_named(self.source), self.opened() as file:
+        with _name_damage(self.source), self.open() as file:
             shutil.copyfileobj(file, out, 1 << 20)
 
 
-def members(parts: Sequence[Path]) -> Iterator[Member]:
-    """The regular files of a tar or zip archive, in its order.
+def iterate_members(parts: Sequence[Path]) -> Iterator[Member]:
+    """Yield the regular files of a tar or zip archive, in its order.
 
     Args:
         parts: the archive's file, or the pieces it was cut into, in order.
@@ -55,19 +55,19 @@ def members(parts: Sequence[Path]) -> Iterator[Member]:
     Raises:
         UsageError: for what is damaged, or would lead out of a folder it was unpacked in.
     """
-    with _damage_named(parts[0]), ExitStack() as stack:
+    with _name_damage(parts[0]), ExitStack() as stack:
         files = [stack.enter_context(part.open("rb")) for part in parts]
         whole = files[0] if len(files) == 1 else io.BufferedReader(_Joined(files))
         if zipfile.is_zipfile(whole):
-            yield from _of_zip(parts[0], stack.enter_context(zipfile.ZipFile(whole)))
+            yield from _iterate_zip(parts[0], stack.enter_context(zipfile.ZipFile(whole)))
         else:
             whole.seek(0)
             tar = stack.enter_context(tarfile.open(fileobj=whole, mode="r:*"))
-            yield from _of_tar(parts[0], tar)
+            yield from _iterate_tar(parts[0], tar)
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _name_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as bad:
@@ -76,55 +76,55 @@ def _damage_named(path: Path) -> Iterator[None]:
         ) from bad
 
 
-def files_below(folder: Path) -> Iterator[Member]:
-    """The regular files of a folder, sorted; links are left alone."""
+def iterate_files(folder: Path) -> Iterator[Member]:
+    """Yield the regular files of a folder, sorted; links are skipped."""
     for path in sorted(folder.rglob("*")):
         if stat.S_ISREG(path.lstat().st_mode):
             name = path.relative_to(folder).as_posix()
-            yield Member(name, path, partial(_opened, path))
+            yield Member(name, path, partial(_open_file, path))
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_file(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _of_tar(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
+def _iterate_tar(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
     for entry in archive:
         try:
             tarfile.data_filter(entry, "/unpacked/here")
         except tarfile.FilterError as error:
-            raise _hostile(path, entry.name, str(error)) from error
+            raise _hostile_error(path, entry.name, str(error)) from error
         if entry.isreg():
-            yield _member(path, entry.name, entry.size, partial(_extracted, archive, entry))
+            yield _check_member(path, entry.name, entry.size, partial(_extract, archive, entry))
 
 
-def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
+def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
     file = archive.extractfile(entry)
     assert file is not None, "only regular files are yielded"
     return file
 
 
-def _of_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
+def _iterate_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
     for entry in archive.infolist():
         mode = entry.external_attr >> 16
         if stat.S_ISLNK(mode):
-            raise _hostile(path, entry.filename, "it is a link")
+            raise _hostile_error(path, entry.filename, "it is a link")
         if entry.flag_bits & 1:
             raise UsageError(f"{path}: {entry.filename} is encrypted; unpack it by hand")
         if not entry.is_dir():
-            yield _member(path, entry.filename, entry.file_size, partial(archive.open, entry))
+            yield _check_member(path, entry.filename, entry.file_size, partial(archive.open, entry))
 
 
-def _member(path: Path, name: str, size: int, opener: Callable[[], IO[bytes]]) -> Member:
+def _check_member(path: Path, name: str, size: int, opener: Callable[[], IO[bytes]]) -> Member:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or "\0" in name or not parts:
-        raise _hostile(path, name, "it leads out of the archive")
+        raise _hostile_error(path, name, "it leads out of the archive")
     if size > LARGEST_FILE:
-        raise _hostile(path, name, f"{size} bytes are more than the {LARGEST_FILE} allowed")
+        raise _hostile_error(path, name, f"{size} bytes are more than the {LARGEST_FILE} allowed")
     return Member("/".join(parts), path, opener)
 
 
-def _hostile(path: Path, name: str, why: str) -> UsageError:
+def _hostile_error(path: Path, name: str, why: str) -> UsageError:
     return UsageError(
         f"{path}: {name!a} is refused: {why}; no archive of a public corpus has such a file, do "
         "not use this one"
@@ -132,7 +132,7 @@ def _hostile(path: Path, name: str, why: str) -> UsageError:
 
 
 class _Joined(io.RawIOBase):
-    """Files read as if they were one, without a copy: an archive that was cut into pieces."""
+    """Reads the pieces of an archive as one file, without a copy."""
 
     def __init__(self, files: Sequence[IO[bytes]]) -> None:
         self._files = files

@@ -29,17 +29,17 @@ def uri(corpus, tmp_path, spksearch_home, capsys):
 
 
 def test_a_corpus_at_a_uri_has_the_lists_of_its_folder(uri, corpus):
-    there, folder = location.opened(uri, 0), open_corpus(corpus)
+    there, folder = location.open_corpus_at(uri, 0), open_corpus(corpus)
     assert sorted(there.train, key=str) == sorted(folder.train, key=str)
     assert set(there.dev_pairs) == set(folder.dev_pairs)
     assert there.test_pairs == folder.test_pairs
     assert {path: folder.speaker_of[path] for path in there.speaker_of} == there.speaker_of
-    longest = location.longest_seconds(uri, there, enough=1e9)
+    longest = location.find_longest_seconds(uri, there, enough=1e9)
     assert longest == pytest.approx(folder.longest_seconds(enough=1e9))
 
 
 def test_no_test_pair_is_left_on_the_machine_that_launches(uri, spksearch_home):
-    location.opened(uri, 0)
+    location.open_corpus_at(uri, 0)
     assert list(spksearch_home.rglob("audio.i16"))
     assert not list(spksearch_home.rglob("test_trials*"))
 
@@ -80,31 +80,34 @@ def test_lists_and_tables_of_a_uri_are_at_hand_for_a_while(corpus, tmp_path, spk
     (whole / "speakers.tsv").write_text("speaker\tgender\nv12\tf\n")
     place = f"file://{tmp_path}/bucket/whole"
     assert app.run(["corpus", "pack", str(whole), "--to", place]) == 0
-    with location.lists_of(place) as folder:
+    with location.open_lists(place) as folder:
         for name in ("train_list.txt", "valid_trials.txt", "test_trials.txt", "speakers.tsv"):
             assert sorted((folder / name).read_text().split("\n")) == sorted(
                 (whole / name).read_text().split("\n")
             )
     assert not folder.exists()
     assert not list(spksearch_home.rglob("test_trials*"))
-    with location.lists_of(whole) as folder:
+    with location.open_lists(whole) as folder:
         assert folder == whole
 
 
 @pytest.mark.parametrize("place", ["data/speech", "/shared/corpora/speech", "./s3"])
 def test_a_path_stays_a_path(place):
-    assert location.parsed(place) == Path(place)
+    assert location.parse_location(place) == Path(place)
 
 
 def test_a_uri_stays_as_it_is_but_for_a_last_slash():
-    assert location.parsed("s3://bucket/speech/?region=eu-1") == "s3://bucket/speech/?region=eu-1"
-    assert location.parsed("s3://bucket/speech/") == "s3://bucket/speech"
+    assert (
+        location.parse_location("s3://bucket/speech/?region=eu-1")
+        == "s3://bucket/speech/?region=eu-1"
+    )
+    assert location.parse_location("s3://bucket/speech/") == "s3://bucket/speech"
 
 
 @pytest.mark.parametrize("place", ["s3://key:hunter2@bucket/x", "s3://bucket/x?secret_key=hunter2"])
 def test_a_uri_with_a_secret_is_refused_without_repeating_it(place):
     with pytest.raises(UsageError, match="environment") as caught:
-        location.parsed(place)
+        location.parse_location(place)
     assert "hunter2" not in str(caught.value)
 
 
@@ -138,7 +141,7 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
         assert at_uri.dev_store == uri
     else:
         assert Path(at_uri.dev_store).is_relative_to(spksearch_home)
-    assert location.store_folder(at_uri) == Path(at_path.store)
+    assert location.find_store_folder(at_uri) == Path(at_path.store)
 
 
 def _space(folder):

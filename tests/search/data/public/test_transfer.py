@@ -19,7 +19,7 @@ NO_WAIT = (0.0, 0.0)
 
 
 def fetch(url, path, sha256=SHA256, **more):
-    return transfer.fetch(Remote(url, sha256), path, waits_seconds=NO_WAIT, **more)
+    return transfer.download(Remote(url, sha256), path, waits_seconds=NO_WAIT, **more)
 
 
 def ranges(file_server):

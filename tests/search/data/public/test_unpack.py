@@ -11,7 +11,7 @@ import pytest
 
 from search.core.errors import UsageError
 from search.data.public import unpack
-from search.data.public.unpack import files_below, members
+from search.data.public.unpack import iterate_files, iterate_members
 
 FILES = {"a/1.wav": b"one", "b/2.wav": b"two" * 1000}
 
@@ -36,7 +36,7 @@ def zip_of(path, files):
 
 def read(parts):
     found = {}
-    for member in members(parts):
+    for member in iterate_members(parts):
         content = io.BytesIO()
         member.copy_to(content)
         found[member.name] = content.getvalue()
@@ -117,4 +117,4 @@ def test_of_a_folder_links_are_left_alone(tmp_path):
     (tmp_path / "f" / "a").mkdir(parents=True)
     (tmp_path / "f" / "a" / "1.wav").write_bytes(b"one")
     (tmp_path / "f" / "link.wav").symlink_to("/etc/passwd")
-    assert [member.name for member in files_below(tmp_path / "f")] == ["a/1.wav"]
+    assert [member.name for member in iterate_files(tmp_path / "f")] == ["a/1.wav"]

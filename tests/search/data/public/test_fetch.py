@@ -15,8 +15,9 @@ import soundfile
 from search.cli.app import run
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.progress import Silent
-from search.data.public import catalogue, fetching
-from search.data.public.catalogue import Archive, Lists
+from search.data.public import catalogue
+from search.data.public import fetch as fetching
+from search.data.public.public_corpus import Archive, Lists
 from search.data.public.transfer import Remote
 from spkmodel.data.corpus import open_corpus
 from spkmodel.data.corpus_check import check_corpus
@@ -114,7 +115,7 @@ def published(file_server, name, **archives):
         sha256 = hashlib.sha256(content).hexdigest()
         found.append(Archive((Remote(file_server.put(file, content), sha256),)))
     return dataclasses.replace(
-        catalogue.find(name),
+        catalogue.find_public_corpus(name),
         archives=lambda: tuple(found),
         download_bytes=10**6,
         folder_bytes=10**6,
@@ -140,7 +141,7 @@ def vox(file_server, name="voxceleb1", lists=None):
 
 
 def fetch(public, folder, **more):
-    return fetching.fetch(public, folder, waits_seconds=(0.0,), **more)
+    return fetching.fetch_corpus(public, folder, waits_seconds=(0.0,), **more)
 
 
 def speakers(corpus, split):
@@ -381,7 +382,7 @@ def test_a_folder_with_something_else_is_left_alone(small_ocean, tmp_path):
 
 
 def test_a_second_process_in_the_same_folder_is_told(small_ocean, tmp_path):
-    with fetching._alone(tmp_path / "c/.fetch"), pytest.raises(
+    with fetching._locked(tmp_path / "c/.fetch"), pytest.raises(
         EnvironmentSetupError, match="another process fetches into this folder"
     ):  # fmt: skip
         fetch(small_ocean, tmp_path / "c")
@@ -472,14 +473,14 @@ def test_every_corpus_has_addresses_checksums_and_a_path_that_its_layout_places(
         for piece in archive.pieces:
             assert piece.url.startswith("http")
             assert len(piece.sha256) == 64 or public.name == "speechocean762"
-    assert public.layout.place(public.layout.shows) is not None
-    assert public.layout.place("README.txt") is None
+    assert public.layout.locate(public.layout.shows) is not None
+    assert public.layout.locate("README.txt") is None
     assert public.speakers > 30
     assert public.licence
 
 
 def test_voxceleb_in_four_pieces_is_one_archive():
-    dev, test = catalogue.find("voxceleb1").archives()
+    dev, test = catalogue.find_public_corpus("voxceleb1").archives()
     assert [len(dev.pieces), len(test.pieces)] == [4, 1]
     assert dev.joined == "vox1_dev_wav.zip"
 

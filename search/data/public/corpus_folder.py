@@ -1,4 +1,4 @@
-"""What a fetched corpus's folder says of itself: its lists, its source, its licence."""
+"""Write the lists, the source and the licence of a fetched corpus into its folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from search.core.errors import EnvironmentSetupError, UsageError
-from search.data.public.catalogue import PublicCorpus
-from search.data.public.gather import Gathered
+from search.data.public.conversion import ConvertedUtterances
 from search.data.public.layouts import Layout, Split
+from search.data.public.public_corpus import PublicCorpus
 from spkmodel.data import corpus as corpora
 from spkmodel.data import splits
 from spkmodel.data.lists import (
@@ -34,19 +34,19 @@ PEOPLE = "speakers.tsv"
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedCorpus:
     """A whole corpus folder."""
 
     corpus: str
     licence: str
     page: str
     files: dict[str, str]
-    """What it was made from, with SHA-256."""
+    """The files that it was made from, with their SHA-256."""
     utterances: int
     speakers: dict[str, int]
-    """By split."""
+    """The number of speakers by split."""
     pairs: dict[str, int]
-    """By list."""
+    """The number of pairs by list."""
     test_list: str
     """The official list that `test_trials.txt` is; empty where its pairs were drawn."""
     seed: int
@@ -54,10 +54,10 @@ class Fetched:
     notices: list[str]
 
 
-def official_pairs(
+def read_official_pairs(
     path: Path, expected: int, layout: Layout, there: Mapping[str, Any]
 ) -> list[Pair]:
-    """The pairs of a published list, with the paths of our folder.
+    """Read the pairs of a published list, with the paths of our folder.
 
     Raises:
         EnvironmentSetupError: if it has not as many pairs as were published.
@@ -71,8 +71,8 @@ def official_pairs(
         )
     renamed = {}
     for name in {name for pair in pairs for name in (pair.enrolment, pair.test)}:
-        place = layout.place(name)
-        renamed[name] = "" if place is None else place.target
+        destination = layout.locate(name)
+        renamed[name] = "" if destination is None else destination.target
     missing = sorted(name for name, target in renamed.items() if target not in there)
     if missing:
         raise UsageError(
@@ -84,17 +84,17 @@ def official_pairs(
 
 def write_lists(
     folder: Path,
-    gathered: Gathered,
+    converted: ConvertedUtterances,
     layout: Layout,
     lists: Mapping[str, Sequence[Pair]],
     test_list: str,
     seed: int,
 ) -> corpora.Corpus:
-    """The three lists of a folder with `wav/`, by the publisher's splits where there are some."""
+    """Write the three lists of a folder with `wav/`, by the publisher's splits if there are any."""
     for name, pairs in lists.items():
         write_pairs(folder / name, pairs)
-    assigned = dict(layout.splits(gathered.texts))
-    assigned |= {p.speaker: p.split for p in gathered.places.values() if p.split is not None}
+    assigned = dict(layout.splits(converted.texts))
+    assigned |= {p.speaker: p.split for p in converted.destinations.values() if p.split is not None}
     if test_list and set(assigned.values()) == {"test"}:
         write_pairs(folder / TEST_LIST, lists[test_list])
         return corpora.open_corpus(folder)
@@ -103,34 +103,34 @@ def write_lists(
 
 
 def write_identification(
-    folder: Path, parts: Path, gathered: Gathered, layout: Layout, seed: int
+    folder: Path, parts: Path, converted: ConvertedUtterances, layout: Layout, seed: int
 ) -> corpora.Corpus:
-    """The lists of a corpus whose utterances, not speakers, are parted.
+    """Write the lists of a corpus in which all speakers are in train, dev and test.
 
     Args:
         folder: with `wav/`.
         parts: the publisher's lines `<1|2|3> <path>`: train, dev, test.
-        gathered: what the archives held.
-        layout: that places them.
-        seed: of the pairs drawn.
+        converted: the utterances of the archives.
+        layout: by which their paths are found.
+        seed: for the pairs that are drawn.
     """
-    of: dict[str, list[TrainEntry]] = {"1": [], "2": [], "3": []}
+    entries: dict[str, list[TrainEntry]] = {"1": [], "2": [], "3": []}
     for number, line in enumerate(parts.read_text(encoding="utf-8").splitlines(), 1):
         part, _, path = line.partition(" ")
-        place = layout.place(path.strip())
-        if part not in of or place is None:
+        destination = layout.locate(path.strip())
+        if part not in entries or destination is None:
             raise UsageError(f"{parts}:{number}: {line!a} is not '<1|2|3> <path>'")
-        if place.target in gathered.places:
-            of[part].append(TrainEntry(place.speaker, place.target))
+        if destination.target in converted.destinations:
+            entries[part].append(TrainEntry(destination.speaker, destination.target))
     rng = np.random.default_rng(seed)
-    write_train_list(folder / TRAIN_LIST, of["1"])
-    write_pairs(folder / DEV_LIST, splits.balanced_pairs(of["2"], splits.PAIRS, rng))
-    write_pairs(folder / TEST_LIST, splits.balanced_pairs(of["3"], splits.PAIRS, rng))
+    write_train_list(folder / TRAIN_LIST, entries["1"])
+    write_pairs(folder / DEV_LIST, splits.balanced_pairs(entries["2"], splits.PAIRS, rng))
+    write_pairs(folder / TEST_LIST, splits.balanced_pairs(entries["3"], splits.PAIRS, rng))
     return corpora.open_corpus(folder, allow_overlap=True)
 
 
 def write_people(path: Path, people: Mapping[str, Mapping[str, str]], speakers: set[str]) -> None:
-    """`speakers.tsv`: a row for each speaker that is there; nothing if nothing is known."""
+    """Write `speakers.tsv` with a row for each speaker that is there, if anything is known."""
     rows = {name: facts for name, facts in sorted(people.items()) if name in speakers}
     if not rows:
         return
@@ -142,16 +142,16 @@ def write_people(path: Path, people: Mapping[str, Mapping[str, str]], speakers: 
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def speakers_by_split(corpus: corpora.Corpus) -> dict[str, int]:
-    """How many are in train, dev and test."""
+def count_speakers_by_split(corpus: corpora.Corpus) -> dict[str, int]:
+    """Return how many speakers are in train, dev and test."""
     names: tuple[Split, ...] = ("train", "dev", "test")
     return {
         name: len({corpus.speaker_of[path] for path in corpus.of_split(name)}) for name in names
     }
 
 
-def write_note(folder: Path, public: PublicCorpus, fetched: Fetched) -> None:
-    """`SOURCE.md`, for people."""
+def write_note(folder: Path, public: PublicCorpus, fetched: FetchedCorpus) -> None:
+    """Write `SOURCE.md`, for people."""
     said = ", ".join(f"{count} in {split}" for split, count in fetched.speakers.items())
     lines = [
         f"# {public.name}",
@@ -172,8 +172,8 @@ def write_note(folder: Path, public: PublicCorpus, fetched: Fetched) -> None:
     (folder / NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_mark(folder: Path, fetched: Fetched) -> None:
-    """`source.json`, in one step."""
+def write_mark(folder: Path, fetched: FetchedCorpus) -> None:
+    """Write `source.json` in one step."""
     try:
         number = version("spksearch")
     except PackageNotFoundError:
@@ -189,8 +189,8 @@ def write_mark(folder: Path, fetched: Fetched) -> None:
     beside.replace(folder / MARK)
 
 
-def read_mark(folder: Path) -> Fetched | None:
-    """What a whole folder says of itself; None where there is no mark.
+def read_mark(folder: Path) -> FetchedCorpus | None:
+    """Read `source.json` of a whole folder; None if there is none.
 
     Raises:
         UsageError: for a mark that is not ours.
@@ -200,6 +200,8 @@ def read_mark(folder: Path) -> Fetched | None:
         return None
     try:
         document = json.loads(path.read_bytes())
-        return Fetched(**{name: document[name] for name in Fetched.__dataclass_fields__})
+        return FetchedCorpus(
+            **{name: document[name] for name in FetchedCorpus.__dataclass_fields__}
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not written by `spksearch corpus fetch` ({error!r})") from error

@@ -1,4 +1,4 @@
-"""Where a corpus's files come from: a folder that has them, or the network."""
+"""Get the files of a public corpus from a folder that has them, or from the network."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from search.core.errors import EnvironmentSetupError, SpksearchError, UsageError
 from search.core.progress import Display
 from search.data.public import transfer
-from search.data.public.catalogue import Archive, PublicCorpus
+from search.data.public.public_corpus import Archive, PublicCorpus
 from search.data.public.transfer import Forbidden, Remote
-from search.data.public.unpack import Member, files_below, members
+from search.data.public.unpack import Member, iterate_files, iterate_members
 
 
-class Bringer:
-    """Brings files into a folder, each checked, and remembers which."""
+class FileSource:
+    """Gets files, checks each of them, and remembers which they were."""
 
     def __init__(
         self,
@@ -33,33 +33,33 @@ class Bringer:
         self._public, self._into, self._source = public, into, source
         self._mirror, self._display, self._waits = mirror, display, waits_seconds
         self.files: dict[str, str] = {}
-        """SHA-256 of everything that was read."""
+        """The SHA-256 of every file that was read."""
         self.notices: list[str] = []
-        """What was not as it should be, and did not matter enough to stop."""
+        """What was wrong without being a reason to stop."""
 
-    def members(self, archives: Sequence[Archive]) -> Iterator[Member]:
-        """What is in the archives, or in the given folder where they were unpacked.
+    def read_members(self, archives: Sequence[Archive]) -> Iterator[Member]:
+        """Return what is in the archives, or in the given folder if they were unpacked there.
 
-        The archives are here when this returns; what is in them is read as it is asked for.
+        The archives are complete when this returns; their contents are read as they are used.
         """
-        given = [self._given(archive) for archive in archives]
+        given = [self._find_given(archive) for archive in archives]
         if self._source is not None and not any(given):
             self.notices.append("made from an unpacked folder, which has no checksum to compare")
-            return files_below(self._source)
+            return iterate_files(self._source)
         here = [
-            paths or [self.file(piece) for piece in archive.pieces]
+            paths or [self.get_file(piece) for piece in archive.pieces]
             for archive, paths in zip(archives, given, strict=True)
         ]
-        return chain.from_iterable(map(members, here))
+        return chain.from_iterable(map(iterate_members, here))
 
-    def arrived(self, archives: Sequence[Archive]) -> int:
-        """How many bytes of the archives have come already, unfinished ones included."""
+    def count_bytes(self, archives: Sequence[Archive]) -> int:
+        """Return how many bytes of the archives are here already, unfinished ones included."""
         names = [name for archive in archives for name in archive.names]
         places = [self._into / f"{name}{end}" for name in names for end in ("", ".part")]
         return sum(place.stat().st_size for place in places if place.is_file())
 
-    def file(self, remote: Remote) -> Path:
-        """One file, from the given folder if it is there, else from the network."""
+    def get_file(self, remote: Remote) -> Path:
+        """Return one file, from the given folder if it is there, else from the network."""
         if self._source is not None and (path := self._source / remote.name).is_file():
             self._check(path, remote)
             return path
@@ -68,22 +68,22 @@ class Bringer:
         at = Remote(self._address(remote), remote.sha256)
         with self._display.task(f"downloading {remote.name}", "MB") as progress:
             try:
-                self.files[remote.name] = transfer.fetch(at, path, progress, self._waits)
+                self.files[remote.name] = transfer.download(at, path, progress, self._waits)
             except Forbidden as error:
                 raise Forbidden(f"{error}; {self._public.access or _BY_HAND}") from error
         return path
 
     @contextmanager
-    def optional(self, remote: Remote) -> Iterator[None]:
-        """What goes wrong with this file is a notice, not an end."""
+    def tolerate_failure(self, remote: Remote) -> Iterator[None]:
+        """Turn a failure with this file into a notice, while the context lasts."""
         try:
             yield
         except SpksearchError as error:
             self.notices.append(f"without {remote.name}: {error}")
             self._display.print_line(f"going on without {remote.name}: {error}")
 
-    def _given(self, archive: Archive) -> list[Path]:
-        """The archive's files in the given folder; empty if it has none of them.
+    def _find_given(self, archive: Archive) -> list[Path]:
+        """Return the archive's files in the given folder; empty if it has none of them.
 
         Raises:
             UsageError: if it has some of the pieces.
@@ -92,7 +92,7 @@ class Bringer:
         if self._source is None:
             return []
         if archive.joined and (whole := self._source / archive.joined).is_file():
-            self.files[archive.joined] = transfer.sha256_of(whole)
+            self.files[archive.joined] = transfer.hash_file(whole)
             return [whole]
         paths = [self._source / name for name in archive.names]
         there = [path for path in paths if path.is_file()]
@@ -105,7 +105,7 @@ class Bringer:
 
     def _check(self, path: Path, remote: Remote) -> None:
         self._display.print_line(f"checking {path}")
-        found = transfer.sha256_of(path)
+        found = transfer.hash_file(path)
         if remote.sha256 not in ("", found):
             raise EnvironmentSetupError(
                 f"{path}: SHA-256 {found}, published is {remote.sha256}: it was cut short, damaged "

@@ -1,4 +1,4 @@
-"""A public corpus from its name to a folder that trains: brought, converted, listed, in one go.
+"""Fetch a public corpus by its name: download, convert and list it, ready to train on.
 
 Everything unfinished is in `<folder>/.fetch`; the folder has `source.json` once it is whole.
 """
@@ -11,27 +11,27 @@ from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.progress import Display, Silent
-from search.data.public import folder as folders
+from search.data.public import corpus_folder as folders
 from search.data.public import transfer
-from search.data.public.bringing import Bringer
-from search.data.public.catalogue import Archive, Lists, PublicCorpus
-from search.data.public.folder import Fetched
-from search.data.public.gather import Gathered, gather
+from search.data.public.conversion import ConvertedUtterances, convert_members
+from search.data.public.corpus_folder import FetchedCorpus
+from search.data.public.file_source import FileSource
+from search.data.public.public_corpus import Archive, Lists, PublicCorpus
 from spkmodel.data.lists import DEV_LIST, TEST_LIST, TRAIN_LIST, Pair
 
 UNFINISHED = ".fetch"
 ARCHIVES = "archives"
 _MOST_UNUSABLE = 0.01
-"""Of the utterances; with more, it is the archive that is damaged."""
+"""Share of the utterances that may be unusable; with more, the archive is damaged."""
 
 
-def free_bytes(folder: Path) -> int:
-    """On the disk that a folder, which need not exist, is or will be on."""
+def measure_free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk that a folder is on, or will be on."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     return shutil.disk_usage(there).free
 
 
-def fetch(
+def fetch_corpus(
     public: PublicCorpus,
     folder: Path,
     *,
@@ -41,51 +41,51 @@ def fetch(
     keep_archives: bool = False,
     seed: int = 0,
     display: Display | None = None,
-    free: Callable[[Path], int] = free_bytes,
+    free: Callable[[Path], int] = measure_free_bytes,
     waits_seconds: Sequence[float] = transfer.WAITS_SECONDS,
-) -> Fetched:
-    """Make `folder` the corpus; what an interrupted call left is gone on with.
+) -> FetchedCorpus:
+    """Make `folder` the corpus; continue where an interrupted call stopped.
 
     Args:
-        public: which.
+        public: the corpus.
         folder: new, empty, or left by a call like this one.
         source: a folder with its archives, or with what was in them; nothing there is changed.
         mirror: an address that its files lie below, instead of their publisher's.
         test_list: the official list of pairs to become `test_trials.txt`; its first by default.
-        keep_archives: do not remove what was downloaded once the corpus is whole.
-        seed: of what is drawn where nothing is official.
-        display: what is told meanwhile.
-        free: how many bytes a folder's disk has left.
+        keep_archives: whether to keep what was downloaded once the corpus is whole.
+        seed: for what is drawn where nothing is official.
+        display: shows the progress.
+        free: returns the free bytes of a folder's disk.
         waits_seconds: pauses after a broken connection.
 
     Raises:
-        UsageError: the folder is something else, the archives are.
-        EnvironmentSetupError: the network, its servers or the disk are in the way.
+        UsageError: if the folder or the archives are something else.
+        EnvironmentSetupError: if the network, a server or the disk prevents it.
     """
     display = display or Silent()
-    wanted = _test_list(public, test_list)
+    wanted = _choose_test_list(public, test_list)
     if (there := folders.read_mark(folder)) is not None:
-        return _as_asked(there, folder, public, wanted, seed)
+        return _require_as_asked(there, folder, public, wanted, seed)
     unfinished = folder / UNFINISHED
-    _require_ours(folder)
-    bring = Bringer(public, unfinished, source, mirror, display, waits_seconds)
+    _require_own_folder(folder)
+    files = FileSource(public, unfinished, source, mirror, display, waits_seconds)
     archives = public.archives()
-    _require_space(public, folder, 0 if source else public.download_bytes, bring, archives, free)
-    with _alone(unfinished):
+    _require_space(public, folder, 0 if source else public.download_bytes, files, archives, free)
+    with _locked(unfinished):
         whole = unfinished / "corpus"
-        _take_back(folder, whole)
-        gathered = _gathered(public, archives, bring, whole, display)
-        fetched = _listed(public, bring, whole, gathered, wanted, seed)
+        _move_back(folder, whole)
+        converted = _convert(public, archives, files, whole, display)
+        fetched = _write_lists(public, files, whole, converted, wanted, seed)
         folders.write_note(whole, public, fetched)
         _move_into_place(whole, folder)
         if keep_archives:
-            _keep(unfinished, folder, bring.files)
+            _keep_archives(unfinished, folder, files.files)
         folders.write_mark(folder, fetched)
     shutil.rmtree(unfinished, ignore_errors=True)
     return fetched
 
 
-def _test_list(public: PublicCorpus, asked: str | None) -> str:
+def _choose_test_list(public: PublicCorpus, asked: str | None) -> str:
     names = [remote.name for remote in public.lists().pairs]
     if asked is None:
         return names[0] if names else ""
@@ -95,13 +95,13 @@ def _test_list(public: PublicCorpus, asked: str | None) -> str:
     return asked
 
 
-def _as_asked(
-    there: Fetched, folder: Path, public: PublicCorpus, test_list: str, seed: int
-) -> Fetched:
-    """The whole folder that is there, if it is what was asked for.
+def _require_as_asked(
+    there: FetchedCorpus, folder: Path, public: PublicCorpus, test_list: str, seed: int
+) -> FetchedCorpus:
+    """Return the corpus that is there, if it is the one asked for.
 
     Raises:
-        UsageError: if it is not, or not whole any more.
+        UsageError: if it is another one, or not whole any more.
     """
     for what, has, wants in (
         ("the corpus", there.corpus, public.name),
@@ -122,7 +122,7 @@ def _as_asked(
     return there
 
 
-def _require_ours(folder: Path) -> None:
+def _require_own_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a new folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED).is_dir():
@@ -133,14 +133,14 @@ def _require_space(
     public: PublicCorpus,
     folder: Path,
     download_bytes: int,
-    bring: Bringer,
+    files: FileSource,
     archives: Sequence[Archive],
     free: Callable[[Path], int],
 ) -> None:
-    """The download and the corpus beside it have room, less what has come already."""
+    """Require room for the download and the corpus beside it, less what is there already."""
     wav = folder / UNFINISHED / "corpus" / "wav"
     done = sum(path.stat().st_size for path in wav.rglob("*.flac")) if wav.is_dir() else 0
-    left = max(0, download_bytes - bring.arrived(archives)) + max(0, public.folder_bytes - done)
+    left = max(0, download_bytes - files.count_bytes(archives)) + max(0, public.folder_bytes - done)
     available = free(folder)
     if available < left:
         raise EnvironmentSetupError(
@@ -151,8 +151,8 @@ def _require_space(
 
 
 @contextmanager
-def _alone(unfinished: Path) -> Iterator[None]:
-    """No second process works in the same folder."""
+def _locked(unfinished: Path) -> Iterator[None]:
+    """Refuse a second process in the same folder while the context lasts."""
     unfinished.mkdir(parents=True, exist_ok=True)
     with (unfinished / "lock").open("w") as lock:
         try:
@@ -164,20 +164,20 @@ def _alone(unfinished: Path) -> Iterator[None]:
         yield
 
 
-def _gathered(
+def _convert(
     public: PublicCorpus,
     archives: Sequence[Archive],
-    bring: Bringer,
+    files: FileSource,
     whole: Path,
     display: Display,
-) -> Gathered:
-    """All utterances of the archives, below `whole`."""
-    gathered = Gathered()
-    found = bring.members(archives)
+) -> ConvertedUtterances:
+    """Convert all utterances of the archives into files below `whole`."""
+    converted = ConvertedUtterances()
+    found = files.read_members(archives)
     with display.task(f"unpacking {public.name}", "utterances") as progress:
-        gather(found, public.layout, whole, gathered, public.utterances, progress)
+        convert_members(found, public.layout, whole, converted, public.utterances, progress)
     shutil.rmtree(whole / ".unpacked", ignore_errors=True)
-    count, bad = len(gathered.places), len(gathered.unusable)
+    count, bad = len(converted.destinations), len(converted.unusable)
     if not count:
         raise UsageError(
             f"no utterance of {public.name} was found; its archives are "
@@ -185,40 +185,45 @@ def _gathered(
             f"have paths such as {public.layout.shows}"
         )
     if bad > _MOST_UNUSABLE * (count + bad):
-        some = next(iter(gathered.unusable.items()))
+        some = next(iter(converted.unusable.items()))
         raise EnvironmentSetupError(
             f"{bad} of {count + bad} utterances cannot be used, such as {some[0]} ({some[1]}): the "
             "archive or the folder is damaged"
         )
     if count + bad < public.utterances:
-        bring.notices.append(
+        files.notices.append(
             f"{count + bad:,} utterances were found of about {public.utterances:,}"
         )
-    return gathered
+    return converted
 
 
-def _listed(
-    public: PublicCorpus, bring: Bringer, whole: Path, gathered: Gathered, test_list: str, seed: int
-) -> Fetched:
-    """The lists of the folder, and all there is to say of it."""
+def _write_lists(
+    public: PublicCorpus,
+    files: FileSource,
+    whole: Path,
+    converted: ConvertedUtterances,
+    test_list: str,
+    seed: int,
+) -> FetchedCorpus:
+    """Write the lists of the folder, and return its description."""
     lists = public.lists()
-    pairs = _official_pairs(lists, bring, public, gathered, test_list)
+    pairs = _read_official_pairs(lists, files, public, converted, test_list)
     for name in (TRAIN_LIST, DEV_LIST, TEST_LIST):  # of a call that did not come to its end
         (whole / name).unlink(missing_ok=True)
     if lists.identification is None:
-        corpus = folders.write_lists(whole, gathered, public.layout, pairs, test_list, seed)
+        corpus = folders.write_lists(whole, converted, public.layout, pairs, test_list, seed)
     else:
-        parts = bring.file(lists.identification)
-        corpus = folders.write_identification(whole, parts, gathered, public.layout, seed)
-    speakers = {place.speaker for place in gathered.places.values()}
-    folders.write_people(whole / folders.PEOPLE, public.layout.people(gathered.texts), speakers)
-    return Fetched(
+        parts = files.get_file(lists.identification)
+        corpus = folders.write_identification(whole, parts, converted, public.layout, seed)
+    speakers = {each.speaker for each in converted.destinations.values()}
+    folders.write_people(whole / folders.PEOPLE, public.layout.people(converted.texts), speakers)
+    return FetchedCorpus(
         corpus=public.name,
         licence=public.licence,
         page=public.page,
-        files=bring.files,
-        utterances=len(gathered.places),
-        speakers=folders.speakers_by_split(corpus),
+        files=files.files,
+        utterances=len(converted.destinations),
+        speakers=folders.count_speakers_by_split(corpus),
         pairs={
             **{name: len(listed) for name, listed in pairs.items()},
             DEV_LIST: len(corpus.dev_pairs),
@@ -226,47 +231,52 @@ def _listed(
         },
         test_list=test_list,
         seed=seed,
-        unusable=gathered.unusable,
-        notices=bring.notices,
+        unusable=converted.unusable,
+        notices=files.notices,
     )
 
 
-def _official_pairs(
-    lists: Lists, bring: Bringer, public: PublicCorpus, gathered: Gathered, test_list: str
+def _read_official_pairs(
+    lists: Lists,
+    files: FileSource,
+    public: PublicCorpus,
+    converted: ConvertedUtterances,
+    test_list: str,
 ) -> dict[str, list[Pair]]:
-    """By name; only the one that becomes the test list has to be had."""
+    """Return the official lists by name; only the one that becomes the test list is required."""
     pairs: dict[str, list[Pair]] = {}
     for remote, expected in lists.pairs.items():
 
         def read(remote: transfer.Remote = remote, expected: int = expected) -> None:
-            path = bring.file(remote)
-            pairs[remote.name] = folders.official_pairs(
-                path, expected, public.layout, gathered.places
+            path = files.get_file(remote)
+            pairs[remote.name] = folders.read_official_pairs(
+                path, expected, public.layout, converted.destinations
             )
 
         if remote.name == test_list:
             read()
         else:
-            with bring.optional(remote):
+            with files.tolerate_failure(remote):
                 read()
     return pairs
 
 
 def _move_into_place(whole: Path, folder: Path) -> None:
-    """The lists before `wav/`: a folder with lists and no audio is refused, the reverse is not."""
+    """Move the finished corpus into its folder."""
+    # The lists go before `wav/`: a folder with lists and no audio is refused, the reverse is not.
     for path in sorted(whole.iterdir(), key=lambda path: path.name == "wav"):
         path.replace(folder / path.name)
 
 
-def _take_back(folder: Path, whole: Path) -> None:
-    """What a call that died while moving into place had moved."""
+def _move_back(folder: Path, whole: Path) -> None:
+    """Move back what a call had moved into place before it died."""
     whole.mkdir(exist_ok=True)
     for path in folder.iterdir():
         if path.name not in (UNFINISHED, ARCHIVES):
             path.replace(whole / path.name)
 
 
-def _keep(unfinished: Path, folder: Path, names: Sequence[str] | dict[str, str]) -> None:
+def _keep_archives(unfinished: Path, folder: Path, names: Sequence[str] | dict[str, str]) -> None:
     (folder / ARCHIVES).mkdir(exist_ok=True)
     for name in names:
         if (path := unfinished / name).is_file():

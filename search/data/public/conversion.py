@@ -1,4 +1,4 @@
-"""Utterances out of archives into `wav/<speaker>/`, as 16 kHz mono FLAC."""
+"""Convert the utterances of archives into `wav/<speaker>/`, as 16 kHz mono FLAC."""
 
 import io
 import shutil
@@ -10,94 +10,97 @@ from pathlib import Path
 import soundfile
 
 from search.core.errors import UsageError
-from search.data.public.layouts import Layout, Place
+from search.data.public.layouts import Destination, Layout
 from search.data.public.unpack import Member
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data import audio
 from spkmodel.data.lists import utterance_problem
 
 _BLOCK = 64
-"""Utterances unpacked at a time, and then converted side by side."""
+"""How many utterances are unpacked at a time, and then converted in parallel."""
 
 
 @dataclass
-class Gathered:
-    """What the archives held."""
+class ConvertedUtterances:
+    """The utterances that were found and converted."""
 
-    places: dict[str, Place] = field(default_factory=dict)
-    """By target; what cannot be used is not among them."""
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    """The usable utterances by target."""
     texts: dict[str, str] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     """Targets of utterances that cannot be decoded or are too short, and why."""
 
 
-def gather(
+def convert_members(
     found: Iterable[Member],
     layout: Layout,
     folder: Path,
-    into: Gathered,
+    into: ConvertedUtterances,
     expected: int,
     progress: Progress = silent,
 ) -> None:
-    """Place every utterance of `found` below `folder`; one that is there already is left alone.
+    """Convert every utterance of `found` into a file below `folder`; skip those already there.
 
-    An utterance is there whole or not at all, so that work that was interrupted goes on.
+    A file is there whole or not at all, so that interrupted work can be continued.
     """
     scratch = folder / ".unpacked"
-    work = _wanted(found, layout, into)
-    while block := list(islice(_unpacked(work, folder, scratch, into), _BLOCK)):
+    work = _select(found, layout, into)
+    while block := list(islice(_unpack(work, folder, scratch, into), _BLOCK)):
         problems = audio.in_parallel(lambda job: _convert(*job, folder), block)
         for (target, _), problem in zip(block, problems, strict=True):
             if problem:
                 into.unusable[target] = problem
-                del into.places[target]
+                del into.destinations[target]
         shutil.rmtree(scratch, ignore_errors=True)
-        progress(len(into.places), max(expected, len(into.places)))
+        progress(len(into.destinations), max(expected, len(into.destinations)))
 
 
-def _wanted(
-    found: Iterable[Member], layout: Layout, into: Gathered
-) -> Iterator[tuple[Place, Member]]:
+def _select(
+    found: Iterable[Member], layout: Layout, into: ConvertedUtterances
+) -> Iterator[tuple[Destination, Member]]:
     for member in found:
         for end in layout.texts:
             if member.name == end or member.name.endswith(f"/{end}"):
                 content = io.BytesIO()
                 member.copy_to(content)
                 into.texts[end] = content.getvalue().decode("utf-8", errors="replace")
-        place = layout.place(member.name)
-        if place is None:
+        destination = layout.locate(member.name)
+        if destination is None:
             continue
-        if place.target in into.places:
+        if destination.target in into.destinations:
             raise UsageError(
-                f"{member.name}: a second file for {place.target}; the folder or archive holds the "
-                "corpus more than once"
+                f"{member.name}: a second file for {destination.target}; the folder or archive "
+                "holds the corpus more than once"
             )
-        if problem := utterance_problem(place.target):
+        if problem := utterance_problem(destination.target):
             raise UsageError(f"{member.name}: {problem}")
-        into.places[place.target] = place
-        yield place, member
+        into.destinations[destination.target] = destination
+        yield destination, member
 
 
-def _unpacked(
-    work: Iterator[tuple[Place, Member]], folder: Path, scratch: Path, into: Gathered
+def _unpack(
+    work: Iterator[tuple[Destination, Member]],
+    folder: Path,
+    scratch: Path,
+    into: ConvertedUtterances,
 ) -> Iterator[tuple[str, Path]]:
-    """Target and unpacked file of those that are not there yet."""
-    for place, member in work:
-        if (folder / place.target).is_file():
+    """Yield target and unpacked file of the utterances that are not there yet."""
+    for destination, member in work:
+        if (folder / destination.target).is_file():
             continue
         scratch.mkdir(parents=True, exist_ok=True)
-        file = scratch / f"{len(into.places)}{Path(member.name).suffix.lower()}"
+        file = scratch / f"{len(into.destinations)}{Path(member.name).suffix.lower()}"
         with file.open("wb") as out:
             member.copy_to(out)
-        yield place.target, file
+        yield destination.target, file
 
 
 def _convert(target: str, file: Path, folder: Path) -> str:
-    """Move or convert an unpacked file to its target; why not, where it cannot be used."""
+    """Move or convert an unpacked file to its target; return why it cannot be used, or empty."""
     final = folder / target
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if not _is_as_wanted(file):
+        if not _has_wanted_format(file):
             waveform = audio.read_resampled(file)
             file = file.with_suffix(".converted.flac")
             soundfile.write(file, waveform, audio.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -107,8 +110,8 @@ def _convert(target: str, file: Path, folder: Path) -> str:
     return ""
 
 
-def _is_as_wanted(file: Path) -> bool:
-    """Whether it is 16 kHz mono FLAC already, and its header is possible."""
+def _has_wanted_format(file: Path) -> bool:
+    """Return whether a file is 16 kHz mono FLAC already."""
     try:
         about = soundfile.info(file)
     except soundfile.SoundFileError:
@@ -116,5 +119,5 @@ def _is_as_wanted(file: Path) -> bool:
     form = (about.format, about.subtype, about.samplerate, about.channels)
     if form != ("FLAC", "PCM_16", audio.SAMPLE_RATE, 1):
         return False
-    audio.read(file)  # whole, and long enough
+    audio.read(file)  # raises AudioError if it is cut short, or too short to use
     return True
