@@ -95,7 +95,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
         yield
 
     monkeypatch.setattr(launch, "_tracked", nothing)
-    monkeypatch.setattr(launch, "cluster", lambda *_, **__: _sent(number))
+    monkeypatch.setattr(launch, "connect", lambda *_, **__: _sent(number))
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
         launch.run_search("trip", request_, SPACE, _settings(request_), None, Silent())
     assert find_live_driver(ledger_path("trip").parent) is None

@@ -13,7 +13,7 @@ def _seen() -> list[str]:
 
 
 if __name__ == "__main__":
-    with connection.cluster("local"):
+    with connection.connect("local"):
         import ray
 
         sys.stdout.write("\n".join(ray.get(ray.remote(_seen).remote())))
