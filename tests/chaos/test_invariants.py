@@ -53,22 +53,24 @@ def test_a_sound_search_breaks_none_and_is_no_trivial_one(sound):
 
 def test_a_trial_without_an_end_or_with_two_is_seen(sound):
     place = index_of(sound.events, "end")
-    assert "is paused" in invariants.one_end_each(without(sound, place))[0]
+    assert "is paused" in invariants.every_trial_ends_once(without(sound, place))[0]
     twice = [*sound.events[:-1], sound.events[place], sound.events[-1]]
-    assert "ended twice" in invariants.one_end_each(with_events(sound, twice))[0]
-    assert invariants.one_end_each(without(sound, len(sound.events) - 1)) == [
+    assert "ended twice" in invariants.every_trial_ends_once(with_events(sound, twice))[0]
+    assert invariants.every_trial_ends_once(without(sound, len(sound.events) - 1)) == [
         "the search has no finish"
     ]
 
 
 def test_two_runs_of_a_trial_none_and_one_too_many_are_seen(sound):
     first, *others = sound.runs
-    assert invariants.one_run_each(replace(sound, runs=[first, *sound.runs]))
-    assert invariants.one_run_each(replace(sound, runs=others))
-    assert invariants.one_run_each(replace(sound, runs=[*sound.runs, replace(first, trial="t99")]))
+    assert invariants.every_trial_has_one_run(replace(sound, runs=[first, *sound.runs]))
+    assert invariants.every_trial_has_one_run(replace(sound, runs=others))
+    assert invariants.every_trial_has_one_run(
+        replace(sound, runs=[*sound.runs, replace(first, trial="t99")])
+    )
     assert (
         "RUNNING"
-        in invariants.one_run_each(
+        in invariants.every_trial_has_one_run(
             replace(sound, runs=[replace(first, status="RUNNING"), *others])
         )[0]
     )
@@ -98,26 +100,29 @@ def test_a_trial_that_advanced_without_being_among_the_best_is_seen(sound):
     changes = {"trial": worst.trial, "attempt": worst.attempt + 1}
     events[place] = events[place].model_copy(update=changes)
     events = events[: place + 1]
-    wrong = invariants.decisions_are_the_rules(with_events(sound, events))
+    wrong = invariants.decisions_follow_the_rule(with_events(sound, events))
     assert any(worst.trial in words and "not among" in words for words in wrong)
 
 
 def test_an_end_that_the_rule_would_not_have_made_is_seen(sound):
     place = index_of(sound.events, "end", state="complete")
     found = changed(sound, index_of(sound.events, "end", by="budget"), by="rule")
-    assert any("end" in words for words in invariants.decisions_are_the_rules(found))
-    assert not invariants.decisions_are_the_rules(without(sound, place))
+    assert any("end" in words for words in invariants.decisions_follow_the_rule(found))
+    assert not invariants.decisions_follow_the_rule(without(sound, place))
 
 
 def test_an_attempt_that_skips_goes_ahead_of_its_checkpoint_or_is_not_alone_is_seen(sound):
     advance = index_of(sound.events, "segment", from_epoch=1)
-    assert "the last was 1" in invariants.attempts_go_on(changed(sound, advance, from_epoch=2))[0]
+    assert (
+        "the last was 1"
+        in invariants.attempts_resume_in_order(changed(sound, advance, from_epoch=2))[0]
+    )
     later = index_of(sound.events, "report", epoch=3)
-    assert "was due" in invariants.attempts_go_on(changed(sound, later, epoch=4))[0]
-    late = invariants.attempts_go_on(changed(sound, later, attempt=1))
+    assert "was due" in invariants.attempts_resume_in_order(changed(sound, later, epoch=4))[0]
+    late = invariants.attempts_resume_in_order(changed(sound, later, attempt=1))
     assert any("which was over" in words for words in late)
     attempt = sound.events[advance].attempt
-    assert invariants.attempts_go_on(changed(sound, advance, attempt=attempt + 1))
+    assert invariants.attempts_resume_in_order(changed(sound, advance, attempt=attempt + 1))
 
 
 def test_an_epoch_with_two_values_is_seen(sound):
@@ -146,36 +151,38 @@ def test_a_damaged_checkpoint_and_one_of_another_eer_are_seen(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tell", "words"),
+    ("alter", "words"),
     [
-        (lambda told: told[1:], "is told 8 trials, there are 9"),
-        (lambda told: [told[0], *told[:-1]], "told a trial twice"),
-        (lambda told: [create_trial(state=TrialState.RUNNING), *told[1:]], "is told RUNNING"),
+        (lambda trials: trials[1:], "is told 8 trials, there are 9"),
+        (lambda trials: [trials[0], *trials[:-1]], "told a trial twice"),
+        (lambda trials: [create_trial(state=TrialState.RUNNING), *trials[1:]], "is told RUNNING"),
     ],
 )
 def test_a_trial_that_the_sampler_is_told_never_twice_or_as_running_is_seen(
-    sound, tell, words, monkeypatch
+    sound, alter, words, monkeypatch
 ):
-    told = SamplerHistory.frozen_trials
-    monkeypatch.setattr(SamplerHistory, "frozen_trials", lambda self, rung: tell(told(self, rung)))
-    assert any(words in each for each in invariants.told_once(sound))
+    trials = SamplerHistory.frozen_trials
+    monkeypatch.setattr(SamplerHistory, "frozen_trials", lambda self, rung: alter(trials(self, rung)))
+    assert any(words in each for each in invariants.sampler_sees_each_trial_once(sound))
 
 
 def test_a_sampler_that_did_not_hear_of_an_epoch_is_seen(sound, monkeypatch):
-    told, asked = SamplerHistory.frozen_trials, []
+    trials, asked = SamplerHistory.frozen_trials, []
 
-    def hard_of_hearing(self, rung):
+    def without_the_last(self, rung):
         asked.append(self)
-        return told(self, rung)[: len(asked)]
+        return trials(self, rung)[: len(asked)]
 
-    monkeypatch.setattr(SamplerHistory, "frozen_trials", hard_of_hearing)
-    assert any("one that began anew" in each for each in invariants.told_once(sound))
+    monkeypatch.setattr(SamplerHistory, "frozen_trials", without_the_last)
+    assert any(
+        "one that began anew" in each for each in invariants.sampler_sees_each_trial_once(sound)
+    )
 
 
 def test_a_config_that_the_sampler_would_not_have_suggested_is_seen(sound):
     place = index_of(sound.events, "trial", 3)
     found = changed(sound, place, signature="00000000")
-    assert invariants.suggestions_are_the_samplers(found) == [
+    assert invariants.suggestions_repeat(found) == [
         f"{sound.events[place].trial} is not what the sampler suggests at that point"
     ]
 
