@@ -34,7 +34,7 @@ def check(
     json_wanted: Json = False,
 ) -> int:
     """Check cluster files offline, and print what is wrong with them."""
-    from search.cluster.files.check import check as check_files
+    from search.cluster.files.check import check_files
 
     reports = check_files(paths)
     if json_wanted:

@@ -1,1 +1,1 @@
-"""Files that say where to run, checked offline: one module a kind, `check` finds which is which."""
+"""Check cluster files offline: one module for each kind; `check` finds out the kind."""

@@ -1,4 +1,4 @@
-"""Which files there are, what each of them is, and what is wrong with it."""
+"""Find cluster files, find out the kind of each, and check it."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +19,16 @@ from search.cluster.files.yaml_source import Document
 from search.core.errors import UsageError
 
 _YAML = (".yaml", ".yml")
-_OF_SKYPILOT = {"run", "setup", "resources", "num_nodes"}
+_SKYPILOT_KEYS = {"run", "setup", "resources", "num_nodes"}
 
 
-def check(paths: Sequence[Path]) -> list[FileFindings]:
-    """A report on every file named, and on every file of every folder named.
+def check_files(paths: Sequence[Path]) -> list[FileFindings]:
+    """Check every file named, and every file of every folder named.
 
     Raises:
         UsageError: if a path does not exist, or nothing there is of a known kind.
     """
-    reports = [check_file(path) for path in _files(paths)]
+    reports = [check_file(path) for path in _iterate_files(paths)]
     if all(report.skipped for report in reports):
         raise UsageError(
             f"nothing to check in {', '.join(map(str, paths))}: "
@@ -38,7 +38,7 @@ def check(paths: Sequence[Path]) -> list[FileFindings]:
 
 
 def check_file(path: Path) -> FileFindings:
-    """One file, taken for what its contents say it is."""
+    """Check one file as the kind that its contents show."""
     try:
         if path.stat().st_size > yaml_source.MOST_CHARACTERS:
             return FileFindings(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
@@ -46,7 +46,7 @@ def check_file(path: Path) -> FileFindings:
     except UnicodeDecodeError:
         return FileFindings(path, "", skipped="not text")
     if path.suffix in _YAML:
-        return _yaml(path, text)
+        return _check_yaml(path, text)
     if dockerfile.is_dockerfile(text):
         findings, missing = dockerfile.check(text)
         return FileFindings(path, "Dockerfile", findings, unchecked=missing)
@@ -57,7 +57,7 @@ def check_file(path: Path) -> FileFindings:
     return FileFindings(path, "", skipped="not a kind that is known")
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _iterate_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
@@ -73,30 +73,31 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UsageError(f"no file or folder {path}")
 
 
-def _yaml(path: Path, text: str) -> FileFindings:
+def _check_yaml(path: Path, text: str) -> FileFindings:
     try:
-        documents, findings = yaml_source.read(text)
+        documents, findings = yaml_source.read_documents(text)
     except yaml_source.Unreadable as error:
         return FileFindings(path, "YAML", [error.finding])
     if not documents:
         return FileFindings(path, "", skipped="empty")
-    kinds = [_kind(document) for document in documents]
+    kinds = [_find_kind(document) for document in documents]
     if not any(kinds):
-        return FileFindings(path, "", skipped=_unknown(documents[0]))
+        return FileFindings(path, "", skipped=_describe_unknown(documents[0]))
     missing: list[str] = []
     for number, (document, kind) in enumerate(zip(documents, kinds, strict=True), 1):
         if not kind:
-            missing.append(f"document {number}: {_unknown(document)}")
+            missing.append(f"document {number}: {_describe_unknown(document)}")
             continue
-        found, unchecked = _checked(document, kind)
+        found, unchecked = _check_document(document, kind)
         findings = [*findings, *found]
         missing += unchecked
     named = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
     return FileFindings(path, named, sorted(set(findings)), unchecked=missing)
 
 
-def _kind(document: Document) -> str:
-    """What a document is, by the names at its top; misspelt ones must not hide the others."""
+def _find_kind(document: Document) -> str:
+    """Return the kind of a document by its top-level names; empty if it is not known."""
+    # Names are compared roughly: a misspelt one must not keep the others from being checked.
     value = document.value
     if not isinstance(value, dict):
         return ""
@@ -109,12 +110,12 @@ def _kind(document: Document) -> str:
         return "compose"
     if get_close_matches("cluster_name", names, cutoff=0.8):
         return "ray up"
-    if len(names & skypilot.keys()) > 1 and names & _OF_SKYPILOT:
+    if len(names & skypilot.list_keys()) > 1 and names & _SKYPILOT_KEYS:
         return "SkyPilot"
     return ""
 
 
-def _checked(document: Document, kind: str) -> tuple[list[Finding], list[str]]:
+def _check_document(document: Document, kind: str) -> tuple[list[Finding], list[str]]:
     match kind:
         case "ray up":
             return ray_up.check(document), []
@@ -126,7 +127,7 @@ def _checked(document: Document, kind: str) -> tuple[list[Finding], list[str]]:
             return kubernetes.check(document), []
 
 
-def _unknown(document: Document) -> str:
+def _describe_unknown(document: Document) -> str:
     value = document.value
     if isinstance(value, dict) and "kind" in value:
         return f"kind {value['kind']} of {value.get('apiVersion', 'no apiVersion')} is not known"

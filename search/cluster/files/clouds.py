@@ -1,9 +1,9 @@
-"""Words of AWS and Google Cloud in files of `ray up`, which Ray's own schema lets pass unread."""
+"""Check the settings of AWS and Google Cloud in `ray up` files, which Ray's schema lets pass."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.cluster.files import by_schema
+from search.cluster.files import schema_check
 from search.cluster.files.findings import Finding, Place
 from search.cluster.files.yaml_source import Document
 
@@ -38,7 +38,7 @@ _NEAR = 0.8
 
 
 def check(document: Document) -> Iterator[Finding]:
-    """Names that are nearly those of a resource or of a machine's settings."""
+    """Yield names that are nearly those of a resource or of a machine's settings."""
     provider = document.value.get("provider")
     cloud = str(provider.get("type", "")) if isinstance(provider, dict) else ""
     types = document.value.get("available_node_types")
@@ -49,21 +49,25 @@ def check(document: Document) -> Iterator[Finding]:
             ("node_config", _NODE_CONFIG.get(cloud, ())),
         ):
             there = node_type.get(part) if isinstance(node_type, dict) else None
-            yield from _near_misses(document, (*place, part), there, known)
-    yield from _open_rules(document)
+            yield from _find_near_misses(document, (*place, part), there, known)
+    yield from _find_open_rules(document)
 
 
-def _near_misses(
+def _find_near_misses(
     document: Document, place: Place, there: Any, known: tuple[str, ...]
 ) -> Iterator[Finding]:
     for name in there if isinstance(there, dict) else ():
-        meant = "" if str(name) in known else by_schema.nearest(str(name), known, at_least=_NEAR)
+        meant = (
+            ""
+            if str(name) in known
+            else schema_check.suggest_nearest(str(name), known, at_least=_NEAR)
+        )
         if meant:
             yield document.finding((*place, str(name)), f"there is no {name} here{meant}")
 
 
-def _open_rules(document: Document) -> Iterator[Finding]:
-    """Rules of a security group that let in everybody."""
+def _find_open_rules(document: Document) -> Iterator[Finding]:
+    """Yield rules of a security group that let in everybody."""
     for place, value in document.mappings():
         for name in ("CidrIp", "CidrIpv6"):
             if value.get(name) in ("0.0.0.0/0", "::/0"):

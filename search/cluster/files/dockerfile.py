@@ -1,4 +1,4 @@
-"""Dockerfiles: hadolint, and no secret in a layer."""
+"""Check Dockerfiles with hadolint, and for secrets in a layer."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _FIRST = re.compile(r"\s*(?:FROM|ARG)\s", re.I)
 
 
 def is_dockerfile(text: str) -> bool:
-    """Whether its first instruction is one that a Dockerfile begins with, and it has a FROM."""
+    """Return whether a text starts as a Dockerfile does, and has a FROM."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return (
         bool(lines) and bool(_FIRST.match(lines[0])) and bool(re.search(r"^\s*FROM\s", text, re.M))
@@ -18,18 +18,18 @@ def is_dockerfile(text: str) -> bool:
 
 
 def check(text: str) -> tuple[list[Finding], list[str]]:
-    """Everything that is wrong with it, and what could not be checked."""
-    findings = list(_of_security(text))
+    """Return everything that is wrong with a Dockerfile, and what could not be checked."""
+    findings = list(_check_security(text))
     try:
-        return sorted({*findings, *tools.hadolint(text)}), []
-    except tools.Missing as reason:
+        return sorted({*findings, *tools.run_hadolint(text)}), []
+    except tools.ToolMissing as reason:
         return sorted(set(findings)), [str(reason)]
 
 
-def _of_security(text: str) -> Iterator[Finding]:
-    for line, message in security.command_problems(text):
+def _check_security(text: str) -> Iterator[Finding]:
+    for line, message in security.check_commands(text):
         yield Finding(line + 1, "", message)
     for number, content in enumerate(text.splitlines(), 1):
         if not content.lstrip().startswith("#"):
-            for message in security.of_versions(content, security.ray_version()):
+            for message in security.check_versions_in(content, security.find_ray_version()):
                 yield Finding(number, "", message)

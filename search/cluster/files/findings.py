@@ -1,4 +1,4 @@
-"""What a check has to say about a file."""
+"""Define what a check finds in a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 Step = str | int
 Place = tuple[Step, ...]
-"""Where in a document: keys, and indices of lists."""
+"""A place in a document: keys, and indices of lists."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,11 +23,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class FileFindings:
-    """One file, checked or not."""
+    """The findings of one file, checked or not."""
 
     file: Path
     kind: str
-    """What it was taken for; empty if for nothing that is known."""
+    """The kind that it was checked as; empty if the kind is not known."""
     findings: Sequence[Finding] = ()
     skipped: str = ""
     """Why the file was not checked at all."""
@@ -36,14 +36,14 @@ class FileFindings:
 
     @property
     def status(self) -> Literal["ok", "bad", "skipped"]:
-        """In one word."""
+        """The result in one word."""
         if self.skipped:
             return "skipped"
         return "bad" if self.findings else "ok"
 
 
-def words(place: Place) -> str:
-    """A place for people."""
+def format_place(place: Place) -> str:
+    """Return a place as text, such as `spec.workerGroupSpecs[0]`."""
     text = ""
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"

@@ -1,9 +1,9 @@
-"""Manifests: KubeRay's kinds and the core ones that go with them."""
+"""Check Kubernetes manifests: KubeRay's kinds and the core kinds that go with them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.cluster.files import by_schema, security
+from search.cluster.files import schema_check, security
 from search.cluster.files.findings import Finding, Place
 from search.cluster.files.yaml_source import Document
 
@@ -17,34 +17,34 @@ _OUTSIDE = ("NodePort", "LoadBalancer")
 _ANYBODY = ("0.0.0.0/0", "::/0")
 
 
-def known_kinds() -> tuple[str, ...]:
-    """What can be checked."""
-    core = (kind for kind in by_schema.kinds("kubernetes") if kind != "ObjectMeta")
-    return (*by_schema.kinds("kuberay"), *core)
+def list_known_kinds() -> tuple[str, ...]:
+    """Return the kinds that can be checked."""
+    core = (kind for kind in schema_check.list_kinds("kubernetes") if kind != "ObjectMeta")
+    return (*schema_check.list_kinds("kuberay"), *core)
 
 
 def is_known(document: Document) -> bool:
-    """Whether a manifest's kind can be checked, or is misspelt."""
-    return _kind(document) in known_kinds() or bool(_meant(document))
+    """Return whether a manifest's kind can be checked, or is misspelt."""
+    return _kind(document) in list_known_kinds() or bool(_suggest_kind(document))
 
 
 def check(document: Document) -> list[Finding]:
-    """Everything that is wrong with a manifest of a known kind."""
+    """Return everything that is wrong with a manifest of a known kind."""
     kind = _kind(document)
-    if kind not in known_kinds():
-        return [document.finding(("kind",), f"there is no kind {kind}{_meant(document)}")]
-    findings = list(_of_schema(document, kind))
+    if kind not in list_known_kinds():
+        return [document.finding(("kind",), f"there is no kind {kind}{_suggest_kind(document)}")]
+    findings = list(_check_schema(document, kind))
     if kind in _CLUSTER_SPEC:
-        findings += _of_cluster(document, kind)
+        findings += _check_cluster(document, kind)
     if kind == "Secret":
-        findings += _of_secret(document)
+        findings += _check_secret(document)
     if kind == "Service":
-        findings += _of_service(document)
+        findings += _check_service(document)
     if kind == "NetworkPolicy":
-        findings += _of_policy(document)
-    findings += _of_pods(document)
-    findings += _of_variables(document)
-    findings += security.text_problems(document)
+        findings += _check_policy(document)
+    findings += _check_pods(document)
+    findings += _check_variables(document)
+    findings += security.check_texts(document)
     return sorted(set(findings))
 
 
@@ -52,41 +52,44 @@ def _kind(document: Document) -> str:
     return str(document.value.get("kind", ""))
 
 
-def _meant(document: Document) -> str:
-    """What a kind of a group of ours was meant to be, as an addition to a message."""
+def _suggest_kind(document: Document) -> str:
+    """Return a suggestion for a misspelt kind, to be added to a message; empty without one."""
     group = str(document.value.get("apiVersion", ""))
     if group.startswith("ray.io/"):
-        known = by_schema.kinds("kuberay")
-        return by_schema.nearest(_kind(document), known) or f"; known are {', '.join(known)}"
+        known = schema_check.list_kinds("kuberay")
+        return (
+            schema_check.suggest_nearest(_kind(document), known)
+            or f"; known are {', '.join(known)}"
+        )
     if group in _GROUPS:
-        return by_schema.nearest(_kind(document), known_kinds(), at_least=0.85)
+        return schema_check.suggest_nearest(_kind(document), list_known_kinds(), at_least=0.85)
     return ""
 
 
-def _of_schema(document: Document, kind: str) -> Iterator[Finding]:
-    if kind not in by_schema.kinds("kuberay"):
-        yield from by_schema.problems(document, by_schema.vendored("kubernetes", kind))
+def _check_schema(document: Document, kind: str) -> Iterator[Finding]:
+    if kind not in schema_check.list_kinds("kuberay"):
+        yield from schema_check.check_schema(document, schema_check.load_schema("kubernetes", kind))
         return
-    yield from by_schema.problems(document, by_schema.vendored("kuberay", kind))
+    yield from schema_check.check_schema(document, schema_check.load_schema("kuberay", kind))
     for field, wanted in (("apiVersion", "ray.io/v1"), ("metadata", None), ("spec", None)):
         if field not in document.value:
             yield document.finding((), f"lacks {field}")
         elif wanted and document.value[field] != wanted:
             yield document.finding((field,), f"must be {wanted}, got {document.value[field]}")
     if isinstance(document.value.get("metadata"), dict):
-        metadata = by_schema.vendored("kubernetes", "ObjectMeta")
-        yield from by_schema.problems(document, metadata, below=("metadata",))
+        metadata = schema_check.load_schema("kubernetes", "ObjectMeta")
+        yield from schema_check.check_schema(document, metadata, below=("metadata",))
 
 
-def _of_cluster(document: Document, kind: str) -> Iterator[Finding]:
+def _check_cluster(document: Document, kind: str) -> Iterator[Finding]:
     place = _CLUSTER_SPEC[kind]
     spec: Any = document.value
     for step in place:
         spec = spec.get(step) if isinstance(spec, dict) else None
     if not isinstance(spec, dict):
         return  # a job on a cluster that runs already
-    yield from _of_token(document, place, spec)
-    ours, named = security.ray_version(), spec.get("rayVersion")
+    yield from _check_token(document, place, spec)
+    ours, named = security.find_ray_version(), spec.get("rayVersion")
     if ours and named != ours:
         yield document.finding(
             (*place, "rayVersion"), f"must be {ours}, as installed here, got {named}"
@@ -105,10 +108,10 @@ def _of_cluster(document: Document, kind: str) -> Iterator[Finding]:
             )
     groups = spec.get("workerGroupSpecs")
     for index, group in enumerate(groups if isinstance(groups, list) else ()):
-        yield from _of_group(document, (*place, "workerGroupSpecs", index), group)
+        yield from _check_group(document, (*place, "workerGroupSpecs", index), group)
 
 
-def _of_token(document: Document, place: Place, spec: dict[str, Any]) -> Iterator[Finding]:
+def _check_token(document: Document, place: Place, spec: dict[str, Any]) -> Iterator[Finding]:
     options = spec.get("authOptions")
     if not isinstance(options, dict) or options.get("mode") != "token":
         yield document.finding(
@@ -118,7 +121,7 @@ def _of_token(document: Document, place: Place, spec: dict[str, Any]) -> Iterato
         )
 
 
-def _of_group(document: Document, place: Place, group: Any) -> Iterator[Finding]:
+def _check_group(document: Document, place: Place, group: Any) -> Iterator[Finding]:
     if not isinstance(group, dict):
         return
     least, most = group.get("minReplicas"), group.get("maxReplicas")
@@ -128,7 +131,7 @@ def _of_group(document: Document, place: Place, group: Any) -> Iterator[Finding]
         )
 
 
-def _of_secret(document: Document) -> Iterator[Finding]:
+def _check_secret(document: Document) -> Iterator[Finding]:
     for field in ("data", "stringData"):
         if document.value.get(field):
             yield document.finding(
@@ -138,7 +141,7 @@ def _of_secret(document: Document) -> Iterator[Finding]:
             )
 
 
-def _of_service(document: Document) -> Iterator[Finding]:
+def _check_service(document: Document) -> Iterator[Finding]:
     spec = document.value.get("spec")
     if isinstance(spec, dict) and spec.get("type") in _OUTSIDE:
         yield document.finding(
@@ -146,8 +149,8 @@ def _of_service(document: Document) -> Iterator[Finding]:
         )
 
 
-def _of_policy(document: Document) -> Iterator[Finding]:
-    """A rule without `from`, or from everywhere, lets in whoever comes."""
+def _check_policy(document: Document) -> Iterator[Finding]:
+    """Yield rules that let in everybody: those without `from`, or from everywhere."""
     spec = document.value.get("spec")
     rules = spec.get("ingress") if isinstance(spec, dict) else None
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
@@ -168,8 +171,8 @@ def _is_anybody(peer: Any) -> bool:
     )
 
 
-def _of_pods(document: Document) -> Iterator[Finding]:
-    """What puts a pod onto the network of its machine, or gives it the machine."""
+def _check_pods(document: Document) -> Iterator[Finding]:
+    """Yield what puts a pod onto the network of its machine, or gives it the machine."""
     for place, value in document.mappings():
         if value.get("hostNetwork") is True:
             yield document.finding(
@@ -185,11 +188,11 @@ def _of_pods(document: Document) -> Iterator[Finding]:
             )
 
 
-def _of_variables(document: Document) -> Iterator[Finding]:
-    """Secrets in clear in any `env` list, or as the value of a password."""
+def _check_variables(document: Document) -> Iterator[Finding]:
+    """Yield secrets in clear text in any `env` list, or as the value of a password."""
     for place, value in document.mappings():
         if {"name", "value"} <= value.keys() and len(place) > 1 and place[-2] == "env":
             variable = {str(value["name"]): value["value"]}
-            yield from security.environment_problems(document, place, variable)
+            yield from security.check_environment(document, place, variable)
         if value.get("value") and place and str(place[-1]).endswith("Password"):
             yield document.finding((*place, "value"), "a password in clear; use valueFrom")

@@ -1,4 +1,4 @@
-"""Cluster files of `ray up`: Ray's own schema and preparation, and what its defaults open."""
+"""Check cluster files of `ray up` by Ray's own schema, and for what its defaults open."""
 
 import contextlib
 import copy
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from search.cluster.files import by_schema, clouds, security
+from search.cluster.files import clouds, schema_check, security
 from search.cluster.files.findings import Finding
 from search.cluster.files.yaml_source import Document
 
@@ -18,8 +18,8 @@ _STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """`ray-schema.json` of the installed Ray, found without importing it."""
+def load_schema() -> dict[str, Any]:
+    """Return `ray-schema.json` of the installed Ray, found without importing it."""
     spec = find_spec("ray")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -28,41 +28,41 @@ def schema() -> dict[str, Any]:
 
 
 def check(document: Document) -> list[Finding]:
-    """Everything that is wrong with a cluster file of `ray up`."""
-    findings = by_schema.problems(document, schema())
-    findings += _of_provider(document)
+    """Return everything that is wrong with a cluster file of `ray up`."""
+    findings = schema_check.check_schema(document, load_schema())
+    findings += _check_provider(document)
     findings += clouds.check(document)
     if findings:
         return findings
-    prepared, refusal = _prepared(document.value)
+    prepared, refusal = _prepare(document.value)
     if refusal:
         return [Finding(1, "", f"ray up refuses it: {refusal}")]
-    findings += _of_starts(document, prepared)
-    findings += security.text_problems(document)
+    findings += _check_start_commands(document, prepared)
+    findings += security.check_texts(document)
     return sorted(set(findings))
 
 
-def _of_provider(document: Document) -> Iterator[Finding]:
-    """Ray accepts any field there, since each provider has its own; a near miss is still one."""
+def _check_provider(document: Document) -> Iterator[Finding]:
+    """Yield near misses of a provider's fields, of which Ray accepts any."""
     provider = document.value.get("provider")
     if not isinstance(provider, dict):
         return
-    known = set(schema()["properties"]["provider"]["properties"])
+    known = set(load_schema()["properties"]["provider"]["properties"])
     known |= {"cache_stopped_nodes", "security_group", "coordinator_address"}
     for name in set(map(str, provider)) - known:
-        meant = by_schema.nearest(name, known, at_least=0.8)
+        meant = schema_check.suggest_nearest(name, known, at_least=0.8)
         if meant:
             yield document.finding(("provider", name), f"there is no {name} here{meant}")
 
 
-def _prepared(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """What `ray up` would use, its defaults filled in, or why it would not."""
+def _prepare(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return what `ray up` would use, its defaults filled in, or why it would refuse."""
     from click import ClickException
     from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        with _silence():
+        with _silenced():
             prepared = prepare_config(copy.deepcopy(config))
             validate_config(prepared)
     except ClickException as error:
@@ -74,7 +74,7 @@ def _prepared(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return prepared, ""
 
 
-def _of_starts(document: Document, prepared: dict[str, Any]) -> Iterator[Finding]:
+def _check_start_commands(document: Document, prepared: dict[str, Any]) -> Iterator[Finding]:
     docker = prepared.get("docker") or {}
     by_container = any(
         security.sets_token(str(option))
@@ -86,16 +86,16 @@ def _of_starts(document: Document, prepared: dict[str, Any]) -> Iterator[Finding
         starts = [command for command in commands if security.starts_ray(command)]
         own = name in document.value
         if not by_container and not all(security.sets_token(command) for command in starts):
-            words = "" if own else "Ray's default for it "
-            yield document.finding((name,), words + security.NO_TOKEN)
+            subject = "" if own else "Ray's default for it "
+            yield document.finding((name,), subject + security.NO_TOKEN)
         if not own:
-            for _, message in security.command_problems("\n".join(commands)):
+            for _, message in security.check_commands("\n".join(commands)):
                 yield document.finding((name,), f"it is missing, and in Ray's default {message}")
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Ray tells what it fills in, by logging and by printing; the answer here is ours alone."""
+def _silenced() -> Iterator[None]:
+    """Silence what Ray logs and prints while it fills in its defaults."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

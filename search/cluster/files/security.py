@@ -1,4 +1,4 @@
-"""What makes a cluster open to strangers, whatever kind of file says it."""
+"""Find what opens a cluster to strangers, in any kind of file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,23 +33,23 @@ NO_TOKEN = (
 
 
 def starts_ray(text: str) -> bool:
-    """Whether a command in it starts a Ray node."""
+    """Return whether a command in a text starts a Ray node."""
     return _STARTS_RAY.search(text) is not None
 
 
 def sets_token(text: str) -> bool:
-    """Whether it switches token authentication on."""
+    """Return whether a text switches token authentication on."""
     return _TOKEN_MODE.search(text) is not None
 
 
-def command_problems(text: str) -> Iterator[tuple[int, str]]:
-    """What is wrong with commands of a shell: the line from 0, and why."""
-    for line, command in _logical_lines(text):
-        yield from ((line, message) for message in _of_command(command))
+def check_commands(text: str) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with shell commands: the line, from 0, and why."""
+    for line, command in _join_lines(text):
+        yield from ((line, message) for message in _check_command(command))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their continuations, without comments."""
+def _join_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield lines with their continuations, without comments."""
     whole, first = "", 0
     for number, line in enumerate(text.splitlines()):
         if not whole:
@@ -65,7 +65,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, whole
 
 
-def _of_command(command: str) -> Iterator[str]:
+def _check_command(command: str) -> Iterator[str]:
     for match in (*_ASSIGNED.finditer(command), *_OPTION.finditer(command)):
         if not _is_reference(match["value"]):
             yield (
@@ -81,10 +81,10 @@ def _of_command(command: str) -> Iterator[str]:
             "the dashboard listens on every interface; leave --dashboard-host at 127.0.0.1 and "
             "reach it through a tunnel"
         )
-    yield from _of_mlflow(command)
+    yield from _check_mlflow(command)
 
 
-def _of_mlflow(command: str) -> Iterator[str]:
+def _check_mlflow(command: str) -> Iterator[str]:
     if _MLFLOW_SERVER.search(command):
         hosts = _ALLOWED_HOSTS.search(command)
         if hosts is None:
@@ -101,10 +101,10 @@ def _of_mlflow(command: str) -> Iterator[str]:
         )
 
 
-def environment_problems(
+def check_environment(
     document: Document, place: Place, variables: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """Secrets in clear among variables."""
+    """Yield secrets in clear text among variables."""
     for name, value in variables.items():
         if _SECRET_NAME.search(name) and value is not None and not _is_reference(str(value)):
             yield document.finding(
@@ -114,36 +114,36 @@ def environment_problems(
             yield document.finding((*place, name), f"must be token, got {value}: {NO_TOKEN}")
 
 
-def text_problems(document: Document, skip: Iterable[Place] = ()) -> Iterator[Finding]:
-    """What is wrong with any text of a document, commands among them."""
+def check_texts(document: Document, skip: Iterable[Place] = ()) -> Iterator[Finding]:
+    """Yield what is wrong with any text of a document, commands included."""
     left_out = set(skip)
     for place, text in document.strings():
         if place in left_out:
             continue
-        for offset, message in command_problems(text):
+        for offset, message in check_commands(text):
             start = document.line(place)
             yield Finding(start + offset, document.finding(place, "").where, message)
-    yield from version_problems(document)
+    yield from check_ray_versions(document)
 
 
-def version_problems(document: Document) -> Iterator[Finding]:
-    """Texts that name another Ray than the installed one; nodes and launch must be the same."""
-    ours = ray_version()
+def check_ray_versions(document: Document) -> Iterator[Finding]:
+    """Yield texts that name another Ray than the installed one, which every node must have."""
+    ours = find_ray_version()
     for place, text in document.strings():
-        for message in of_versions(text, ours):
+        for message in check_versions_in(text, ours):
             yield document.finding(place, message)
 
 
-def of_versions(text: str, ours: str) -> Iterator[str]:
-    """What is wrong with versions of Ray in a text."""
+def check_versions_in(text: str, ours: str) -> Iterator[str]:
+    """Yield what is wrong with versions of Ray in a text."""
     for match in _RAY_VERSION.finditer(text):
         named = match["pip"] or match["image"]
         if ours and not re.match(rf"{re.escape(ours)}(?![\d.])", named):
             yield f"names Ray {named}, installed is {ours}; every node needs the same"
 
 
-def ray_version() -> str:
-    """Of the Ray that is installed; empty without one."""
+def find_ray_version() -> str:
+    """Return the version of the installed Ray; empty without one."""
     try:
         return version("ray")
     except PackageNotFoundError:
@@ -151,7 +151,7 @@ def ray_version() -> str:
 
 
 def _is_reference(value: str) -> bool:
-    """Whether a value is a variable, a path of a file, or a switch, rather than a secret."""
+    """Return whether a value is a variable, a file's path or a switch, rather than a secret."""
     return (
         not value
         or value.startswith(("$", "/", "~", "./", "{", "<"))

@@ -1,10 +1,10 @@
-"""Shell scripts, those for Slurm above all: shellcheck, options of sbatch, traps of Ray there."""
+"""Check shell scripts with shellcheck, and Slurm scripts for options of sbatch and Ray's traps."""
 
 import re
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 
-from search.cluster.files import by_schema, security, tools
+from search.cluster.files import schema_check, security, tools
 from search.cluster.files.findings import Finding
 
 # The long options of sbatch (Slurm 22.05 to 26.05, its manual pages).
@@ -15,34 +15,34 @@ _DIRECTIVE = re.compile(r"#SBATCH\s+(?P<option>\S+)")
 
 
 def is_batch(text: str) -> bool:
-    """Whether it is a script for sbatch."""
+    """Return whether a text is a script for sbatch."""
     return re.search(r"^#SBATCH\b", text, re.M) is not None
 
 
 def check(text: str) -> tuple[list[Finding], list[str]]:
-    """Everything that is wrong with a script, and what could not be checked."""
-    findings = list(_of_security(text))
+    """Return everything that is wrong with a script, and what could not be checked."""
+    findings = list(_check_security(text))
     if is_batch(text):
-        findings += _of_directives(text)
-        findings += _of_traps(text)
+        findings += _check_directives(text)
+        findings += _check_traps(text)
     try:
-        return sorted({*findings, *tools.shellcheck(text)}), []
-    except tools.Missing as reason:
+        return sorted({*findings, *tools.run_shellcheck(text)}), []
+    except tools.ToolMissing as reason:
         return sorted(set(findings)), [str(reason)]
 
 
-def _of_security(text: str) -> Iterator[Finding]:
-    for line, message in security.command_problems(text):
+def _check_security(text: str) -> Iterator[Finding]:
+    for line, message in security.check_commands(text):
         yield Finding(line + 1, "", message)
     code = _without_comments(text)
     if security.starts_ray(code) and not security.sets_token(code):
-        yield Finding(_line_of(text, security.starts_ray), "", security.NO_TOKEN)
+        yield Finding(_find_line(text, security.starts_ray), "", security.NO_TOKEN)
     for number, content in enumerate(text.splitlines(), 1):
-        for message in security.of_versions(content, security.ray_version()):
+        for message in security.check_versions_in(content, security.find_ray_version()):
             yield Finding(number, "", message)
 
 
-def _of_directives(text: str) -> Iterator[Finding]:
+def _check_directives(text: str) -> Iterator[Finding]:
     commands_began = False
     for number, line in enumerate(text.splitlines(), 1):
         match = _DIRECTIVE.match(line)
@@ -55,20 +55,22 @@ def _of_directives(text: str) -> Iterator[Finding]:
         name = option.removeprefix("--").partition("=")[0]
         if option.startswith("--") and not _is_option(name):
             yield Finding(
-                number, option, f"sbatch has no --{name}{by_schema.nearest(name, _SBATCH)}"
+                number,
+                option,
+                f"sbatch has no --{name}{schema_check.suggest_nearest(name, _SBATCH)}",
             )
 
 
 def _is_option(name: str) -> bool:
-    """Whether it is one, or the beginning of one alone."""
+    """Return whether a name is an option of sbatch, or the beginning of exactly one."""
     return name in _SBATCH or sum(each.startswith(name) for each in _SBATCH) == 1
 
 
-def _of_traps(text: str) -> Iterator[Finding]:
+def _check_traps(text: str) -> Iterator[Finding]:
     code = _without_comments(text)
     if "symmetric-run" not in code:
         return
-    line = _line_of(text, lambda each: "symmetric-run" in each)
+    line = _find_line(text, lambda each: "symmetric-run" in each)
     before_entry = code.partition("symmetric-run")[2].partition(" -- ")[0]
     if "--include-dashboard" in before_entry:
         yield Finding(
@@ -93,7 +95,7 @@ def _without_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
-def _line_of(text: str, wanted: Callable[[str], bool]) -> int:
+def _find_line(text: str, wanted: Callable[[str], bool]) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.lstrip().startswith("#") and wanted(line):
             return number

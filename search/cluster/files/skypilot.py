@@ -1,13 +1,13 @@
-"""SkyPilot tasks: the names of fields that SkyPilot 0.14 knows, and the shell in them.
+"""Check SkyPilot tasks: the fields that SkyPilot 0.14 knows, and the shell scripts in them.
 
-SkyPilot's own schema is behind an import of most of its dependencies; what is frozen here is the
-names and types of its task and resources (skypilot-org/skypilot, sky/utils/schemas.py).
+To read SkyPilot's own schema, most of its dependencies have to be imported. So the names and types
+of its task and resources are copied here (skypilot-org/skypilot, sky/utils/schemas.py).
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from search.cluster.files import by_schema, security, tools
+from search.cluster.files import schema_check, security, tools
 from search.cluster.files.findings import Finding
 from search.cluster.files.yaml_source import Document
 
@@ -93,22 +93,22 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def keys() -> set[str]:
-    """Top-level names."""
+def list_keys() -> set[str]:
+    """Return the top-level names of a task."""
     return set(SCHEMA["properties"])
 
 
 def check(document: Document) -> tuple[list[Finding], list[str]]:
-    """Everything that is wrong with a task, and what could not be checked."""
-    findings = by_schema.problems(document, SCHEMA)
+    """Return everything that is wrong with a task, and what could not be checked."""
+    findings = schema_check.check_schema(document, SCHEMA)
     missing: list[str] = []
     task = document.value
     for name in ("setup", "run"):
         script = task.get(name)
         if isinstance(script, str):
             try:
-                findings += _shell(document, name, script)
-            except tools.Missing as reason:
+                findings += _check_script(document, name, script)
+            except tools.ToolMissing as reason:
                 missing.append(f"{name}: {reason}")
     variables = task.get("envs")
     variables = variables if isinstance(variables, dict) else {}
@@ -119,14 +119,14 @@ def check(document: Document) -> tuple[list[Finding], list[str]]:
     for place in ("envs", "secrets"):
         listed = task.get(place)
         if isinstance(listed, dict):
-            findings += security.environment_problems(document, (place,), listed)
-    findings += security.text_problems(document)
-    findings += _of_ports(document)
+            findings += security.check_environment(document, (place,), listed)
+    findings += security.check_texts(document)
+    findings += _check_ports(document)
     return sorted(set(findings)), missing
 
 
-def _of_ports(document: Document) -> Iterator[Finding]:
-    """What SkyPilot opens in the cloud's firewall, in whichever of the alternatives."""
+def _check_ports(document: Document) -> Iterator[Finding]:
+    """Yield the ports that SkyPilot opens in the cloud's firewall, in any of the alternatives."""
     for place, value in document.mappings():
         ports = value.get("ports")
         if place[:1] == ("resources",) and ports:
@@ -136,9 +136,9 @@ def _of_ports(document: Document) -> Iterator[Finding]:
             )
 
 
-def _shell(document: Document, name: str, script: str) -> list[Finding]:
-    """A block begins in the line below its key."""
+def _check_script(document: Document, name: str, script: str) -> list[Finding]:
+    """Check a script with shellcheck; it begins in the line below its key."""
     return [
         Finding(found.line, f"{name}: {found.where}", found.message)
-        for found in tools.shellcheck(script, document.line((name,)) + 1)
+        for found in tools.run_shellcheck(script, document.line((name,)) + 1)
     ]

@@ -1,4 +1,4 @@
-"""shellcheck and hadolint, where they are installed: `pip install 'spksearch[cluster]'`."""
+"""Run shellcheck and hadolint, if installed: `pip install 'spksearch[cluster]'`."""
 
 import json
 import shutil
@@ -13,30 +13,30 @@ from search.cluster.files.findings import Finding
 _SECONDS = 60
 
 
-class Missing(Exception):
-    """A tool that is not installed; says what was not checked."""
+class ToolMissing(Exception):
+    """A tool is not installed; the message says which."""
 
 
-def shellcheck(script: str, first_line: int = 1) -> list[Finding]:
-    """What shellcheck says of a Bash script that begins in `first_line` of its file.
+def run_shellcheck(script: str, first_line: int = 1) -> list[Finding]:
+    """Return what shellcheck finds in a Bash script that begins in `first_line` of its file.
 
     Raises:
-        Missing: without shellcheck.
+        ToolMissing: without shellcheck.
     """
-    said = _asked("shellcheck", ["--shell=bash", "--severity=info", "--format=json", "-"], script)
+    said = _run("shellcheck", ["--shell=bash", "--severity=info", "--format=json", "-"], script)
     return [
         Finding(each["line"] + first_line - 1, f"SC{each['code']}", each["message"])
         for each in said
     ]
 
 
-def hadolint(dockerfile: str) -> list[Finding]:
-    """What hadolint says of a Dockerfile.
+def run_hadolint(dockerfile: str) -> list[Finding]:
+    """Return what hadolint finds in a Dockerfile.
 
     Raises:
-        Missing: without hadolint.
+        ToolMissing: without hadolint.
     """
-    said = _asked("hadolint", ["--no-fail", "--format=json", "-"], dockerfile)
+    said = _run("hadolint", ["--no-fail", "--format=json", "-"], dockerfile)
     return [
         Finding(each["line"], each["code"], each["message"])
         for each in said
@@ -44,10 +44,10 @@ def hadolint(dockerfile: str) -> list[Finding]:
     ]
 
 
-def _asked(tool: str, arguments: Sequence[str], text: str) -> list[dict[str, Any]]:
-    found = program(tool)
+def _run(tool: str, arguments: Sequence[str], text: str) -> list[dict[str, Any]]:
+    found = find_program(tool)
     if found is None:
-        raise Missing(f"{tool} is not installed (pip install 'spksearch[cluster]')")
+        raise ToolMissing(f"{tool} is not installed (pip install 'spksearch[cluster]')")
     answer = subprocess.run(
         [found, *arguments],
         input=text,
@@ -59,10 +59,10 @@ def _asked(tool: str, arguments: Sequence[str], text: str) -> list[dict[str, Any
     try:
         return json.loads(answer.stdout)
     except ValueError:
-        raise Missing(f"{tool} failed: {answer.stderr.strip()[-200:]}") from None
+        raise ToolMissing(f"{tool} failed: {answer.stderr.strip()[-200:]}") from None
 
 
-def program(tool: str) -> str | None:
-    """Beside our Python, where its wheel puts it, or on the PATH."""
+def find_program(tool: str) -> str | None:
+    """Return the path of a tool: beside our Python, where its wheel puts it, or on the PATH."""
     beside = Path(sys.executable).parent / tool
     return str(beside) if beside.is_file() else shutil.which(tool)

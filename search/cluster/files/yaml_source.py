@@ -1,4 +1,4 @@
-"""YAML as data: safe types only, no key twice, no bomb of aliases, and the line of every part."""
+"""Read YAML as data: safe types only, no key twice, no bomb of aliases; with line numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from search.cluster.files.findings import Finding, Place, words
+from search.cluster.files.findings import Finding, Place, format_place
 
 MOST_CHARACTERS = 1 << 20
 MOST_NODES = 50_000
-"""Of a document with every alias written out; the largest file of `cluster/` has a few hundred."""
+"""The size limit with every alias written out; the largest file of `cluster/` has hundreds."""
 MOST_DEPTH = 60
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -22,37 +22,37 @@ class Document:
 
     value: Any
     lines: dict[Place, int] = field(default_factory=dict)
-    """Of every key and list item, from 1."""
+    """The line of every key and list item, from 1."""
 
     def line(self, place: Place) -> int:
-        """Of a place, or of the nearest one around it that is there."""
+        """Return the line of a place, or of the nearest place around it that exists."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
     def finding(self, place: Place, message: str) -> Finding:
-        """Something wrong at a place."""
-        return Finding(self.line(place), words(place), message)
+        """Return a finding at a place."""
+        return Finding(self.line(place), format_place(place), message)
 
     def mappings(self) -> Iterator[tuple[Place, dict[Any, Any]]]:
-        """Every mapping in it."""
-        yield from _parts(self.value, (), dict)
+        """Yield every mapping of the document."""
+        yield from _iterate_parts(self.value, (), dict)
 
     def strings(self) -> Iterator[tuple[Place, str]]:
-        """Every text in it."""
-        yield from _parts(self.value, (), str)
+        """Yield every text of the document."""
+        yield from _iterate_parts(self.value, (), str)
 
 
 class Unreadable(ValueError):
-    """Not YAML that is accepted here; what and where."""
+    """The file is not YAML that is accepted here; the finding says what and where."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.finding = Finding(line, "", message)
 
 
-def read(text: str) -> tuple[list[Document], list[Finding]]:
-    """The documents that are not empty, and what is wrong with the YAML itself.
+def read_documents(text: str) -> tuple[list[Document], list[Finding]]:
+    """Return the documents that are not empty, and what is wrong with the YAML itself.
 
     Raises:
         Unreadable: if it cannot be parsed, or must not be.
@@ -66,19 +66,19 @@ def read(text: str) -> tuple[list[Document], list[Finding]]:
         while loader.check_node():
             node = loader.get_node()
             _check_size(node)
-            found, lines = _places(node)
+            found, lines = _index_places(node)
             findings += found
             value = loader.construct_document(node)
             if value is not None:
                 documents.append(Document(value, lines))
     except yaml.YAMLError as error:
-        raise _unreadable(error) from error
+        raise _unreadable_error(error) from error
     finally:
         loader.dispose()
     return documents, findings
 
 
-def _unreadable(error: yaml.YAMLError) -> Unreadable:
+def _unreadable_error(error: yaml.YAMLError) -> Unreadable:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     if "could not determine a constructor" in problem:
@@ -99,7 +99,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Refuse what is small on disk and large, or endless, in memory."""
+    """Refuse a document that is small on disk and large, or endless, in memory."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -130,15 +130,15 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield from node.value
 
 
-def _places(root: yaml.Node) -> tuple[list[Finding], dict[Place, int]]:
-    """Keys that stand twice, and the line of every place."""
+def _index_places(root: yaml.Node) -> tuple[list[Finding], dict[Place, int]]:
+    """Return the keys that stand twice, and the line of every place."""
     findings: set[Finding] = set()
     lines: dict[Place, int] = {}
 
     def walk(node: yaml.Node, place: Place) -> None:
         if isinstance(node, yaml.MappingNode):
-            findings.update(_keys_twice(node, place))
-        for step, mark, child in _steps(node):
+            findings.update(_find_duplicate_keys(node, place))
+        for step, mark, child in _iterate_steps(node):
             here = place if step is None else (*place, step)
             if step is not None:
                 lines[here] = mark.line + 1
@@ -148,8 +148,8 @@ def _places(root: yaml.Node) -> tuple[list[Finding], dict[Place, int]]:
     return sorted(findings), lines
 
 
-def _steps(node: yaml.Node) -> Iterator[tuple[str | int | None, yaml.Mark, yaml.Node]]:
-    """The parts of a node, each with its key; first, with None, what is merged in."""
+def _iterate_steps(node: yaml.Node) -> Iterator[tuple[str | int | None, yaml.Mark, yaml.Node]]:
+    """Yield the parts of a node, each with its key; first, with None, what is merged in."""
     match node:
         case yaml.SequenceNode():
             for index, item in enumerate(node.value):
@@ -164,7 +164,7 @@ def _steps(node: yaml.Node) -> Iterator[tuple[str | int | None, yaml.Mark, yaml.
                     yield str(key.value), key.start_mark, value
 
 
-def _keys_twice(node: yaml.MappingNode, place: Place) -> Iterator[Finding]:
+def _find_duplicate_keys(node: yaml.MappingNode, place: Place) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for key, _ in node.value:
         line = key.start_mark.line + 1
@@ -172,20 +172,20 @@ def _keys_twice(node: yaml.MappingNode, place: Place) -> Iterator[Finding]:
         if name in seen and key.tag != _MERGE:
             yield Finding(
                 line,
-                words((*place, name)),
+                format_place((*place, name)),
                 f"stands here a second time (first in line {seen[name]}); only one would count",
             )
         seen[name] = line
 
 
-def _parts(value: Any, place: Place, kind: type) -> Iterator[tuple[Place, Any]]:
-    """Every part of one kind."""
+def _iterate_parts(value: Any, place: Place, kind: type) -> Iterator[tuple[Place, Any]]:
+    """Yield every part of a value that is of one type."""
     if isinstance(value, kind):
         yield place, value
     match value:
         case dict():
             for key, item in value.items():
-                yield from _parts(item, (*place, str(key)), kind)
+                yield from _iterate_parts(item, (*place, str(key)), kind)
         case list():
             for index, item in enumerate(value):
-                yield from _parts(item, (*place, index), kind)
+                yield from _iterate_parts(item, (*place, index), kind)

@@ -9,7 +9,7 @@ import pytest
 
 from search.cli import app
 from search.cluster.files import tools
-from search.cluster.files.check import check, check_file
+from search.cluster.files.check import check_file, check_files
 from search.core.errors import UsageError
 
 CLUSTER = Path(__file__).parents[4] / "cluster"
@@ -215,7 +215,7 @@ def test_no_message_repeats_a_secret(changed):
     assert "hunter2" not in said(report)
 
 
-@pytest.mark.skipif(tools.program("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.skipif(tools.find_program("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize(
     ("name", "before", "after", "code"),
     [
@@ -228,14 +228,14 @@ def test_shellcheck_reads_scripts_where_they_stand(changed, name, before, after,
     assert f"{line} {code}" in said(report)
 
 
-@pytest.mark.skipif(tools.program("hadolint") is None, reason="hadolint is not installed")
+@pytest.mark.skipif(tools.find_program("hadolint") is None, reason="hadolint is not installed")
 def test_hadolint_reads_dockerfiles(changed):
     report, line = changed("Dockerfile", "USER $UID", "USER $UID\nRUN cd / && sudo ls")
     assert f"{line + 1} DL3004" in said(report)
 
 
 def test_a_tool_that_is_missing_is_said_and_not_a_fault(monkeypatch):
-    monkeypatch.setattr(tools, "program", lambda _: None)
+    monkeypatch.setattr(tools, "find_program", lambda _: None)
     for name, tool in (
         ("slurm.sh", "shellcheck"),
         ("Dockerfile", "hadolint"),
@@ -297,7 +297,7 @@ def test_folders_are_walked_and_what_is_unknown_is_skipped_with_a_reason(tmp_pat
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "cron.yaml").write_text("apiVersion: batch/v1\nkind: CronJob\n")
     (tmp_path / "sound.bin").write_bytes(b"\xff\xfe\x00")
-    reports = {report.file.name: report for report in check([tmp_path])}
+    reports = {report.file.name: report for report in check_files([tmp_path])}
     assert set(reports) == {"job", "notes.txt", "cron.yaml", "sound.bin"}
     assert reports["job"].kind == "Slurm batch script"
     assert "CronJob" in reports["cron.yaml"].skipped
@@ -316,9 +316,9 @@ def test_one_unknown_manifest_among_known_ones_is_said(tmp_path):
 def test_nothing_to_check_is_an_error(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UsageError, match=r"notes\.txt"):
-        check([tmp_path])
+        check_files([tmp_path])
     with pytest.raises(UsageError, match="no file or folder"):
-        check([tmp_path / "gone"])
+        check_files([tmp_path / "gone"])
 
 
 def test_a_file_that_is_not_there_ends_with_2_though_another_is_good(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from search.cluster.files.check import check_file
-from search.cluster.files.findings import words
+from search.cluster.files.findings import format_place
 
 CLUSTER = Path(__file__).parents[4] / "cluster"
 FILES = [
@@ -93,7 +93,7 @@ def test_every_misspelt_key_is_told_with_the_right_one(tmp_path, name):
         kind, findings = kind_and_findings(tmp_path, name, broken)
         assert kind, wrong
         for place in wrong:
-            where = words((*place[:-1], f"{place[-1]}{place[-1][-1]}"))
+            where = format_place((*place[:-1], f"{place[-1]}{place[-1][-1]}"))
             found = [message for at, message in findings if at == where]
             assert any(f"did you mean {place[-1]}?" in message for message in found), (where, found)
 
@@ -114,7 +114,7 @@ def test_every_value_that_is_a_mapping_and_must_not_be_is_told(tmp_path, name):
         broken = changed(broken, place, lambda parent, step: parent.update({step: {"a": {}}}))
     _, findings = kind_and_findings(tmp_path, name, broken)
     told_of = {where for where, _ in findings}
-    silent = [words(place) for place in scalars if words(place) not in told_of]
+    silent = [format_place(place) for place in scalars if format_place(place) not in told_of]
     assert not silent
 
 

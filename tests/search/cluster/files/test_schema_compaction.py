@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from search.cluster.files import by_schema
+from search.cluster.files import schema_check
 from tests.support.schema_compaction import compact_schemas, refuse_unknown_fields, remove_prose
 
 ORIGINALS = Path(__file__).parents[5] / "shared" / "data" / "kuberay"
@@ -68,8 +68,8 @@ def test_a_schema_that_contains_itself_is_refused():
 
 @pytest.mark.parametrize("family", ["kuberay", "kubernetes", "compose"])
 def test_a_vendored_schema_is_a_schema_and_says_where_it_is_from(family):
-    for kind in by_schema.kinds(family):
-        Draft202012Validator.check_schema(by_schema.vendored(family, kind))
+    for kind in schema_check.list_kinds(family):
+        Draft202012Validator.check_schema(schema_check.load_schema(family, kind))
     text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     assert "Apache-2.0" in json.loads(text)["about"]
 
@@ -80,7 +80,7 @@ def test_a_vendored_schema_is_a_schema_and_says_where_it_is_from(family):
     [("RayCluster", "rayclusters"), ("RayJob", "rayjobs"), ("RayService", "rayservices")],
 )
 def test_what_is_kept_of_kuberay_is_what_its_schemas_say(kind, name):
-    kept = by_schema.vendored("kuberay", kind)
+    kept = schema_check.load_schema("kuberay", kind)
 
     def written_out(part):
         if isinstance(part, list):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.cluster.files.check import check, check_file
+from search.cluster.files.check import check_file, check_files
 
 ROOT = Path(__file__).parents[4]
 CLUSTER = ROOT / "cluster"
@@ -57,7 +57,7 @@ def test_the_folder_has_a_file_for_every_way_to_run():
         "skypilot.yaml",
         "slurm.sh",
     }
-    assert {report.status for report in check([CLUSTER])} == {"ok", "skipped"}
+    assert {report.status for report in check_files([CLUSTER])} == {"ok", "skipped"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)

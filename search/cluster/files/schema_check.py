@@ -1,4 +1,4 @@
-"""A document against a JSON schema: every mistake at its place, with the name that was meant."""
+"""Check a document against a JSON schema, with the place and the probable meaning of mistakes."""
 
 import difflib
 import json
@@ -25,22 +25,22 @@ _TYPE_WORDS = {
 
 
 @cache
-def vendored(family: str, kind: str) -> dict[str, Any]:
-    """A schema of `schemas/`: family `kuberay`, `kubernetes` or `compose`."""
+def load_schema(family: str, kind: str) -> dict[str, Any]:
+    """Return a schema of `schemas/`: family `kuberay`, `kubernetes` or `compose`."""
     text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     document = json.loads(text)
     return {"$defs": document["$defs"], **document["kinds"][kind]}
 
 
 @cache
-def kinds(family: str) -> tuple[str, ...]:
-    """What a family describes."""
+def list_kinds(family: str) -> tuple[str, ...]:
+    """Return the kinds of document that a family describes."""
     text = (files("search.cluster.files") / "schemas" / f"{family}.json").read_text("utf-8")
     return tuple(json.loads(text)["kinds"])
 
 
-def problems(document: Document, schema: dict[str, Any], below: Place = ()) -> list[Finding]:
-    """What a schema says against a document, or against the part of it at `below`."""
+def check_schema(document: Document, schema: dict[str, Any], below: Place = ()) -> list[Finding]:
+    """Return what is wrong with a document, or with the part of it at `below`, by a schema."""
     value = document.value
     for step in below:
         value = value[step]
@@ -48,21 +48,21 @@ def problems(document: Document, schema: dict[str, Any], below: Place = ()) -> l
     for error in Draft202012Validator(schema).iter_errors(_with_text_keys(value)):
         for innermost in _innermost(error):
             place = (*below, *innermost.absolute_path)
-            found += _told(document, place, innermost)
+            found += _describe(document, place, innermost)
     return sorted(set(found))
 
 
-def nearest(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
-    """The known name that was probably meant, to be added to a message; empty if none is near."""
+def suggest_nearest(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
+    """Return `; did you mean NAME?` with the nearest known name; empty if none is near."""
     names = sorted(known)
     by_letters = {each.lower().replace("_", "").replace("-", ""): each for each in names}
-    plain = name.lower().replace("_", "").replace("-", "")
-    close = difflib.get_close_matches(plain, by_letters, n=1, cutoff=at_least)
+    simple = name.lower().replace("_", "").replace("-", "")
+    close = difflib.get_close_matches(simple, by_letters, n=1, cutoff=at_least)
     return f"; did you mean {by_letters[close[0]]}?" if close else ""
 
 
 def _with_text_keys(value: Any) -> Any:
-    """JSON has no other keys; YAML reads an unquoted `on` or `8080` as something else."""
+    """Return the value with text keys: YAML reads an unquoted `on` or `8080` as another type."""
     match value:
         case dict():
             return {str(key): _with_text_keys(item) for key, item in value.items()}
@@ -73,7 +73,7 @@ def _with_text_keys(value: Any) -> Any:
 
 
 def _innermost(error: ValidationError) -> Iterator[ValidationError]:
-    """Of alternatives that all fail: what is wrong with the one that fits best."""
+    """Yield the errors of the alternative that fits best, if all alternatives fail."""
     if error.validator not in ("anyOf", "oneOf") or not error.context:
         yield error
         return
@@ -92,56 +92,53 @@ def _innermost(error: ValidationError) -> Iterator[ValidationError]:
         yield from _innermost(each)
 
 
-def _told(document: Document, place: Place, error: ValidationError) -> Iterator[Finding]:
+def _describe(document: Document, place: Place, error: ValidationError) -> Iterator[Finding]:
+    value = _describe_value(error.instance)
     match error.validator:
         case "additionalProperties":
             known = set(error.schema.get("properties", {}))
             patterns = list(error.schema.get("patternProperties", {}))
             for name in error.instance:
                 if name not in known and not any(re.search(each, name) for each in patterns):
-                    yield document.finding(
-                        (*place, name),
-                        f"there is no {name} here{nearest(name, known) or _all_of(known)}",
-                    )
+                    meant = suggest_nearest(name, known) or _list_known(known)
+                    yield document.finding((*place, name), f"there is no {name} here{meant}")
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
             # One error a missing name is raised; each says all, and equal findings become one.
             yield document.finding(place, f"lacks {', '.join(missing)}")
         case "type":
-            yield document.finding(
-                place, f"must be {_types(error.validator_value)}, got {_shown(error.instance)}"
-            )
+            allowed = _name_types(error.validator_value)
+            yield document.finding(place, f"must be {allowed}, got {value}")
         case "anyOf" | "oneOf":
             wanted = [each.get("type") for each in error.validator_value if each.get("type")]
             types = [
                 name for each in wanted for name in ([each] if isinstance(each, str) else each)
             ]
-            yield document.finding(
-                place, f"must be {_types(types) or 'another thing'}, got {_shown(error.instance)}"
-            )
+            allowed = _name_types(types) or "another thing"
+            yield document.finding(place, f"must be {allowed}, got {value}")
         case "enum":
             values = [str(value) for value in error.validator_value if value is not None]
             yield document.finding(
                 place,
-                f"must be one of {', '.join(values)}, got {_shown(error.instance)}"
-                + nearest(str(error.instance), values),
+                f"must be one of {', '.join(values)}, got {value}"
+                + suggest_nearest(str(error.instance), values),
             )
         case _:
             yield document.finding(place, error.message[:200])
 
 
-def _all_of(known: Iterable[str]) -> str:
+def _list_known(known: Iterable[str]) -> str:
     names = sorted(known)
     return f"; known are {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
-def _types(names: str | Iterable[str]) -> str:
+def _name_types(names: str | Iterable[str]) -> str:
     several = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    told = [_TYPE_WORDS[name] for name in several if name != "null" or len(several) == 1]
-    return " or ".join(told)
+    phrases = [_TYPE_WORDS[name] for name in several if name != "null" or len(several) == 1]
+    return " or ".join(phrases)
 
 
-def _shown(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     match value:
         case dict():
             return "a mapping"
