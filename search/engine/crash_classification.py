@@ -48,10 +48,10 @@ class Diagnosis:
     reason: str
 
 
-def of(
+def classify(
     words: str, folder: Path, oom_killer_was_at_work: bool = False, logs: Path | None = None
 ) -> Diagnosis:
-    """What the words of an error mean.
+    """Return why an attempt died, from the words of the error that it left.
 
     Args:
         words: the error as text, its traceback included.

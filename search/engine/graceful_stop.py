@@ -20,9 +20,9 @@ GRACE = "SPKSEARCH_GRACE_SECONDS"
 GRACE_SECONDS = 10.0
 """Unless the environment says otherwise: a container runtime kills after as much or more."""
 
-_CUT_SECONDS = 2.0
+_INTERRUPT_SECONDS = 2.0
 """After so long without a word of an attempt the ledger says that it is cut."""
-_FORGET_SECONDS = 1.0
+_CLEAR_SECONDS = 1.0
 
 Attempt = tuple[str, int]
 """A trial's name and the attempt's number."""
@@ -50,7 +50,7 @@ def grace_of_environment() -> float:
 
 
 class GracefulStop:
-    """Attempts that are told to leave, from the moment it is made."""
+    """Asks attempts to checkpoint and leave, from the moment it is made."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class GracefulStop:
         grace_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """On a thread of its own, so that a storage in trouble holds nobody up.
+        """Begin to ask, on a thread of its own: a storage in trouble must not hold the driver up.
 
         Args:
             folder: the search's.
@@ -68,48 +68,48 @@ class GracefulStop:
             clock: seconds, of a clock that nobody sets.
         """
         self.attempts = frozenset(attempts)
-        self.silent = {*self.attempts}
-        """Those that have said nothing yet."""
+        self.unanswered = {*self.attempts}
+        """Those that have not answered yet."""
         self._folder = folder
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._began = clock()
-        self._telling = threading.Thread(target=self._tell, name="departure", daemon=True)
+        self._asking = threading.Thread(target=self._ask, name="graceful-stop", daemon=True)
         if grace_seconds > 0:
-            self._telling.start()
+            self._asking.start()
 
     def is_waiting_for(self, at_work: Iterable[Attempt]) -> bool:
-        """Whether somebody is at work who has said nothing yet, and there is time."""
-        return self._passed < self._grace_seconds and not self.silent.isdisjoint(at_work)
+        """Return whether an attempt at work has not answered yet, and there is time."""
+        return self._passed < self._grace_seconds and not self.unanswered.isdisjoint(at_work)
 
-    def heard(self, attempt: Attempt) -> None:
-        """It has said its last word."""
-        self.silent.discard(attempt)
+    def acknowledge(self, attempt: Attempt) -> None:
+        """Take note that an attempt has told its last result."""
+        self.unanswered.discard(attempt)
 
     @property
-    def is_cut_due(self) -> bool:
-        """Whether those that said nothing so far count as cut."""
-        return self._passed >= min(_CUT_SECONDS, self._grace_seconds)
+    def is_interruption_due(self) -> bool:
+        """Whether those that have not answered yet count as interrupted."""
+        return self._passed >= min(_INTERRUPT_SECONDS, self._grace_seconds)
 
     def close(self) -> None:
-        """Take the words back: who has not heard them is ended in another way."""
-        forgetting = threading.Thread(target=self._forget, daemon=True)
-        forgetting.start()
-        forgetting.join(_FORGET_SECONDS)
+        """Withdraw the request: attempts that have not seen it are ended in another way."""
+        clearing = threading.Thread(target=self._clear, daemon=True)
+        clearing.start()
+        clearing.join(_CLEAR_SECONDS)
 
     @property
     def _passed(self) -> float:
         return self._clock() - self._began
 
-    def _tell(self) -> None:
+    def _ask(self) -> None:
         for trial, attempt in sorted(self.attempts):
             try:
                 stop_flag.request_stop(self._folder / TRIALS / trial, attempt)
             except OSError:
                 return  # who cannot be told could not write a checkpoint either
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         if self._grace_seconds > 0:
-            self._telling.join()
+            self._asking.join()
         for trial, attempt in sorted(self.attempts):
             stop_flag.clear_request(self._folder / TRIALS / trial, attempt)

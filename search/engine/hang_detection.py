@@ -26,7 +26,9 @@ class HangTimeout:
     """At least this: the first epoch opens the corpus, and a short one may wait for its disk."""
 
 
-def limit(trial: TrialRecord, trials: Iterable[TrialRecord], patience: HangTimeout) -> float:
+def longest_silence(
+    trial: TrialRecord, trials: Iterable[TrialRecord], patience: HangTimeout
+) -> float:
     """Seconds of silence after which an attempt hangs; infinite as long as nothing is known.
 
     Usual is the median of its own epochs. A trial without any may be the largest of all, so the
@@ -49,18 +51,18 @@ class Heartbeats:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looked = clock()
+        self._measured = clock()
         self._seconds: dict[str, float] = {}
 
-    def broken(self, key: str) -> None:
+    def record(self, key: str) -> None:
         """It has said something."""
         self._seconds[key] = 0.0
 
-    def look(self, at_work: Iterable[str]) -> Mapping[str, float]:
+    def measure_silence(self, at_work: Iterable[str]) -> Mapping[str, float]:
         """Seconds of silence of those that are at work; the others are forgotten."""
         now = self._clock()
-        passed = min(now - self._looked, _ABSENCE_SECONDS)
-        self._looked = now
+        passed = min(now - self._measured, _ABSENCE_SECONDS)
+        self._measured = now
         heard = self._seconds
         self._seconds = {key: heard[key] + passed if key in heard else 0.0 for key in at_work}
         return self._seconds

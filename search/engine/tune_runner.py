@@ -14,32 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
 from search.core import signals
 from search.engine import (
-    crash_classification,
     hang_detection,
     orphan_processes,
-    tune_errors,
-    tune_memory,
-    tune_registry,
+    tune_patches,
 )
 from search.engine.controller import SearchController, SegmentSettings
 from search.engine.graceful_stop import GRACE_SECONDS
+from search.engine.tune_hooks import (
+    ProgressCallback,
+    ResultRecorder,
+    SegmentSearcher,
+    SessionStopper,
+)
 from search.engine.tune_session import TuneSession
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.sampler.sampler import Kind
 from search.scheduler.policy import AshaPolicy
 from search.space.branches import Space
-from spkmodel.worker.results import from_tune
 
 log = logging.getLogger(__name__)
-
-_WORKER_SECONDS = 30.0
-"""How long a segment waits for the worker that starts for it; then it takes the next free one."""
 
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -108,16 +105,16 @@ def run(
     """
     prepare_environment()
     driver = SearchController(ledger, state, space, policy, segment_settings, seed, kind)
-    loop = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
+    session = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
     with (
-        signals.handle_signals(loop.handle_signal),
+        signals.handle_signals(session.handle_signal),
         _quiet_tune(),
-        tune_errors.every_death_is_heard(),
-        tune_registry.asked_once(),
+        tune_patches.report_actor_deaths(),
+        tune_patches.cache_trainable_lookups(),
         _tune_folder(storage) as folder,
-        loop.raise_as_interruption(),
+        session.raise_as_interruption(),
     ):
-        ledger.set_retry_policy(loop.wait_for_storage)
+        ledger.set_retry_policy(session.wait_for_storage)
         driver.begin()
         driver.record_orphans(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
         tuner = tune.Tuner(
@@ -128,145 +125,25 @@ def run(
                 mode="max",
                 num_samples=-1,
                 # No max_concurrent_trials: it could not change while the search runs, so
-                # `_Segments` counts.
+                # the session counts.
                 reuse_actors=True,
-                search_alg=_Segments(loop),
-                scheduler=_Recorder(loop),
+                search_alg=SegmentSearcher(session),
+                scheduler=ResultRecorder(session),
                 trial_dirname_creator=_folder_name,
             ),
             run_config=tune.RunConfig(
                 name=folder.name,
                 storage_path=str(folder.parent),
                 verbose=0,
-                stop=_Stopper(loop),
-                callbacks=[_ProgressCallback(loop), tune_memory.NoProgress()],
+                stop=SessionStopper(session),
+                callbacks=[ProgressCallback(session), tune_patches.NoProgress()],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        with loop.reraise_cause():
+        with session.reraise_cause():
             tuner.fit()
-        loop.leave()
-
-
-class _Segments(Searcher):  # type: ignore[misc]  # Ray comes without types
-    """Hands out segments; an attempt that ended short of its rung comes back from the rule."""
-
-    def __init__(self, loop: TuneSession) -> None:
-        super().__init__(metric="epoch", mode="max")
-        self._loop = loop
-
-    def suggest(self, trial_id: str) -> Any:
-        if self._loop.leaving:
-            return Searcher.FINISHED
-        return self._loop.capture_error(lambda: self._next(trial_id), Searcher.FINISHED)
-
-    def _next(self, trial_id: str) -> Any:
-        # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
-        self._loop.step()
-        # Where nothing is under way the driver is asked all the same: the search may be over.
-        under_way = len(self._loop.attempts)
-        if under_way and under_way >= self._loop.slots():
-            return None
-        segment = self._loop.driver.next_segment()
-        if segment == "wait":
-            return None
-        if segment == "done":
-            return Searcher.FINISHED
-        trial, config = segment
-        self._loop.attempts[trial_id] = (trial.trial, trial.attempt)
-        self._loop.handed_out[trial_id] = time.monotonic()
-        return config
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        del result
-        if not error:  # the reason of an error is known to `_ProgressCallback`
-            self._loop.capture_error(lambda: self._loop.over(trial_id, None), None)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger has it."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger has it."""
-
-
-class _Recorder(FIFOScheduler):  # type: ignore[misc]
-    """Sees every result before Tune acts on it; a searcher would miss the last of a segment."""
-
-    def __init__(self, loop: TuneSession) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)
-        self._loop.trials[trial.trial_id] = trial
-        self._loop.controller = tune_controller._tune_controller
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Whose turn it is before all others: who waits for a worker too long.
-
-        Tune's own answer is whoever waits longest. That one would be given every worker that is
-        free again, while the one that starts for it is ended; where segments are shorter than the
-        start of a worker, no second one would ever come to work.
-        """
-        overdue = time.monotonic() - _WORKER_SECONDS
-        for trial in tune_controller.get_trials():
-            since = self._loop.handed_out.get(trial.trial_id, overdue)
-            if trial.status == "PENDING" and since < overdue:
-                return trial
-        return None
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        del tune_controller
-        self._loop.silence.broken(trial.trial_id)
-        if self._loop.departure is not None and trial.trial_id in self._loop.attempts:
-            self._loop.departure.heard(self._loop.attempts[trial.trial_id])
-        over = self._loop.capture_error(
-            lambda: self._loop.driver.on_result(from_tune(result)), True
-        )
-        return FIFOScheduler.STOP if over else FIFOScheduler.CONTINUE
-
-
-class _ProgressCallback(tune.Callback):  # type: ignore[misc]
-    """Looks around at every step, and hears of crashes with their reason."""
-
-    def __init__(self, loop: TuneSession) -> None:
-        self._loop = loop
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, trials, info
-        self._loop.capture_error(self._loop.step, None)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, trials, info
-        controller = self._loop.controller
-        if controller is not None:
-            self._loop.capture_error(lambda: tune_memory.forget_ended(controller), None)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
-
-        def died_of(name: str, attempt: int) -> crash_classification.Diagnosis:
-            oom = orphan_processes.ran_out_of_memory(self._loop.folder, name, attempt)
-            return crash_classification.of(tune_errors.words_of(trial), self._loop.folder, oom)
-
-        self._loop.capture_error(lambda: self._loop.over(trial.trial_id, died_of), None)
-
-
-class _Stopper(tune.Stopper):  # type: ignore[misc]
-    """Ends all at once when there is reason to leave."""
-
-    def __init__(self, loop: TuneSession) -> None:
-        self._loop = loop
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        del trial_id, result
-        return False
-
-    def stop_all(self) -> bool:
-        return self._loop.depart()
+        session.close()
 
 
 def _folder_name(trial: Any) -> str:

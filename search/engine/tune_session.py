@@ -1,6 +1,8 @@
-"""What Tune's hooks share while a search runs: its driver, which attempt is which, why to leave.
+"""What Tune's hooks share while a search runs: its controller, its attempts, why to leave.
 
-`search.engine.tune_runner` hands this to Tune; nothing here but actors to be ended is Tune's.
+Tune names every attempt by an id of its own. This session knows which attempt an id stands for. It
+decides when an attempt is ended by force, and when the whole search is left. The hooks themselves
+are in `search.engine.tune_hooks`.
 """
 
 import os
@@ -8,15 +10,17 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
 
 from search.core.errors import Interrupted, StorageUnavailableError
-from search.engine import crash_classification, hang_detection, orphan_processes
+from search.engine import crash_classification, hang_detection, orphan_processes, tune_patches
 from search.engine.controller import SearchController
 from search.engine.graceful_stop import GracefulStop
+from spkmodel.worker.results import WorkerResult
 
 T = TypeVar("T")
 
@@ -24,8 +28,29 @@ _STORAGE_SECONDS = 0.25
 """Between two tries to write to a storage that refuses."""
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt that was handed to Tune, and is not over."""
+
+    trial: str
+    number: int
+    handed_out: float
+    """When, by the monotonic clock."""
+    tune_trial: Any = None
+    """Tune's own trial, once there is one."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.trial, self.number
+
+    @property
+    def actor(self) -> Any:
+        """The actor that works on it; None before it has one."""
+        return None if self.tune_trial is None else self.tune_trial.temporary_state.ray_actor
+
+
 class TuneSession:
-    """What Tune's four hooks share: the driver, which attempt is which, and why to leave."""
+    """One run of a search on Tune."""
 
     def __init__(
         self,
@@ -33,206 +58,258 @@ class TuneSession:
         slots: Callable[[], int],
         poll: Callable[[], None] | None,
         folder: Path,
-        patience: hang_detection.HangTimeout,
+        hang_timeout: hang_detection.HangTimeout,
         grace_seconds: float,
         say: Callable[[str], None],
     ) -> None:
-        self.driver = driver
-        self.slots = slots
-        self.poll = poll
-        self.attempts: dict[str, tuple[str, int]] = {}
-        """By Tune's trial id."""
-        self.trials: dict[str, Any] = {}
-        """Tune's own, of these attempts."""
-        self.handed_out: dict[str, float] = {}
-        """When, by the monotonic clock."""
-        self.controller: Any = None
-        """Tune's, once it has a trial."""
         self.folder = folder
-        self.patience = patience
-        self.grace_seconds = grace_seconds
-        self.say = say
-        self.departure: GracefulStop | None = None
-        self.silence = hang_detection.Heartbeats()
-        self.problem: Exception | None = None
-        self.signal = 0
+        self._driver = driver
+        self._slots = slots
+        self._poll = poll
+        self._hang_timeout = hang_timeout
+        self._grace_seconds = grace_seconds
+        self._say = say
+        self._attempts: dict[str, _Attempt] = {}
+        """By Tune's trial id."""
+        self._tune_controller: Any = None
+        """Tune's, once it has a trial."""
+        self._stop: GracefulStop | None = None
+        self._heartbeats = hang_detection.Heartbeats()
+        self._problem: Exception | None = None
+        self._signal = 0
+
+    # --- errors and signals ------------------------------------------------------------------
 
     def capture_error(self, action: Callable[[], T], otherwise: T) -> T:
-        """Do it; a problem ends the search in order, and is raised after Tune has let go."""
-        if self.problem is not None:
+        """Run an action for Tune; an error ends the search in order, and is raised by `close`.
+
+        Tune swallows or rewrites what its hooks raise, so an error is kept until Tune has returned.
+        """
+        if self._problem is not None:
             return otherwise
         try:
             return action()
-        except Exception as problem:  # noqa: BLE001  # raised again by `leave`
-            self.problem = problem
+        except Exception as problem:  # noqa: BLE001  # raised again by `close`
+            self._problem = problem
             return otherwise
 
-    @property
-    def leaving(self) -> bool:
-        """Whether to end without waiting for anything."""
-        asked_now = self.driver.state.search_stop == "now"
-        return self.problem is not None or bool(self.signal) or asked_now
+    @contextmanager
+    def reraise_cause(self) -> Iterator[None]:
+        """Raise the error of ours after which Tune failed, instead of Tune's."""
+        try:
+            yield
+        except Exception as error:
+            if self._problem is not None:
+                raise self._problem from error
+            raise
+
+    @contextmanager
+    def raise_as_interruption(self) -> Iterator[None]:
+        """Turn a wait for the storage that a signal ended into an interruption."""
+        try:
+            yield
+        except StorageUnavailableError as unavailable:
+            raise Interrupted(
+                f"{self._why()}, while {unavailable}; what the ledger has is sound, and the same "
+                "launch goes on from there once it can be written",
+                self._signal,
+            ) from unavailable
 
     def wait_for_storage(self, error: OSError) -> None:
-        """Until a word can be written nothing goes on, and nothing is lost; but a signal leaves.
+        """Wait a moment before an event is written again; nothing goes on meanwhile.
 
         Raises:
             StorageUnavailableError: after a signal.
         """
-        if self.signal:
+        if self._signal:
             raise StorageUnavailableError(
                 f"the storage cannot be written ({error.strerror})"
             ) from error
         time.sleep(_STORAGE_SECONDS)
 
-    @contextmanager
-    def raise_as_interruption(self) -> Iterator[None]:
-        """What a signal gave up waiting for is no failure."""
-        try:
-            yield
-        except StorageUnavailableError as away:
-            raise Interrupted(
-                f"{self._why()}, while {away}; what the ledger has is sound, and the same launch "
-                "goes on from there once it can be written",
-                self.signal,
-            ) from away
+    def handle_signal(self, number: int) -> None:
+        """Leave in order after the first signal, at once after the second."""
+        if self._signal:
+            os._exit(128 + number)  # nothing is lost: the ledger has it all
+        self._signal = number
 
-    @contextmanager
-    def reraise_cause(self) -> Iterator[None]:
-        """What Tune says when it fails after something of ours did is not what went wrong."""
-        try:
-            yield
-        except Exception as error:
-            if self.problem is not None:
-                raise self.problem from error
-            raise
+    # --- attempts ----------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Close the books after Tune has ended.
+    def hand_out_segment(self, tune_id: str) -> dict[str, Any] | str:
+        """Return the config of the next segment, which Tune runs under this id.
+
+        "wait": none may start now; "done": no other will ever start.
+        """
+        if self.is_leaving:
+            return "done"
+        # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
+        self.step()
+        # Where nothing is under way the controller is asked all the same: the search may be over.
+        under_way = len(self._attempts)
+        if under_way and under_way >= self._slots():
+            return "wait"
+        segment = self._driver.next_segment()
+        if isinstance(segment, str):
+            return segment
+        trial, config = segment
+        self._attempts[tune_id] = _Attempt(trial.trial, trial.attempt, time.monotonic())
+        return config
+
+    def add_tune_trial(self, tune_trial: Any, tune_controller: Any) -> None:
+        """Take note of Tune's own trial of an attempt, and of the controller that runs it."""
+        self._tune_controller = tune_controller
+        attempt = self._attempts.get(tune_trial.trial_id)
+        if attempt is not None:
+            attempt.tune_trial = tune_trial
+
+    def has_waited(self, tune_id: str, seconds: float) -> bool:
+        """Return whether an attempt was handed out longer ago than this."""
+        attempt = self._attempts.get(tune_id)
+        return attempt is not None and time.monotonic() - attempt.handed_out > seconds
+
+    def take_result(self, tune_id: str, result: WorkerResult) -> bool:
+        """Record a result; return whether its segment is over."""
+        self._heartbeats.record(tune_id)
+        attempt = self._attempts.get(tune_id)
+        if self._stop is not None and attempt is not None:
+            self._stop.acknowledge(attempt.key)
+        return self._driver.on_result(result)
+
+    def end_attempt(
+        self,
+        tune_id: str,
+        diagnose: Callable[[str, int], crash_classification.Diagnosis] | None = None,
+    ) -> None:
+        """Take note that Tune is done with an attempt; Tune may say so twice.
+
+        Args:
+            tune_id: Tune's trial.
+            diagnose: asked what an attempt, by trial and number, died of; None if it did not die.
+        """
+        ended = self._attempts.pop(tune_id, None)
+        if ended is None:
+            return
+        if diagnose is None:
+            self._driver.on_attempt_finished(*ended.key)
+        else:
+            found = diagnose(*ended.key)
+            self._driver.on_attempt_finished(*ended.key, found.reason, found.kind)
+
+    def forget_ended_trials(self) -> None:
+        """Let Tune forget its trials that have ended."""
+        if self._tune_controller is not None:
+            tune_patches.forget_ended_trials(self._tune_controller)
+
+    # --- steps -------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Carry out requests, watch slots and storage, and end by force what must end now."""
+        self._driver.poll()
+        if self._poll is not None:
+            self._poll()
+        self._end_hanging_attempts()
+        if self._slots() > 0:
+            self._driver.release("cluster", by="driver")
+        else:
+            why = "no machine of the cluster has room for a trial"
+            self._driver.hold("cluster", why, by="driver")
+        if self._driver.stop_now:
+            self._kill(self._driver.stop_now)
+            self._driver.stop_now.clear()
+
+    def _end_hanging_attempts(self) -> None:
+        working = [key for key, each in self._attempts.items() if each.actor is not None]
+        trials = self._driver.state.trials
+        for tune_id, seconds in self._heartbeats.measure_silence(working).items():
+            attempt = self._attempts[tune_id]
+            trial = trials[attempt.trial]
+            is_current = trial.live and trial.attempt == attempt.number
+            # The median over all trials costs more than this look, which is taken at every step.
+            if seconds < self._hang_timeout.floor_seconds or not is_current:
+                continue
+            if seconds >= hang_detection.longest_silence(
+                trial, trials.values(), self._hang_timeout
+            ):
+                reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
+                self._driver.on_attempt_finished(attempt.trial, attempt.number, reason, "hang")
+                self._kill({attempt.trial})
+
+    def _kill(self, trials: set[str]) -> None:
+        """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
+        for attempt in self._attempts.values():
+            if attempt.trial in trials and attempt.actor is not None:
+                ray.kill(attempt.actor)
+                # Ray asks the process to end; one that is suspended would never hear of it.
+                orphan_processes.end_worker(self.folder, *attempt.key)
+
+    # --- the end -----------------------------------------------------------------------------
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the search is to end without waiting for its segments."""
+        asked_now = self._driver.state.search_stop == "now"
+        return self._problem is not None or bool(self._signal) or asked_now
+
+    def should_stop_all(self) -> bool:
+        """Return whether Tune is to end now; running trials were given time to save before."""
+        if not self.is_leaving:
+            return False
+        if self._problem is None and self.capture_error(self._is_stopping_gracefully, False):
+            return False
+        self.capture_error(lambda: self._driver.interrupt(self._why()), None)
+        self._kill({attempt.trial for attempt in self._attempts.values()})
+        return True
+
+    def _is_stopping_gracefully(self) -> bool:
+        """Ask running trials to checkpoint, once; return whether to go on waiting for them."""
+        working = [each.key for each in self._attempts.values() if each.actor is not None]
+        if self._stop is None:
+            self._driver.leave(self._why())
+            self._stop = GracefulStop(self.folder, working, self._grace_seconds)
+            if self._stop.is_waiting_for(working):
+                self._say(
+                    f"{self._why()}: trials under way ({len(working)}) write down where they are, "
+                    f"which may take up to {self._grace_seconds:g} s; a second signal leaves at "
+                    "once"
+                )
+        if self._stop.is_interruption_due:
+            self._driver.interrupt(self._why())
+        return self._stop.is_waiting_for(working)  # one that died meanwhile does not work any more
+
+    def close(self) -> None:
+        """Finish the search in the ledger after Tune has ended.
 
         Raises:
             Interrupted: by a signal.
             RuntimeError: Tune has ended for no reason of ours.
         """
-        if self.departure is not None:
-            self.departure.close()
-        if self.problem is not None:
-            raise self.problem
-        if self.signal:
-            self.driver.interrupt(self._why())
+        if self._stop is not None:
+            self._stop.close()
+        if self._problem is not None:
+            raise self._problem
+        if self._signal:
+            self._driver.interrupt(self._why())
             raise Interrupted(
                 f"{self._why()}; {self._saved()} saved, and the same launch goes on from there",
-                self.signal,
+                self._signal,
             )
-        if not self.driver.why_done and not self.leaving:
+        if not self._driver.why_done and not self.is_leaving:
             raise RuntimeError(
                 "Ray Tune ended the search, and nobody had asked it to; what the ledger has is "
                 "sound, and the same launch goes on from there"
             )
-        self.driver.finish()
-
-    def step(self) -> None:
-        """Look around, and stop at once what is to stop at once."""
-        self.driver.poll()
-        if self.poll is not None:
-            self.poll()
-        self._end_what_hangs()
-        if self.slots() > 0:
-            self.driver.release("cluster", by="driver")
-        else:
-            why = "no machine of the cluster has room for a trial"
-            self.driver.hold("cluster", why, by="driver")
-        if self.driver.stop_now:
-            self._kill(self.driver.stop_now)
-            self.driver.stop_now.clear()
-
-    def over(
-        self, tune_id: str, died_of: Callable[[str, int], crash_classification.Diagnosis] | None
-    ) -> None:
-        """Tune is done with an attempt; it may say so twice.
-
-        Args:
-            tune_id: Tune's trial.
-            died_of: asked what an attempt, by trial and number, died of; None if it did not die.
-        """
-        self.trials.pop(tune_id, None)
-        self.handed_out.pop(tune_id, None)
-        ended = self.attempts.pop(tune_id, None)
-        if ended is None:
-            return
-        found = None if died_of is None else died_of(*ended)
-        if found is None:
-            self.driver.on_attempt_finished(*ended)
-        else:
-            self.driver.on_attempt_finished(*ended, found.reason, found.kind)
-
-    def _end_what_hangs(self) -> None:
-        at_work = [tune_id for tune_id in self.attempts if self._actor(tune_id) is not None]
-        trials = self.driver.state.trials
-        for tune_id, seconds in self.silence.look(at_work).items():
-            name, attempt = self.attempts[tune_id]
-            trial = trials[name]
-            if seconds < self.patience.floor_seconds or (trial.live, trial.attempt) != (
-                True,
-                attempt,
-            ):
-                continue
-            if seconds >= hang_detection.limit(trial, trials.values(), self.patience):
-                reason = f"no word for {seconds:.0f} s after epoch {trial.epoch}"
-                self.driver.on_attempt_finished(name, attempt, reason, "hang")
-                self._kill({name})
-
-    def _actor(self, tune_id: str) -> Any:
-        trial = self.trials.get(tune_id)
-        return None if trial is None else trial.temporary_state.ray_actor
-
-    def depart(self) -> bool:
-        """Whether to end now; whoever is under way is told to leave before, and waited for."""
-        if not self.leaving:
-            return False
-        if self.problem is None and self.capture_error(self._is_awaiting, False):
-            return False
-        self.capture_error(lambda: self.driver.interrupt(self._why()), None)
-        self._kill({name for name, _ in self.attempts.values()})
-        return True
-
-    def _is_awaiting(self) -> bool:
-        at_work = [each for key, each in self.attempts.items() if self._actor(key) is not None]
-        if self.departure is None:
-            self.driver.leave(self._why())
-            self.departure = GracefulStop(self.folder, at_work, self.grace_seconds)
-            if self.departure.is_waiting_for(at_work):
-                self.say(
-                    f"{self._why()}: trials under way ({len(at_work)}) write down where they are, "
-                    f"which may take up to {self.grace_seconds:g} s; a second signal leaves at once"
-                )
-        if self.departure.is_cut_due:
-            self.driver.interrupt(self._why())
-        return self.departure.is_waiting_for(at_work)  # one that died meanwhile is not at work
-
-    def _kill(self, names: set[str]) -> None:
-        """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
-        for tune_id, (name, attempt) in self.attempts.items():
-            actor = self._actor(tune_id)
-            if name in names and actor is not None:
-                ray.kill(actor)
-                # A process that is stopped would not hear of it.
-                orphan_processes.end_worker(self.folder, name, attempt)
+        self._driver.finish()
 
     def _saved(self) -> str:
-        lost = len(self.departure.silent) if self.departure is not None else 0
+        lost = len(self._stop.unanswered) if self._stop is not None else 0
         return f"all but the epochs under way of {lost} trials is" if lost else "everything is"
 
-    def handle_signal(self, number: int) -> None:
-        """The first signal leaves in order, the second at once: the ledger has it all."""
-        if self.signal:
-            os._exit(128 + number)
-        self.signal = number
-
     def _why(self) -> str:
-        if self.signal:
-            return f"interrupted by {signal.Signals(self.signal).name}"
+        if self._signal:
+            return f"interrupted by {signal.Signals(self._signal).name}"
         return "stopped in the middle of an epoch"
+
+    # Tune pickles its hooks into snapshots that nobody reads, and deep-copies them to run them.
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (object, ())

@@ -114,19 +114,19 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_death_is_called_what_it_was(case):
     words, kind, shown = CASES[case]
-    found = crash_classification.of(words, FOLDER)
+    found = crash_classification.classify(words, FOLDER)
     assert found.kind == kind
     assert shown in found.reason
     assert len(found.reason) <= 500
 
 
 def test_a_process_killed_while_the_oom_killer_was_at_work_ran_out_of_memory():
-    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
+    diagnosis = crash_classification.classify(ACTOR + KILLED, FOLDER, oom_killer_was_at_work=True)
     assert diagnosis == Diagnosis(
         "out_of_memory", "its process was killed by the kernel's OOM killer"
     )
     words = TRACEBACK + "ValueError: x\n"
-    assert crash_classification.of(words, FOLDER, oom_killer_was_at_work=True).kind == "crash"
+    assert crash_classification.classify(words, FOLDER, oom_killer_was_at_work=True).kind == "crash"
 
 
 # What a worker that died of a signal had written into its log.
@@ -142,20 +142,20 @@ Fatal Python error: Segmentation fault
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL"])
 def test_a_process_that_died_of_a_signal_names_it_and_who_checks_the_processor(name, tmp_path):
     (tmp_path / "worker-5270-ffffffff-7241.err").write_text(LOG.format(name=name))
-    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
+    diagnosis = crash_classification.classify(ACTOR + KILLED, FOLDER, logs=tmp_path)
     assert diagnosis == Diagnosis(
         "crash",
         f"its process died of {name}; spksearch doctor checks whether this processor's kernels "
         "can be trusted",
     )
     # Such a death is none of the OOM killer's, whoever else that one has killed.
-    assert diagnosis == crash_classification.of(ACTOR + KILLED, FOLDER, True, logs=tmp_path)
+    assert diagnosis == crash_classification.classify(ACTOR + KILLED, FOLDER, True, logs=tmp_path)
 
 
 def test_a_process_that_was_killed_or_is_elsewhere_names_no_signal(tmp_path):
     (tmp_path / "worker-5270-ffffffff-7241.err").write_text(":job_id:01000000\n")
     (tmp_path / "worker-5271-ffffffff-17241.err").write_text(LOG.format(name="SIGSEGV"))
-    diagnosis = crash_classification.of(ACTOR + KILLED, FOLDER, logs=tmp_path)
+    diagnosis = crash_classification.classify(ACTOR + KILLED, FOLDER, logs=tmp_path)
     assert diagnosis.reason == "its process was killed, or died of a fault of its own"
 
 
@@ -180,6 +180,6 @@ def test_a_real_worker_that_dies_of_a_fault_leaves_its_signal_and_a_killed_one_n
         crash_classification.fatal_signal(str(died.value), crash_classification.ray_logs())
         == signal_name
     )
-    assert ("SIGSEGV" in crash_classification.of(str(died.value), FOLDER).reason) == bool(
+    assert ("SIGSEGV" in crash_classification.classify(str(died.value), FOLDER).reason) == bool(
         signal_name
     )

@@ -33,11 +33,11 @@ def test_all_are_told_and_waited_for_until_each_has_spoken_or_is_gone(tmp_path):
     leaving = GracefulStop(tmp_path, [ONE, TWO], 10.0, clock)
     _wait(lambda: _files(tmp_path) == ["trials/t0001/leave-0001", "trials/t0002/leave-0003"])
     assert leaving.is_waiting_for([ONE, TWO])
-    leaving.heard(ONE)
+    leaving.acknowledge(ONE)
     assert leaving.is_waiting_for([ONE, TWO])
     assert not leaving.is_waiting_for([ONE]), "the other one has died"
-    assert leaving.silent == {TWO}
-    leaving.heard(TWO)
+    assert leaving.unanswered == {TWO}
+    leaving.acknowledge(TWO)
     assert not leaving.is_waiting_for([ONE, TWO])
     leaving.close()
     assert _files(tmp_path) == []
@@ -49,7 +49,7 @@ def test_the_silent_are_cut_within_three_seconds_and_given_up_after_the_grace(tm
     seen = {}
     for seconds in (0.0, 1.9, 2.9, 9.9, 10.0):
         clock.now = 100.0 + seconds
-        seen[seconds] = (leaving.is_cut_due, leaving.is_waiting_for([ONE]))
+        seen[seconds] = (leaving.is_interruption_due, leaving.is_waiting_for([ONE]))
     leaving.close()
     assert seen == {
         0.0: (False, True),
@@ -62,15 +62,15 @@ def test_the_silent_are_cut_within_three_seconds_and_given_up_after_the_grace(tm
 
 def test_without_a_grace_nobody_is_told_and_all_are_cut_at_once(tmp_path):
     leaving = GracefulStop(tmp_path, [ONE], 0.0, Clock())
-    assert (leaving.is_cut_due, leaving.is_waiting_for([ONE])) == (True, False)
+    assert (leaving.is_interruption_due, leaving.is_waiting_for([ONE])) == (True, False)
     leaving.close()
     assert _files(tmp_path) == []
 
 
 def test_a_storage_that_does_not_answer_holds_no_driver_up(tmp_path, monkeypatch):
     answers = threading.Event()
-    monkeypatch.setattr(graceful_stop.stop_flag, "tell_to_leave", lambda *_: answers.wait(10))
-    monkeypatch.setattr(graceful_stop, "_FORGET_SECONDS", 0.05)
+    monkeypatch.setattr(graceful_stop.stop_flag, "request_stop", lambda *_: answers.wait(10))
+    monkeypatch.setattr(graceful_stop, "_CLEAR_SECONDS", 0.05)
     began = time.monotonic()
     leaving = GracefulStop(tmp_path, [ONE], 10.0)
     assert leaving.is_waiting_for([ONE])

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from search.engine.hang_detection import HangTimeout, Heartbeats, limit
+from search.engine.hang_detection import HangTimeout, Heartbeats, longest_silence
 from tests.support.scripted_search import ScriptedSearch
 
 PATIENCE = HangTimeout(epochs=10, floor_seconds=60)
@@ -31,25 +31,25 @@ def test_silence_may_last_as_long_as_some_usual_epochs(own, others, seconds):
     tale = ScriptedSearch()
     records = [_trained(tale, each) for each in others]
     trial = _trained(tale, own)
-    assert limit(trial, [*records, trial], PATIENCE) == seconds
+    assert longest_silence(trial, [*records, trial], PATIENCE) == seconds
 
 
 def test_silence_grows_until_it_is_broken_and_only_of_those_at_work():
     now = [0.0]
     silence = Heartbeats(lambda: now[0])
-    assert silence.look(["a"]) == {"a": 0}
+    assert silence.measure_silence(["a"]) == {"a": 0}
     now[0] = 3
-    assert silence.look(["a", "b"]) == {"a": 3, "b": 0}
+    assert silence.measure_silence(["a", "b"]) == {"a": 3, "b": 0}
     now[0] = 5
-    silence.broken("a")
-    assert silence.look(["a", "b"]) == {"a": 2, "b": 2}
-    assert silence.look(["b"]) == {"b": 2}
-    assert silence.look(["a"]) == {"a": 0}
+    silence.record("a")
+    assert silence.measure_silence(["a", "b"]) == {"a": 2, "b": 2}
+    assert silence.measure_silence(["b"]) == {"b": 2}
+    assert silence.measure_silence(["a"]) == {"a": 0}
 
 
 def test_what_the_driver_was_not_there_to_hear_is_no_silence():
     now = [0.0]
     silence = Heartbeats(lambda: now[0])
-    silence.look(["a"])
+    silence.measure_silence(["a"])
     now[0] = 3600
-    assert silence.look(["a"]) == {"a": 5.0}
+    assert silence.measure_silence(["a"]) == {"a": 5.0}

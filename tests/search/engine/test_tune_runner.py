@@ -16,8 +16,9 @@ import pytest
 
 from search.core.errors import Interrupted
 from search.core.lease import find_live_driver
-from search.engine import hang_detection, tune_runner
+from search.engine import hang_detection, tune_patches, tune_runner
 from search.engine.request_handler import ask
+from search.engine.tune_hooks import ProgressCallback, ResultRecorder, SegmentSearcher
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
@@ -329,8 +330,8 @@ def test_a_problem_in_the_driver_ends_the_search_and_is_told(tmp_path):
 def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeypatch):
     """Tune may tell twice of one end: of an actor that dies while it is being stopped."""
     complete, error = (
-        tune_runner._Segments.on_trial_complete,
-        tune_runner._ProgressCallback.on_trial_error,
+        SegmentSearcher.on_trial_complete,
+        ProgressCallback.on_trial_error,
     )
 
     def twice(hooks, trial_id, **details):
@@ -341,8 +342,8 @@ def test_an_end_of_an_attempt_that_nobody_knows_ends_no_search(tmp_path, monkeyp
         error(hooks, **details)
         error(hooks, **details)
 
-    monkeypatch.setattr(tune_runner._Segments, "on_trial_complete", twice)
-    monkeypatch.setattr(tune_runner._ProgressCallback, "on_trial_error", again)
+    monkeypatch.setattr(SegmentSearcher, "on_trial_complete", twice)
+    monkeypatch.setattr(ProgressCallback, "on_trial_error", again)
     toy_ray_search.run_search(tmp_path / "twice", trials=3, max_epochs=3, too_large=["t0002"])
     state = assert_sound(tmp_path / "twice")
     assert state.finish.reason == "all trials tried"
@@ -353,7 +354,7 @@ def test_what_goes_wrong_when_an_attempt_ends_is_told_as_it_is(tmp_path, monkeyp
     def fail(*_):
         raise OSError(errno.EIO, "the file of the error cannot be read")
 
-    monkeypatch.setattr(tune_runner.tune_errors, "words_of", fail)
+    monkeypatch.setattr(tune_patches, "read_error", fail)
     with pytest.raises(OSError, match="the file of the error cannot be read"):
         toy_ray_search.run_search(tmp_path / "problem", trials=2, max_epochs=1, too_large=["t0001"])
     monkeypatch.undo()
@@ -408,11 +409,12 @@ def test_a_segment_that_waits_long_for_a_worker_is_the_next_to_get_one():
 
     trials = [tune_trial("a", "RUNNING"), tune_trial("b", "PENDING"), tune_trial("c", "PENDING")]
     now = time.monotonic()
-    loop = SimpleNamespace(handed_out={"a": 0.0, "b": now, "c": now})
-    recorder = tune_runner._Recorder(loop)
+    handed_out = {"a": 0.0, "b": now, "c": now}
+    session = SimpleNamespace(has_waited=lambda name, seconds: now - handed_out[name] > seconds)
+    recorder = ResultRecorder(session)
     controller = SimpleNamespace(get_trials=lambda: trials)
     assert recorder.choose_trial_to_run(controller) is None
-    loop.handed_out["c"] = now - 31
+    handed_out["c"] = now - 31
     assert recorder.choose_trial_to_run(controller) is trials[2]
 
 
