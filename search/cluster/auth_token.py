@@ -28,6 +28,8 @@ def find_token() -> Token | None:
     Raises:
         EnvironmentSetupError: if a file that holds it can be read by others, or is not there.
     """
+    # The order is that of Ray's AuthenticationTokenLoader: what is checked here must be what Ray
+    # shows.
     if value := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return Token(value, "RAY_AUTH_TOKEN")
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
@@ -52,6 +54,7 @@ def require_private(path: Path) -> None:
             f"{path} can be read by others than its owner, and who reads it can run code on the "
             f"cluster; `chmod 600 {path}`, and make a new token if others use this machine"
         )
+    # The owner of a file may change its mode and contents at any time.
     if status.st_uid not in (os.geteuid(), 0):
         raise EnvironmentSetupError(f"{path} belongs to another user, who may change it; copy it")
 

@@ -88,8 +88,10 @@ class SlotMonitor:
         """Count the slots again; check a machine that has just joined before counting it."""
         there = nodes.list_nodes()
         for node in there:
+            # A machine on which no trial fits, such as a head without CPUs, need not be checked.
             if node.node_id not in self._good and count_slots([node], self._needs) > 0:
                 self._check(node)
+        # Machines that have left are not in `there`, and so are no longer counted.
         slots = count_slots([node for node in there if node.node_id in self._good], self._needs)
         if slots != self._slots:
             log.info("the cluster has room for %d trials, before for %d", slots, self._slots)

@@ -80,6 +80,7 @@ def connect(
         yield _read_resources("joined", local=False)
         return
     if address is not None and not local:
+        # Only now, after the check, does anything of ours reach the cluster.
         address = preflight.prepare_to_join(address, insecure=insecure).address
     try:
         with signals.restore_handlers():
@@ -150,6 +151,7 @@ def _provide_token() -> None:
         auth_token.find_token()  # refuses one that others can read
         os.environ["RAY_AUTH_MODE"] = "token"
         return
+    # Kept between searches, and shared by all searches of this home.
     path = home() / "ray-token"
     _write_token(path)
     os.environ["RAY_AUTH_MODE"] = "token"

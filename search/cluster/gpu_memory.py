@@ -33,4 +33,5 @@ def describe_overuse(state: SearchState) -> str:
 
 def _next_share(share: float) -> float:
     """Return the smallest usual share that is enough, with room for what CUDA itself takes."""
+    # Odd shares such as 0.37 would waste a GPU: only whole numbers of trials fit on one.
     return next((usual for usual in (0.1, 0.2, 0.25, 0.33, 0.5) if share <= 0.9 * usual), 1.0)

@@ -92,10 +92,12 @@ def try_storage(folder: str, word: str, name: str) -> str:
         with beside.open("w", encoding="utf-8") as file:
             file.write(word)
             file.flush()
+            # A network file system may report a full disk only here.
             os.fsync(file.fileno())
         step = "rename"
         beside.replace(place / name)
         step = "list"
+        # Some network file systems cache listings: a new checkpoint would not be seen for a while.
         if not {"driver", name} <= {path.name for path in place.iterdir()}:
             return "list: not all files are listed that were written"
     except OSError as error:

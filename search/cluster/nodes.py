@@ -163,6 +163,7 @@ def describe_differences(survey: ClusterSurvey, report: NodeReport) -> str:
         for name in here
         if there[name] != here[name]
     ]
+    # Checked only if versions agree: other versions have other code, which adds nothing.
     if not wrong and report.facts["code"] != survey.here["code"]:
         wrong = ["the code of spksearch is another one, though its version is the same"]
     return ", ".join(wrong)
@@ -188,6 +189,7 @@ def _remote_on(node: Node, function: Any) -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    # soft=False: on another machine than the one asked about the answer would be worthless.
     there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
     return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there)
 
@@ -200,6 +202,7 @@ def _collect(node: Node, reference: Any, seconds: float) -> NodeReport:
     try:
         return NodeReport(node, ray.get(reference, timeout=0.1))
     except GetTimeoutError:
+        # A task that hangs in a dead mount would otherwise stay on the machine.
         ray.cancel(reference, force=True)
         return NodeReport(node, None, f"no answer in {seconds:.0f} s")
     except RayError as error:

@@ -85,6 +85,8 @@ def inspect_auth(address: str) -> ClusterAuth:
     """
     place = _normalise(address)
     with _open_channel(place) as channel:
+        # Asked without the token first: a token must not be shown to an open cluster, where anybody
+        # may read along.
         machines = _list_machines(channel, place, None)
         mode: AuthMode = "token" if machines is None else "open"
         token = None
@@ -132,6 +134,7 @@ def require_guarded_jobs(address: str, *, insecure: bool = False) -> None:
             asks for a token and there is none here.
     """
     status, machines = _ask_dashboard(address)
+    # The token itself is shown later, by Ray's own client.
     if status in (401, 403):
         if find_token() is None:
             raise EnvironmentSetupError(
@@ -180,6 +183,7 @@ def _uses_tls() -> bool:
 def _open_channel(place: str) -> Iterator["grpc.Channel"]:
     import grpc
 
+    # Without a proxy, which could read the token.
     options = [("grpc.enable_http_proxy", 0)]
     if not _uses_tls():
         channel = grpc.insecure_channel(place, options)
@@ -218,6 +222,7 @@ def _list_machines(channel: "grpc.Channel", place: str, token: Token | None) -> 
             metadata=_header(token),
         )
     except grpc.RpcError as error:
+        # The refusal is the answer: this cluster asks for a token.
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
             return None
         raise EnvironmentSetupError(
@@ -229,6 +234,7 @@ def _list_machines(channel: "grpc.Channel", place: str, token: Token | None) -> 
                 "RAY_USE_TLS=1 and RAY_TLS_... here too"
             )
         ) from error
+    # The list has machines that died, too; their addresses say nothing about reachability now.
     alive = gcs_pb2.GcsNodeInfo.GcsNodeState.Value("ALIVE")
     return [node.node_manager_address for node in answer.node_info_list if node.state == alive]
 

@@ -55,6 +55,7 @@ def count_slots(nodes: Sequence[Node], needs: Needs) -> int:
 
 
 def _times(there: float, wanted: float) -> int:
+    # Ray rounds to its own steps: three shares of 1/3 fit on one GPU.
     return int((there + _SMALLEST) / wanted)
 
 

@@ -1,1 +1,1 @@
-"""What every other package builds on: errors, paths, locks, redaction, signals, progress."""
+"""Errors, paths, locks, redaction, signals and progress, on which all packages build."""

@@ -48,6 +48,8 @@ class DriverInfo:
         return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
 
 
+# It stands for an owner, and None for the lack of one: an unreadable record must not be taken
+# over at once.
 UNKNOWN_DRIVER = DriverInfo("", 0, "", 0.0)
 """An owner that has not written its record yet, or whose record this version cannot read."""
 _FIELDS = DriverInfo.__dataclass_fields__.keys()
@@ -76,6 +78,7 @@ def find_live_driver(folder: Path) -> DriverInfo | None:
     if driver is None or not driver.drives:
         return None
     if driver.is_of_this_host:
+        # The start time tells the owner from a later process that got the same number.
         return driver if process_start(driver.pid) == driver.started else None
     return driver if _seconds_since_written(folder / DRIVER_FILE) < LEASE_SECONDS else None
 

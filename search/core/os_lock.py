@@ -21,6 +21,8 @@ def acquire_os_lock(folder: Path) -> int:
         EnvironmentSetupError: if another process of this host holds the lock, or one of any host
             where the file system carries locks.
     """
+    # O_CLOEXEC: a child of the driver, such as a Ray worker, would otherwise keep the lock after
+    # its death.
     descriptor = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _wait_for_lock(folder, descriptor)
@@ -35,6 +37,7 @@ def _wait_for_lock(folder: Path, descriptor: int) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Somebody holds it. That may be brief, so the answer is not final at once.
         except BlockingIOError:
             if lease.monotonic_seconds() >= end:
                 owner = lease.read_recorded_driver(folder)

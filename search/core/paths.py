@@ -25,6 +25,7 @@ def home() -> Path:
         EnvironmentSetupError: if a URI is named.
     """
     named = os.environ.get("SPKSEARCH_HOME") or "runs"
+    # A relative path of that name would silently be created below the current folder.
     if "://" in named:
         raise EnvironmentSetupError(
             f"SPKSEARCH_HOME is a folder, got {redact(named)}: a ledger is appended to and locked, "

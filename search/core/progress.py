@@ -1,4 +1,4 @@
-"""The interface through which long work reports its progress to a person.
+"""Define the interface through which long work reports its progress to a person.
 
 It stands below everything that works for long. What draws it is in `search.reporting.terminal`.
 """
@@ -11,7 +11,7 @@ from spkmodel.core.progress import Progress, silent
 
 
 class Display(Protocol):
-    """Where long work reports its progress; all of it goes to stderr."""
+    """A display for the progress of long work; all of it goes to stderr."""
 
     def print_line(self, text: str) -> None:
         """Show one line."""

@@ -2,6 +2,7 @@
 
 import re
 
+# A password may contain slashes, so the part before the last @ may span one.
 _USER = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"]*(?:/[^\s/@'\"]*)?@")
 _SECRET = re.compile(
     r"(?P<key>[?&;]?\b[\w.-]*(?:password|passwd|pwd|token|secret|credential|sig|signature|api_?key"

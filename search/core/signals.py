@@ -29,6 +29,7 @@ def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
     if not _is_main_thread():
         yield
         return
+    # Both are restored afterwards: a caller, such as a test or a notebook, may have its own.
     before = {number: signal.signal(number, on_signal) for number in _BOTH}
     try:
         yield

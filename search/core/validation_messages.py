@@ -40,6 +40,7 @@ def _locate(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
     for step in steps:
         if " " in str(step):  # the tag of a plain value beside parts, see `config.Pooling`
             continue
+        # A tag of a union is no field that a user could have written, so the path leaves it out.
         tagged = [part for part in here if _kind(part) == step]
         if tagged:
             here = variants = tagged

@@ -42,6 +42,7 @@ def parse_location(place: str) -> Path | str:
 
     if not is_uri(place):
         return Path(place)
+    # The URI goes into the ledger and to MLflow, where others read it.
     if redact(place) != place:
         raise UsageError(
             f"{redact(place)}: a corpus's URI is recorded; leave user and secrets out of it, and "
@@ -66,6 +67,7 @@ def fetch_store(uri: str, progress: Progress = silent) -> PublishedStore:
     from spkmodel.data.store_manifest import read_manifest
 
     there = read_manifest(uri)
+    # Named by its contents, so that a store packed here and one fetched are the same folder.
     folder = home() / "corpora" / there.contents[:16]
     try:
         if Store.open(folder).sha256 == there.contents:
@@ -173,6 +175,7 @@ def find_store_folder(settings: SearchSettings) -> Path:
     from spkmodel.data.store_uri import is_uri
 
     recorded = settings.store
+    # A URI is the same on every machine; the folder of its copy is not.
     if is_uri(recorded):
         return home() / "corpora" / settings.corpus_sha256[:16]
     return Path(recorded)

@@ -22,6 +22,7 @@ def find_recordings(asked: Path | None, kind: str, corpus: Path | str) -> Path |
         if not named.is_dir():
             source = f"--{kind}" if asked else variable
             raise UsageError(f"{source}: no folder {named}")
+        # Recorded in the ledger, where a relative path would depend on the folder of the launch.
         return named.absolute()
     if isinstance(corpus, str):
         return None  # a URI has neither

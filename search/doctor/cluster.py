@@ -133,6 +133,7 @@ def _check_gpus(machine: nodes.NodeReport) -> Check:
     assert machine.facts is not None
     names, for_trials = machine.facts["gpus"], machine.node.gpus
     told = f"{for_trials:g} for trials" + (f": {'; '.join(names)}" if names else "")
+    # More than there are: trials would be placed on GPUs that do not exist.
     if for_trials > len(names):
         todo = "nvidia-smi knows fewer than Ray: see whether the NVIDIA driver works there"
         return Check("GPUs", "note", f"{told}; nvidia-smi lists {len(names)}", todo)
@@ -144,6 +145,7 @@ def _check_gpus(machine: nodes.NodeReport) -> Check:
 
 def _check_clock(machine: nodes.NodeReport) -> Check:
     ahead, error = machine.clock_ahead_seconds, machine.clock_error_seconds
+    # A difference within the error of the measurement is none.
     off = max(0.0, abs(ahead) - error)
     side = "ahead of" if ahead >= 0 else "behind"
     text = f"{abs(ahead):.2f} s {side} here, give or take {error:.2f}"

@@ -106,6 +106,7 @@ def check_home() -> Check:
     folder = home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Unique names: two doctors at once must not disturb each other.
         draft, final = (folder / f".doctor-{uuid.uuid4().hex}{end}" for end in (".tmp", ""))
         draft.write_text("x")
         draft.replace(final)
@@ -178,6 +179,7 @@ def check_ray() -> Check:
     address = os.environ.get("RAY_ADDRESS")
     if address in (None, "", "local"):
         return Check("Ray", "ok", "none configured: a local head starts with a search")
+    # A head can be asked how it is guarded; of other addresses only a port can be tried.
     if "://" not in address:
         try:
             return check_guard(inspect_auth(address))

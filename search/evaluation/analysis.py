@@ -101,6 +101,7 @@ def plan_analysis(
 
 def _require_separate(calibration: PairList, listed: PairList, store: "Store") -> None:
     """Require that calibration pairs are no test pairs, and share no speaker with the list."""
+    # A calibration on test pairs would make their own error look smaller.
     if set(calibration.utterances) & set(store.of_split("test")):
         raise UsageError(
             f"--calibrate-on {calibration.name}: has utterances of the test pairs, which judge and "

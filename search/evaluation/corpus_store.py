@@ -59,6 +59,7 @@ def open_packed_corpus(
     from spkmodel.data.store_writing import pack_corpus
 
     opened = open_corpus(corpus, seed)
+    # Such as VoxCeleb1-E, whose utterances may be on none of the three lists.
     if also is not None:
         opened = with_pairs(opened, also, lists.read_pairs(also))
     with display.task("packing the corpus", "steps") as progress:

@@ -117,6 +117,7 @@ def evaluate(
     )
     folder = out or home() / "evaluations" / _folder_name(task)
     _require_free(folder, task)
+    # The ledger is held for writing meanwhile, so that no look at test pairs goes uncounted.
     with test_access.recorded_look(loaded, task.listed, condition, protocol) as access:
         document = _run(task, folder, access.before, began, display)
         access.record(document)
@@ -228,6 +229,7 @@ def _require_free(folder: Path, task: _Evaluation) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     there = read_report(folder) or {}
+    # Reports from before there were protocols were all made by the default.
     if there.get("schema") == _SCHEMA_WITHOUT_PROTOCOL:
         there = {**there, "schema": SCHEMA, "protocol": DEFAULT.facts()}
     same = (

@@ -119,6 +119,8 @@ def apply_condition(
 
     if condition == "clean":
         return store
+    # Ambiences and rooms of train, dev and test are different recordings: a model must not be
+    # tested with those that it was trained with.
     if pairs.split != "dev" and pairs.split != "test":
         raise UsageError(
             f"{pairs.name}: the {condition} condition needs pairs of dev utterances only, or of "

@@ -29,6 +29,7 @@ class PairList:
     def from_pairs(cls, name: str, pairs: Sequence[Pair], store: "Store") -> "PairList":
         """Return a list whose utterances are all in `store`."""
         utterances = {utterance for pair in pairs for utterance in (pair.enrolment, pair.test)}
+        # test comes first: pairs that fit several splits must count as test pairs.
         for split in _SPLITS:
             if utterances <= set(store.of_split(split)):
                 return cls(name, tuple(pairs), split)

@@ -47,6 +47,7 @@ class Protocol:
             )
         if self.norm == "none" and (self.cohort is not None or self.top is not None):
             raise UsageError("--cohort and --top belong to --norm as_norm1 or as_norm2")
+        # A cohort is compared with one embedding a side; crop_distance has one for each crop.
         if self.norm != "none" and self.backend != "cosine":
             raise UsageError(f"--norm {self.norm} takes --backend cosine, got {self.backend}")
         if self.top is not None and self.top < 2:

@@ -116,6 +116,7 @@ def plan_statistics(
         cohort, name = _read_cohort(protocol.cohort, corpus, store), protocol.cohort.name
     speakers = {store.speaker(utterance) for utterance in cohort}
     for listed in lists:
+        # A cohort with a speaker of the pairs would distort that speaker's scores.
         _require_strangers(name, speakers, listed, store)
     of_speakers = protocol.cohort is None
     members = len(speakers) if of_speakers else len(cohort)
@@ -203,6 +204,7 @@ def fit_verifier(
     from spkmodel.verification import back_end as fit
 
     crops = protocol.make_crops()
+    # What is fitted on is embedded by the same crops as the pairs.
     unfitted = Verifier(encoder, device, crops, fit.BackEnd(protocol.backend), protocol.describe())
     if not statistics.utterances:
         return unfitted

@@ -94,6 +94,7 @@ def load(
     folder = Path(source)
     if folder.is_file():
         return read_foreign(folder, device, reading)
+    # An option that would change nothing is an error, not a silent default.
     if reading is not None:
         raise UsageError(
             f"{source}: --log-input, --int16-scale, --vggvox-pooling and --sinc-stride say what a "
@@ -147,6 +148,7 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     from spkmodel.config import TrainConfig
     from spkmodel.nn import encoders
 
+    # Read once: the bytes that are hashed are the bytes that are loaded.
     raw = _read_bytes(folder / WEIGHTS, _LARGEST_WEIGHTS)
     found = hashlib.sha256(raw).hexdigest()
     if sha256 and found != sha256:

@@ -70,9 +70,11 @@ def _open_client(uri: str) -> Iterator["MlflowClient"]:
         import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
+    # MLflow reports its own steps at INFO, to stderr.
     logger = logging.getLogger("mlflow")
     level, earlier = logger.level, mlflow.get_tracking_uri()
     logger.setLevel(logging.WARNING)
+    # The fluent functions (`start_run`, `log_model`) know no other way to name the server.
     mlflow.set_tracking_uri(uri)
     try:
         yield mlflow.MlflowClient(uri)

@@ -65,6 +65,7 @@ def download_version(client: "MlflowClient", uri: str) -> Iterator[DownloadedVer
     import mlflow
 
     found = _find_version(client, *parse_uri(uri))
+    # Anybody can register a version in MLflow; only those of `promote` say what their weights are.
     if "sha256" not in found.tags:
         raise UsageError(
             f"{uri}: version {found.version} has no sha256 tag, so it was not made by `spksearch "
@@ -98,6 +99,7 @@ def _find_version(
             return client.get_model_version_by_alias(name, alias)
         return client.get_model_version(name, version)
     except MlflowException as error:
+        # MLflow answers an alias that does not exist with INVALID_PARAMETER_VALUE.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         known = ", ".join(model.name for model in client.search_registered_models()) or "none yet"
@@ -124,6 +126,7 @@ def register_version(
     at most a run, and the next call creates the version.
     """
     found = _find_same_weights(client, name, tags["sha256"])
+    # The same weights are one version, however often they are promoted.
     version = found or _create(client, folder, name, experiment, title, tags, metrics)
     client.set_registered_model_alias(name, alias, version)
     return RegisteredVersion(name, version, alias, created=found is None)
@@ -153,6 +156,7 @@ def _create(
     for key, value in metrics.items():
         client.log_metric(run, key, value)
     for file in sorted(folder.iterdir()):
+        # The weights are stored once, with the model below.
         if file.name != "encoder.safetensors":
             client.log_artifact(run, str(file), "promotion")
     with mlflow.start_run(run_id=run):
@@ -163,6 +167,7 @@ def _create(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    # Last, with all tags in one call: a version without tags would look like one of another tool.
     made = client.create_model_version(
         name, info.model_uri, run, tags=dict(tags), description=card, model_id=info.model_id
     )

@@ -40,6 +40,7 @@ def check_files(paths: Sequence[Path]) -> list[FileFindings]:
 def check_file(path: Path) -> FileFindings:
     """Check one file as the kind that its contents show."""
     try:
+        # Not read at all: a corpus or a checkpoint may lie in the folder.
         if path.stat().st_size > yaml_source.MOST_CHARACTERS:
             return FileFindings(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
         text = path.read_text(encoding="utf-8")

@@ -56,6 +56,7 @@ def _check_service(document: Document, place: Place, service: dict[str, Any]) ->
         if isinstance(command, list):
             for _, message in security.check_commands(text.replace("\n", " ")):
                 yield document.finding((*place, name), message)
+        # The variable may be set for the service or within the command.
         by_environment = variables.get("RAY_AUTH_MODE") == "token"
         if security.starts_ray(text) and not (by_environment or security.sets_token(text)):
             yield document.finding((*place, name), security.NO_TOKEN)

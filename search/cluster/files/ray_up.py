@@ -32,6 +32,7 @@ def check(document: Document) -> list[Finding]:
     findings = schema_check.check_schema(document, load_schema())
     findings += _check_provider(document)
     findings += clouds.check(document)
+    # Ray's own preparation raises unclear errors for a file that its schema rejects.
     if findings:
         return findings
     prepared, refusal = _prepare(document.value)
@@ -63,6 +64,7 @@ def _prepare(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
     try:
         with _silenced():
+            # A copy: Ray fills its defaults into the mapping that it is given.
             prepared = prepare_config(copy.deepcopy(config))
             validate_config(prepared)
     except ClickException as error:

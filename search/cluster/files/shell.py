@@ -50,6 +50,7 @@ def _check_directives(text: str) -> Iterator[Finding]:
             commands_began = commands_began or bool(line.strip() and not line.startswith("#"))
             continue
         option = match["option"]
+        # sbatch stops reading directives at the first command, without a word.
         if commands_began:
             yield Finding(number, option, "stands below the first command, where sbatch ignores it")
         name = option.removeprefix("--").partition("=")[0]

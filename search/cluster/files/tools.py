@@ -64,5 +64,6 @@ def _run(tool: str, arguments: Sequence[str], text: str) -> list[dict[str, Any]]
 
 def find_program(tool: str) -> str | None:
     """Return the path of a tool: beside our Python, where its wheel puts it, or on the PATH."""
+    # An environment that is not activated does not have its tools on the PATH.
     beside = Path(sys.executable).parent / tool
     return str(beside) if beside.is_file() else shutil.which(tool)

@@ -57,6 +57,7 @@ def read_documents(text: str) -> tuple[list[Document], list[Finding]]:
     Raises:
         Unreadable: if it cannot be parsed, or must not be.
     """
+    # Limits first: the parser itself takes time and memory for a hostile file.
     if len(text) > MOST_CHARACTERS:
         raise Unreadable(0, f"{len(text)} characters; at most {MOST_CHARACTERS} are read")
     loader = yaml.SafeLoader(text)
@@ -105,6 +106,7 @@ def _check_size(root: yaml.Node) -> None:
 
     def size(node: yaml.Node) -> int:
         key = id(node)
+        # An alias that contains itself has no end.
         if key in open_nodes:
             raise Unreadable(node.start_mark.line + 1, "an alias of something that holds it")
         if key not in sizes:

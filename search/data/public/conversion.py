@@ -46,6 +46,7 @@ def convert_members(
     scratch = folder / ".unpacked"
     work = _select(found, layout, into)
     while block := list(islice(_unpack(work, folder, scratch, into), _BLOCK)):
+        # The archive is read in order; decoding, which takes most of the time, runs in parallel.
         problems = audio.in_parallel(lambda job: _convert(*job, folder), block)
         for (target, _), problem in zip(block, problems, strict=True):
             if problem:
@@ -86,6 +87,7 @@ def _unpack(
 ) -> Iterator[tuple[str, Path]]:
     """Yield target and unpacked file of the utterances that are not there yet."""
     for destination, member in work:
+        # Left by an interrupted call; it is whole, since `_convert` renames it into place.
         if (folder / destination.target).is_file():
             continue
         scratch.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,7 @@ def _convert(target: str, file: Path, folder: Path) -> str:
             soundfile.write(file, waveform, audio.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     except audio.AudioError as error:
         return str(error).partition(": ")[2]
+    # A rename within the folder: the file is whole wherever the work is interrupted.
     file.replace(final)
     return ""
 

@@ -184,6 +184,7 @@ def write_mark(folder: Path, fetched: FetchedCorpus) -> None:
         "spksearch": number,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    # In one step: half a mark would pass for a folder that somebody else made.
     beside = folder / f".{MARK}.tmp"
     beside.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     beside.replace(folder / MARK)

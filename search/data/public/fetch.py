@@ -64,6 +64,7 @@ def fetch_corpus(
     """
     display = display or Silent()
     wanted = _choose_test_list(public, test_list)
+    # The mark is written last, so a folder that has it needs nothing more.
     if (there := folders.read_mark(folder)) is not None:
         return _require_as_asked(there, folder, public, wanted, seed)
     unfinished = folder / UNFINISHED
@@ -154,6 +155,7 @@ def _require_space(
 def _locked(unfinished: Path) -> Iterator[None]:
     """Refuse a second process in the same folder while the context lasts."""
     unfinished.mkdir(parents=True, exist_ok=True)
+    # The kernel releases the lock when the process dies, so nothing stale is left behind.
     with (unfinished / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,6 +178,7 @@ def _convert(
     found = files.read_members(archives)
     with display.task(f"unpacking {public.name}", "utterances") as progress:
         convert_members(found, public.layout, whole, converted, public.utterances, progress)
+    # Scratch files; an interrupted call may have left some.
     shutil.rmtree(whole / ".unpacked", ignore_errors=True)
     count, bad = len(converted.destinations), len(converted.unusable)
     if not count:

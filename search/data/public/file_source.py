@@ -43,6 +43,7 @@ class FileSource:
         The archives are complete when this returns; their contents are read as they are used.
         """
         given = [self._find_given(archive) for archive in archives]
+        # Archives in the folder win: their checksums can be compared, those of loose files cannot.
         if self._source is not None and not any(given):
             self.notices.append("made from an unpacked folder, which has no checksum to compare")
             return iterate_files(self._source)

@@ -58,6 +58,7 @@ def _match(pattern: str, path: str) -> Callable[[str], Destination | None]:
 
 # --- LibriSpeech -------------------------------------------------------------------------------
 
+# The name repeats speaker and chapter; one that does not agree with its folder is no utterance.
 _LIBRISPEECH = re.compile(
     r"(?:^|/)(?P<part>(?P<split>train|dev|test)-(?:clean|other)(?:-\d+)?)"
     r"/(?P<speaker>\d+)/(?P<chapter>\d+)/(?P<name>(?P=speaker)-(?P=chapter)-\d+)\.flac$"

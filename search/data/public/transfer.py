@@ -1,4 +1,4 @@
-"""One file from the network: whole and checked, or not there; an interrupted one is gone on with.
+"""Download a file so that it is whole and checked or not there; continue after interruptions.
 
 What has come so far is `<name>.part`, with `<name>.part.json` beside it, which says of what.
 """
@@ -98,6 +98,8 @@ def download(
     part = path.with_name(path.name + ".part")
     resumed = _transfer(remote, part, progress, waits_seconds)
     found = hash_file(part)
+    # Once more from the start, but only if a part was resumed: a second download of the same file
+    # would not differ.
     if remote.sha256 not in ("", found) and resumed:
         # The beginning may be of an older version, whose server marks no versions.
         discard(part)
@@ -184,8 +186,10 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
 
 def _make_headers(origin: _Origin | None, have: int) -> dict[str, str]:
     """Return headers that ask for the rest, provided the file is still the same."""
+    # identity: a compressed answer would have other byte positions than the file.
     headers = {"User-Agent": "spksearch", "Accept-Encoding": "identity"}
     if origin is not None and have:
+        # If-Range makes the server send the whole file if it has changed meanwhile.
         headers["Range"] = f"bytes={have}-"
         if origin.mark:
             headers["If-Range"] = origin.mark
@@ -202,6 +206,7 @@ def _continues(response: HTTPResponse, origin: _Origin | None, have: int) -> boo
     if response.status != 206:
         return False
     span, _, total = response.headers.get("Content-Range", "").partition("/")
+    # A proxy may answer with another range than was asked for.
     if not span.startswith(f"bytes {have}-"):
         raise _Restart
     if origin is None or (total.isdigit() and int(total) != origin.total):

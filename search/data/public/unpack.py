@@ -91,6 +91,7 @@ def _open_file(path: Path) -> IO[bytes]:
 def _iterate_tar(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
     for entry in archive:
         try:
+            # Nothing is unpacked there; the filter only judges the name, the link and the mode.
             tarfile.data_filter(entry, "/unpacked/here")
         except tarfile.FilterError as error:
             raise _hostile_error(path, entry.name, str(error)) from error
@@ -106,6 +107,7 @@ def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
 
 def _iterate_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
     for entry in archive.infolist():
+        # Zip keeps the Unix mode, by which a link is recognised, in the upper half.
         mode = entry.external_attr >> 16
         if stat.S_ISLNK(mode):
             raise _hostile_error(path, entry.filename, "it is a link")
@@ -119,6 +121,7 @@ def _check_member(path: Path, name: str, size: int, opener: Callable[[], IO[byte
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if ".." in parts or name.startswith(("/", "\\")) or "\0" in name or not parts:
         raise _hostile_error(path, name, "it leads out of the archive")
+    # A small archive may claim, and unpack to, any size.
     if size > LARGEST_FILE:
         raise _hostile_error(path, name, f"{size} bytes are more than the {LARGEST_FILE} allowed")
     return Member("/".join(parts), path, opener)

@@ -19,6 +19,7 @@ _TRUTHS = {"true": True, "false": False}
 def strip_program(command: Sequence[str]) -> list[str]:
     """Return a command line without interpreter, script, a notebook's `!`, and line ends."""
     words = list(command)
+    # A command that was pasted in quotes arrives as one word.
     if len(words) == 1 and any(c.isspace() for c in words[0]):
         try:
             words = shlex.split(words[0].replace("\\\n", " "))
@@ -82,6 +83,7 @@ def parse_words(
     for name in SWITCHES:
         if isinstance(typed.get(name), str):
             typed[name] = _parse_switch(name, typed[name], remarks)
+    # `--log_input True` was right until 2026; since then True is a stray word that ends it.
     stray = [word for word in leftover if not word.startswith("--")]
     if stray and edition == "2026" and any(name in typed for name in SWITCHES):
         remarks.append(
@@ -119,4 +121,5 @@ def _parse_switch(name: str, text: str, remarks: list[Remark]) -> bool:
         )
     elif meant is None:
         remarks.append(Remark("misleads", name, f"--{name} {text} means True there"))
+    # Its own rule, wrong as it is: the config must describe what really was trained.
     return bool(text)

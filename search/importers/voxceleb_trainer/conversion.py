@@ -63,12 +63,14 @@ def convert_training(options: Options, speakers: int | None = None) -> Converted
             batches=Batches(
                 speakers=batch,
                 utterances=together,
+                # Frames of 25 ms every 10 ms: n frames take 160 n + 240 samples at 16 kHz.
                 crop_seconds=(options["max_frames"] * 160 + 240) / _RATE,
                 max_utterances_per_speaker=options["max_seg_per_spk"],
             ),
             augment=_convert_augment(options, remarks),
             optimiser=_convert_optimiser(options),
             schedule=_convert_schedule(options, remarks),
+            # The trainer clips no gradients; ours would by default.
             gradient_clip=None,
             precision="bfloat16" if options.values.get("mixedprec") else "float32",
             seed=options.values.get("seed", 0),

@@ -99,6 +99,7 @@ def _choose_mels(model: str, options: Options, remarks: list[Remark]) -> int:
     if model == "VGGVox" and mels != 40:
         remarks.append(Remark("misleads", "n_mels", f"VGGVox ignores n_mels {mels}: it has 40"))
         return 40
+    # Three strides of 2 divide the mels by 8, and its attention is built for the rounded number.
     if model == "ResNetSE34V2" and mels % 8:
         fits = max(8, mels - mels % 8)
         remarks.append(

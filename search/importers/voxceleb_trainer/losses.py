@@ -104,6 +104,7 @@ def _triplet(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
         )
     )
     rank = options["hard_rank"]
+    # A negative rank means semi-hard mining there.
     if rank < 0:
         return Triplet(margin=options["margin"], distance="squared", mining="random_semi_hard")
     if rank > speakers - 2:

@@ -59,6 +59,7 @@ def parse_options(
     config = config or (Path(typed["config"]) if typed.get("config") else None)
     written = {} if config is None else read_yaml(config, remarks)
     if edition is None and not words:
+        # Only without a command line, whose form tells more.
         found = infer_edition_of_yaml(written)
     known = {o.name: o for o in OPTIONS if EDITIONS.index(o.since) <= EDITIONS.index(found)}
     unknown = [name for name in typed if name not in known]
@@ -69,6 +70,7 @@ def parse_options(
         name: o.early if found == "2020" and o.early is not None else o.default
         for name, o in known.items()
     }
+    # In the trainer's order: defaults, then the command line, then the YAML file.
     values |= typed
     overlaid = convert_settings(written, known, typed, remarks)
     return Options(found, values | overlaid, frozenset(typed) | frozenset(overlaid), remarks)

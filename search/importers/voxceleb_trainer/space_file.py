@@ -73,6 +73,7 @@ def _format(value: Any, depth: int) -> str:
 
 def _format_call(opening: str, entries: list[str], closing: str, depth: int) -> str:
     """Format a call on one line if it fits, else one entry a line."""
+    # As ruff formats it, so that the file passes the checks of the repository.
     flat = f"{opening}{', '.join(entries)}{closing}"
     if len(flat) + 4 * depth <= _WIDE and "\n" not in flat:
         return flat

@@ -29,6 +29,7 @@ def read_yaml(path: Path, remarks: list[Remark]) -> dict[str, Any]:
         raise UsageError(f"{path}: larger than any config ({_LARGEST_YAML} bytes at most)")
     try:
         text = path.read_text(encoding="utf-8")
+        # Before loading: the loaded mapping no longer shows that a key stood twice.
         _require_unique_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
         content = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -91,6 +91,7 @@ def _infer_resnet_v2(weights: Weights, reading: Reading) -> Encoder:
     channels, blocks = _count_stages(weights)
     pooled = weights["attention.0.weight"].shape[1]
     filters = weights.get("torchfb.1.mel_scale.fb")
+    # Without a stored filterbank: the pooled width is the channels times an eighth of the mels.
     mels = 8 * pooled // channels[-1] if filters is None else filters.shape[1]
     filter_ = weights.get("torchfb.0.flipped_filter")
     emphasis = 0.97 if filter_ is None else round(-float(filter_.flatten()[0]), 6)

@@ -104,6 +104,7 @@ def _require_same_features(path: Path, weights: dict[str, Tensor], encoder: nn.M
         own = ours.get(f"front_end.{ending}")
         if not theirs or own is None:
             continue
+        # Compared, not loaded: with another rate or band the embeddings would silently be bad.
         same = theirs[0].shape == own.shape and torch.allclose(theirs[0], own, atol=_FILTERS_AGREE)
         if not same:
             raise UsageError(

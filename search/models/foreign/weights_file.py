@@ -51,6 +51,7 @@ def read_weights_file(path: Path) -> WeightsFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how the file was written: what counts is an error
+            # weights_only: unpickling such a file in full would run whatever it names.
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
@@ -107,6 +108,7 @@ def _require_torch_zip(path: Path) -> None:
         raise UsageError(f"{path}: a TorchScript program, which is not run here; {RIGHT}")
     if "data.pkl" not in names:
         raise UsageError(f"{path}: a zip archive without a torch file in it; {RIGHT}")
+    # Counted before anything is unpacked: a small zip may hold very much.
     if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
         raise UsageError(f"{path}: unpacks to more than {LARGEST_BYTES} bytes; {RIGHT}")
 
@@ -123,6 +125,7 @@ def _split(path: Path, content: Any, sha256: str) -> WeightsFile:
     encoder = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
     if not encoder:
         form = "encoder"
+        # Saved from the network alone, without the trainer's wrapper.
         encoder = {n: t for n, t in state.items() if not n.startswith(_LOSS_PREFIX)}
     loss = {n.removeprefix(_LOSS_PREFIX): t for n, t in state.items() if n.startswith(_LOSS_PREFIX)}
     _require_finite(path, encoder)
