@@ -61,6 +61,17 @@ def test_a_trial_without_an_end_or_with_two_is_seen(sound):
     ]
 
 
+def test_a_trial_that_the_budget_ended_may_be_ended_by_the_user_and_by_nobody_else(sound):
+    place = index_of(sound.events, "end")
+    ended = sound.events[place]
+    budget = ended.model_copy(update={"by": "budget", "state": "stopped"})
+    before, after = sound.events[:place], sound.events[place + 1 :]
+    for by, wrong in (("user", False), ("rule", True)):
+        second = ended.model_copy(update={"by": by})
+        found = with_events(sound, [*before, budget, second, *after])
+        assert bool(invariants.every_trial_ends_once(found)) is wrong
+
+
 def test_two_runs_of_a_trial_none_and_one_too_many_are_seen(sound):
     first, *others = sound.runs
     assert invariants.every_trial_has_one_run(replace(sound, runs=[first, *sound.runs]))
@@ -162,7 +173,9 @@ def test_a_trial_that_the_sampler_is_told_never_twice_or_as_running_is_seen(
     sound, alter, words, monkeypatch
 ):
     trials = SamplerHistory.frozen_trials
-    monkeypatch.setattr(SamplerHistory, "frozen_trials", lambda self, rung: alter(trials(self, rung)))
+    monkeypatch.setattr(
+        SamplerHistory, "frozen_trials", lambda self, rung: alter(trials(self, rung))
+    )
     assert any(words in each for each in invariants.sampler_sees_each_trial_once(sound))
 
 

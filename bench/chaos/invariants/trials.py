@@ -22,21 +22,23 @@ ENDED = ("complete", "stopped", "failed", "killed")
 
 
 def every_trial_ends_once(evidence: Evidence) -> list[str]:
-    """The search is finished, and every trial has exactly one end."""
+    """The search is finished, and every trial has one end; a user may end what the budget ended."""
     state, wrong = evidence.state, []
     if state.finish is None:
         wrong.append("the search has no finish")
     for trial in state.trials.values():
         if trial.state not in ENDED:
             wrong.append(f"{trial.trial} is {trial.state}, which is no end")
-    over: set[str] = set()
+    ended_by: dict[str, str] = {}
     for event in evidence.events:
         if isinstance(event, SegmentEvent):
-            over.discard(event.trial)
+            ended_by.pop(event.trial, None)
         elif isinstance(event, EndEvent):
-            if event.trial in over:
+            # What the budget ended would go on if the search were extended, so it can be stopped.
+            is_final_stop = ended_by.get(event.trial) == "budget" and event.by == "user"
+            if event.trial in ended_by and not is_final_stop:
                 wrong.append(f"{event.trial} ended twice without a segment between")
-            over.add(event.trial)
+            ended_by[event.trial] = event.by
     return wrong
 
 
