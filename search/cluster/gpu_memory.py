@@ -27,11 +27,11 @@ def describe_overuse(state: SearchState) -> str:
         return ""
     return (
         f"{trial} has held {share:.0%} of its GPU's memory, more than its share, {given:.0%}: "
-        f"neighbours may run out of it; launch again with --gpus-per-trial {_next_share(share):g}"
+        f"neighbours may run out of it; launch again with --gpus-per-trial {_choose_share(share):g}"
     )
 
 
-def _next_share(share: float) -> float:
+def _choose_share(share: float) -> float:
     """Return the smallest usual share that is enough, with room for what CUDA itself takes."""
     # Odd shares such as 0.37 would waste a GPU: only whole numbers of trials fit on one.
     return next((usual for usual in (0.1, 0.2, 0.25, 0.33, 0.5) if share <= 0.9 * usual), 1.0)

@@ -40,12 +40,12 @@ class Needs:
 
 def count_slots_on(node: Node, needs: Needs) -> int:
     """Return how many trials fit on one machine at a time."""
-    room = [] if needs.cpus <= 0 else [_times(node.cpus, needs.cpus)]
+    room = [] if needs.cpus <= 0 else [_count_fitting(node.cpus, needs.cpus)]
     if needs.gpus >= 1:
-        room.append(_times(node.gpus, needs.gpus))
+        room.append(_count_fitting(node.gpus, needs.gpus))
     elif needs.gpus > 0:
         # A share of a GPU is a share of one of them: two thirds of two GPUs make no four thirds.
-        room.append(int(node.gpus + _SMALLEST) * _times(1.0, needs.gpus))
+        room.append(int(node.gpus + _SMALLEST) * _count_fitting(1.0, needs.gpus))
     return min(room, default=0)
 
 
@@ -54,7 +54,7 @@ def count_slots(nodes: Sequence[Node], needs: Needs) -> int:
     return sum(count_slots_on(node, needs) for node in nodes)
 
 
-def _times(there: float, wanted: float) -> int:
+def _count_fitting(there: float, wanted: float) -> int:
     # Ray rounds to its own steps: three shares of 1/3 fit on one GPU.
     return int((there + _SMALLEST) / wanted)
 
@@ -67,7 +67,7 @@ def explain_no_slot(nodes: Sequence[Node], needs: Needs) -> str:
     for node in nodes:
         kinds.setdefault((node.cpus, node.gpus), []).append(node.name)
     has = "; ".join(
-        f"{_names(names)}: {cpus:g} CPUs and {gpus:g} GPUs"
+        f"{_join_names(names)}: {cpus:g} CPUs and {gpus:g} GPUs"
         for (cpus, gpus), names in sorted(kinds.items(), reverse=True)
     )
     return (
@@ -76,7 +76,7 @@ def explain_no_slot(nodes: Sequence[Node], needs: Needs) -> str:
     )
 
 
-def _names(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 

@@ -14,11 +14,11 @@ _Variants = list[type[FrozenModel]]
 
 def describe_validation_error(error: ValidationError) -> str:
     """Return one line for each problem; for an unknown key with the nearest known one."""
-    lines = [_line(error.title, problem) for problem in error.errors(include_url=False)]
+    lines = [_describe_problem(error.title, problem) for problem in error.errors(include_url=False)]
     return f"{error.title}: " + "\n  ".join(lines)
 
 
-def _line(title: str, problem: Any) -> str:
+def _describe_problem(title: str, problem: Any) -> str:
     path, variants = _locate(title, problem["loc"])
     text = str(problem["msg"]).removeprefix("Value error, ")
     match problem["type"]:
@@ -41,7 +41,7 @@ def _locate(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
         if " " in str(step):  # the tag of a plain value beside parts, see `config.Pooling`
             continue
         # A tag of a union is no field that a user could have written, so the path leaves it out.
-        tagged = [part for part in here if _kind(part) == step]
+        tagged = [part for part in here if _find_kind(part) == step]
         if tagged:
             here = variants = tagged
             continue
@@ -49,21 +49,23 @@ def _locate(title: str, steps: Sequence[str | int]) -> tuple[str, _Variants]:
         if isinstance(step, int):  # an index of a list, whose entries are parts of `here`
             continue
         variants = here
-        here = [part for each in here if step in each.model_fields for part in _parts(each, step)]
+        here = [
+            part for each in here if step in each.model_fields for part in _find_parts(each, step)
+        ]
     return ".".join(path), variants
 
 
-def _kind(part: type[FrozenModel]) -> Any:
+def _find_kind(part: type[FrozenModel]) -> Any:
     field = part.model_fields.get("kind")
     return None if field is None else field.default
 
 
-def _parts(part: type[FrozenModel], field: str | int) -> _Variants:
-    return _parts_in(part.model_fields[str(field)].annotation)
+def _find_parts(part: type[FrozenModel], field: str | int) -> _Variants:
+    return _find_parts_in(part.model_fields[str(field)].annotation)
 
 
-def _parts_in(annotation: Any) -> _Variants:
+def _find_parts_in(annotation: Any) -> _Variants:
     """Return every part inside a type, with unions and annotations opened."""
     if isinstance(annotation, type) and issubclass(annotation, FrozenModel):
         return [annotation]
-    return [part for inner in get_args(annotation) for part in _parts_in(inner)]
+    return [part for inner in get_args(annotation) for part in _find_parts_in(inner)]

@@ -52,7 +52,7 @@ def examine(address: str, *, insecure: bool, seconds: float) -> Iterator[Machine
                 there,
                 home(),
                 stores=_list_stores(home()),
-                tracking=_tracking_address(),
+                tracking=_find_tracking_address(),
                 devices=True,
                 seconds=seconds,
             )
@@ -81,7 +81,7 @@ def _check_machine(
         _check_store(path, facts["stores"], survey.here["stores"]) for path in facts["stores"]
     ]
     checks += [_check_gpus(machine), _check_clock(machine)]
-    if tracking := _tracking_address():
+    if tracking := _find_tracking_address():
         checks.append(_check_tracking(tracking, facts["tracking"]))
     return checks
 
@@ -162,7 +162,7 @@ def _check_tracking(server: str, reason: str) -> Check:
     return Check("MLflow", "note", f"{server}, from there: {reason}", "trials do not need it")
 
 
-def _tracking_address() -> str:
+def _find_tracking_address() -> str:
     """Return the tracking server's address without credentials; empty if none is configured."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return strip_credentials(uri) if urlsplit(uri).scheme in ("http", "https") else ""

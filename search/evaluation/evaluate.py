@@ -115,7 +115,7 @@ def evaluate(
     task = _prepare(
         loaded, device, corpus, pairs, condition, recordings, protocol, analysis, display
     )
-    folder = out or home() / "evaluations" / _folder_name(task)
+    folder = out or home() / "evaluations" / _name_folder(task)
     _require_free(folder, task)
     # The ledger is held for writing meanwhile, so that no look at test pairs goes uncounted.
     with test_access.recorded_look(loaded, task.listed, condition, protocol) as access:
@@ -217,7 +217,7 @@ def describe_origin(device: str, scoring: str) -> dict[str, Any]:
 # --- the folder ------------------------------------------------------------------------------
 
 
-def _folder_name(task: _Evaluation) -> str:
+def _name_folder(task: _Evaluation) -> str:
     source = re.sub(r"[^A-Za-z0-9_.-]+", "-", task.model.source).strip("-.")[-60:]
     parts = [source, Path(task.listed.name).stem, task.listed.sha256[:8]]
     parts += [task.condition, task.protocol.label()]

@@ -94,8 +94,8 @@ def evaluate_pairs(
         )
     numbers = compute_error_rates(verdict) | {
         "condition": condition,
-        "surroundings": _fingerprint(recordings) if condition in SOMEWHERE else "",
-        "floors": [_baseline_numbers(baseline, verdict.targets) for baseline in found],
+        "surroundings": _hash_recordings(recordings) if condition in SOMEWHERE else "",
+        "floors": [_describe_baseline(baseline, verdict.targets) for baseline in found],
         "seconds": round(time.monotonic() - began, 2),
     }
     return PairEvaluation(condition, numbers, verdict.scores, verdict.targets, found)
@@ -173,7 +173,7 @@ def compute_error_rates(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _baseline_numbers(baseline: "Baseline", targets: np.ndarray) -> dict[str, Any]:
+def _describe_baseline(baseline: "Baseline", targets: np.ndarray) -> dict[str, Any]:
     from spkmodel.verification import metrics
 
     scores = np.asarray(baseline.scores)
@@ -187,7 +187,7 @@ def _baseline_numbers(baseline: "Baseline", targets: np.ndarray) -> dict[str, An
     }
 
 
-def _fingerprint(recordings: Recordings) -> str:
+def _hash_recordings(recordings: Recordings) -> str:
     from spkmodel.augment.noise_and_rooms import fingerprint
 
     return fingerprint(recordings.noise, recordings.rooms)

@@ -93,10 +93,12 @@ def _group_pairs(
             raise UsageError(
                 f"--by {column.name}:...: a column of words has groups and takes no edges"
             )
-        found, unknown = _groups(column.name, _sides(column, column.words, "", store, listed))
+        found, unknown = _make_groups(
+            column.name, _collect_sides(column, column.words, "", store, listed)
+        )
     else:
-        sides = np.array(_sides(column, numbers, math.nan, store, listed), dtype=np.float64)
-        found, unknown = _bins(column, sides.reshape(2, -1), edges, store, listed)
+        sides = np.array(_collect_sides(column, numbers, math.nan, store, listed), dtype=np.float64)
+        found, unknown = _make_bins(column, sides.reshape(2, -1), edges, store, listed)
     if unknown == len(listed.pairs):
         what = "speakers" if column.kind == "speaker" else "utterances as the lists do"
         raise UsageError(
@@ -106,7 +108,7 @@ def _group_pairs(
     return Subgrouping(column.name, column.kind, unknown, tuple(found))
 
 
-def _sides(
+def _collect_sides(
     column: Column, values: Any, missing: Any, store: "Store", listed: PairList
 ) -> list[list[Any]]:
     """Return the column's value of each pair's enrolment, and of each pair's test."""
@@ -122,13 +124,13 @@ def _sides(
     ]
 
 
-def _groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Subset], int]":
+def _make_groups(name: str, sides: Sequence[Sequence[str]]) -> "tuple[list[Subset], int]":
     one, other = sides
     unknown = sum(not (a and b) for a, b in zip(one, other, strict=True))
     return subsets.subsets_by_group(name, one, other), unknown
 
 
-def _bins(
+def _make_bins(
     column: Column, sides: np.ndarray, edges: list[float] | None, store: "Store", listed: PairList
 ) -> "tuple[list[Subset], int]":
     unknown = int(np.isnan(sides).any(axis=0).sum())
@@ -188,7 +190,7 @@ def format_subgroups(
     said = []
     for column in columns:
         unknown = column["unknown_pairs"]
-        rows = [_slice_row(each) for each in column["slices"]]
+        rows = [_format_subgroup(each) for each in column["slices"]]
         name = f"by {column['column']}" + (f" ({unknown:,} pairs unknown)" if unknown else "")
         said += _align([(name, *_SLICE_HEADINGS), *rows])
     if worst_speakers is not None:
@@ -197,7 +199,7 @@ def format_subgroups(
             f"worst {len(named)} of the {worst_speakers['ranked']} speakers that have "
             f"{worst_speakers['least_pairs_of_a_class']} pairs or more of both classes"
         )
-        said += _align([("speaker", *_SPEAKER_HEADINGS), *map(_speaker_row, named)])
+        said += _align([("speaker", *_SPEAKER_HEADINGS), *map(_format_speaker, named)])
     return said
 
 
@@ -218,7 +220,7 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     return said
 
 
-def _slice_row(each: dict[str, Any]) -> tuple[str, ...]:
+def _format_subgroup(each: dict[str, Any]) -> tuple[str, ...]:
     has_eer = each["eer"] is not None
     return (
         each["name"],
@@ -235,7 +237,7 @@ def _slice_row(each: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _speaker_row(each: dict[str, Any]) -> tuple[str, ...]:
+def _format_speaker(each: dict[str, Any]) -> tuple[str, ...]:
     return (
         each["speaker"],
         format_percent(each["miss"]),

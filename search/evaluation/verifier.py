@@ -105,13 +105,11 @@ def plan_statistics(
     crops = protocol.make_crops()
     if crops is not None:
         _require_long_enough(protocol, store, lists)
-    mean_from = (
-        tuple(_training_utterances(store, "--subtract-mean")) if protocol.subtract_mean else ()
-    )
+    mean_from = tuple(_list_training(store, "--subtract-mean")) if protocol.subtract_mean else ()
     if protocol.norm == "none":
         return TrainingStatistics(mean_from)
     if protocol.cohort is None:
-        cohort, name = _training_utterances(store, f"--norm {protocol.norm}"), "the training list"
+        cohort, name = _list_training(store, f"--norm {protocol.norm}"), "the training list"
     else:
         cohort, name = _read_cohort(protocol.cohort, corpus, store), protocol.cohort.name
     speakers = {store.speaker(utterance) for utterance in cohort}
@@ -129,7 +127,7 @@ def plan_statistics(
     return TrainingStatistics(mean_from, tuple(cohort), of_speakers, top, name)
 
 
-def _training_utterances(store: "Store", flag: str) -> list[str]:
+def _list_training(store: "Store", flag: str) -> list[str]:
     training = store.of_split("train")
     if not training:
         raise UsageError(f"{flag} learns from the training list, and this corpus has none")
@@ -231,12 +229,12 @@ def fit_verifier(
             "ddof": 0,
             "condition": "clean",
         }
-        scoring.append(_norm_text(protocol, statistics, len(cohort)))
+        scoring.append(_describe_norm(protocol, statistics, len(cohort)))
     back_end = fit.BackEnd(protocol.backend, mean, cohort, statistics.top, protocol.selection())
     return Verifier(encoder, device, crops, back_end, "; ".join(scoring), learnt)
 
 
-def _norm_text(protocol: Protocol, statistics: TrainingStatistics, members: int) -> str:
+def _describe_norm(protocol: Protocol, statistics: TrainingStatistics, members: int) -> str:
     name, whose = {
         "own": ("AS-norm1", "its own"),
         "cross": ("AS-norm2", "the other side's"),

@@ -220,10 +220,10 @@ def build_model_parts(folder: Path) -> dict[str, Any]:
             Schema([TensorSpec(single, (-1, -1))]),
             Schema([TensorSpec(single, (-1, int(report["model"]["embedding_dim"])))]),
         ),
-        "pip_requirements": [f"{name}=={_public_version(name)}" for name in REQUIREMENTS],
+        "pip_requirements": [f"{name}=={_strip_local_version(name)}" for name in REQUIREMENTS],
     }
 
 
-def _public_version(distribution: str) -> str:
+def _strip_local_version(distribution: str) -> str:
     """Return an installed version without its local part, which no index serves (`2.11.0+cpu`)."""
     return installed_version(distribution).partition("+")[0]

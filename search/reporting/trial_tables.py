@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from search.checkpoints.retention import best_kept
-from search.core.config_differences import differences, flat
+from search.core.config_differences import find_differences, flatten
 from search.core.errors import UsageError
 from search.ledger.kinds import SIZE
 from search.ledger.report import Report
@@ -187,7 +187,9 @@ def format_config(config: Mapping[str, Any]) -> list[str]:
     lines = []
     for part, entry in config.items():
         if isinstance(entry, Mapping):
-            text = " ".join(f"{key}={_format_entry(inner)}" for key, inner in flat(entry).items())
+            text = " ".join(
+                f"{key}={_format_entry(inner)}" for key, inner in flatten(entry).items()
+            )
             lines.append(f"{part}: {text}")
         else:
             lines.append(f"{part}: {_format_entry(entry)}")
@@ -209,7 +211,7 @@ def _difference_lines(
     other, title = default, "the default config"
     if best is not None and best.trial != trial.trial:
         other, title = state.trials[best.trial].config, f"the best, {format_best(best)}"
-    found = differences(trial.config, other)
+    found = find_differences(trial.config, other)
     if not found:
         return [f"no difference from {title}"]
     table = Table.grid(padding=(0, 2))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.core.config_differences import differences
+from search.core.config_differences import find_differences
 from search.space.branches import Choice, Range, Space
 from spkmodel.config import TrainConfig
 
@@ -141,7 +141,7 @@ class _Guess:
             self.differences = [(key, None, value) for key, value in target.items()] * len(target)
             return
         made.pop("seed")
-        self.differences = differences(made, target)
+        self.differences = find_differences(made, target)
 
     def neighbours(self, name: str) -> Iterator["_Guess"]:
         """Yield guesses with another answer to one axis, of those that might be right."""

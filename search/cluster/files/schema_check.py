@@ -45,8 +45,8 @@ def check_schema(document: Document, schema: dict[str, Any], below: Place = ()) 
     for step in below:
         value = value[step]
     found: list[Finding] = []
-    for error in Draft202012Validator(schema).iter_errors(_with_text_keys(value)):
-        for innermost in _innermost(error):
+    for error in Draft202012Validator(schema).iter_errors(_convert_keys_to_text(value)):
+        for innermost in _find_innermost(error):
             place = (*below, *innermost.absolute_path)
             found += _describe(document, place, innermost)
     return sorted(set(found))
@@ -61,18 +61,18 @@ def suggest_nearest(name: str, known: Iterable[str], at_least: float = 0.6) -> s
     return f"; did you mean {by_letters[close[0]]}?" if close else ""
 
 
-def _with_text_keys(value: Any) -> Any:
+def _convert_keys_to_text(value: Any) -> Any:
     """Return the value with text keys: YAML reads an unquoted `on` or `8080` as another type."""
     match value:
         case dict():
-            return {str(key): _with_text_keys(item) for key, item in value.items()}
+            return {str(key): _convert_keys_to_text(item) for key, item in value.items()}
         case list():
-            return [_with_text_keys(item) for item in value]
+            return [_convert_keys_to_text(item) for item in value]
         case _:
             return value
 
 
-def _innermost(error: ValidationError) -> Iterator[ValidationError]:
+def _find_innermost(error: ValidationError) -> Iterator[ValidationError]:
     """Yield the errors of the alternative that fits best, if all alternatives fail."""
     if error.validator not in ("anyOf", "oneOf") or not error.context:
         yield error
@@ -89,7 +89,7 @@ def _innermost(error: ValidationError) -> Iterator[ValidationError]:
         yield error
         return
     for each in min(fitting, key=len):
-        yield from _innermost(each)
+        yield from _find_innermost(each)
 
 
 def _describe(document: Document, place: Place, error: ValidationError) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def check(text: str) -> tuple[list[Finding], list[str]]:
 def _check_security(text: str) -> Iterator[Finding]:
     for line, message in security.check_commands(text):
         yield Finding(line + 1, "", message)
-    code = _without_comments(text)
+    code = _strip_comments(text)
     if security.starts_ray(code) and not security.sets_token(code):
         yield Finding(_find_line(text, security.starts_ray), "", security.NO_TOKEN)
     for number, content in enumerate(text.splitlines(), 1):
@@ -68,7 +68,7 @@ def _is_option(name: str) -> bool:
 
 
 def _check_traps(text: str) -> Iterator[Finding]:
-    code = _without_comments(text)
+    code = _strip_comments(text)
     if "symmetric-run" not in code:
         return
     line = _find_line(text, lambda each: "symmetric-run" in each)
@@ -92,7 +92,7 @@ def _check_traps(text: str) -> Iterator[Finding]:
         )
 
 
-def _without_comments(text: str) -> str:
+def _strip_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 

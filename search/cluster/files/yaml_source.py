@@ -111,7 +111,7 @@ def _check_size(root: yaml.Node) -> None:
             raise Unreadable(node.start_mark.line + 1, "an alias of something that holds it")
         if key not in sizes:
             open_nodes.add(key)
-            sizes[key] = 1 + sum(size(child) for child in _children(node))
+            sizes[key] = 1 + sum(size(child) for child in _iterate_children(node))
             open_nodes.discard(key)
         return sizes[key]
 
@@ -122,7 +122,7 @@ def _check_size(root: yaml.Node) -> None:
         )
 
 
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+def _iterate_children(node: yaml.Node) -> Iterator[yaml.Node]:
     match node:
         case yaml.MappingNode():
             for key, value in node.value:

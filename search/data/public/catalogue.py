@@ -55,7 +55,9 @@ _PARTS = (
 )
 
 
-def _librispeech(name: str, about: str, parts: tuple[str, ...], official: bool) -> PublicCorpus:
+def _make_librispeech(
+    name: str, about: str, parts: tuple[str, ...], official: bool
+) -> PublicCorpus:
     chosen = [part for part in _PARTS if part.name in parts]
     bytes_ = 10**6 * sum(part.megabytes for part in chosen)
     return PublicCorpus(
@@ -68,8 +70,8 @@ def _librispeech(name: str, about: str, parts: tuple[str, ...], official: bool) 
         folder_bytes=bytes_,
         licence="CC BY 4.0",
         page="https://www.openslr.org/12",
-        layout=layouts.librispeech(parts, official),
-        archives=lambda: tuple(_openslr_12(part) for part in parts),
+        layout=layouts.make_librispeech_layout(parts, official),
+        archives=lambda: tuple(_make_librispeech_archive(part) for part in parts),
         note="Read English (Panayotov et al. 2015). "
         + (
             "Train, dev and test are the publisher's parts; the pairs are drawn, since it has none."
@@ -79,7 +81,7 @@ def _librispeech(name: str, about: str, parts: tuple[str, ...], official: bool) 
     )
 
 
-def _openslr_12(part: str) -> Archive:
+def _make_librispeech_archive(part: str) -> Archive:
     from torchaudio.datasets import librispeech
 
     (url,) = (url for url in librispeech._CHECKSUMS if url.endswith(f"/{part}.tar.gz"))
@@ -93,13 +95,13 @@ _ALL_DEV_TEST = ("dev-clean", "dev-other", "test-clean", "test-other")
 # --- VCTK, Speech Commands ---------------------------------------------------------------------
 
 
-def _vctk_archives() -> tuple[Archive, ...]:
+def _make_vctk_archives() -> tuple[Archive, ...]:
     from torchaudio.datasets import vctk
 
     return (Archive((Remote(vctk.URL, vctk._CHECKSUMS[vctk.URL]),)),)
 
 
-def _speech_commands_archives(version: str) -> tuple[Archive, ...]:
+def _make_speech_commands_archives(version: str) -> tuple[Archive, ...]:
     from torchaudio.datasets import speechcommands
 
     sums = speechcommands._CHECKSUMS
@@ -127,7 +129,7 @@ _ACCESS = (
 )
 
 
-def _voxceleb_archives(*parts: str) -> tuple[Archive, ...]:
+def _make_voxceleb_archives(*parts: str) -> tuple[Archive, ...]:
     from torchaudio.datasets import voxceleb1
 
     found = []
@@ -140,17 +142,17 @@ def _voxceleb_archives(*parts: str) -> tuple[Archive, ...]:
     return tuple(found)
 
 
-def _voxceleb_lists(names: tuple[str, ...]) -> Lists:
+def _make_voxceleb_lists(names: tuple[str, ...]) -> Lists:
     return Lists({Remote(_META + name): _PAIRS[name] for name in names})
 
 
-def _identification_list() -> Lists:
+def _make_identification_list() -> Lists:
     from torchaudio.datasets import voxceleb1
 
     return Lists({}, Remote(voxceleb1._IDEN_SPLIT_URL))
 
 
-def _voxceleb1(
+def _make_voxceleb1(
     name: str, about: str, lists: Callable[[], Lists], note: str, test_only: bool = False
 ) -> PublicCorpus:
     return PublicCorpus(
@@ -163,8 +165,8 @@ def _voxceleb1(
         folder_bytes=(900 if test_only else 30_000) * 10**6,
         licence="CC BY 4.0",
         page="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
-        layout=layouts.voxceleb(),
-        archives=lambda: _voxceleb_archives(*(("test",) if test_only else ("dev", "test"))),
+        layout=layouts.make_voxceleb_layout(),
+        archives=lambda: _make_voxceleb_archives(*(("test",) if test_only else ("dev", "test"))),
         lists=lists,
         access=_ACCESS,
         note=f"Nagrani et al. 2017; the recordings remain their owners'. {note}",
@@ -187,29 +189,31 @@ CORPORA: tuple[PublicCorpus, ...] = (
         folder_bytes=450 * 10**6,
         licence="CC BY 4.0",
         page="https://www.openslr.org/101",
-        layout=layouts.speechocean(),
+        layout=layouts.make_speechocean_layout(),
         archives=lambda: (Archive((Remote(_SPEECHOCEAN),)),),
         note="Zhang et al. 2021 (arXiv:2104.01378). Test speakers are the publisher's, dev "
         "speakers are drawn from its train; one session and device a speaker. It publishes no "
         "checksum: the archive's own check has to do.",
     ),
     *(
-        _librispeech(f"librispeech-{part.name}", "one part of LibriSpeech", (part.name,), False)
+        _make_librispeech(
+            f"librispeech-{part.name}", "one part of LibriSpeech", (part.name,), False
+        )
         for part in _PARTS
     ),
-    _librispeech(
+    _make_librispeech(
         "librispeech-100",
         "train-clean-100, dev-clean, test-clean",
         ("train-clean-100", *_CLEAN),
         True,
     ),
-    _librispeech(
+    _make_librispeech(
         "librispeech-460",
         "both clean train parts, dev-clean, test-clean",
         ("train-clean-100", "train-clean-360", *_CLEAN),
         True,
     ),
-    _librispeech(
+    _make_librispeech(
         "librispeech-960",
         "all of LibriSpeech",
         ("train-clean-100", "train-clean-360", "train-other-500", *_ALL_DEV_TEST),
@@ -225,8 +229,8 @@ CORPORA: tuple[PublicCorpus, ...] = (
         folder_bytes=4 * GIGABYTE,
         licence="CC BY 4.0",
         page="https://datashare.ed.ac.uk/handle/10283/3443",
-        layout=layouts.vctk(),
-        archives=_vctk_archives,
+        layout=layouts.make_vctk_layout(),
+        archives=_make_vctk_archives,
         note="VCTK 0.92 (Yamagishi et al. 2019), first microphone, silence trimmed, 48 to 16 kHz. "
         "It has no official split; speakers are parted here.",
     ),
@@ -240,8 +244,8 @@ CORPORA: tuple[PublicCorpus, ...] = (
         folder_bytes=1_500 * 10**6,
         licence="CC BY 4.0",
         page="https://arxiv.org/abs/1804.03209",
-        layout=layouts.speech_commands(),
-        archives=lambda: _speech_commands_archives("0.01"),
+        layout=layouts.make_speech_commands_layout(),
+        archives=lambda: _make_speech_commands_archives("0.01"),
         note="Warden 2018. Train, dev and test speakers are the publisher's; the pairs are drawn.",
     ),
     PublicCorpus(
@@ -254,29 +258,29 @@ CORPORA: tuple[PublicCorpus, ...] = (
         folder_bytes=2_500 * 10**6,
         licence="CC BY 4.0",
         page="https://arxiv.org/abs/1804.03209",
-        layout=layouts.speech_commands(),
-        archives=lambda: _speech_commands_archives("0.02"),
+        layout=layouts.make_speech_commands_layout(),
+        archives=lambda: _make_speech_commands_archives("0.02"),
         note="Warden 2018. Train, dev and test speakers are the publisher's; the pairs are drawn.",
     ),
-    _voxceleb1(
+    _make_voxceleb1(
         "voxceleb1",
         "celebrities on video, for verification",
-        lambda: _voxceleb_lists(tuple(_PAIRS)),
+        lambda: _make_voxceleb_lists(tuple(_PAIRS)),
         "The 40 test speakers are the publisher's, the pairs VoxCeleb1-O; dev speakers are drawn "
         "from the other 1,211. The lists E and H (list_test_all, list_test_hard) are of all 1,251: "
         "only a network that was trained on other speakers may be judged by them.",
     ),
-    _voxceleb1(
+    _make_voxceleb1(
         "voxceleb1-test",
         "its test part alone: to evaluate, not to train",
-        lambda: _voxceleb_lists(_ORIGINAL),
+        lambda: _make_voxceleb_lists(_ORIGINAL),
         "Test pairs only: VoxCeleb1-O and its cleaned version.",
         test_only=True,
     ),
-    _voxceleb1(
+    _make_voxceleb1(
         "voxceleb1-identification",
         "the same speakers in train, dev and test",
-        _identification_list,
+        _make_identification_list,
         "Utterances, not speakers, are parted (the publisher's iden_split.txt), so that the verbs "
         "want --allow-overlap and an EER here is one of known speakers; the pairs are drawn.",
     ),

@@ -65,7 +65,7 @@ _LIBRISPEECH = re.compile(
 )
 
 
-def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
+def make_librispeech_layout(parts: tuple[str, ...], official: bool) -> Layout:
     """Return the layout of some of its parts; `official`: the parts are the splits."""
 
     def locate(name: str) -> Destination | None:
@@ -95,7 +95,7 @@ def librispeech(parts: tuple[str, ...], official: bool) -> Layout:
 # --- VCTK --------------------------------------------------------------------------------------
 
 
-def vctk() -> Layout:
+def make_vctk_layout() -> Layout:
     """Return the layout of its first microphone, the only one that recorded every speaker."""
 
     def people(texts: Texts) -> People:
@@ -116,7 +116,7 @@ def vctk() -> Layout:
 # --- Speech Commands ---------------------------------------------------------------------------
 
 
-def speech_commands() -> Layout:
+def make_speech_commands_layout() -> Layout:
     """Return its layout; the speakers of dev and test stand in two lists of the archive."""
 
     def splits(texts: Texts) -> Mapping[str, Split]:
@@ -147,7 +147,7 @@ VOXCELEB_TEST = tuple(f"id{number}" for number in range(10270, 10310))
 """The speakers of its test part, those whose names begin with an E."""
 
 
-def voxceleb() -> Layout:
+def make_voxceleb_layout() -> Layout:
     """Return its layout: the 40 speakers of its test part are in test, the others in train."""
     locate = _match(
         r"(?P<speaker>id1\d{4})/(?P<video>[\w-]+)/(?P<take>\d+)\.wav",
@@ -167,7 +167,7 @@ def voxceleb() -> Layout:
 # --- speechocean762 ----------------------------------------------------------------------------
 
 
-def speechocean() -> Layout:
+def make_speechocean_layout() -> Layout:
     """Return its layout: its own train and test speakers; genders are m and f, ages in years."""
     halves: tuple[Split, ...] = ("train", "test")
 

@@ -168,11 +168,11 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
     headers = _make_headers(origin, have)
     try:
         with _open(url, headers) as response:
-            if have and not _continues(response, origin, have):
+            if have and not _is_continuation(response, origin, have):
                 have = 0
             if not have:
                 part.unlink(missing_ok=True)  # before the note: it must not name these bytes
-            now = _origin_from(url, response, have)
+            now = _read_origin(url, response, have)
             _write_note(part, now)
             _write(response, part, have, now, progress)
     except urllib.error.HTTPError as error:
@@ -201,7 +201,7 @@ def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
     return cast("HTTPResponse", urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS))
 
 
-def _continues(response: HTTPResponse, origin: _Origin | None, have: int) -> bool:
+def _is_continuation(response: HTTPResponse, origin: _Origin | None, have: int) -> bool:
     """Return whether the answer continues the part; if not, it is the whole file."""
     if response.status != 206:
         return False
@@ -214,7 +214,7 @@ def _continues(response: HTTPResponse, origin: _Origin | None, have: int) -> boo
     return True
 
 
-def _origin_from(url: str, response: HTTPResponse, have: int) -> _Origin:
+def _read_origin(url: str, response: HTTPResponse, have: int) -> _Origin:
     length = response.headers.get("Content-Length", "")
     etag = response.headers.get("ETag", "")
     # A weak tag may stand for files of the same meaning and other bytes.

@@ -37,11 +37,11 @@ class TrainerLoss:
     """Called with the options, the speakers in a batch, and the list that remarks are added to."""
 
 
-def _softmax(_options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
+def _build_softmax(_options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
     return Softmax()
 
 
-def _am(options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
+def _build_am_softmax(options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
     margin = options["margin"]
     if not 0 <= margin < _LARGEST_COSINE_MARGIN:
         remarks.append(
@@ -57,11 +57,11 @@ def _am(options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
     return AMSoftmax(margin=margin, scale=options["scale"])
 
 
-def _aam(options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
+def _build_aam_softmax(options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
     return AAMSoftmax(margin_rad=options["margin"], scale=options["scale"], fallback="sine_line")
 
 
-def _angular(_options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
+def _build_angular(_options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
     remarks.append(
         Remark(
             "differs",
@@ -73,11 +73,11 @@ def _angular(_options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
     return AngularPrototypical(initial_scale=10.0, initial_bias=-5.0)
 
 
-def _ge2e(_options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
+def _build_ge2e(_options: Options, _speakers: int, _remarks: list[Remark]) -> Loss:
     return GE2E(initial_scale=10.0, initial_bias=-5.0, floor_cosines=True)
 
 
-def _prototypical(_options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
+def _build_prototypical(_options: Options, _speakers: int, remarks: list[Remark]) -> Loss:
     remarks.append(
         Remark(
             "misleads",
@@ -89,12 +89,12 @@ def _prototypical(_options: Options, _speakers: int, remarks: list[Remark]) -> L
     return Prototypical()
 
 
-def _softmax_prototypical(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
-    terms = (_softmax(options, speakers, remarks), _angular(options, speakers, remarks))
+def _build_softmax_prototypical(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
+    terms = (_build_softmax(options, speakers, remarks), _build_angular(options, speakers, remarks))
     return Combined(terms=tuple(Weighted(loss=loss) for loss in terms))
 
 
-def _triplet(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
+def _build_triplet(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
     remarks.append(
         Remark(
             "fails",
@@ -127,14 +127,14 @@ def _triplet(options: Options, speakers: int, remarks: list[Remark]) -> Loss:
 
 
 LOSSES: dict[str, TrainerLoss] = {
-    "softmax": TrainerLoss("one", True, (), _softmax),
-    "amsoftmax": TrainerLoss("one", True, ("margin", "scale"), _am),
-    "aamsoftmax": TrainerLoss("one", True, ("margin", "scale"), _aam),
-    "angleproto": TrainerLoss("more", False, (), _angular),
-    "ge2e": TrainerLoss("more", False, (), _ge2e),
-    "proto": TrainerLoss("more", False, (), _prototypical),
-    "softmaxproto": TrainerLoss("two", True, (), _softmax_prototypical),
-    "triplet": TrainerLoss("two", False, ("margin", "hard_rank", "hard_prob"), _triplet),
+    "softmax": TrainerLoss("one", True, (), _build_softmax),
+    "amsoftmax": TrainerLoss("one", True, ("margin", "scale"), _build_am_softmax),
+    "aamsoftmax": TrainerLoss("one", True, ("margin", "scale"), _build_aam_softmax),
+    "angleproto": TrainerLoss("more", False, (), _build_angular),
+    "ge2e": TrainerLoss("more", False, (), _build_ge2e),
+    "proto": TrainerLoss("more", False, (), _build_prototypical),
+    "softmaxproto": TrainerLoss("two", True, (), _build_softmax_prototypical),
+    "triplet": TrainerLoss("two", False, ("margin", "hard_rank", "hard_prob"), _build_triplet),
 }
 
 

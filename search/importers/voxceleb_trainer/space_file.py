@@ -17,7 +17,7 @@ def format_space(config: TrainConfig, about: str) -> str:
         config: of one training.
         about: the docstring of the file.
     """
-    names = sorted({type(part).__name__ for part in _parts(config)}, key=_sort_key)
+    names = sorted({type(part).__name__ for part in _collect_parts(config)}, key=_sort_key)
     imports = "".join(f"{_INDENT}{name},\n" for name in names)
     return (
         f'"""{about}"""\n\n'
@@ -31,21 +31,25 @@ def format_space(config: TrainConfig, about: str) -> str:
     )
 
 
-def _parts(value: Any) -> list[FrozenModel]:
+def _collect_parts(value: Any) -> list[FrozenModel]:
     """Return the parts that `_format` names, the whole config first."""
     match value:
         case FrozenModel():
             return [
                 value,
-                *(part for entry in _given_fields(value).values() for part in _parts(entry)),
+                *(
+                    part
+                    for entry in _collect_given_fields(value).values()
+                    for part in _collect_parts(entry)
+                ),
             ]
         case tuple():
-            return [part for entry in value for part in _parts(entry)]
+            return [part for entry in value for part in _collect_parts(entry)]
         case _:
             return []
 
 
-def _given_fields(part: BaseModel) -> dict[str, Any]:
+def _collect_given_fields(part: BaseModel) -> dict[str, Any]:
     """Return the fields that were given a value, the default included; a kind is the class."""
     return {
         name: getattr(part, name)
@@ -58,7 +62,8 @@ def _format(value: Any, depth: int) -> str:
     match value:
         case FrozenModel():
             entries = [
-                f"{name}={_format(v, depth + 1)}" for name, v in _given_fields(value).items()
+                f"{name}={_format(v, depth + 1)}"
+                for name, v in _collect_given_fields(value).items()
             ]
             return _format_call(f"{type(value).__name__}(", entries, ")", depth)
         case tuple():

@@ -74,21 +74,21 @@ def _iterate_table(config: Encoder) -> Iterator[tuple[str, str]]:
     match config:
         case ResNetSE34L() | ResNetSE34Half():
             yield from {"conv1": "stem.0", "bn1": "stem.1", **_ATTENTION}.items()
-            yield from _blocks(config.blocks)
+            yield from _iterate_blocks(config.blocks)
         case ResNetSE34V2():
             yield from {"conv1": "stem.0", "bn1": "stem.2", "fc": "head.1", **_SCORES}.items()
-            yield from _blocks(config.blocks)
+            yield from _iterate_blocks(config.blocks)
         case VGGVox():
             yield from _ATTENTION.items()
             for place in (0, 1, 4, 5, 8, 9, 11, 12, 14, 15, 18, 19):
                 yield f"netcnn.{place}", f"convolutions.{place}"
         case RawNet3():
-            yield from _raw_net3(config.scale)
+            yield from _iterate_rawnet3(config.scale)
         case _:
             raise AssertionError(config.kind)
 
 
-def _blocks(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+def _iterate_blocks(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     starts = accumulate(blocks, initial=0)
     for stage, (first, count) in enumerate(zip(starts, blocks, strict=False), 1):
         for block in range(count):
@@ -96,7 +96,7 @@ def _blocks(blocks: tuple[int, ...]) -> Iterator[tuple[str, str]]:
                 yield f"layer{stage}.{block}.{theirs}", f"stages.{first + block}.{ours}"
 
 
-def _raw_net3(scale: int) -> Iterator[tuple[str, str]]:
+def _iterate_rawnet3(scale: int) -> Iterator[tuple[str, str]]:
     yield "preprocess.1", "front_end.norm"
     yield "conv1.filterbank.low_hz_", "front_end.filters.low_hz"
     yield "conv1.filterbank.band_hz_", "front_end.filters.band_hz"

@@ -121,7 +121,7 @@ def _split(path: Path, content: Any, sha256: str) -> WeightsFile:
         content = content[_WHOLE]
     elif isinstance(content, dict) and set(content) == {"model"}:
         form, content = "encoder", content["model"]
-    state = _state(path, content)
+    state = _read_state(path, content)
     encoder = {n.removeprefix(_PREFIX): t for n, t in state.items() if n.startswith(_PREFIX)}
     if not encoder:
         form = "encoder"
@@ -132,7 +132,7 @@ def _split(path: Path, content: Any, sha256: str) -> WeightsFile:
     return WeightsFile(encoder, loss, form, epoch, _is_of_torch_2_1(path), sha256)
 
 
-def _state(path: Path, content: Any) -> dict[str, Tensor]:
+def _read_state(path: Path, content: Any) -> dict[str, Tensor]:
     """Return the tensors by name, without what DataParallel put into the names."""
     if not isinstance(content, dict) or not content:
         raise UsageError(
@@ -144,10 +144,10 @@ def _state(path: Path, content: Any) -> dict[str, Tensor]:
                 f"{path}: holds {_describe_entry(entry)} under {name!r} where a tensor should be "
                 f"(its keys: {_list_some(content)}); {RIGHT}"
             )
-    return {_without_wrapper(name): tensor for name, tensor in content.items()}
+    return {_strip_wrapper(name): tensor for name, tensor in content.items()}
 
 
-def _without_wrapper(name: str) -> str:
+def _strip_wrapper(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "module")
 
 
