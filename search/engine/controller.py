@@ -13,18 +13,16 @@ They give events:
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, assert_never
 
-from search.checkpoints import storage_health
 from search.checkpoints.manager import CheckpointManager
 from search.core.lease import this_process
 from search.engine.orphan_processes import OrphanProcess
 from search.engine.request_handler import RequestHandler
-from search.engine.result_events import divergence, failure, partial_event, report_event
+from search.engine.result_handler import MID_EPOCH, Interruption, ResultHandler, is_current
 from search.engine.trial_factory import StartPostponed, TrialFactory
 from search.ledger import holds
 from search.ledger.events import (
@@ -54,17 +52,10 @@ from search.scheduler.next_job import (
     choose_next_job,
     unfulfillable_requests,
 )
-from search.scheduler.policy import AshaPolicy, TrialOutcome, is_open
+from search.scheduler.policy import AshaPolicy, TrialOutcome
 from search.scheduler.rung_index import RungIndex
 from search.space.branches import Space
-from spkmodel.worker.results import (
-    CheckpointUnusable,
-    EpochReport,
-    PartialReport,
-    StorageRefused,
-    TrainingFailed,
-    WorkerResult,
-)
+from spkmodel.worker.results import WorkerResult
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +93,7 @@ class SearchController:
         self._why_leaving = ""
         self.index = RungIndex(state)
         self._checkpoints = CheckpointManager(self._folder, state, clock)
+        self._results = ResultHandler(self._folder, state, self._checkpoints)
         self.known = SamplerHistory(state, self.index)
         self._factory = TrialFactory(state, space, seed, kind, self.known)
 
@@ -129,14 +121,7 @@ class SearchController:
         self._record_ends(
             find_final_outcomes(self.state, self._policy, why, self.index.refresh(self._policy))
         )
-        trials = self.state.trials.values()
-        totals = {
-            "trials": len(trials),
-            "complete": sum(trial.state == "complete" for trial in trials),
-            "failed": sum(trial.state == "failed" for trial in trials),
-            "epochs": sum(len(trial.reports) for trial in trials),
-            "hours": round(self._spent(), 4),
-        }
+        totals = self.state.totals() | {"hours": round(self._spent(), 4)}
         self._record_steps(self._checkpoints.prune(last=True))
         self._record(FinishEvent(reason=why, totals=totals))
         self._requests.close()
@@ -206,77 +191,23 @@ class SearchController:
 
     def on_result(self, result: WorkerResult) -> bool:
         """Take what a training tells; return whether its segment is over."""
-        trial = self.state.trials[result.trial]
-        if isinstance(result, PartialReport):
-            return self._on_partial(trial, result)
-        if not self._is_current_attempt(trial, result.attempt):
-            log.warning("refused a late result of %s, attempt %d", trial.trial, result.attempt)
-            return True
-        match result:
-            case CheckpointUnusable(reason=reason):
-                why = f"its checkpoint cannot be used: {reason}"
-                self._interrupt_attempt(trial, why, "storage")
-                self._record_steps(self._checkpoints.on_damaged(trial, reason))
-                self._record_pending_ends()
-                return True
-            case StorageRefused(errno=number):
-                why = f"its checkpoint cannot be written: {os.strerror(number)}"
-                self._interrupt_attempt(trial, why, "storage")
-                where = f"a checkpoint of {trial.trial} cannot be written"
-                self._record_steps(self._checkpoints.on_refused(number, where))
-                self._record_pending_ends()
-                return True
-            case TrainingFailed(reason=reason):
-                self._record_ends([failure(trial.trial, reason)])
-                return True
-            case EpochReport():
-                return self._on_epoch(trial, result)
-
-    def _on_epoch(self, trial: TrialRecord, result: EpochReport) -> bool:
-        if diverged := divergence(result):
-            self._record_ends([failure(trial.trial, diverged)])
-            return True
-        self._record(report_event(trial, result, self._folder))
-        self._checkpoints.on_accepted()
-        if trial.live and (trial.stop_asked or self._is_leaving()):
-            self._interrupt_attempt(trial, self._why_leaving or "stopped between two epochs")
-        elif trial.live and trial.epoch >= self._policy.rungs[-1]:
-            self._interrupt_attempt(trial, "the budget of epochs was lowered")
+        leaving = Interruption(self._why_leaving, self._is_leaving())
+        last_rung = self._policy.rungs[-1]
+        over = self._record_steps(self._results.take(result, last_rung, leaving))
         self._record_pending_ends()
-        return not trial.live
-
-    def _on_partial(self, trial: TrialRecord, result: PartialReport) -> bool:
-        """Take a checkpoint in the middle of an epoch; return whether its segment is over.
-
-        The last attempt may still bring one after it was cut: it was told to, and took its time.
-        """
-        is_last = is_open(trial) and trial.attempt == result.attempt
-        if not is_last or result.epoch != trial.epoch + 1:
-            log.warning("refused a late part of %s, attempt %d", trial.trial, result.attempt)
-            return True
-        self._record(partial_event(trial, result, self._folder))
-        self._checkpoints.on_accepted()
-        if trial.live and (result.is_last or self._why_leaving):
-            self._interrupt_attempt(trial, self._why_leaving or "stopped in the middle of an epoch")
-        self._record_pending_ends()
-        return not trial.live
+        return over
 
     def on_attempt_finished(
         self, trial: str, attempt: int, crash: str = "", kind: InterruptReason = "crash"
     ) -> None:
-        """An attempt will say no more; `crash` and `kind` tell why if it died of itself."""
+        """Take the end of an attempt; `crash` and `kind` tell why if it died of itself."""
         record = self.state.trials[trial]
-        if not self._is_current_attempt(record, attempt):
+        if not is_current(record, attempt):
             return
         if crash and not record.stop_asked:
-            log.warning("trial %s, attempt %d crashed: %s", trial, attempt, crash)
-            self._interrupt_attempt(record, crash, kind)
-            if kind == "storage":
-                number = storage_health.error_number(crash)
-                where = f"{trial} cannot write or read what it must"
-                self._record_steps(self._checkpoints.on_refused(number, where))
+            self._record_steps(self._results.take_death(record, crash, kind))
         else:
-            self._interrupt_attempt(record, "stopped in the middle of an epoch")
+            self._record(crash_event(record, MID_EPOCH, "stopped"))
         self._record_pending_ends()
 
     # --- steering ----------------------------------------------------------------------------
@@ -340,18 +271,10 @@ class SearchController:
         for key, reason in unfulfillable_requests(self.state):
             self._record(self._factory.withdraw(key, reason))
 
-    def _interrupt_attempt(
-        self, trial: TrialRecord, reason: str, kind: InterruptReason = "stopped"
-    ) -> None:
-        self._record(crash_event(trial, reason, kind))
-
     def _interrupt_all(self, reason: str, kind: InterruptReason = "stopped") -> None:
         for trial in self.state.trials.values():
             if trial.live:
-                self._interrupt_attempt(trial, reason, kind)
-
-    def _is_current_attempt(self, trial: TrialRecord, attempt: int) -> bool:
-        return trial.live and trial.attempt == attempt
+                self._record(crash_event(trial, reason, kind))
 
     def _spent(self) -> float:
         return self.state.spent_hours(uptime=self._uptime())

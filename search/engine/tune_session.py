@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ import ray
 
 from search.core.errors import Interrupted, StorageUnavailableError
 from search.engine import crash_classification, hang_detection, orphan_processes, tune_patches
+from search.engine.attempt_table import AttemptTable
 from search.engine.controller import SearchController
 from search.engine.graceful_stop import GracefulStop
 from spkmodel.worker.results import WorkerResult
@@ -26,27 +26,6 @@ T = TypeVar("T")
 
 _STORAGE_SECONDS = 0.25
 """Between two tries to write to a storage that refuses."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One attempt that was handed to Tune, and is not over."""
-
-    trial: str
-    number: int
-    handed_out: float
-    """When, by the monotonic clock."""
-    tune_trial: Any = None
-    """Tune's own trial, once there is one."""
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.trial, self.number
-
-    @property
-    def actor(self) -> Any:
-        """The actor that works on it; None before it has one."""
-        return None if self.tune_trial is None else self.tune_trial.temporary_state.ray_actor
 
 
 class TuneSession:
@@ -69,8 +48,7 @@ class TuneSession:
         self._hang_timeout = hang_timeout
         self._grace_seconds = grace_seconds
         self._say = say
-        self._attempts: dict[str, _Attempt] = {}
-        """By Tune's trial id."""
+        self._attempts = AttemptTable()
         self._tune_controller: Any = None
         """Tune's, once it has a trial."""
         self._stop: GracefulStop | None = None
@@ -152,25 +130,22 @@ class TuneSession:
         if isinstance(segment, str):
             return segment
         trial, config = segment
-        self._attempts[tune_id] = _Attempt(trial.trial, trial.attempt, time.monotonic())
+        self._attempts.add(tune_id, trial.trial, trial.attempt)
         return config
 
     def add_tune_trial(self, tune_trial: Any, tune_controller: Any) -> None:
         """Take note of Tune's own trial of an attempt, and of the controller that runs it."""
         self._tune_controller = tune_controller
-        attempt = self._attempts.get(tune_trial.trial_id)
-        if attempt is not None:
-            attempt.tune_trial = tune_trial
+        self._attempts.attach(tune_trial)
 
     def has_waited(self, tune_id: str, seconds: float) -> bool:
         """Return whether an attempt was handed out longer ago than this."""
-        attempt = self._attempts.get(tune_id)
-        return attempt is not None and time.monotonic() - attempt.handed_out > seconds
+        return self._attempts.has_waited(tune_id, seconds)
 
     def take_result(self, tune_id: str, result: WorkerResult) -> bool:
         """Record a result; return whether its segment is over."""
         self._heartbeats.record(tune_id)
-        attempt = self._attempts.get(tune_id)
+        attempt = self._attempts.find(tune_id)
         if self._stop is not None and attempt is not None:
             self._stop.acknowledge(attempt.key)
         return self._driver.on_result(result)
@@ -186,7 +161,7 @@ class TuneSession:
             tune_id: Tune's trial.
             diagnose: asked what an attempt, by trial and number, died of; None if it did not die.
         """
-        ended = self._attempts.pop(tune_id, None)
+        ended = self._attempts.remove(tune_id)
         if ended is None:
             return
         if diagnose is None:
@@ -218,10 +193,10 @@ class TuneSession:
             self._driver.stop_now.clear()
 
     def _end_hanging_attempts(self) -> None:
-        working = [key for key, each in self._attempts.items() if each.actor is not None]
+        working = self._attempts.working()
         trials = self._driver.state.trials
         for tune_id, seconds in self._heartbeats.measure_silence(working).items():
-            attempt = self._attempts[tune_id]
+            attempt = working[tune_id]
             trial = trials[attempt.trial]
             is_current = trial.live and trial.attempt == attempt.number
             # The median over all trials costs more than this look, which is taken at every step.
@@ -236,8 +211,8 @@ class TuneSession:
 
     def _kill(self, trials: set[str]) -> None:
         """End the actors of these trials; in the middle of an epoch they listen to nothing else."""
-        for attempt in self._attempts.values():
-            if attempt.trial in trials and attempt.actor is not None:
+        for attempt in self._attempts.working().values():
+            if attempt.trial in trials:
                 ray.kill(attempt.actor)
                 # Ray asks the process to end; one that is suspended would never hear of it.
                 orphan_processes.end_worker(self.folder, *attempt.key)
@@ -257,12 +232,12 @@ class TuneSession:
         if self._problem is None and self.capture_error(self._is_stopping_gracefully, False):
             return False
         self.capture_error(lambda: self._driver.interrupt(self._why()), None)
-        self._kill({attempt.trial for attempt in self._attempts.values()})
+        self._kill({attempt.trial for attempt in self._attempts})
         return True
 
     def _is_stopping_gracefully(self) -> bool:
         """Ask running trials to checkpoint, once; return whether to go on waiting for them."""
-        working = [each.key for each in self._attempts.values() if each.actor is not None]
+        working = [each.key for each in self._attempts.working().values()]
         if self._stop is None:
             self._driver.leave(self._why())
             self._stop = GracefulStop(self.folder, working, self._grace_seconds)

@@ -1,27 +1,22 @@
 """One search from its name to its summary; launching a name again goes on with it."""
 
 import logging
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import warm_start
-from search.cluster import gpu_memory
-from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
-from search.cluster.connection import connect, count_usable_cpus, resolve_address
+from search.cluster.autoscaling import list_checked_nodes
+from search.cluster.connection import connect, resolve_address
 from search.cluster.preflight import is_local
-from search.cluster.slots import decide_needs, warn_of_unstated_gpus
+from search.cluster.slots import decide_needs
 from search.core import signals
 from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
-from search.core.paths import home, ledger_path, search_folder
-from search.engine import orphan_processes
+from search.core.paths import home, ledger_path
 from search.engine.graceful_stop import grace_of_environment
-from search.launch import preparation
+from search.launch import drive, preparation
 from search.launch.settings import DEFAULT_CPUS, LaunchRequest, extensions, surroundings_folders
 from search.launch.summary import LaunchOutcome, outcome_of
 from search.ledger.events import (
@@ -36,21 +31,17 @@ from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.ledger.settings import SearchSettings
 from search.ledger.state import SearchState
-from search.ledger.trial import TrialRecord
 from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
-from search.scheduler.next_job import Done, choose_next_job, count_wanted_trials
+from search.scheduler.next_job import Done, choose_next_job
 from search.scheduler.policy import AshaPolicy
 from search.space import loader
 
 if TYPE_CHECKING:
     from search.reporting.terminal import SearchDisplay
-    from search.tracking.server import Server
-    from search.tracking.sync import Tracker
 
 log = logging.getLogger(__name__)
 
-_DRAIN_SECONDS = 30.0
 _RECORDED_VERSIONS = ("spksearch", "torch", "torchaudio", "ray", "optuna", "mlflow", "numpy")
 
 
@@ -160,7 +151,9 @@ def run_search(
             try:
                 with signals.raise_signals():
                     state = ledger.state()
-                    _drive(ledger, state, space, settings, request, display, grace_seconds)
+                    drive.drive_search(
+                        ledger, state, space, settings, request, display, grace_seconds
+                    )
             except Interrupted as interrupted:
                 raise Interrupted(
                     f"{interrupted}:\n  {again}", interrupted.signal_number
@@ -223,155 +216,3 @@ def _queue(ledger: Ledger, wishes: Sequence[QueuedTrial]) -> None:
 
 def _versions() -> dict[str, str]:
     return {package: version(package) for package in _RECORDED_VERSIONS}
-
-
-# --- while it runs ---------------------------------------------------------------------------
-
-
-def _drive(
-    ledger: Ledger,
-    state: SearchState,
-    space: loader.Space,
-    settings: SearchSettings,
-    request: LaunchRequest,
-    display: "SearchDisplay",
-    grace_seconds: float,
-) -> None:
-    """Connect, run to the end, deliver what MLflow has not had yet."""
-    with (
-        _tracked(ledger, request, display) as tracker,
-        connect(request.address, insecure=request.insecure) as resources,
-    ):
-        # Imported here because Ray reads its environment, the token's place in it, on import.
-        from search.engine import tune_runner
-        from spkmodel.worker.trainable import SegmentTrainable
-
-        if resources.local:
-            orphan_processes.note_head(search_folder(ledger.search))
-        if told := gpu_memory.describe_overuse(state):
-            display.print_line(f"warning: {told}")
-        there, asked = (resources.cpus, resources.gpus), settings.gpus_per_trial
-        if not resources.local and (
-            told := warn_of_unstated_gpus(settings.cpus_per_trial, asked, *there)
-        ):
-            display.print_line(f"warning: {told}")
-        policy = AshaPolicy.from_settings(state.search)
-        needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
-        folders = [folder for folder in (settings.noise, settings.rooms) if folder]
-        room = SlotMonitor(
-            list_checked_nodes(needs, home(), folders),
-            needs,
-            home(),
-            folders=folders,
-            # Asked of the state, which `budget` may change while the search runs.
-            most=lambda: state.search.concurrent,
-            wanted=lambda: count_wanted_trials(state, AshaPolicy.from_state(state)),
-        )
-        started, sessions = time.time(), len(state.sessions)
-
-        def source() -> snapshot.Snapshot:
-            status = "starting" if len(state.sessions) == sessions else None
-            now = snapshot.take_snapshot(
-                state, _words(tracker), tracker.address(), started, status=status
-            )
-            if ledger.trouble is None:
-                return now
-            # A hold that cannot be written down.
-            waits = f"the ledger cannot be written ({ledger.trouble.strerror}); all wait for it"
-            return replace(now, holds={**now.holds, "storage": waits})
-
-        with display.watch(source), nullcontext() if resources.local else run_slot_monitor(room):
-            tune_runner.run(
-                ledger,
-                state,
-                space,
-                policy,
-                SegmentTrainable,
-                _segment_settings(ledger, settings),
-                resources={"cpu": needs.cpus, "gpu": needs.gpus},
-                slots=room,
-                seed=settings.seed,
-                storage=search_folder(ledger.search),
-                grace_seconds=grace_seconds,
-                say=display.print_line,
-            )
-
-
-def _segment_settings(
-    ledger: Ledger, settings: SearchSettings
-) -> Callable[[TrialRecord, int, int], dict[str, Any]]:
-    """What the engine hands to an actor for (trial, attempt, to_rung)."""
-    from spkmodel.worker.trainable import Segment, segment_config
-
-    folder = search_folder(ledger.search)
-    threads = max(1, int(settings.cpus_per_trial))
-
-    def of(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
-        last, warm = trial.goes_on_from, trial.warm_start
-        return segment_config(
-            Segment(
-                trial=trial.trial,
-                attempt=attempt,
-                config=trial.config,
-                to_epoch=to_rung,
-                resume=str(folder / last.checkpoint) if last else "",
-                resume_sha256=last.sha256 if last else "",
-                warm_start=warm.checkpoint if warm else "",
-                warm_start_sha256=warm.sha256 if warm else "",
-                folder=str(folder / "trials" / trial.trial),
-                store=settings.store,
-                dev_store=settings.dev_store,
-                store_sha256=settings.store_sha256,
-                noise=settings.noise,
-                rooms=settings.rooms,
-                threads=min(threads, count_usable_cpus()),
-                device="auto",
-            )
-        )
-
-    return of
-
-
-@contextmanager
-def _tracked(
-    ledger: Ledger, request: LaunchRequest, display: "SearchDisplay"
-) -> Iterator["Tracker"]:
-    """MLflow fed from the ledger while the context lasts; a server of our own where none is given.
-
-    Whatever happens to MLflow, the search goes on; what it could not take is told at the end.
-    """
-    from search.tracking import server as mlflow_server
-    from search.tracking.sync import Tracker
-
-    uri = request.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    server = None if uri else mlflow_server.start()
-    tracker = Tracker(ledger.path, uri or _uri(server), server.revive if server else None).start()
-    try:
-        yield tracker
-        with display.task("delivering to MLflow", "events"):
-            complete = tracker.drain(_DRAIN_SECONDS)
-        if not complete:
-            health = tracker.health()
-            display.print_line(
-                f"MLflow could not take {health.queued} events ({health.error or 'too slow'}); "
-                f"they are in the ledger, and `spksearch ui {ledger.search}` delivers them"
-            )
-    finally:
-        tracker.close()
-        if server is not None:
-            server.stop()
-
-
-def _uri(server: "Server | None") -> str:
-    assert server is not None
-    return server.uri
-
-
-def _words(tracker: "Tracker") -> str:
-    health = tracker.health()
-    if health.ok:
-        return "up to date" if health.queued < 20 else f"{health.queued} events behind"
-    return f"away, {health.queued} events wait; the search goes on"
-
-
-# --- afterwards ------------------------------------------------------------------------------

@@ -123,6 +123,16 @@ class SearchState:
         usable = [(report.objective, name) for name, report in best.items() if report is not None]
         return [self.trials[name] for _, name in sorted(usable)]
 
+    def totals(self) -> dict[str, int | float]:
+        """Return the numbers of trials, and of epochs, that a `finish` event records."""
+        trials = self.trials.values()
+        return {
+            "trials": len(trials),
+            "complete": sum(trial.state == "complete" for trial in trials),
+            "failed": sum(trial.state == "failed" for trial in trials),
+            "epochs": sum(len(trial.reports) for trial in trials),
+        }
+
     def spent_hours(self, now: datetime | None = None, uptime: float | None = None) -> float:
         """How long all drivers together have worked.
 

@@ -15,7 +15,7 @@ from search.core.lease import find_live_driver
 from search.core.paths import ledger_path
 from search.core.progress import Silent
 from search.engine.request_handler import ask
-from search.launch import launch, preparation
+from search.launch import drive, launch, preparation
 from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
 from search.requests.messages import Budget
@@ -94,8 +94,8 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
     def nothing(*_, **__):
         yield
 
-    monkeypatch.setattr(launch, "_tracked", nothing)
-    monkeypatch.setattr(launch, "connect", lambda *_, **__: _sent(number))
+    monkeypatch.setattr(drive, "_track", nothing)
+    monkeypatch.setattr(drive, "connect", lambda *_, **__: _sent(number))
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
         launch.run_search("trip", request_, SPACE, _settings(request_), None, Silent())
     assert find_live_driver(ledger_path("trip").parent) is None
@@ -105,7 +105,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
 def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overruled(
     request_, monkeypatch
 ):
-    monkeypatch.setattr(launch, "_drive", lambda *_: None)
+    monkeypatch.setattr(drive, "drive_search", lambda *_: None)
     settings = _settings(request_)
     launch.run_search("trip", request_, SPACE, settings, None, Silent())
     before = launch.settings_of("trip")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from search.ledger.formats import from_json
 from search.ledger.state import SearchState
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
@@ -38,9 +39,9 @@ def test_a_full_disk_stops_no_search_and_costs_no_trial_a_retry(tmp_path):
         check=False,
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
-    events = json.loads(answer.stdout)
+    events = [from_json(record) for record in json.loads(answer.stdout)]
     state = SearchState.from_events(events)
-    assert state.finish["reason"] == "all trials tried"
+    assert state.finish.reason == "all trials tried"
     assert len(state.trials) == 6
     assert all(trial.crashes == 0 for trial in state.trials.values())
     assert {trial.state for trial in state.trials.values()} == {"complete", "stopped"}

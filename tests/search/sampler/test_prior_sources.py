@@ -8,7 +8,7 @@ import pytest
 from search.core.errors import NotFound, UsageError
 from search.core.paths import ledger_path
 from search.core.progress import Silent
-from search.launch import launch, preparation
+from search.launch import drive, launch, preparation
 from search.launch.open_search import state_of
 from search.launch.settings import LaunchRequest, decide
 from search.ledger.ledger import Ledger
@@ -210,7 +210,7 @@ def _settings(request, before=None, sha256=""):
 def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_again(
     home, earlier, monkeypatch
 ):
-    monkeypatch.setattr(launch, "_drive", lambda *_: None)
+    monkeypatch.setattr(drive, "drive_search", lambda *_: None)
     space = _space(home, TINY)
     request = LaunchRequest(space="made", corpus=home, warm_start="earlier", trials=9)
     known = preparation.known_before("new", space, request, None)
@@ -237,7 +237,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
 
 @pytest.mark.usefixtures("earlier")
 def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, monkeypatch):
-    monkeypatch.setattr(launch, "_drive", lambda *_: None)
+    monkeypatch.setattr(drive, "drive_search", lambda *_: None)
     space = _space(home, TINY)
     request = LaunchRequest(space="made", corpus=home, warm_start="earlier")
     with Ledger.open(ledger_path("new"), write=True, search="new") as ledger:
