@@ -1,4 +1,4 @@
-"""What training crops go through: speed, level, a channel's filter, a room, voices, an ambience.
+"""Augment training crops: speed, level, a channel's filter, a room, voices, an ambience.
 
 Everything runs on the device that the crops are on; every draw comes from a generator on the CPU,
 so that all devices draw the same.

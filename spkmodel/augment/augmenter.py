@@ -1,4 +1,4 @@
-"""All steps in their order, each crop drawn for anew."""
+"""Apply all augmentation steps of a config in their order, drawn anew for each crop."""
 
 import torch
 from jaxtyping import Float, Int
@@ -43,13 +43,14 @@ class Augmenter:
         generator: torch.Generator,
         speakers: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """What the crops become; `speakers`, on the CPU, are whose they are: babble asks for it."""
+        """Return the augmented crops; `speakers`, on the CPU, tell babble whose they are."""
         config = self._config
         if config.gain_db > 0:
             gain_db = _uniform(len(waveforms), generator) * 2 * config.gain_db - config.gain_db
             waveforms = gain(waveforms, gain_db.to(self._device))
         if config.filter_probability > 0 or config.room_probability > 0:
             waveforms = self._filter_and_reverberate(waveforms, generator)
+        # Levels of babble and ambience are relative to the speech alone, not to each other.
         speech = waveforms
         if config.babble is not None:
             assert speakers is not None, "babble needs to know whose crops these are"
@@ -62,6 +63,7 @@ class Augmenter:
 
     def _filter_and_reverberate(self, waveforms: Tensor, generator: torch.Generator) -> Tensor:
         config, batch = self._config, len(waveforms)
+        # Drawn for every crop, used or not: what one crop gets does not depend on the others.
         filtered = _uniform(batch, generator) < config.filter_probability
         points_db = draw_filter(batch, config.filter_db, generator) * filtered.unsqueeze(1)
         in_room = _uniform(batch, generator) < config.room_probability
@@ -70,6 +72,7 @@ class Augmenter:
         if not len(touched):
             return waveforms
         samples = waveforms.shape[1]
+        # Long enough for filter and room together, or the end would wrap around to the beginning.
         longest = max((len(room) for room in self._rooms), default=1)
         size = fast_size(samples + min(longest, samples) + LONGEST_FILTER_SAMPLES)
         place = touched.to(self._device)
@@ -79,12 +82,13 @@ class Augmenter:
         if len(rooms):
             chosen = which[touched][rooms].to(self._device)
             spectra[rooms.to(self._device)] *= self._spectra_of_rooms(samples, size)[chosen]
+        # A copy: the crops that come in may still be in use.
         result = waveforms.clone()
         result[place] = torch.fft.irfft(spectra, size)[:, :samples]
         return result
 
     def _spectra_of_rooms(self, samples: int, size: int) -> Tensor:
-        """Of every room, kept until crops of another length come."""
+        """Return the spectra of all rooms, cached for crops of one length."""
         if self._room_spectra is None or self._room_spectra[0] != size:
             self._room_spectra = (size, room_spectra(self._rooms, samples, size))
         return self._room_spectra[1]
@@ -127,7 +131,7 @@ class Augmenter:
     def _with(
         self, waveforms: Tensor, speech: Tensor, rows: Tensor, sounds: Tensor, snr_db: Tensor
     ) -> Tensor:
-        """Some rows with a sound added, its level set against the speech alone."""
+        """Add a sound to some rows, at a level relative to the speech alone."""
         place = rows.to(self._device)
         levelled = scale_to_snr(speech[place], sounds, snr_db[rows].to(self._device))
         return waveforms.index_add(0, place, levelled)

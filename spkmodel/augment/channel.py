@@ -1,4 +1,4 @@
-"""What lies between a mouth and a recorder: a smooth filter, a room; both by Fourier transform."""
+"""Simulate a smooth filter and a room between mouth and recorder, by Fourier transform."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LONGEST_FILTER_SAMPLES = 1024
 def draw_filter(
     count: int, filter_db: float, generator: torch.Generator
 ) -> Float[Tensor, "count points"]:
-    """Gains in dB at the filter's points, uniform within +- `filter_db`."""
+    """Draw gains in dB at the filter's points, uniform within +- `filter_db`."""
     return (2 * torch.rand(count, FILTER_POINTS, generator=generator) - 1) * filter_db
 
 
@@ -45,14 +45,14 @@ def reverberate(
 def room_spectra(
     rooms: Sequence[Float[Tensor, " _taps"]], samples: int, size: int
 ) -> Complex[Tensor, "rooms bins"]:
-    """Of each room's first `samples` taps, for transforms of `size`."""
+    """Transform each room's first `samples` taps, at length `size`."""
     return torch.stack([torch.fft.rfft(room[:samples], size) for room in rooms])
 
 
 def filter_response(
     points_db: Float[Tensor, "batch points"], size: int
 ) -> Float[Tensor, "batch bins"]:
-    """A smooth filter's gain at every bin of a transform of `size`."""
+    """Return a smooth filter's gain at every bin of a transform of `size`."""
     # exp is several times faster than 10 ** x here.
     return torch.exp(points_db @ _interpolation(size, points_db.device) * _NEPERS_PER_DB)
 
@@ -62,7 +62,7 @@ _NEPERS_PER_DB = math.log(10) / 20
 
 @lru_cache(maxsize=8)
 def _interpolation(size: int, device: torch.device) -> Tensor:
-    """The matrix from the filter's points to its gains in dB at every bin of a transform."""
+    """Return the matrix from the filter's points to its gains in dB at every bin of a transform."""
     places = torch.linspace(0, FILTER_POINTS - 1, size // 2 + 1)
     distance = (places.unsqueeze(0) - torch.arange(FILTER_POINTS).unsqueeze(1)).abs()
     return (1 - distance).clamp(min=0).to(device)
@@ -70,7 +70,7 @@ def _interpolation(size: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=64)
 def fast_size(samples: int) -> int:
-    """The next length whose Fourier transform is fast: an even product of 2s, 3s and 5s."""
+    """Return the next length whose Fourier transform is fast: an even product of 2s, 3s and 5s."""
     size = samples + samples % 2
     while not _is_smooth(size):
         size += 2

@@ -1,4 +1,4 @@
-"""The log's data pre-processing: smoothing, Gaussian noise, a random level; see `config.DataPP`."""
+"""Apply the log's pre-processing: smoothing, noise, a random level; see `config.DataPP`."""
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ def pre_process(
 def _noises(
     shape: torch.Size, config: DataPP, generator: torch.Generator, device: torch.device
 ) -> Tensor | None:
-    """The sum of every waveform's noises; None where none has any."""
+    """Return the sum of every waveform's noises; None if no waveform has any."""
     batch, samples = shape
     total: Tensor | None = None
     rows = torch.arange(batch)
@@ -62,7 +62,7 @@ def draw_sigmas(count: int, scale: float, generator: torch.Generator) -> Float[T
 def _sometimes(
     count: int, probability: float, scale: float, generator: torch.Generator
 ) -> Float[Tensor, " count"]:
-    """A sigma with a probability, else 0."""
+    """Draw a sigma with a probability, else 0."""
     wanted = torch.rand(count, generator=generator) < probability
     return torch.where(wanted, draw_sigmas(count, scale, generator), 0.0)
 
@@ -90,7 +90,7 @@ def _radii(sigmas: Tensor) -> Tensor:
 
 
 def gaussians(sigmas: Float[Tensor, " batch"]) -> Float[Tensor, "batch taps"]:
-    """The right halves of the kernels, from the middle on; all as long as the longest."""
+    """Return the right halves of the kernels, from the middle on; all as long as the longest."""
     radii = _radii(sigmas)
     places = torch.arange(int(radii.max()) + 1)
     halves = torch.exp(-0.5 * (places / sigmas.unsqueeze(1).clamp(min=1e-6)).square())
@@ -99,8 +99,9 @@ def gaussians(sigmas: Float[Tensor, " batch"]) -> Float[Tensor, "batch taps"]:
 
 
 def _convolved(waveforms: Tensor, halves: Tensor) -> Tensor:
-    """Each waveform with its own symmetric kernel: a convolution of as many groups as waveforms."""
+    """Convolve each waveform with its own symmetric kernel, as one convolution with groups."""
     radius, samples = halves.shape[1] - 1, waveforms.shape[1]
+    # By hand, since torch's padding mode "reflect" does not double the end samples.
     ends = (waveforms[:, :radius].flip(1), waveforms[:, samples - radius :].flip(1))
     padded = torch.cat([ends[0], waveforms, ends[1]], dim=1)
     kernels = torch.cat([halves[:, 1:].flip(1), halves], dim=1)

@@ -1,4 +1,4 @@
-"""Ambiences and rooms that speech is put into, split by file between train, dev and test."""
+"""Open ambiences and room responses, split by file between train, dev and test."""
 
 import hashlib
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class NoiseAndRooms:
 
 
 def open_noise_and_rooms(noise: Path | None, rooms: Path | None, split: Split) -> NoiseAndRooms:
-    """One split's share of two folders of audio files, read once; None stands for built-in ones.
+    """Read one split's share of two folders of audio files; None stands for built-in ones.
 
     Files are 16 kHz mono WAV, FLAC or Ogg, searched below the folder; of an ambience the first
     40 s are used, of a room 2 s from its peak on. Which split a file belongs to depends on the
@@ -64,7 +64,7 @@ def open_noise_and_rooms(noise: Path | None, rooms: Path | None, split: Split) -
 
 
 def fingerprint(noise: Path | None, rooms: Path | None) -> str:
-    """Sixteen hex digits of names and contents; built-in surroundings have a version instead."""
+    """Return 16 hex digits of names and contents; built-in sounds have a version instead."""
     digest = hashlib.sha256()
     for folder in (noise, rooms):
         if folder is None:
@@ -165,7 +165,7 @@ _AMBIENCE_SAMPLES = 8 * SAMPLE_RATE
 def _coloured(
     chance: np.random.Generator, slope_db: float, low_hz: float = 20.0, high_hz: float = 8000.0
 ) -> _Noise:
-    """Gaussian noise of unit power, falling by `slope_db` an octave; soft below `low_hz`."""
+    """Synthesise noise of unit power, falling by `slope_db` an octave, soft below `low_hz`."""
     hz = np.fft.rfftfreq(_AMBIENCE_SAMPLES, 1 / SAMPLE_RATE)
     spectrum = chance.standard_normal((2, len(hz))).T.copy().view(np.complex128)[:, 0]
     spectrum *= np.maximum(hz, low_hz) ** (-slope_db / 20 / np.log10(2))
@@ -175,7 +175,7 @@ def _coloured(
 
 
 def _slow(chance: np.random.Generator, rate_hz: float) -> _Noise:
-    """A curve of unit deviation that wanders about `rate_hz` times a second."""
+    """Synthesise a curve of unit deviation that wanders about `rate_hz` times a second."""
     points = chance.standard_normal(max(4, round(rate_hz * 2 * _AMBIENCE_SAMPLES / SAMPLE_RATE)))
     places = np.linspace(0, len(points) - 1, _AMBIENCE_SAMPLES)
     return np.interp(places, np.arange(len(points)), points)
@@ -215,7 +215,7 @@ def _fan(chance: np.random.Generator) -> Sound:
 
 
 def _babble(chance: np.random.Generator) -> Sound:
-    """Several noises in the bands of speech, each with a rhythm of syllables of its own."""
+    """Synthesise several noises in the bands of speech, each with its own rhythm of syllables."""
     total = np.zeros(_AMBIENCE_SAMPLES)
     for _ in range(4):
         centres = chance.uniform((200, 600, 1500), (500, 1400, 3000))
@@ -227,7 +227,7 @@ def _babble(chance: np.random.Generator) -> Sound:
 
 
 def _crackle(chance: np.random.Generator) -> Sound:
-    """Rain on a roof, a fire: many short clicks over a soft hiss."""
+    """Synthesise many short clicks over a soft hiss, like rain on a roof or a fire."""
     clicks = np.zeros(_AMBIENCE_SAMPLES)
     count = int(chance.integers(200, 2000))
     places = chance.integers(0, _AMBIENCE_SAMPLES, count)
@@ -250,7 +250,7 @@ _AMBIENCES: dict[str, Callable[[np.random.Generator], Sound]] = {
 
 
 def _synthetic_room(chance: np.random.Generator, t60_seconds: float) -> Sound:
-    """Direct path, then a noise that decays by 60 dB in `t60_seconds`, its treble faster."""
+    """Synthesise a room: the direct path, then noise that decays by 60 dB in `t60_seconds`."""
     samples = round(t60_seconds * SAMPLE_RATE)
     time = np.arange(samples) / SAMPLE_RATE
     tail = chance.standard_normal(samples) * 10 ** (-3 * time / t60_seconds)

@@ -1,4 +1,4 @@
-"""Levels, and what is heard beside the speech: an ambience, other people talking."""
+"""Set levels, and add what is heard beside the speech: an ambience, other people talking."""
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +18,7 @@ def gain(
 def excerpt(
     ambience: Float[Tensor, " length"], offset: float, samples: int
 ) -> Float[Tensor, " samples"]:
-    """A stretch from `offset`, a fraction of the length, on; an ambience that ends begins again."""
+    """Cut a stretch from `offset`, a fraction of the length, on; at its end it starts over."""
     start = int(offset * len(ambience))
     if start + samples <= len(ambience):
         return ambience[start : start + samples]
@@ -31,7 +31,7 @@ def scale_to_snr(
     sounds: Float[Tensor, "batch samples"],
     snr_db: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch samples"]:
-    """The sounds at the level where mean speech power lies `snr_db` over their mean power.
+    """Scale sounds so that the mean speech power lies `snr_db` above their mean power.
 
     Nothing where one of the two is digital silence.
     """
@@ -57,7 +57,7 @@ def add_ambience(
 def draw_talkers(
     speakers: Int[Tensor, " batch"], talkers: Int[Tensor, " batch"], generator: torch.Generator
 ) -> Float[Tensor, "batch batch"]:
-    """Who is heard behind whom: 1 in row i and column j where crop j talks behind crop i.
+    """Draw who talks behind whom: 1 in row i and column j where crop j talks behind crop i.
 
     As many as `talkers` says, each other crop as likely as the next; never one of the same speaker.
 
@@ -80,7 +80,7 @@ def draw_talkers(
 def babble(
     waveforms: Float[Tensor, "batch samples"], heard: Float[Tensor, "rows batch"]
 ) -> Float[Tensor, "rows samples"]:
-    """The sum of the waveforms that `heard` has a 1 for, all brought to the same mean power."""
+    """Sum the waveforms that `heard` has a 1 for, all brought to the same mean power."""
     power = waveforms.square().mean(dim=1)
     equal = torch.where(power > _SILENCE, power.clamp(min=_SILENCE).rsqrt(), 0.0)
     return (heard * equal) @ waveforms

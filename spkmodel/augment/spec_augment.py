@@ -1,4 +1,4 @@
-"""Bands and stretches of frames masked in training; see `config.SpecAugment`."""
+"""Mask bands and stretches of frames in training; see `config.SpecAugment`."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,7 +33,7 @@ class FrameMasks(nn.Module):
 
 
 def draw_spans(batch: int, count: int, widest: int, size: int) -> Bool[Tensor, "batch size"]:
-    """Where `count` spans lie on an axis: widths uniform from 0 to `widest`, any place as likely.
+    """Draw `count` spans on an axis: widths uniform from 0 to `widest`, positions uniform.
 
     A span is at most as wide as the axis.
     """

@@ -1,4 +1,4 @@
-"""Speech at another speed, by band-limited resampling; see `config.Speed`."""
+"""Change the speed of speech by band-limited resampling; see `config.Speed`."""
 
 import math
 from fractions import Fraction
@@ -13,12 +13,12 @@ _ROLL_OFF = 0.99
 
 
 def samples_read(samples: int, rate: float) -> int:
-    """How much of an utterance becomes `samples` samples."""
+    """Return how many samples of an utterance become `samples` samples."""
     return math.ceil(samples * rate)
 
 
 def samples_around(rate: float) -> int:
-    """How much the resampling looks at before and after; a multiple of the ratio's numerator."""
+    """Return the margin that resampling reads on each side; a multiple of the ratio's numerator."""
     ratio = _ratio(rate)
     reach = math.ceil(_ZERO_CROSSINGS * max(rate, 1) / _ROLL_OFF) + 1
     return math.ceil(reach / ratio.numerator) * ratio.numerator
@@ -27,7 +27,7 @@ def samples_around(rate: float) -> int:
 def change_speed(
     stretches: Float[Tensor, "batch stretch"], rate: float, samples: int
 ) -> Float[Tensor, "batch samples"]:
-    """The first `samples` of what follows the margin, at `rate` times the speed.
+    """Return the first `samples` samples after the margin, played at `rate` times the speed.
 
     A stretch is `samples_around`, then `samples_read`, then `samples_around` again. What would lie
     beyond 8 kHz is filtered away.
@@ -44,7 +44,7 @@ def _ratio(rate: float) -> Fraction:
 
 @lru_cache(maxsize=32)
 def _resampler(ratio: Fraction) -> torchaudio.transforms.Resample:
-    """Kept, because its kernel is computed when it is made."""
+    """Return a cached resampler: its kernel is computed when it is built."""
     return torchaudio.transforms.Resample(
         ratio.numerator,
         ratio.denominator,

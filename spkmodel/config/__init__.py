@@ -1,4 +1,4 @@
-"""What one training is: frozen, validated variants; equal configs train equal networks.
+"""Configs of a training: frozen, validated variants; equal configs train equal networks.
 
 Only pydantic and the standard library are imported here, so that a space can be described
 without loading torch.

@@ -1,4 +1,4 @@
-"""Batches and augmentation: what training hears."""
+"""Configs of batches and augmentation."""
 
 from typing import Literal
 
@@ -134,7 +134,7 @@ class DataPP(FrozenModel):
 
     @classmethod
     def from_entry(cls, entry: Literal[39, 40, 41, 125]) -> "DataPP":
-        """As an entry of the log had it.
+        """Return the pre-processing of an entry of the log.
 
         Of 39 only the text is left (Gaussian noise, amplitude); its figures are taken to be those
         of 40, with nothing smoothed. 40, 41 and 125 are in the log's code.
@@ -190,12 +190,12 @@ class Augment(FrozenModel):
         return self
 
     def read_seconds(self, crop_seconds: float) -> float:
-        """What is read of an utterance for a crop; more than the crop at a faster rate."""
+        """Return the most that is read for a crop: more than the crop at a faster rate."""
         return crop_seconds * (1.0 if self.speed is None else self.speed.fastest)
 
 
 def check_talkers(place: str, augment: Augment, batches: Batches) -> None:
-    """Refuse babble of more talkers than a batch has other crops.
+    """Raise an error for babble of more talkers than a batch has other crops.
 
     Raises:
         ValueError: naming the field, which is in `place`, and the remedy.
@@ -217,7 +217,7 @@ def check_talkers(place: str, augment: Augment, batches: Batches) -> None:
 def check_crop(
     place: str, crop_seconds: float, speed: Speed | None, longest_seconds: float
 ) -> None:
-    """Refuse crops for which every utterance is too short.
+    """Raise an error if every utterance is shorter than a crop.
 
     Raises:
         ValueError: naming the field and the remedy.

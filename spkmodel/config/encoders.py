@@ -1,4 +1,4 @@
-"""Encoders: networks from waveforms to embeddings, each with its front end."""
+"""Configs of encoders: networks from waveforms to embeddings, each with its front end."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The encoders that the field compares itself with, at their published sizes and below."""
+"""Configs of the field's reference encoders, at their published sizes and below."""
 
 from typing import Literal
 
@@ -167,7 +167,7 @@ class CAMPlusPlus(FrozenModel):
 
 
 def eighth(bands: int) -> int:
-    """What three convolutions of stride 2 leave of them: each rounds up."""
+    """Return the number of bands after three convolutions of stride 2, each of which rounds up."""
     return -(-bands // 8)
 
 

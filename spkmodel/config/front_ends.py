@@ -1,4 +1,4 @@
-"""Front ends: what an encoder sees of a waveform."""
+"""Configs of front ends, which turn a waveform into the input of an encoder."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What every piece of a config is made of."""
+"""The base class of all configs."""
 
 from pydantic import BaseModel, ConfigDict
 

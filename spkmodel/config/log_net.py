@@ -1,4 +1,4 @@
-"""The log's network, with every axis that its entries varied."""
+"""Config of the log's network, with every option that its entries varied."""
 
 from typing import Literal
 

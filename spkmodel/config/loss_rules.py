@@ -1,4 +1,4 @@
-"""What a loss demands of batches and corpus, and what is done to one as a whole."""
+"""Check what a loss requires of batches and corpus, and change a loss as a whole."""
 
 from spkmodel.config.losses import (
     AAMSoftmax,
@@ -15,12 +15,12 @@ from spkmodel.config.margins import ConstantMargin
 
 
 def terms_of(loss: Loss) -> tuple[Weighted, ...]:
-    """The loss as a sum; a single one is the only term, with weight 1."""
+    """Return the terms of a loss; a single loss is one term of weight 1."""
     return loss.terms if isinstance(loss, Combined) else (Weighted(loss=loss),)
 
 
 def check_batches(loss: Loss, speakers: int, utterances: int) -> None:
-    """Refuse batches of `speakers` x `utterances` that the loss cannot learn from.
+    """Raise an error for batches of `speakers` x `utterances` that the loss cannot learn from.
 
     Raises:
         ValueError: naming the field and the remedy.
@@ -59,7 +59,7 @@ def _keeps_apart(loss: SingleLoss) -> bool:
 
 
 def check_classes(loss: Loss, classes: int) -> None:
-    """Refuse a number of classes (training speakers) that the loss cannot tell apart.
+    """Raise an error for a number of classes (training speakers) that the loss cannot handle.
 
     Raises:
         ValueError: naming the field and the remedy.
@@ -73,7 +73,7 @@ def check_classes(loss: Loss, classes: int) -> None:
 
 
 def with_margin(loss: Loss, margin: float) -> Loss:
-    """The loss as a large-margin stage trains it.
+    """Return the loss that a large-margin stage trains.
 
     The margin of every AM, AAM and sub-centre softmax in it becomes `margin`, constant; the
     inter-top-k penalty ends (as in WeSpeaker's large-margin stage). Triplets stay as they are:

@@ -1,4 +1,4 @@
-"""Losses: what training asks of the embeddings of a batch.
+"""Configs of losses on the embeddings of a batch.
 
 Every variant says in `needs_utterances` how many utterances of each speaker a batch must hold.
 All go by the speakers' labels, so more than that is always welcome.

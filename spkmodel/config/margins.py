@@ -1,4 +1,4 @@
-"""Margins over time: what a loss demands when training starts, and when it demands all of it."""
+"""Configs of margin schedules: from an initial margin to the full one."""
 
 from typing import Annotated, Literal
 
@@ -68,7 +68,7 @@ MarginSchedule = Annotated[
 
 
 def check_initial(schedule: MarginSchedule, margin: float, limit: float) -> None:
-    """Refuse a schedule that starts where the loss cannot be or that goes nowhere.
+    """Raise an error for a schedule that starts outside the loss's range or does not change.
 
     Raises:
         ValueError: naming the field and the remedy.

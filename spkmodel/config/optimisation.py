@@ -1,4 +1,4 @@
-"""Optimisers, how the learning rate goes, and the average of the weights on their way.
+"""Configs of optimisers, learning rate schedules and weight averaging.
 
 Two things are called weight decay elsewhere, and have two names here. `l2` adds l2 * w to a
 weight's gradient, the gradient of l2/2 * w**2 in the loss: the log's `generator-wd`, and

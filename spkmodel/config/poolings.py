@@ -1,4 +1,4 @@
-"""Poolings: from a sequence over time to one vector per utterance."""
+"""Configs of poolings, from a sequence over time to one vector per utterance."""
 
 from typing import Annotated, Literal
 
@@ -44,7 +44,7 @@ channel, read off the frame and the utterance's mean and deviation, as in ECAPA-
 
 
 def check_pooling(pooling: Pooling, channels: int) -> None:
-    """Refuse heads that cannot share the channels that are pooled.
+    """Raise an error if the heads cannot divide the pooled channels evenly.
 
     Raises:
         ValueError: naming the field and the remedy.

@@ -1,4 +1,4 @@
-"""SpecAugment: masks on the frames that an encoder trains on."""
+"""Config of SpecAugment: masks on the frames that an encoder trains on."""
 
 from pydantic import Field, model_validator
 
@@ -34,7 +34,7 @@ class SpecAugment(FrozenModel):
 
 
 def require_narrower(masks: SpecAugment | None, mels: int) -> None:
-    """Refuse masks as wide as all bands of the front end that they are part of.
+    """Raise an error for masks as wide as all bands of their front end.
 
     Raises:
         ValueError: naming the field and the remedy.

@@ -1,4 +1,4 @@
-"""What may come before an ordinary training, and what may follow on it."""
+"""Configs of what may precede a training (warm start) and follow it (fine-tuning)."""
 
 import re
 

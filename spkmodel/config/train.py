@@ -1,4 +1,4 @@
-"""The whole: one training."""
+"""The config of one training."""
 
 import hashlib
 import json
@@ -87,7 +87,7 @@ class TrainConfig(FrozenModel):
         return self
 
     def classes(self, speakers: int) -> int:
-        """How many classes the loss is built for, by the number of training speakers.
+        """Return how many classes the loss has for so many training speakers.
 
         Label r * speakers + s is speaker s at the r-th of `augment.speed.ordered`, so the first
         `speakers` classes are of speech as it was recorded.
@@ -106,7 +106,7 @@ class TrainConfig(FrozenModel):
         return max(first, last)
 
     def check_corpus(self, speakers: int, utterances_of_most: int, longest_seconds: float) -> None:
-        """Refuse what this corpus cannot feed.
+        """Raise an error if the corpus has too little for this config.
 
         Args:
             speakers: number of training speakers.
@@ -137,7 +137,7 @@ class TrainConfig(FrozenModel):
             check_crop("fine_tune.", tuning.crop_seconds, speed, longest_seconds)
 
     def check_epoch(self, batches: int) -> None:
-        """Refuse an epoch of so many batches.
+        """Raise an error for an epoch of so many batches, if the config does not allow it.
 
         Raises:
             ValueError: naming the field and the remedy.

@@ -1,4 +1,4 @@
-"""The encoders of clovaai/voxceleb_trainer; its options' defaults are the defaults here."""
+"""Configs of the encoders of clovaai/voxceleb_trainer, with its options' defaults."""
 
 import math
 from typing import Literal

@@ -1,1 +1,1 @@
-"""What the other packages share: checkpoint files, progress reports, names of conditions."""
+"""Shared by the other packages: checkpoint files, progress reports, names of conditions."""

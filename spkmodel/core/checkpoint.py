@@ -1,4 +1,4 @@
-"""What a training saves, how it is verified, how it is read: safetensors and JSON, no pickle."""
+"""Write, verify and read checkpoints: safetensors and JSON, no pickle."""
 
 import contextlib
 import errno
@@ -37,7 +37,7 @@ class Checkpoint:
     sha256: str
 
     def below(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with `prefix` and a point, without that beginning."""
+        """Return the tensors whose names begin with `prefix` and a point, without it."""
         start = f"{prefix}."
         return {
             name.removeprefix(start): tensor
@@ -60,9 +60,11 @@ def write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> st
         text = json.dumps(state, sort_keys=True, allow_nan=False).encode()
         _write_durably(beside / TENSORS, weights)
         _write_durably(beside / STATE, text)
+        # A rename cannot replace a folder with files in it.
         if folder.exists():
             shutil.rmtree(folder)
         beside.rename(folder)
+        # Without it, a power failure may undo the rename after it was reported.
         _fsync_folder(folder.parent)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -71,7 +73,7 @@ def write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> st
 
 
 def size(folder: Path) -> int:
-    """Bytes of both files."""
+    """Return the size of both files in bytes."""
     return sum((folder / name).stat().st_size for name in (TENSORS, STATE))
 
 
@@ -100,6 +102,7 @@ def _bytes_of(path: Path) -> bytes:
             f"{path}: no such file; a checkpoint is a folder with {TENSORS} and {STATE}"
         )
     size = path.stat().st_size
+    # The whole file is read into memory, so a damaged size must not exhaust it.
     if size > _LARGEST_BYTES:
         raise CheckpointError(f"{path}: {size} bytes are more than the {_LARGEST_BYTES} allowed")
     with _named(path):
@@ -107,8 +110,9 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _hash(weights: bytes, state: bytes) -> str:
-    """SHA-256 over both files, each preceded by its length."""
+    """Return the SHA-256 over both files, each preceded by its length."""
     digest = hashlib.sha256()
+    # With the lengths, no byte can move from one file to the other unnoticed.
     for part in (weights, state):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
@@ -133,7 +137,7 @@ def _fsync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """What goes wrong with an open file does not say which; whose trouble it is, the path tells."""
+    """Add the path to an OSError of an open file, which does not name it."""
     try:
         yield
     except OSError as error:

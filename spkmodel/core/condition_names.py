@@ -1,4 +1,4 @@
-"""The conditions that pairs are judged in, by name; what they are is in `conditions`."""
+"""Names of the conditions in which pairs are evaluated; `augment.conditions` defines them."""
 
 from typing import Literal
 

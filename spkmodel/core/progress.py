@@ -1,4 +1,4 @@
-"""How long work tells how far it has come."""
+"""The protocol by which long work reports its progress."""
 
 from collections.abc import Callable
 
@@ -7,4 +7,4 @@ Progress = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Ignore progress."""

@@ -1,1 +1,1 @@
-"""From recordings to crops in memory: audio, lists, corpora, splits, the packed store."""
+"""Turn recordings into crops in memory: audio, lists, corpora, splits, the packed store."""

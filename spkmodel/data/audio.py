@@ -1,4 +1,4 @@
-"""Audio files to int16 waveforms; the files are not trusted.
+"""Read audio files as int16 waveforms; the files are not trusted.
 
 What a header claims is bounded before anything is allocated for it.
 """
@@ -47,7 +47,7 @@ class AudioError(ValueError):
 
 
 def read(path: Path) -> Int16[np.ndarray, " samples"]:
-    """The waveform of a 16 kHz mono file, bit for bit where it is stored as 16-bit integers."""
+    """Read a 16 kHz mono file, bit for bit if it is stored as 16-bit integers."""
     with _opened(path) as file:
         if file.samplerate != SAMPLE_RATE or file.channels != 1:
             raise AudioError(
@@ -59,7 +59,7 @@ def read(path: Path) -> Int16[np.ndarray, " samples"]:
 
 
 def read_resampled(path: Path) -> Int16[np.ndarray, " samples"]:
-    """The waveform as 16 kHz mono: channels averaged, then band-limited resampling."""
+    """Read a file as 16 kHz mono: channels are averaged, then resampled band-limited."""
     with _opened(path) as file:
         rate, channels = file.samplerate, file.channels
         if (rate, channels) != (SAMPLE_RATE, 1):
@@ -72,21 +72,22 @@ def read_resampled(path: Path) -> Int16[np.ndarray, " samples"]:
 
 
 def seconds(path: Path) -> float:
-    """How long a file lasts, by its header."""
+    """Return the length of a file in seconds, from its header."""
     with _opened(path) as file:
         return float(file.frames / file.samplerate)
 
 
 def in_parallel(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
-    """`map` by a few threads, in order, never more than a block ahead of who reads it."""
+    """Map a function over items by a few threads, in order, at most a block ahead of the reader."""
     with ThreadPoolExecutor(_THREADS) as pool:
+        # `map` alone would start them all, and hold every result that nobody has read yet.
         for start in range(0, len(items), _BLOCK):
             yield from pool.map(function, items[start : start + _BLOCK])
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """The file, its header read and its claims found possible; decoder errors named."""
+    """Open a file, check that its header is plausible, and name the file in decoder errors."""
     try:
         found = path.stat()
         # Opening a pipe would wait for ever.

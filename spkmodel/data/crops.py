@@ -1,4 +1,4 @@
-"""Which parts of an utterance are heard when pairs are scored by crops instead of as wholes."""
+"""Cut utterances into evenly spaced crops, for scoring pairs by crops."""
 
 from dataclasses import dataclass
 
@@ -42,14 +42,14 @@ class Crops:
 
 
 def crop_starts(samples: int, crops: Crops) -> Int[np.ndarray, " crops"]:
-    """First samples of the crops of an utterance that is longer than one; the last ends with it."""
+    """Return the crops' first samples, for an utterance longer than one; the last ends with it."""
     return np.linspace(0, samples - crops.samples, num=crops.count).astype(np.int64)
 
 
 def cut_crops(
     waveform: Shaped[np.ndarray, " samples"], crops: Crops
 ) -> Shaped[np.ndarray, "crops crop"]:
-    """The crops of one utterance, copied.
+    """Cut the crops of one utterance, as a copy.
 
     One that is not longer than a crop is repeated up to one sample more than a crop has, so that
     its crops are nearly alike; so does voxceleb_trainer.

@@ -1,4 +1,4 @@
-"""Lists of training utterances and of pairs, one a line, in the formats of VoxCeleb's tools.
+"""Read and write lists of training utterances and of pairs, in the formats of VoxCeleb's tools.
 
 A path in a list is relative to the list's folder and is the utterance's id everywhere.
 """
@@ -46,7 +46,7 @@ class ListError(ValueError):
 
 
 def utterance_problem(path: str) -> str:
-    """What keeps `path` from being an utterance's path in a list; empty when nothing does."""
+    """Return why `path` cannot be an utterance's path in a list; empty if it can."""
     if not path.isprintable() or any(c.isspace() for c in path):
         return f"path {path!a} has a character that a list cannot hold; use visible ones, no spaces"
     if PurePosixPath(path).is_absolute() or path.startswith("~"):
@@ -59,7 +59,7 @@ def utterance_problem(path: str) -> str:
 
 
 def read_train_list(path: Path) -> list[TrainEntry]:
-    """The entries of `<speaker> <path>` lines.
+    """Read the entries of `<speaker> <path>` lines.
 
     Raises:
         ListError: for the first line that is not one, or an utterance that is listed twice.
@@ -85,7 +85,7 @@ def read_train_list(path: Path) -> list[TrainEntry]:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """The pairs of `<1|0> <path> <path>` lines; entry i stands on line i + 1.
+    """Read the pairs of `<1|0> <path> <path>` lines; entry i stands on line i + 1.
 
     Raises:
         ListError: for the first line that is not one, or when a class is missing altogether.
@@ -109,7 +109,7 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 
 
 def require_present(folder: Path, lists: Mapping[Path, Sequence[tuple[str, ...]]]) -> None:
-    """Every utterance of some lists is a regular file below the folder, links followed.
+    """Check that every utterance of some lists is a regular file below the folder, links followed.
 
     The first component of a path may be a link to anywhere (`wav` on another disk); what lies
     below must stay below its target.
@@ -141,7 +141,7 @@ def require_present(folder: Path, lists: Mapping[Path, Sequence[tuple[str, ...]]
 
 
 def _file_problem(folder: Path, utterance: str, contained: dict[Path, bool]) -> str:
-    """Empty for a usable file; `contained` remembers folders already followed."""
+    """Return the problem with a file, or an empty string; `contained` caches folders."""
     file = folder / utterance
     try:
         mode = file.lstat().st_mode
@@ -167,7 +167,7 @@ def _is_contained(folder: Path, utterance: str, path: Path) -> bool:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines from 1; blank ones are allowed at the end only, so that none hides a gap."""
+    """Yield lines with numbers from 1; blank ones are allowed at the end only."""
     try:
         raw = path.read_bytes()
     except OSError as error:

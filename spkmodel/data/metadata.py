@@ -1,4 +1,4 @@
-"""What a corpus says of its speakers and utterances, for judging only; training never reads it.
+"""Read facts about speakers and utterances, for evaluation only; training never reads them.
 
 `speakers.tsv` and `utterances.tsv` in the corpus's folder are tables of columns parted by tabs.
 The first line names them; the first column is `speaker`, or `path` as the lists have it. An empty
@@ -31,7 +31,7 @@ class Column:
     path: Path
 
     def numbers(self) -> dict[str, float] | None:
-        """The cells as finite numbers; None for a column of words.
+        """Return the cells as finite numbers; None for a column of words.
 
         Raises:
             ListError: if some cells are numbers and others are not.
@@ -53,13 +53,13 @@ class Column:
 
 
 def duration(utterances: Mapping[str, float]) -> Column:
-    """The column of all corpora: seconds by path."""
+    """Return the column that every corpus has: seconds by path."""
     words = {path: repr(seconds) for path, seconds in utterances.items()}
     return Column(DURATION, "utterance", words, dict.fromkeys(words, 0), Path(UTTERANCES))
 
 
 def read_columns(folder: Path) -> dict[str, Column]:
-    """By name, from the tables that are there.
+    """Read the columns, by name, of the tables that exist.
 
     Raises:
         ListError: for the first line that is not a row, or a name that is there twice.
@@ -102,7 +102,7 @@ def _table(path: Path, kind: Kind) -> list[Column]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Stripped cells of each line with its number; blank lines are allowed at the end only."""
+    """Yield each line's number and stripped cells; blank lines are allowed at the end only."""
     try:
         text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
     except OSError as error:

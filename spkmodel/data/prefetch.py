@@ -1,4 +1,4 @@
-"""Drawing from an iterable in the background, a few items ahead of who uses them."""
+"""Draw from an iterable in a background thread, a few items ahead of its user."""
 
 import queue
 import threading
@@ -27,8 +27,8 @@ class Prefetcher(Generic[Item]):
 
     def __exit__(self, *_: object) -> None:
         self._is_closing.set()
+        # The thread may wait for room in the queue; it is emptied until the thread ends.
         while self._thread.is_alive():
-            # Room for what the thread is about to put.
             while not self._ready.empty():
                 self._ready.get()
             self._thread.join(0.01)

@@ -1,4 +1,4 @@
-"""Who is set aside for pairs, and which pairs are drawn: decided by a seed, speaker by speaker."""
+"""Split speakers between training and pairs, and draw the pairs, by a seed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ Entries = list[TrainEntry]
 
 
 def hold_out_dev(train: Sequence[TrainEntry], seed: int) -> tuple[Entries, list[Pair]]:
-    """What stays for training, and balanced dev pairs of speakers taken out of it."""
+    """Take dev speakers out of the training entries; return the rest and balanced dev pairs."""
     rng = np.random.default_rng(seed)
     kept, aside = _part(train, _share(train), rng)
     return kept, balanced_pairs(aside, PAIRS, rng)
@@ -29,7 +29,7 @@ def assign_splits(
     test_speakers: int | None,
     rng: np.random.Generator,
 ) -> dict[str, Entries]:
-    """The entries of "train", "dev" and "test"; see `corpus.split`.
+    """Return the entries of "train", "dev" and "test"; see `corpus.split_corpus`.
 
     Raises:
         CorpusError: for an assignment to another split, or too few speakers to draw from.
@@ -50,10 +50,11 @@ def assign_splits(
 def balanced_pairs(
     entries: Sequence[TrainEntry], pairs: int, rng: np.random.Generator
 ) -> list[Pair]:
-    """As many target as non-target pairs, all different, evenly from the speakers."""
+    """Draw as many target as non-target pairs, all different, evenly from the speakers."""
     paths: dict[str, list[str]] = {}
     for entry in entries:
         paths.setdefault(entry.speaker, []).append(entry.path)
+    # The number of pairs grows with the square of the utterances.
     most = max(2, _PAIRED_UTTERANCES // len(paths))
     chosen = [
         (speaker, mine[i])
@@ -80,6 +81,7 @@ def _part(
 ) -> tuple[Entries, Entries]:
     """Entries that stay, and those of some speakers with two utterances or more."""
     counts = Counter(entry.speaker for entry in entries)
+    # Sorted: the order of files on a disk must not decide who is drawn.
     able = sorted(speaker for speaker, count in counts.items() if count >= 2)
     if speakers < 2 or len(able) < speakers or len(counts) < speakers + 2:
         raise CorpusError(

@@ -66,6 +66,7 @@ class Store:
                 raise StoreError(
                     f"{folder}: format {about['format']}, known is {FORMAT}; {_PACK_AGAIN}"
                 )
+            # A file that was cut short would be mapped as it is, its last utterances cut or empty.
             size = (folder / AUDIO_FILE).stat().st_size
             if size != 2 * about["samples"]:
                 raise StoreError(

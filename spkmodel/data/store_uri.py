@@ -13,7 +13,7 @@ _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.I)
 
 
 def is_uri(place: str) -> bool:
-    """Whether a store or a corpus is named by a URI rather than a path."""
+    """Return whether a store or a corpus is named by a URI rather than a path."""
     return _URI.match(place) is not None
 
 

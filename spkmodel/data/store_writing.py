@@ -185,6 +185,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _hash_contents(corpus: Corpus, digests: Mapping[str, str]) -> str:
+    # The store's identity: everything that training or evaluation can see, and nothing else.
     contents = hashlib.sha256(b"spksearch store 1\n")
     for path in corpus.utterances():
         splits = "+".join(corpus.splits_of(path))
@@ -207,6 +208,7 @@ def _hash_files(
     def digest(path: str) -> str:
         found = (folder / path).stat()
         entry = known.get(path)
+        # Size and time tell that a file changed, as in make; hashing all takes minutes.
         if entry is None or entry[:2] != [found.st_size, found.st_mtime_ns]:
             with (folder / path).open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Losses on embeddings, one builder: (embeddings, speakers) to a `LossOutput`.
+"""Build losses: modules from (embeddings, speakers) to a `LossOutput`.
 
 Speakers are indices into the training speakers. A loss goes by them, not by the order of rows
 (where one utterance of a speaker has another part than the rest, it is the first).
@@ -28,7 +28,7 @@ __all__ = ["LossOutput", "build", "margin_after", "set_epochs"]
 
 
 def build(loss: c.Loss, embedding_dim: int, speakers: int) -> nn.Module:
-    """The loss of a config; weights of its own, if it has any, are drawn from torch's generator.
+    """Build the loss of a config; its own weights, if any, are drawn from torch's generator.
 
     Margins are as they are before the first step; `set_epochs` moves them.
 

@@ -1,4 +1,4 @@
-"""Drawing the embeddings of a speaker towards one centre."""
+"""Centre loss: draw the embeddings of each speaker towards one centre."""
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,7 @@ class CentreLoss(nn.Module):
                 exact = F.normalize(exact)
             away = exact - self.centres[speakers]
             squared = away.square().sum(dim=1)
+            # Outside training mode the centres must not move: an evaluation would train them.
             if self.training:
                 self._move(away.detach(), speakers)
         return LossOutput(0.5 * squared.mean(), {"centre_distance": squared.detach().sqrt().mean()})
@@ -42,5 +43,6 @@ class CentreLoss(nn.Module):
     def _move(self, away: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]) -> None:
         present, of_row, counts = torch.unique(speakers, return_inverse=True, return_counts=True)
         steps = away.new_zeros(len(present), away.shape[1]).index_add(0, of_row, away)
+        # The 1 keeps a speaker with a single utterance from jumping all the way (eq. 4).
         steps *= self.centre_rate / (1 + counts[:, None])
         self.centres.index_add_(0, present, steps.to(self.centres.dtype))

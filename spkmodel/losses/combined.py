@@ -1,4 +1,4 @@
-"""Several losses on the same embeddings."""
+"""Sum several losses on the same embeddings."""
 
 from collections.abc import Sequence
 
@@ -32,6 +32,7 @@ class CombinedLoss(nn.Module):
         outputs: list[LossOutput] = [loss(embeddings, speakers) for loss in self.losses]
         parts: dict[str, Tensor] = {}
         for name, output in zip(self.names, outputs, strict=True):
+            # The first term keeps the plain name: figures of single losses stay comparable.
             for figure, amount in output.parts.items():
                 parts[f"{name}_{figure}" if figure in parts else figure] = amount
             parts[f"{name}_loss"] = output.loss.detach()
@@ -40,7 +41,7 @@ class CombinedLoss(nn.Module):
 
 
 def _names(kinds: Sequence[str]) -> tuple[str, ...]:
-    """The kinds, each after the first of its own with its number."""
+    """Name the terms by kind; the second and later ones of a kind get a number."""
     earlier = [list(kinds[:place]).count(kind) for place, kind in enumerate(kinds)]
     return tuple(
         f"{kind}_{count + 1}" if count else kind for kind, count in zip(kinds, earlier, strict=True)

@@ -1,4 +1,4 @@
-"""Classification of the training speakers by their directions, with a margin."""
+"""Classify the training speakers by direction, with a margin: AM, AAM, sub-centre AAM softmax."""
 
 import math
 from typing import assert_never
@@ -29,6 +29,7 @@ class AMSoftmaxLoss(nn.Module):
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
             cosines = F.linear(F.normalize(exact), F.normalize(self.weight))
+            # Only the own speaker's cosine is lowered; the accuracy is that of the plain cosines.
             of_target = cosines.gather(1, speakers[:, None]) - self.margin.now
             logits = self.scale * cosines.scatter(1, speakers[:, None], of_target)
             output = classified(logits, cosines, speakers)
@@ -101,6 +102,7 @@ class SubCentreAAMSoftmaxLoss(nn.Module):
             centres = F.normalize(self.weight.flatten(0, 1))
             to_centres = F.linear(F.normalize(exact), centres)  # (batch, speakers * centres)
             cosines = to_centres.reshape(len(exact), -1, self.centres).amax(dim=2)
+            # Which speakers are hard is a choice, not a quantity: it takes no gradient.
             hard = cosines.detach().scatter(1, own, -torch.inf).topk(self.hard_speakers).indices
             penalty = self.penalty_per_margin * self.margin_rad.now
             shifted = cosines.scatter(
@@ -116,10 +118,11 @@ class SubCentreAAMSoftmaxLoss(nn.Module):
 def add_margin(
     cosines: Float[Tensor, "batch some"], margin_rad: float, fallback: Fallback
 ) -> Float[Tensor, "batch some"]:
-    """The cosine of the angle that is the margin wider, or what stands for it.
+    """Return the cosine of the angle widened by the margin, or its fallback.
 
     Past pi - margin, cos(angle + margin) would rise again: a worse angle would cost less.
     """
+    # By the addition theorem, not acos: the slope of acos is infinite at 1.
     shifted = cosines * math.cos(margin_rad) - _sines(cosines) * math.sin(margin_rad)
     match fallback:
         case "sine_line":
@@ -139,7 +142,7 @@ def add_margin(
 def _subtract_penalty(
     cosines: Float[Tensor, "batch some"], penalty_rad: float
 ) -> Float[Tensor, "batch some"]:
-    """The cosine of the angle that is the penalty narrower."""
+    """Return the cosine of the angle narrowed by the penalty."""
     return cosines * math.cos(penalty_rad) + _sines(cosines) * math.sin(penalty_rad)
 
 
@@ -151,5 +154,6 @@ def _sines(cosines: Float[Tensor, "batch some"]) -> Float[Tensor, "batch some"]:
 
 
 def _directions(*shape: int) -> nn.Parameter:
+    # As one matrix, so that sub-centres are drawn as wide as centres are.
     drawn = nn.init.xavier_normal_(torch.empty(math.prod(shape[:-1]), shape[-1]))
     return nn.Parameter(drawn.reshape(shape))

@@ -1,4 +1,4 @@
-"""Margins that move while training goes on."""
+"""Move the margin of a loss while training proceeds."""
 
 from collections.abc import Callable
 from typing import assert_never
@@ -35,19 +35,20 @@ class Margin(nn.Module):
 
 
 def set_epochs(module: nn.Module, epochs: float | int) -> None:
-    """Tell a loss, and all inside it, how many epochs were trained (fractions count steps)."""
+    """Set how many epochs were trained in a loss and all its parts (fractions count steps)."""
     for part in module.modules():
         if isinstance(part, Margin):
             part.set_epochs(epochs)
 
 
 def margin_after(schedule: MarginSchedule, full: float | int, epochs: float | int) -> float:
-    """The margin after `epochs` epochs, `full` being the loss's own."""
+    """Return the margin after `epochs` epochs; `full` is the loss's own."""
     match schedule:
         case ConstantMargin():
             return full
         case StepMargin():
             return full if epochs >= schedule.at_epoch else schedule.initial
+        # Both begin at `initial` and are exactly `full` from `to_epoch` on.
         case LinearMargin():
             done = _done(epochs, schedule.from_epoch, schedule.to_epoch)
             return schedule.initial + (full - schedule.initial) * done
@@ -60,5 +61,5 @@ def margin_after(schedule: MarginSchedule, full: float | int, epochs: float | in
 
 
 def _done(epochs: float | int, start: float, end: float) -> float:
-    """0 up to `start`, 1 from `end` on, straight between."""
+    """Return 0 up to `start`, 1 from `end` on, and a straight line between."""
     return min(1.0, max(0.0, (epochs - start) / (end - start)))

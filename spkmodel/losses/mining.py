@@ -1,4 +1,4 @@
-"""Which triplets of a batch a triplet loss looks at: a pure function of distances and speakers."""
+"""Choose the triplets of a batch, as a pure function of distances and speakers."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -91,6 +91,7 @@ def mine(
 def _all(
     is_positive: Bool[Tensor, "batch batch"], is_negative: Bool[Tensor, "batch batch"]
 ) -> Triplets:
+    # Two steps, so that no (batch, batch, batch) mask is built: a few GB at a thousand utterances.
     anchor, positive = torch.nonzero(is_positive, as_tuple=True)
     pair, negative = torch.nonzero(is_negative[anchor], as_tuple=True)
     return Triplets(anchor[pair], positive[pair], negative)
@@ -102,6 +103,7 @@ def _hard(
     is_negative: Bool[Tensor, "batch batch"],
 ) -> Triplets:
     anchor = torch.nonzero(is_positive.any(dim=1) & is_negative.any(dim=1))[:, 0]
+    # Infinity takes the others out; rows without a candidate are not among the anchors.
     farthest = distances.masked_fill(~is_positive, -torch.inf).argmax(dim=1)
     nearest = distances.masked_fill(~is_negative, torch.inf).argmin(dim=1)
     return Triplets(anchor, farthest[anchor], nearest[anchor])
@@ -118,6 +120,8 @@ def _semi_hard(
     to_others = distances[anchor]  # (pairs, batch)
     fits = is_negative[anchor] & (to_others > to_positive) & (to_others < to_positive + margin)
     nearest = to_others.masked_fill(~fits, torch.inf).argmin(dim=1)
+    # With no negative inside the margin, the farthest one is the easiest: the hardest ones make
+    # training collapse early on (Schroff et al., section 3.2).
     farthest = distances.masked_fill(~is_negative, -torch.inf).argmax(dim=1)[anchor]
     return Triplets(anchor, positive, torch.where(fits.any(dim=1), nearest, farthest))
 
@@ -134,6 +138,8 @@ def _random_semi_hard(
     to_others = distances[anchor]  # (pairs, batch)
     fits = eligible & (to_others > to_positive) & (to_others < to_positive + margin)
     chosen_from = torch.where(fits.any(dim=1, keepdim=True), fits, eligible)
+    # A stable sort puts the candidates first, in the order of rows: one draw of an index below
+    # their number then serves all pairs at once, the same on every device.
     first_come = chosen_from.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     place = _any_of(chosen_from.sum(dim=1), generator)
     return Triplets(anchor, positive, first_come.gather(1, place[:, None])[:, 0])
@@ -149,6 +155,7 @@ def _ranked(
     anchor, positive, eligible = _pairs_of_first_utterances(is_positive, is_negative)
     by_distance = distances[anchor].masked_fill(~eligible, torch.inf).argsort(dim=1, stable=True)
     every = eligible.sum(dim=1)
+    # On the CPU whatever the device, so that a CPU and a GPU training draw the same.
     chance = torch.rand(len(anchor), generator=generator).to(distances.device)
     hardest = every.clamp(max=rank.hard_rank + 1)
     place = _any_of(torch.where(chance < rank.hard_probability, hardest, every), generator)
@@ -158,7 +165,8 @@ def _ranked(
 def _pairs_of_first_utterances(
     is_positive: Bool[Tensor, "batch batch"], is_negative: Bool[Tensor, "batch batch"]
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"], Bool[Tensor, "pairs batch"]]:
-    """Anchors, positives, and which rows can be the negative of each."""
+    """Return anchors, positives, and which rows can be the negative of each."""
+    # A row is its speaker's first if no row above it is a positive of it.
     is_first = ~is_positive.tril(-1).any(dim=1)
     eligible = is_negative & ~is_first[None, :]
     pairs = is_positive & (is_first & eligible.any(dim=1))[:, None]
@@ -169,6 +177,7 @@ def _pairs_of_first_utterances(
 def _any_of(
     counts: Int[Tensor, " pairs"], generator: torch.Generator | None
 ) -> Int[Tensor, " pairs"]:
-    """For each count, a place from 0 to below it, all as likely."""
+    """Draw for each count an index below it, all equally likely."""
+    # In float64, so that every index is equally likely up to rounding, however many there are.
     chance = torch.rand(len(counts), dtype=torch.float64, generator=generator)
     return (chance.to(counts.device) * counts).long()

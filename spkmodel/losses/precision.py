@@ -1,4 +1,4 @@
-"""Losses are computed in float32 whatever the encoder is computed in."""
+"""Compute losses in float32, whatever the precision of the encoder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torch import Tensor
 def full_precision(
     embeddings: Float[Tensor, "batch dim"],
 ) -> Iterator[Float[Tensor, "batch dim"]]:
-    """Embeddings in float32 (float64 stays), and autocast off.
+    """Yield the embeddings in float32 (float64 stays), with autocast off.
 
     Between 0.5 and 1, bfloat16 has steps of 1/256. Times a scale of 30 that is 0.12 of a logit; any
     angle below 0.06 rad has a cosine that rounds to 1; and distances and centroids are differences

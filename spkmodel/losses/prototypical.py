@@ -1,4 +1,4 @@
-"""Telling the speakers of a batch apart by their own other utterances."""
+"""Compare the utterances of a batch with prototypes or centroids of its speakers."""
 
 import math
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ class LearnedLine(nn.Module):
     def __init__(self, initial_scale: float, initial_bias: float) -> None:
         super().__init__()
         above = initial_scale - _SMALLEST_SCALE
+        # The inverse of softplus, by expm1: exp(x) - 1 would lose a small scale to rounding.
         self.scale_before_softplus = nn.Parameter(
             torch.tensor(above + math.log(-math.expm1(-above)))
         )
@@ -101,6 +102,7 @@ class GE2ELoss(nn.Module):
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
             cosines, own = _to_centroids(exact, speakers)
+            # voxceleb_trainer floors them; a negative cosine then has no gradient.
             if self.floor_cosines:
                 cosines = cosines.clamp(min=_COSINE_FLOOR)
             logits = self.line(cosines)
@@ -117,8 +119,9 @@ class GE2ELoss(nn.Module):
 def _contrast(
     logits: Float[Tensor, "batch speakers"], own: Int[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
-    """Eq. 7: away from the nearest other centroid, towards the own one."""
+    """Return the contrast loss of eq. 7: own centroid against the nearest other one."""
     to_own = logits.gather(1, own[:, None])[:, 0]
+    # The own speaker is taken out, or it would nearly always be the nearest.
     nearest_other = logits.scatter(1, own[:, None], -torch.inf).amax(dim=1)
     return (1 - to_own.sigmoid() + nearest_other.sigmoid()).mean()
 
@@ -126,7 +129,7 @@ def _contrast(
 def _to_centroids(
     embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "batch speakers"], Int[Tensor, " batch"]]:
-    """Cosines of each row with each speaker's centroid, and the column of its own speaker."""
+    """Return each row's cosines with all speakers' centroids, and the column of its own speaker."""
     groups = _groups(speakers)
     sums = embeddings.new_zeros(len(groups.counts), embeddings.shape[1]).index_add(
         0, groups.of_row, embeddings
@@ -134,6 +137,7 @@ def _to_centroids(
     units = F.normalize(embeddings)
     # The length of a centroid is nothing to its cosine, so the sums will do.
     cosines = F.linear(units, F.normalize(sums))
+    # An utterance that is part of its own centroid would be near it for no merit (eq. 9).
     without_itself = F.normalize(sums[groups.of_row] - embeddings)
     to_own = (units * without_itself).sum(dim=1, keepdim=True)
     return cosines.scatter(1, groups.of_row[:, None], to_own), groups.of_row
@@ -143,6 +147,7 @@ def _queries_and_prototypes(
     embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "speakers dim"], Float[Tensor, "speakers dim"]]:
     groups = _groups(speakers)
+    # Stable, so that the query is a speaker's first utterance in the order of the batch.
     by_speaker = groups.of_row.argsort(stable=True)
     first = by_speaker[groups.counts.cumsum(0) - groups.counts]
     is_query = torch.zeros_like(speakers, dtype=torch.bool).index_fill(0, first, True)

@@ -1,4 +1,4 @@
-"""Classification of the training speakers by dense layers."""
+"""Classify the training speakers by dense layers."""
 
 from typing import Literal, TypeAlias, assert_never
 
@@ -30,7 +30,7 @@ class SoftmaxLoss(nn.Module):
 def dense_head(
     head: Head, activation: nn.Module, dropout: float, embedding_dim: int, speakers: int
 ) -> nn.Sequential:
-    """The log's OutBlock; dropout lies before the first dense layer, as its code has it."""
+    """Build the log's OutBlock; dropout lies before the first dense layer, as its code has it."""
     drop = nn.Dropout(dropout)
     last = nn.Linear(embedding_dim, speakers)
     match head:
@@ -52,6 +52,7 @@ def classified(
     plain: Float[Tensor, "batch speakers"],
     speakers: Int[Tensor, " batch"],
 ) -> LossOutput:
-    """Cross-entropy of `logits`; the accuracy is that of `plain`, without a margin."""
+    """Return the cross-entropy of `logits`, and the accuracy of `plain`, which has no margin."""
+    # With the margin, the accuracy would fall when the margin rises, and say nothing.
     correct = plain.detach().argmax(dim=1) == speakers
     return LossOutput(F.cross_entropy(logits, speakers), {"accuracy": correct.float().mean()})

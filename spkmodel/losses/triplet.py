@@ -1,4 +1,4 @@
-"""An anchor should be closer to its own speaker than to any other, by a margin."""
+"""Triplet losses: an anchor should be closer to its own speaker than to others, by a margin."""
 
 from typing import Literal, TypeAlias, assert_never
 
@@ -59,6 +59,7 @@ class TripletLoss(nn.Module):
             to_negative = distances[triplets.anchor, triplets.negative]
             losses, violations = self._costs(to_positive, to_negative)
             active = torch.count_nonzero(violations > _ACTIVE)
+            # A mean over all triplets would vanish as training goes on: most cost nothing then.
             counted = torch.count_nonzero(losses.detach() > _ACTIVE)
             if self.mining != "batch_all":
                 counted = torch.full_like(counted, len(triplets))
@@ -72,7 +73,7 @@ class TripletLoss(nn.Module):
     def _costs(
         self, to_positive: Float[Tensor, " triplets"], to_negative: Float[Tensor, " triplets"]
     ) -> tuple[Float[Tensor, " triplets"], Float[Tensor, " triplets"]]:
-        """Each triplet's loss, and by how much it fails what is asked of it."""
+        """Return each triplet's loss, and by how much it violates its constraint."""
         excess = to_positive - to_negative + self.margin.now
         match self.form:
             case "hinge":
@@ -88,7 +89,7 @@ class TripletLoss(nn.Module):
 def distances_between(
     embeddings: Float[Tensor, "batch dim"], distance: Distance
 ) -> Float[Tensor, "batch batch"]:
-    """Distances between all rows; the gradient at distance 0 is 0."""
+    """Return the distances between all rows; the gradient at distance 0 is 0."""
     match distance:
         case "euclidean":
             return _euclidean(embeddings)

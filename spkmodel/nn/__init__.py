@@ -1,1 +1,1 @@
-"""Networks from waveform to embedding: features, pooling, encoders."""
+"""Build networks from waveform to embedding: features, pooling, encoders."""

@@ -1,4 +1,4 @@
-"""From waveform to what an encoder sees: mel frames, or the waveform itself, normalised.
+"""Turn waveforms into an encoder's input: mel frames, or the waveform itself, normalised.
 
 Nothing here is learned, so nothing here keeps a gradient, and all of it stays in float32.
 """
@@ -26,7 +26,7 @@ _SILENCE = 1e-5  # a third of one step of 16-bit audio
 
 
 def build(config: Mel | RawWaveform) -> nn.Module:
-    """The front end: (batch, samples) to (batch, mels, time), or to (batch, 1, samples)."""
+    """Build the front end: (batch, samples) to (batch, mels, time), or to (batch, 1, samples)."""
     match config:
         case LogMel():
             return _mel_frames(config, floor=config.log_floor, logarithm=True)
@@ -55,7 +55,7 @@ def _mel_frames(config: LogMel | LinearMel, floor: float, logarithm: bool) -> "M
 def pre_emphasise(
     waveforms: Float[Tensor, "batch samples"], coefficient: float
 ) -> Float[Tensor, "batch samples"]:
-    """x[t] - c x[t-1]; before the first sample stands the second, as if reflected."""
+    """Return x[t] - c x[t-1]; the sample before the first is the second, as if reflected."""
     if coefficient == 0:
         return waveforms
     before = torch.cat([waveforms[:, 1:2], waveforms[:, :-1]], dim=1)
@@ -63,9 +63,10 @@ def pre_emphasise(
 
 
 def fft_samples(mels: int, window_samples: int) -> int:
-    """The smallest power of two, from 512, that holds the window and leaves no mel band empty."""
+    """Return the smallest power of two from 512 that holds the window and leaves no band empty."""
     top_mel = 2595 * math.log10(1 + SAMPLE_RATE / 2 / 700)
     narrowest_band_hz = 700 * (10 ** (2 * top_mel / (mels + 1) / 2595) - 1)
+    # A band narrower than the distance of two bins may contain none, and have no power ever.
     samples = _SMALLEST_FFT
     while samples < window_samples or SAMPLE_RATE / samples >= narrowest_band_hz:
         samples *= 2
@@ -109,7 +110,7 @@ class MelFrames(nn.Module):
             )
 
     def power(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch mels time"]:
-        """Mel power, before floor, logarithm and normalisation."""
+        """Compute the mel power, before floor, logarithm and normalisation."""
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
             spectrum = self.spectrogram(pre_emphasise(waveforms.float(), self.pre_emphasis))
             # Spectrogram(power=2) would take the root and square it again.
@@ -128,7 +129,7 @@ class MelFrames(nn.Module):
 def normalise(
     frames: Float[Tensor, "batch mels time"], normalisation: Normalisation
 ) -> Float[Tensor, "batch mels time"]:
-    """What of the level and the channel is taken out of mel frames; see `config.LogMel`."""
+    """Remove level and channel from mel frames; see `config.LogMel`."""
     match normalisation:
         case "none":
             return frames
@@ -160,17 +161,19 @@ class WaveformChannel(nn.Module):
     def _now(self) -> WaveformNormalisation:
         if self.normalisation != "peak":
             return self.normalisation
+        # In training, a random level is part of the augmentation; in evaluation it is noise.
         return "fixed" if self.training else "level"
 
 
 def normalise_waveforms(
     waveforms: Float[Tensor, "batch samples"], normalisation: WaveformNormalisation
 ) -> Float[Tensor, "batch samples"]:
-    """What of the level is taken out of a waveform; silence stays silence."""
+    """Remove the level from waveforms; silence stays silence."""
     match normalisation:
         case "fixed":
             return waveforms
         case "level":
+            # The floor keeps digital silence from becoming amplified rounding noise.
             peak = waveforms.abs().amax(dim=1, keepdim=True)
             return waveforms / peak.clamp(min=_SILENCE)
         case "mean":

@@ -1,4 +1,4 @@
-"""From a sequence over time to one vector per utterance; see `config.Pooling`.
+"""Pool a sequence over time into one vector per utterance; see `config.Pooling`.
 
 Weights, means and deviations are taken in float32: a mean of squares loses too much in a shorter
 format.
@@ -21,7 +21,7 @@ _HIDDEN = 128
 
 
 def build(pooling: PoolingConfig, dim: int) -> "Pooling":
-    """A pooling over (batch, dim, time)."""
+    """Build a pooling over (batch, dim, time)."""
     match pooling:
         case "mean":
             return Mean(dim)
@@ -120,6 +120,7 @@ class WeightedStatistics(Pooling):
         self.out_dim = 2 * dim
 
     def forward(self, frames: Float[Tensor, "batch dim time"]) -> Float[Tensor, "batch pooled"]:
+        # In float32: the variance is a difference of two almost equal numbers.
         weights, frames = self.attention(frames), frames.float()
         mean = (weights * frames).sum(dim=2)
         variance = (weights * frames.square()).sum(dim=2) - mean.square()
@@ -137,6 +138,7 @@ class Attention(nn.Module):
 
     def forward(self, frames: Float[Tensor, "batch dim time"]) -> Float[Tensor, "batch 1 time"]:
         scores = self.direction.T @ torch.tanh(self.hidden(frames))
+        # Weights over hundreds of frames sum to 1 only in float32.
         return scores.float().softmax(dim=2)
 
 
@@ -194,7 +196,7 @@ class HeadAttention(nn.Module):
 
 
 def channel_attention(dim: int, hidden: int = _HIDDEN) -> ScoredAttention:
-    """One weight per frame and channel, as voxceleb_trainer's ResNetSE34V2 has them."""
+    """Build attention with one weight per frame and channel, as voxceleb_trainer's ResNetSE34V2."""
     return ScoredAttention(
         nn.Sequential(
             nn.Conv1d(dim, hidden, kernel_size=1),
@@ -212,7 +214,7 @@ def context_attention(
     weights: int | None = None,
     variances: Range = _VARIANCES,
 ) -> ScoredAttention:
-    """Attention that sees the utterance's statistics: ECAPA-TDNN's, or RawNet3's ("relu_norm").
+    """Build attention that sees the utterance's statistics, as ECAPA-TDNN or RawNet3 ("relu_norm").
 
     Args:
         dim: channels that are pooled.
@@ -233,4 +235,5 @@ def context_attention(
 
 
 def _deviation(variance: Float[Tensor, "*place"], variances: Range) -> Float[Tensor, "*place"]:
+    # Clamped first: the slope of the root is infinite at 0.
     return variance.clamp(min=variances[0], max=variances[1]).sqrt()

@@ -1,1 +1,1 @@
-"""One training: batches, optimiser, schedules, stages, averages, epochs, the NaN guard."""
+"""Train a network: batches, optimiser, schedules, stages, averages, epochs, the NaN guard."""

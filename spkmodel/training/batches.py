@@ -1,4 +1,4 @@
-"""Batches of P speakers x K utterances: which utterances meet, and what is cut out of them.
+"""Draw batches of P speakers x K utterances, and cut crops out of them.
 
 Everything is a function of (seed, epoch): an epoch can be prepared again, in any process, and no
 global generator is touched.
@@ -48,7 +48,7 @@ def draw_epoch(
     most_of_a_speaker: int | None = None,
     rates: Sequence[float] = (),
 ) -> list[Batch]:
-    """Full batches without a speaker twice, as many as there can be.
+    """Draw the batches of one epoch: as many full ones, without a speaker twice, as there can be.
 
     Every utterance is used once, apart from two remainders: what a speaker has beyond a multiple
     of `utterances` (which ones rotates from epoch to epoch), and what would fill the last batch
@@ -66,6 +66,7 @@ def draw_epoch(
         rates: of speed as new speakers; every group of a speaker's utterances is played at one of
             them, and a speaker at two rates counts as two.
     """
+    # A generator of this epoch alone: any epoch can be drawn again without those before it.
     rng = np.random.default_rng([seed, epoch])
     if most_of_a_speaker is None:
         groups = _groups(speakers, utterances, epoch, rng)
@@ -90,6 +91,7 @@ def draw_epoch(
                 tuple(rates[name // count] for _, name in drawn) if rates else (),
             )
         )
+    # Speakers with many groups are forced into the last batches; shuffled, no epoch ends on them.
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
@@ -100,7 +102,7 @@ def crops(
     rng: np.random.Generator,
     level: Literal["stored", "peak"] = "stored",
 ) -> Float32[np.ndarray, "batch samples"]:
-    """A crop at random of each utterance, in [-1, 1]; one that is too short starts over.
+    """Cut a random crop of each utterance, in [-1, 1]; an utterance that is too short starts over.
 
     What is played at another rate is read so much longer or shorter that the crop is full.
     """
@@ -110,6 +112,8 @@ def crops(
     for row, utterance in enumerate(batch.ids):
         waveform = store.waveform(utterance)
         if level == "peak":
+            # Of the whole utterance: the peak of a crop of silence would amplify noise. As int,
+            # since -(-32768) overflows int16.
             peaks[row] = max(1, int(waveform.max()), -int(waveform.min()))
         rate = batch.rates[row] if batch.rates else 1.0
         if rate == 1.0:
@@ -117,6 +121,7 @@ def crops(
         else:
             read, around = speeds.samples_read(crop_samples, rate), speeds.samples_around(rate)
             others.setdefault(rate, []).append((row, _stretch(waveform, read, around, rng)))
+    # Together by rate: a resampler works on a whole batch in one call.
     for rate, stretches in others.items():
         rows, waveforms = zip(*stretches, strict=True)
         read_ones = torch.from_numpy(np.stack(waveforms).astype(np.float32))
@@ -126,9 +131,10 @@ def crops(
 
 
 def _stretch(waveform: Waveform, samples: int, around: int, rng: np.random.Generator) -> Waveform:
-    """So many samples from anywhere, with what precedes and follows them (silence at the ends)."""
+    """Cut samples from a random position, with a margin on both sides (silence at the ends)."""
     spare = len(waveform) - samples
     if spare < 0:
+        # Repeated from a random sample on, so that short utterances have more than one crop.
         start = int(rng.integers(len(waveform)))
         return np.resize(np.roll(waveform, around - start), samples + 2 * around)
     start = int(rng.integers(spare + 1))
@@ -179,12 +185,13 @@ class EpochBatches:
         return self.from_batch(0)
 
     def from_batch(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Those that follow the first `done`."""
+        """Iterate over the batches that follow the first `done`."""
         with Prefetcher(self._prepared(done), ahead=_AHEAD) as batches:
             yield from batches
 
     def _prepared(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
         for number, batch in enumerate(self._plan[done:], start=done):
+            # Of this batch alone: a resumed epoch skips the batches that were done.
             rng = np.random.default_rng([*self._seed, number])
             if self._rates_of_crops:
                 drawn = rng.choice(self._rates_of_crops, size=len(batch.ids))
@@ -196,7 +203,7 @@ class EpochBatches:
 def batches_of_epoch(
     store: Store, config: Batches, seed: int, epoch: int, speed: Speed | None = None
 ) -> EpochBatches:
-    """Waveforms (batch, samples) and labels (batch,), all full batches; `epoch` from 1.
+    """Return the batches of an epoch (from 1): waveforms (batch, samples) and labels (batch,).
 
     A label's remainder by the number of training speakers is the speaker, at whatever rate.
     """
@@ -204,7 +211,7 @@ def batches_of_epoch(
 
 
 def batches_in_epoch(utterances_of: Sequence[int], config: Batches) -> int:
-    """How many batches speakers with so many utterances fill, all at one speed."""
+    """Count the batches that speakers with so many utterances fill, all at one speed."""
     most = config.max_utterances_per_speaker
     groups = [
         (count if most is None else min(most, count)) // config.utterances
@@ -224,7 +231,7 @@ def _groups(
     most: int | None = None,
     order: Sequence[int] | None = None,
 ) -> dict[int, list[list[int]]]:
-    """Each speaker's utterances, by row, in shuffled groups of `utterances`."""
+    """Group each speaker's utterances, by row, into shuffled groups of `utterances`."""
     rows_of: dict[int, list[int]] = {}
     for row in range(len(speakers)) if order is None else order:
         rows_of.setdefault(speakers[row], []).append(row)
@@ -242,7 +249,7 @@ def _groups(
 def _at_rates(
     groups: dict[int, list[list[int]]], rates: int, speakers: int, rng: np.random.Generator
 ) -> dict[int, list[list[int]]]:
-    """Each group under the label of its speaker at a rate drawn for it."""
+    """Move each group to the label of its speaker at a rate that is drawn for it."""
     moved: dict[int, list[list[int]]] = {}
     for speaker, some in groups.items():
         for rate, group in zip(rng.integers(rates, size=len(some)).tolist(), some, strict=True):
@@ -251,7 +258,8 @@ def _at_rates(
 
 
 def _most_batches(groups: np.ndarray, speakers: int) -> int:
-    """The largest number b of batches for which speakers, each at most b times, suffice."""
+    """Return the largest number b of batches that speakers can fill, each used at most b times."""
+    # If b batches can be filled, so can fewer: a binary search finds the largest b.
     low, high = 0, int(groups.sum()) // speakers
     while low < high:
         middle = (low + high + 1) // 2
@@ -265,15 +273,17 @@ def _most_batches(groups: np.ndarray, speakers: int) -> int:
 def _choose(
     remaining: np.ndarray, speakers: int, batches_left: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Who is in the next batch: at random by groups remaining, those that must be in first.
+    """Choose the speakers of the next batch at random by groups remaining, required ones first.
 
     A speaker with a group for each batch left must be in this one, or fewer batches would be
     filled. The others are drawn in proportion to what remains of them (Efraimidis & Spirakis
     2006), so that speakers with many utterances do not only meet each other.
     """
+    # Keys log(u) / w: their largest are a draw without replacement, by weight.
     with np.errstate(divide="ignore"):
         keys = np.log(rng.random(len(remaining))) / remaining
     due = remaining >= batches_left
+    # Keys are negative; a positive one comes before all others.
     keys[due] = -keys[due]
     keys[remaining == 0] = -np.inf
     return np.argpartition(keys, -speakers)[-speakers:]

@@ -1,4 +1,4 @@
-"""Numbers that are no longer finite: seen at once on the CPU, now and then on an accelerator."""
+"""Detect values that are not finite: at once on the CPU, now and then on an accelerator."""
 
 import math
 
@@ -14,7 +14,7 @@ class Diverged(RuntimeError):
 
 
 class NaNGuard:
-    """Sees to it that what is not finite does not pass for a result."""
+    """Raise `Diverged` for values that are not finite, before they pass for a result."""
 
     def __init__(self, device: torch.device, *, at_once: bool) -> None:
         self._at_once = at_once
@@ -26,11 +26,13 @@ class NaNGuard:
         self._all_finite = torch.ones((), dtype=torch.bool, device=self._device)
 
     def see(self, what: str, value: Tensor) -> None:
+        # On the CPU the value is there already; on an accelerator, reading it would stall.
         if self._at_once:
             number = float(value.detach())
             if not math.isfinite(number):
                 raise Diverged(f"{what} is {number} in epoch {self._epoch}")
             return
+        # Collected on the device, without waiting.
         self._all_finite &= value.detach().isfinite()
         self._seen += 1
         if self._seen % _CHECK_EVERY == 0:

@@ -1,4 +1,4 @@
-"""How the learning rate goes: pure functions of the moment."""
+"""Compute the learning rate of each step, as pure functions of epochs and steps."""
 
 import math
 from typing import assert_never
@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 
 def learning_rate(schedule: Schedule, full: float, *, epochs: float, steps: int) -> float:
-    """The learning rate of one step of the optimiser.
+    """Return the learning rate of one step of the optimiser.
 
     Args:
         schedule: of the config.
@@ -52,6 +52,7 @@ def _decayed(
         case Constant():
             return 1.0
         case StepDecay():
+            # `epochs` is the moment after the step; its last step still belongs to an epoch.
             whole = math.ceil(epochs - _ROUNDING) - 1
             return schedule.factor ** (whole // schedule.every_epochs)
         case ExponentialDecay():
@@ -88,12 +89,12 @@ def _warm(done: float, length: float) -> float:
 
 
 def _cosine(first: float, last: float, done: float) -> float:
-    """From `first` to `last` along half a cosine, and then `last`."""
+    """Return the value on half a cosine from `first` to `last`, and `last` after its end."""
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def _warm_cosine(before: float, after: float, warmup_fraction: float, floor: float) -> float:
-    """Of a cycle: `before` and `after` are the parts of it that are done before and after a step.
+    """Return the fraction within a cycle; `before` and `after` are its parts done around a step.
 
     They are the same for a schedule that counts epochs. The warm-up takes `after`, so that the
     first step is not for nothing.
@@ -106,13 +107,14 @@ def _warm_cosine(before: float, after: float, warmup_fraction: float, floor: flo
 def _cycle_in_epochs(schedule: CosineRestarts, epochs: float) -> tuple[float, float]:
     """Start and end, in epochs, of the cycle that the moment `epochs` lies in or ends."""
     start, end = 0.0, float(schedule.first_epochs)
+    # A sum of fractions may lie just above a whole number of epochs.
     while epochs > end + _ROUNDING:
         start, end = end, end * schedule.growth
     return start, end
 
 
 def _cycle_in_steps(schedule: SGDR, before: int) -> tuple[int, int]:
-    """Steps of the cycle that are done when `before` steps are done, and the cycle's length."""
+    """Return the steps done in the current cycle after `before` steps, and the cycle's length."""
     length = schedule.first_steps
     if schedule.length_growth == 1:
         return before % length, length

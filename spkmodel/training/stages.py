@@ -1,4 +1,4 @@
-"""What holds in which epoch: an ordinary training, and the fine-tuning that may follow on it."""
+"""Find the stage of an epoch: the ordinary training, or the fine-tuning that may follow it."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Stage:
 
 
 def stage_at(config: TrainConfig, epoch: int) -> Stage:
-    """The stage that an epoch, counted from 1, belongs to."""
+    """Return the stage that an epoch, counted from 1, belongs to."""
     tuning = config.fine_tune
     if tuning is None or epoch < tuning.from_epoch:
         return Stage(
@@ -32,6 +32,7 @@ def stage_at(config: TrainConfig, epoch: int) -> Stage:
         )
     return Stage(
         first_epoch=tuning.from_epoch,
+        # Longer crops and, by default, no speed perturbation, as in WeSpeaker's stage.
         batches=config.batches.model_copy(update={"crop_seconds": tuning.crop_seconds}),
         augment=tuning.augment or config.augment.model_copy(update={"speed": None}),
         loss=with_margin(config.loss, tuning.margin),

@@ -185,8 +185,8 @@ class Training:
         return EpochInterrupted(self._interrupted.number, steps, steps)
 
     def _augmented(self, waveforms: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        # With speed perturbation, a speaker has one class for each rate but stays one person, who
-        # must not be mixed into his own babble.
+        # With speed perturbation, a speaker has one class for each rate but stays one person, whose
+        # voice must not be in the babble behind the same voice.
         speakers = labels % len(self._store.train_speakers)
         return self._augment(self._to_device(waveforms), generator, speakers)
 

@@ -1,4 +1,4 @@
-"""Weights of another training as the start of this one: what fits, what is taken, what is not."""
+"""Start a training from the weights of another one, as far as they fit."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from spkmodel.nn import encoders
 
 
 def check(config: TrainConfig, saved: TrainConfig) -> None:
-    """Refuse the weights of an encoder that has another shape.
+    """Raise an error if the checkpoint's encoder has another shape.
 
     Args:
         config: with a `warm_start`.
@@ -55,7 +55,7 @@ def apply(
     loss: nn.Module,
     speakers: Sequence[str],
 ) -> str:
-    """Load what is to be taken into encoder and loss; what was taken, in words.
+    """Load the weights to be taken into encoder and loss; return a description of them.
 
     Raises:
         checkpoint.CheckpointError: if the encoder has another shape.
@@ -84,11 +84,12 @@ def apply(
 
 
 def _shapes(config: Encoder) -> dict[str, tuple[int, ...]]:
-    """Of all weights; of the buffers, the names.
+    """Return the shapes of all weights, and the names of the buffers.
 
     Where a norm gives way to another with the same weights, only its statistics show it. Their
     shapes are those of weights, and a window's may differ: it is never taken.
     """
+    # On the meta device nothing is allocated: only shapes are asked for.
     with torch.device("meta"):
         encoder = encoders.build(config)
     weights = {name: tuple(weight.shape) for name, weight in encoder.named_parameters()}
@@ -96,11 +97,12 @@ def _shapes(config: Encoder) -> dict[str, tuple[int, ...]]:
 
 
 def _constants(encoder: nn.Module, saved: Encoder) -> set[str]:
-    """Buffers that follow from the config and are never trained, such as a window's samples.
+    """Return the buffers that follow from the config and are never trained, such as a window.
 
     They are those in which two encoders fresh from their configs differ; what they have in common
     at first, such as running statistics, is learned.
     """
+    # Forked: building draws weights, which must not shift this training's generator.
     with torch.random.fork_rng():
         its = dict(encoders.build(saved).named_buffers())
     return {
@@ -111,7 +113,7 @@ def _constants(encoder: nn.Module, saved: Encoder) -> set[str]:
 
 
 def _differences(encoder: Encoder, saved: Encoder) -> str:
-    """The fields that differ and decide shapes, with both values; all that differ if none does."""
+    """Describe the differing fields that decide shapes, or all differing ones if none does."""
     if encoder.kind != saved.kind:
         return f"encoder.kind is {encoder.kind!r}, the checkpoint's {saved.kind!r}"
     own, its = encoder.model_dump(), saved.model_dump()
@@ -133,7 +135,7 @@ def _shapes_differ(encoder: Encoder, changed: dict[str, Any]) -> bool:
 
 
 def _leaves(name: str, own: Any, its: Any) -> list[tuple[str, Any, Any]]:
-    """Where two values differ: inside a part of the config, its fields."""
+    """List where two values differ: inside a part of the config, its fields."""
     if isinstance(own, dict) and isinstance(its, dict) and own.keys() == its.keys():
         return [(f"{name}.{key}", own[key], its[key]) for key in own if own[key] != its[key]]
     return [(name, own, its)]
@@ -181,14 +183,15 @@ def _take_head(
 
 
 def _classes(config: TrainConfig, speakers: Sequence[str]) -> list[tuple[float, str]]:
-    """What each class of the loss is: a speaker at a speed."""
+    """List the classes of the loss: a speaker at a speed each."""
     speed = config.augment.speed
     rates = speed.ordered if speed is not None and speed.new_speakers else (1.0,)
     return [(rate, speaker) for rate in rates for speaker in speakers]
 
 
 def _class_axes(loss: Loss, embedding_dim: int, classes: int) -> dict[str, int]:
-    """The weights with one entry for each class, and along which dimension."""
+    """Return the weights with one entry for each class, and its dimension."""
+    # One class more: the dimension that grows is that of the classes.
     with torch.device("meta"):
         state, larger = (
             losses.build(loss, embedding_dim=embedding_dim, speakers=count).state_dict()

@@ -1,1 +1,1 @@
-"""From embeddings to figures: scores, normalisation, calibration, EER and minDCF, baselines."""
+"""Evaluate embeddings: scores, normalisation, calibration, EER and minDCF, baselines."""

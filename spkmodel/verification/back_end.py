@@ -1,4 +1,4 @@
-"""Scoring with what was learnt from other utterances: their mean, and a cohort of them."""
+"""Score pairs with what was learnt from other utterances: their mean and a cohort."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class BackEnd:
     def score(
         self, embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]
     ) -> Float[np.ndarray, " pairs"]:
-        """As `scoring.score_pairs`, with the mean subtracted and the scores normalised."""
+        """Score pairs as `scoring.score_pairs`, after centring, and normalise the scores."""
         centred = centre(embeddings, self.mean)
         scores = scoring.score_pairs(centred, pairs, self.backend)
         if self.cohort is None:
@@ -54,14 +54,14 @@ class BackEnd:
 def centre(
     embeddings: Mapping[str, Tensor], mean: Float[Tensor, " dim"] | None
 ) -> Mapping[str, Tensor]:
-    """Every embedding, or every crop's, less the mean."""
+    """Subtract the mean from every embedding, or from every crop's."""
     if mean is None:
         return embeddings
     return {name: embedding.double() - mean for name, embedding in embeddings.items()}
 
 
 def mean_of(embeddings: Mapping[str, Tensor]) -> Float[Tensor, " dim"]:
-    """The mean over utterances, float64."""
+    """Return the mean over utterances, in float64."""
     return scoring.mean_embeddings(embeddings, list(embeddings)).mean(dim=0)
 
 
@@ -70,7 +70,7 @@ def speaker_cohort(
     speaker_of: Callable[[str], str],
     mean: Float[Tensor, " dim"] | None = None,
 ) -> Float[Tensor, "members dim"]:
-    """One member a speaker: the mean of all its utterances' embeddings, brought to unit length."""
+    """Build a cohort of speakers: the mean of each one's embeddings, at unit length."""
     names = list(embeddings)
     numbers = scoring.mean_embeddings(centre(embeddings, mean), names)
     speakers = sorted({speaker_of(name) for name in names})
@@ -84,6 +84,6 @@ def speaker_cohort(
 def utterance_cohort(
     embeddings: Mapping[str, Tensor], mean: Float[Tensor, " dim"] | None = None
 ) -> Float[Tensor, "members dim"]:
-    """One member an utterance."""
+    """Build a cohort of utterances."""
     names = list(embeddings)
     return scoring.unit_vectors(names, scoring.mean_embeddings(centre(embeddings, mean), names))

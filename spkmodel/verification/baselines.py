@@ -1,4 +1,4 @@
-"""What is reached without a network: means and deviations of mel frames, and LDA on top of them.
+"""Score pairs without a network: by means and deviations of mel frames, and by LDA on them.
 
 A network that is not clearly better than these has learned little that counts.
 """
@@ -37,7 +37,7 @@ _LDA = "mel statistics, LDA, cosine"
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What one of them makes of a list of pairs; rates are fractions."""
+    """The result of one baseline on a list of pairs; rates are fractions."""
 
     name: str
     eer: float
@@ -58,7 +58,7 @@ def compute_baselines(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Baseline]:
-    """Score `pairs`, whose utterances `store` has as they sound in `condition`, by every floor.
+    """Score `pairs`, whose utterances `store` has in `condition`, by every baseline.
 
     The training utterances of `train`, put into the same condition with the ambiences and rooms of
     the training split, standardise the numbers and train the LDA. Without any, there is the cosine
@@ -74,6 +74,7 @@ def compute_baselines(
     else:
         heard = _conditioned_waveforms(train, training, condition, noise, rooms)
         taught = np.stack([count.add(mel_statistics(waveform)) for waveform in heard])
+        # Fitted on training speakers alone; those of the pairs must stay unknown.
         scaler = StandardScaler().fit(taught)
         speakers = np.array([train.speaker(path) for path in training])
         directions = lda_directions(scaler.transform(taught), speakers)
@@ -99,7 +100,7 @@ def _conditioned_waveforms(
 
 
 class _ProgressCounter:
-    """Tells progress of work that is done item by item."""
+    """Report the progress of work that is done item by item."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._done, self._total, self._progress = 0, total, progress
@@ -147,7 +148,7 @@ def _score_baseline(
 
 
 def mel_statistics(waveform: Int16[np.ndarray, " samples"]) -> Float[np.ndarray, " dim"]:
-    """Mean and deviation over the louder frames of 29 mel cepstral coefficients."""
+    """Compute mean and deviation of 29 mel cepstral coefficients over the louder frames."""
     samples = waveform.astype(np.float32) / np.float32(32768)
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
@@ -155,6 +156,7 @@ def mel_statistics(waveform: Int16[np.ndarray, " samples"]) -> Float[np.ndarray,
     spectrum = np.fft.rfft(frames * _window(), FFT)
     power = spectrum.real**2 + spectrum.imag**2
     log_mels = np.log(power @ _mel_filters() + np.float32(POWER_FLOOR))
+    # Pauses describe the room rather than the voice.
     energy = log_mels.mean(axis=1)
     loud = log_mels[energy >= np.quantile(energy, QUIET_FRACTION)]
     coefficients = loud.astype(np.float64) @ _cosines()
@@ -168,7 +170,7 @@ def _window() -> Float[np.ndarray, " window"]:
 
 @lru_cache(maxsize=1)
 def _mel_filters() -> Float[np.ndarray, "bins mels"]:
-    """Triangles of height 1, evenly spaced in mels (O'Shaughnessy's 2595 log10(1 + f / 700))."""
+    """Return triangles of height 1, even in mels (O'Shaughnessy's 2595 log10(1 + f / 700))."""
     low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOW_HZ, HIGH_HZ))
     edges_hz = 700 * (10 ** (np.linspace(low, high, MELS + 2) / 2595) - 1)
     hz = np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE)[:, None]
@@ -179,7 +181,7 @@ def _mel_filters() -> Float[np.ndarray, "bins mels"]:
 
 @lru_cache(maxsize=1)
 def _cosines() -> Float[np.ndarray, "mels coefficients"]:
-    """The orthonormal DCT-II's columns that are kept."""
+    """Return the kept columns of the orthonormal DCT-II."""
     angles = np.pi * np.outer(np.arange(MELS) + 0.5, np.arange(MELS)) / MELS
     basis: np.ndarray = np.sqrt(2 / MELS) * np.cos(angles)
     return basis[:, COEFFICIENTS]
@@ -189,7 +191,7 @@ def _cosines() -> Float[np.ndarray, "mels coefficients"]:
 
 
 def lda_directions(numbers: Numbers, speakers: np.ndarray) -> Float[np.ndarray, "dim kept"]:
-    """Directions in which speakers differ most against how an utterance varies, best first.
+    """Return the directions of most variance between over within speakers, best first.
 
     They have unit variance within speakers. There are at most as many as speakers less one.
     """
@@ -201,6 +203,7 @@ def lda_directions(numbers: Numbers, speakers: np.ndarray) -> Float[np.ndarray, 
     inner = numbers - means[which]
     outer = (means - numbers.mean(axis=0)) * np.sqrt(counts)[:, None]
     within = inner.T @ inner / len(numbers)
+    # Few utterances per speaker leave directions without variance; the ridge keeps them out.
     within += LDA_RIDGE * np.mean(np.diag(within)) * np.eye(len(within))
     values, vectors = np.linalg.eigh(within)
     whiten = vectors / np.sqrt(values)

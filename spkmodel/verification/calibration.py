@@ -1,4 +1,4 @@
-"""Scores as log-likelihood ratios: a linear calibration, and what trusting them costs.
+"""Calibrate scores as log-likelihood ratios, and measure what trusting them costs.
 
 A log-likelihood ratio (llr) is natural: ln p(score | target) - ln p(score | non-target). Bayes
 decisions, Cllr and the actual detection cost take scores at their word; EER and minDCF do not.
@@ -26,12 +26,12 @@ class Calibration:
     """Of a target, for which it was fitted."""
 
     def llrs(self, scores: Numbers) -> Float[np.ndarray, " pairs"]:
-        """In the order of the scores, which they keep: the scale is positive."""
+        """Return log-likelihood ratios, which rank pairs as scores do: the scale is positive."""
         return self.scale * np.asarray(scores, dtype=np.float64) + self.offset
 
 
 def fit(scores: Numbers, targets: Numbers, prior: float = 0.5) -> Calibration:
-    """Logistic regression of the class on the score, classes weighted as the prior says.
+    """Fit a logistic regression of the class on the score, with classes weighted by the prior.
 
     It minimises prior * mean_tar ln(1 + e^-(llr + logit prior)) + (1 - prior) * mean_non
     ln(1 + e^(llr + logit prior)) (Brummer and du Preez 2006, "Application-independent evaluation
@@ -69,7 +69,7 @@ def fit(scores: Numbers, targets: Numbers, prior: float = 0.5) -> Calibration:
 
 
 def cllr(llrs: Numbers, targets: Numbers) -> float:
-    """Cost of the log-likelihood ratios in bits: 1 for saying nothing, more for misleading.
+    """Return the cost of log-likelihood ratios in bits: 1 if uninformative, more if misleading.
 
     1/2 [mean_tar log2(1 + e^-llr) + mean_non log2(1 + e^llr)].
     """
@@ -78,7 +78,7 @@ def cllr(llrs: Numbers, targets: Numbers) -> float:
 
 
 def min_cllr(scores: Numbers, targets: Numbers) -> float:
-    """The Cllr of the best rising calibration of these scores (pool adjacent violators).
+    """Return the Cllr of the best rising calibration of these scores (pool adjacent violators).
 
     Ties stay together; 0 when the classes are separated, 1 when scores say nothing.
     """
@@ -94,7 +94,7 @@ def min_cllr(scores: Numbers, targets: Numbers) -> float:
 
 
 def bayes_threshold(p_target: float, c_miss: float | int = 1, c_fa: float | int = 1) -> float:
-    """The llr from which accepting costs less than rejecting: ln(c_fa (1 - p) / (c_miss p))."""
+    """Return the llr from which accepting is cheaper: ln(c_fa (1 - p) / (c_miss p))."""
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
         raise ValueError(
             "a Bayes threshold takes p_target in (0, 1) and positive costs, got "
@@ -110,7 +110,7 @@ def act_dcf(
     c_miss: float | int = 1,
     c_fa: float | int = 1,
 ) -> float:
-    """Detection cost at the Bayes threshold, over that of deciding blindly.
+    """Return the detection cost at the Bayes threshold, over that of deciding blindly.
 
     At least `metrics.min_dcf`; above 1 where the scores do harm.
     """

@@ -1,4 +1,4 @@
-"""Utterances to embeddings to scores to error rates."""
+"""Embed utterances, score pairs and compute error rates."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ Scorer: TypeAlias = Callable[[Mapping[str, Tensor], Sequence[Pair]], np.ndarray]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a list of pairs says of an encoder. Rates are fractions."""
+    """Scores and error rates of a list of pairs. Rates are fractions."""
 
     eer: float
     low: float
@@ -63,7 +63,7 @@ def embed(
     progress: Progress = silent,
     crops: Crops | None = None,
 ) -> dict[str, Tensor]:
-    """Embeddings, float32 on the CPU: (dim,) of each whole utterance, or (crops, dim) of its crops.
+    """Embed utterances, in float32 on the CPU: (dim,) of each, or (crops, dim) of its crops.
 
     The encoder is put into evaluation mode and left as it was found.
     """
@@ -89,7 +89,7 @@ def embed(
 def _waveform_batches(
     store: Store, utterances: Sequence[str], crops: Crops | None
 ) -> Iterator[tuple[list[str], Tensor]]:
-    """Batches of utterances with their waveforms, or with all their crops one after the other."""
+    """Yield batches of utterances with their waveforms, or with all their crops in sequence."""
     if crops is not None:
         for batch in _batches(list(utterances), crops.count * crops.samples):
             cuts = [cut_crops(store.waveform(name), crops) for name in batch]
@@ -98,13 +98,14 @@ def _waveform_batches(
     by_length: dict[int, list[str]] = defaultdict(list)
     for utterance in utterances:
         by_length[whole_steps(len(store.waveform(utterance)))].append(utterance)
+    # Longest first, so that memory runs out at once or never.
     for length in sorted(by_length, reverse=True):
         for batch in _batches(by_length[length], length):
             yield batch, _waveforms(np.stack([store.waveform(name)[:length] for name in batch]))
 
 
 def whole_steps(samples: int) -> int:
-    """The length that is embedded: whole steps, or all of an utterance shorter than two."""
+    """Return the length that is embedded: whole steps, or all of an utterance shorter than two."""
     return samples if samples < 2 * LENGTH_STEP else samples - samples % LENGTH_STEP
 
 
@@ -114,7 +115,7 @@ def _batches(utterances: list[str], length: int) -> list[list[str]]:
 
 
 def _rows(length: int) -> int:
-    """Waveforms of so many samples that are embedded at once."""
+    """Return how many waveforms of so many samples are embedded at once."""
     return max(1, _LARGEST_BATCH_SECONDS * 16000 // max(1, length))
 
 
@@ -135,6 +136,7 @@ def evaluate_embeddings(
     Raises:
         scoring.Collapsed: if embeddings are not finite or all alike; never an EER of those.
     """
+    # First: a collapsed network has some EER, too.
     scoring.require_usable(embeddings)
     scores = score(embeddings, pairs)
     targets = np.array([pair.target for pair in pairs], dtype=bool)
@@ -157,7 +159,7 @@ def evaluate_embeddings(
 
 
 def utterances_of(pairs: Sequence[Pair]) -> list[str]:
-    """Every utterance of the pairs once, in order of first appearance."""
+    """Return every utterance of the pairs once, in order of first appearance."""
     return list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
 
 
@@ -177,7 +179,7 @@ def evaluate_encoder(
 def load_encoder(
     folder: Path, sha256: str | None = None, device: torch.device | str = "cpu"
 ) -> tuple[nn.Module, TrainConfig]:
-    """The encoder of a checkpoint folder, ready to embed, and the config that trained it.
+    """Load the encoder of a checkpoint folder, ready to embed, and the config that trained it.
 
     Its weights are the averaged ones where the training kept an average.
 

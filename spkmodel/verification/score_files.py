@@ -1,4 +1,4 @@
-"""Files of scores in the forms that other tools write and read, one pair a line.
+"""Read and write files of scores in the forms of other tools, one pair a line.
 
 ours: `label enrolment test score`, label 1 or 0, every digit. lab: `score enrolment test` with 4
 decimals, as voxceleb_trainer wrote (2020). kaldi: `enrolment test score`, every digit. wespeaker:
@@ -43,7 +43,7 @@ class ScoreFile:
     """None for a form without labels."""
 
     def scores_of(self, pairs: Sequence[Pair]) -> Float[np.ndarray, " pairs"]:
-        """In the order of the pairs; the file may have others besides.
+        """Return the scores in the order of the pairs; the file may have others besides.
 
         Raises:
             ListError: if a pair is not in the file, or its label there is another.
@@ -119,7 +119,7 @@ def read(path: Path, form: Form) -> ScoreFile:
 
 
 def detect_form(path: Path) -> Form:
-    """The form of a file, by its first line.
+    """Detect the form of a file by its first line.
 
     Raises:
         ListError: if it is of none, or of two.

@@ -1,4 +1,4 @@
-"""Adaptive score normalisation: a score measured by what both sides score against strangers.
+"""Normalise scores adaptively, by what both sides score against a cohort of strangers.
 
 Matejka et al. 2017, "Analysis of score normalization in multilingual speaker recognition"
 (Interspeech), names the two conventions.
@@ -27,7 +27,7 @@ def as_norm(
     top: int,
     selection: Selection = "own",
 ) -> Float[np.ndarray, " pairs"]:
-    """1/2 [(s - mean_e) / std_e + (s - mean_t) / std_t], with deviations of ddof 0.
+    """Compute 1/2 [(s - mean_e) / std_e + (s - mean_t) / std_t], with deviations of ddof 0.
 
     Args:
         scores: of the pairs.
@@ -60,6 +60,7 @@ def as_norm(
 
 
 def _nearest(cohort_scores: CohortScores, top: int) -> Int[np.ndarray, "utterances top"]:
+    # Partitioned, not sorted: only which members are the nearest matters.
     first = cohort_scores.shape[1] - top
     return np.argpartition(cohort_scores, first, axis=1)[:, first:].astype(np.int32)
 
@@ -70,7 +71,8 @@ def _moments(
     chosen: Int[np.ndarray, "utterances top"],
     chooser: Int[np.ndarray, " pairs"],
 ) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """Mean and deviation of one side of each pair over the members nearest to its chooser."""
+    """Return mean and deviation of one side of each pair over its chooser's nearest members."""
+    # Each utterance and chooser once: lists repeat the same enrolment hundreds of times.
     asked, of_pair = np.unique(np.stack([side, chooser]), axis=1, return_inverse=True)
     means, deviations = np.empty(asked.shape[1]), np.empty(asked.shape[1])
     for part in _chunks(np.arange(asked.shape[1])):

@@ -1,4 +1,4 @@
-"""From embeddings to the scores of pairs; higher is more alike."""
+"""Score pairs of embeddings; a higher score is more alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
@@ -38,7 +38,7 @@ class Collapsed(ValueError):
 def score_pairs(
     embeddings: Mapping[str, Tensor], pairs: Sequence[Pair], backend: Backend = "cosine"
 ) -> Float[np.ndarray, " pairs"]:
-    """Scores in the order of the pairs, float64.
+    """Return the scores in the order of the pairs, as float64.
 
     Args:
         embeddings: of every utterance of the pairs: (dim,), or (crops, dim) for one a crop.
@@ -65,7 +65,7 @@ def score_pairs(
 
 
 def require_usable(embeddings: Mapping[str, Tensor]) -> None:
-    """Refuse embeddings whose scores would be noise, however the EER comes out.
+    """Raise an error for embeddings whose scores would be noise, whatever their EER.
 
     A network that is merely bad passes: only directions equal up to rounding are refused.
 
@@ -85,7 +85,7 @@ def require_usable(embeddings: Mapping[str, Tensor]) -> None:
 
 
 def index_pairs(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tuple[list[str], Sides]:
-    """The utterances of the pairs, each once, and each pair as two places among them."""
+    """Return the utterances of the pairs, each once, and each pair as two indices into them."""
     flat = list(chain.from_iterable((pair.enrolment, pair.test) for pair in pairs))
     places = {name: place for place, name in enumerate(dict.fromkeys(flat))}
     missing = [name for name in places if name not in embeddings]
@@ -101,7 +101,7 @@ def index_pairs(embeddings: Mapping[str, Tensor], pairs: Sequence[Pair]) -> tupl
 def mean_embeddings(
     embeddings: Mapping[str, Tensor], names: Sequence[str]
 ) -> Float[Tensor, "utterances dim"]:
-    """The mean over its crops of each utterance, float64."""
+    """Return the mean over the crops of each utterance, in float64."""
     found = [embeddings[name] for name in names]
     if len({embedding.shape for embedding in found}) == 1 and found[0].ndim == 1:
         return _stack(names, found)
@@ -109,7 +109,7 @@ def mean_embeddings(
 
 
 def cosines(units: Float[Tensor, "utterances dim"], sides: Sides) -> Float[Tensor, " pairs"]:
-    """Of embeddings at unit length."""
+    """Return the cosines of pairs of embeddings that have unit length."""
     if len(sides) >= _LONG:
         enrolments, rows = _distinct(sides[:, 0])
         tests, columns = _distinct(sides[:, 1])
@@ -129,6 +129,7 @@ def _from_all_cosines(
     rows: Int[Tensor, " pairs"],
     columns: Int[Tensor, " pairs"],
 ) -> Float[Tensor, " pairs"]:
+    # Block by block of enrolments: the matrix of all cosines may not fit into memory.
     order = rows.argsort()
     ends = torch.searchsorted(rows[order], torch.arange(0, len(enrolments) + _ROWS, _ROWS))
     scores = torch.empty(len(rows), dtype=enrolments.dtype)
@@ -145,6 +146,7 @@ def _crop_distance(
     scores = []
     for enrolment, test in _chunks(sides, _CROPPED_CHUNK):
         cosines = units[enrolment] @ units[test].transpose(1, 2)  # (chunk, crops, crops)
+        # Rounding may bring a cosine above 1, whose root would be nan.
         scores.append(-(2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=(1, 2)))
     return torch.cat(scores)
 
@@ -175,7 +177,7 @@ def _stack(names: Sequence[str], embeddings: Sequence[Tensor]) -> Tensor:
 
 
 def unit_vectors(names: Sequence[str], embeddings: Tensor) -> Tensor:
-    """At unit length, if every one of them has a direction."""
+    """Scale embeddings to unit length; each must have a direction."""
     flat = embeddings.reshape(len(names), -1)
     _refuse(names, ~flat.isfinite().all(dim=1), "not finite")
     no_length = embeddings.square().sum(dim=-1).reshape(len(names), -1) == 0

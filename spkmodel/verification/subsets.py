@@ -1,4 +1,4 @@
-"""Error rates by what is known of the pairs: by group, by bin, by speaker.
+"""Measure error rates of subsets of pairs: by group, by bin, by speaker.
 
 A subset takes pairs, not utterances, and says which; of too few pairs or speakers it has no EER.
 """
@@ -33,7 +33,7 @@ class Subset:
 
 @dataclass(frozen=True, eq=False)
 class ScoredPairs:
-    """A list's scores, whose they are, and the threshold that it is judged at."""
+    """The scores of a list of pairs, their speakers, and the list's threshold."""
 
     scores: Float[np.ndarray, " pairs"]
     targets: Bool[np.ndarray, " pairs"]
@@ -42,7 +42,7 @@ class ScoredPairs:
     threshold: float
 
     def select(self, chosen: Chosen) -> "ScoredPairs":
-        """The chosen pairs, at the same threshold."""
+        """Select the chosen pairs, at the same threshold."""
         return ScoredPairs(
             self.scores[chosen],
             self.targets[chosen],
@@ -52,7 +52,7 @@ class ScoredPairs:
         )
 
     def miss(self) -> float | None:
-        """Share of targets below the threshold; None without any."""
+        """Return the share of targets below the threshold; None without any."""
         return (
             float((self.scores[self.targets] < self.threshold).mean())
             if self.targets.any()
@@ -60,14 +60,14 @@ class ScoredPairs:
         )
 
     def false_alarm(self) -> float | None:
-        """Share of non-targets at or above the threshold; None without any."""
+        """Return the share of non-targets at or above the threshold; None without any."""
         others = self.scores[~self.targets]
         return float((others >= self.threshold).mean()) if len(others) else None
 
 
 @dataclass(frozen=True)
 class SubsetFigures:
-    """What is known of a subset; rates are fractions."""
+    """Counts and error rates of a subset; rates are fractions."""
 
     name: str
     holds: str
@@ -87,7 +87,7 @@ class SubsetFigures:
 
 @dataclass(frozen=True)
 class SpeakerFigures:
-    """How one speaker fares at the threshold of the whole list."""
+    """Error rates of one speaker at the threshold of the whole list."""
 
     speaker: str
     targets: int
@@ -105,7 +105,7 @@ class SpeakerFigures:
 def subsets_by_group(
     column: str, enrolment: Words, test: Words, bins: Words | None = None
 ) -> list[Subset]:
-    """Subsets of each word on both sides, of equal words, and of different ones.
+    """Return the subsets with each word on both sides, with equal words, and with different ones.
 
     Args:
         column: what the words are, for names.
@@ -139,7 +139,8 @@ def subsets_by_bin(
     test: Float[np.ndarray, " pairs"],
     edges: Sequence[float],
 ) -> list[Subset]:
-    """Subsets of pairs by the lower of their two numbers; nan: unknown, in no subset."""
+    """Return subsets of pairs by the lower of their two numbers; nan: unknown, in no subset."""
+    # By the lower one: of a short and a long utterance, the short one limits the score.
     lower = np.where(np.isnan(enrolment + test), np.nan, np.fmin(enrolment, test))
     bins = assign_bins(lower, edges)
     return [
@@ -151,12 +152,12 @@ def subsets_by_bin(
 def lower_quantile_edges(
     enrolment: Float[np.ndarray, " pairs"], test: Float[np.ndarray, " pairs"], parts: int = 3
 ) -> list[float]:
-    """Edges that part pairs evenly by the lower of their two numbers."""
+    """Return edges that divide pairs evenly by the lower of their two numbers."""
     return quantile_edges(np.fmin(enrolment, test)[~np.isnan(enrolment + test)], parts)
 
 
 def quantile_edges(numbers: Float[np.ndarray, " n"], parts: int = 3) -> list[float]:
-    """Edges that part numbers evenly, at three digits so that their names are exact."""
+    """Return edges that divide numbers evenly, at three digits so that their names are exact."""
     if not len(numbers):
         return []
     inner = np.quantile(numbers, np.arange(1, parts) / parts)
@@ -165,12 +166,12 @@ def quantile_edges(numbers: Float[np.ndarray, " n"], parts: int = 3) -> list[flo
 
 
 def assign_bins(numbers: Float[np.ndarray, " n"], edges: Sequence[float]) -> np.ndarray:
-    """The place of each number among the bins of `bin_names`; -1 for nan."""
+    """Return the index of each number among the bins of `bin_names`; -1 for nan."""
     return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="right"))
 
 
 def bin_names(column: str, edges: Sequence[float]) -> list[str]:
-    """One more than there are edges; an edge belongs to the bin above it."""
+    """Name the bins, one more than there are edges; an edge belongs to the bin above it."""
     if not edges:
         return [f"{column} any"]
     inner = [f"{low:g}<={column}<{high:g}" for low, high in pairwise(edges)]
@@ -183,7 +184,7 @@ def bin_names(column: str, edges: Sequence[float]) -> list[str]:
 def measure_subset(
     subset: Subset, scored: ScoredPairs, replicates: int = 2000, seed: int = 0
 ) -> SubsetFigures:
-    """Counts, rates at the list's threshold, and the EER of the subset where it means something."""
+    """Measure counts, rates at the list's threshold and, with enough pairs, the EER of a subset."""
     part = scored.select(subset.chosen)
     speakers = len({*part.enrol_speakers.tolist(), *part.test_speakers.tolist()})
     why_not = _too_few(part, speakers)
@@ -232,7 +233,7 @@ def _too_few(part: ScoredPairs, speakers: int) -> str:
 
 
 def find_worst_speakers(scored: ScoredPairs, count: int) -> tuple[list[SpeakerFigures], int]:
-    """The speakers with the highest mean of miss and false-alarm rate, and how many are ranked.
+    """Return the speakers with the highest mean of both error rates, and how many are ranked.
 
     Goats are missed, lambs and wolves bring false alarms (Doddington et al. 1998, ICSLP). Who has
     fewer than `LEAST_OF_A_SPEAKER` pairs of a class is not ranked. Equals go by name.
@@ -242,10 +243,11 @@ def find_worst_speakers(scored: ScoredPairs, count: int) -> tuple[list[SpeakerFi
     )
     enrol, test = np.split(places, 2)
     is_miss = scored.targets & (scored.scores < scored.threshold)
+    # At the threshold of the whole list: with its own, each speaker would look good.
     is_alarm = ~scored.targets & (scored.scores >= scored.threshold)
 
     def counts(chosen: Chosen) -> np.ndarray:
-        """Of each speaker's pairs; a pair of one speaker counts once."""
+        """Count each speaker's chosen pairs; a pair of one speaker counts once."""
         twice = np.bincount(np.concatenate([enrol[chosen], test[chosen]]), minlength=len(names))
         return twice - np.bincount(enrol[chosen & (enrol == test)], minlength=len(names))
 

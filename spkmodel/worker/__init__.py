@@ -1,1 +1,1 @@
-"""One training as a Ray Tune trainable, and the processes around it."""
+"""Run a training as a Ray Tune trainable, and identify the processes around it."""

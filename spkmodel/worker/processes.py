@@ -1,4 +1,4 @@
-"""Telling processes apart, and letting others know which one works on what.
+"""Identify worker processes, and record which one works on which attempt.
 
 A pid alone is no name: it is given to another process later. With the time at which the kernel
 started it, and the boot of that kernel, it is one for good.
@@ -35,7 +35,7 @@ class Worker:
 
 @cache
 def boot_id() -> str:
-    """Of the running kernel, shortened; empty where there is none."""
+    """Return the id of the kernel's boot, shortened; empty where there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
@@ -43,13 +43,14 @@ def boot_id() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """When a process of this host began, in a form that no later process repeats; None if gone."""
+    """Return when a process of this host started, unique to it; None if it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.parent.parent.joinpath("stat").exists():
         try:
             after_name = stat.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
+        # A zombie does nothing any more; field 22 is the start time in ticks since boot.
         return None if after_name[0] in "ZX" else f"{boot_id()}-{after_name[19]}"
     answer = subprocess.run(  # a host without /proc
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
@@ -58,7 +59,7 @@ def process_start(pid: int) -> str | None:
 
 
 def kernel_oom_kills() -> int | None:
-    """Processes that this kernel has ended for want of memory since it started; None: unknown."""
+    """Return how many processes this kernel killed for lack of memory since boot; None: unknown."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -67,7 +68,7 @@ def kernel_oom_kills() -> int | None:
 
 
 def announce(folder: Path, attempt: int, node: str) -> None:
-    """Write down, durably, that this process works on an attempt from now on.
+    """Record durably that this process works on an attempt from now on.
 
     Args:
         folder: the training's own.
@@ -87,6 +88,7 @@ def announce(folder: Path, attempt: int, node: str) -> None:
             json.dump(asdict(worker), file)
             file.flush()
             os.fsync(file.fileno())
+        # Renamed into place, so that nobody reads half of it.
         beside.replace(_path_for(folder, attempt))
     except OSError:
         with contextlib.suppress(OSError):
@@ -99,7 +101,7 @@ def announce(folder: Path, attempt: int, node: str) -> None:
 
 
 def _remove_stale_files(folder: Path, now: float) -> None:
-    """Remove what workers left that died over it; one that is writing now needs its file.
+    """Remove temporary files of workers that died while writing them.
 
     Args:
         folder: the training's own.
@@ -112,7 +114,7 @@ def _remove_stale_files(folder: Path, now: float) -> None:
 
 
 def read_worker(folder: Path, attempt: int) -> Worker | None:
-    """Who announced that it works on an attempt at the training in `folder`; None: nobody did."""
+    """Read which process announced that it works on an attempt in `folder`; None: nobody did."""
     try:
         return Worker(**json.loads(_path_for(folder, attempt).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -120,7 +122,7 @@ def read_worker(folder: Path, attempt: int) -> Worker | None:
 
 
 def read_workers(folder: Path) -> list[Worker]:
-    """Who announced that it works on any attempt, oldest first."""
+    """Read which processes announced that they work on any attempt, oldest first."""
     numbers = sorted(
         int(path.stem.removeprefix("worker-")) for path in folder.glob("worker-*.json")
     )

@@ -1,7 +1,7 @@
-"""Telling a training, from any machine, to leave: a file in its folder, named by the attempt.
+"""Request a training to stop, from any machine, by a file in its folder named by the attempt.
 
-Whoever trains looks for it on a thread of its own, so that a storage that does not answer holds up
-no step.
+The training polls for it on a thread of its own, so that storage that does not answer delays no
+step.
 """
 
 import contextlib
@@ -10,27 +10,27 @@ from pathlib import Path
 from types import TracebackType
 
 POLL_SECONDS = 1.0
-"""From one look to the next."""
+"""From one poll to the next."""
 
 
 def request_stop(folder: Path, attempt: int) -> None:
-    """Have the attempt at the training in `folder` leave its epoch between two steps.
+    """Request the attempt in `folder` to interrupt its epoch between two steps.
 
     Raises:
-        OSError: the storage is in the way.
+        OSError: the storage fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _path_for(folder, attempt).touch()
 
 
 def clear_request(folder: Path, attempt: int) -> None:
-    """Take the word back, or away once it was heard; a storage in the way keeps it, harmlessly."""
+    """Remove the request; if the storage fails, it stays, which is harmless."""
     with contextlib.suppress(OSError):
         _path_for(folder, attempt).unlink()
 
 
 class StopFlag:
-    """Whether the word has come, as far as is known; looks while the `with` block lasts."""
+    """Whether a stop was requested, as far as is known; polls while the `with` block lasts."""
 
     def __init__(self, folder: Path, attempt: int) -> None:
         self._place = _path_for(folder, attempt)
@@ -38,11 +38,11 @@ class StopFlag:
         self._is_over = threading.Event()
 
     def __call__(self) -> bool:
-        """Costs nothing: the storage is not asked."""
+        """Return whether a stop was requested; it does not access the storage."""
         return self._has_come.is_set()
 
     def __enter__(self) -> "StopFlag":
-        threading.Thread(target=self._poll, name="told", daemon=True).start()
+        threading.Thread(target=self._poll, name="stop-flag", daemon=True).start()
         return self
 
     def __exit__(
@@ -51,14 +51,14 @@ class StopFlag:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Not joined: a look may take as long as a storage pleases.
+        # Not joined: a poll takes as long as the storage does.
         self._is_over.set()
 
     def _poll(self) -> None:
         while not self._is_over.is_set():
             with contextlib.suppress(OSError):
-                # Over a network, a file that another machine made is seen late by its name; opening
-                # the folder asks again.
+                # On network storage, a file that another machine made is found late by its name,
+                # since the client caches the answer; listing the folder asks the server again.
                 if self._place in self._place.parent.iterdir():
                     self._has_come.set()
                     return

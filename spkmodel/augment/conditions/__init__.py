@@ -1,4 +1,4 @@
-"""Conditions that the same pairs are judged in: as recorded, or each utterance otherwise.
+"""Recording conditions in which the same pairs are evaluated.
 
 A corpus with one recording session a speaker lets a network tell channels apart instead of
 voices; the mismatched condition takes that away. The others ask one question each: a telephone

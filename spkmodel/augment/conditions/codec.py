@@ -1,4 +1,4 @@
-"""Lossy codecs, as libsndfile encodes and decodes them: messenger, podcast, mobile phone.
+"""Lossy codecs by libsndfile, as used by a messenger, a podcast and a mobile phone.
 
 The same library gives the same samples every time; another version of it may not, which is why
 stores of this condition carry the version.
@@ -43,14 +43,14 @@ CODECS = (
 
 
 def library() -> str:
-    """What decides the samples, beside the utterance: `libsndfile 1.2.2`."""
+    """Return the library's version, which decides the samples: `libsndfile 1.2.2`."""
     return f"libsndfile {soundfile.__libsndfile_version__}"
 
 
 def encode_and_decode(
     waveform: Float32[np.ndarray, " samples"], codec: Codec
 ) -> Float32[np.ndarray, " samples"]:
-    """Encoded and decoded, as long as it was."""
+    """Encode and decode a waveform; its length stays the same."""
     padded = np.pad(waveform, (0, _SILENCE_AFTER))
     coded = io.BytesIO()
     soundfile.write(

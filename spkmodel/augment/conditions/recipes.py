@@ -1,4 +1,4 @@
-"""What one utterance becomes in a condition; its path is the seed."""
+"""Apply a recording condition to one utterance; its path is the seed."""
 
 import hashlib
 from typing import assert_never
@@ -38,7 +38,7 @@ def apply_to_waveform(
     utterance: str,
     noise_and_rooms: NoiseAndRooms,
 ) -> Conditioned:
-    """One utterance in a condition; its path is the seed, so neither order nor process matters.
+    """Apply a condition to an utterance; its path is the seed, so order and process do not matter.
 
     Mismatched: a smooth random filter within +-8 dB, in half the cases a room, an ambience 5 to
     20 dB below the speech. Telephone: see `telephone`. Short: one second from anywhere. Far field:
@@ -73,7 +73,7 @@ def apply_to_stored(
     utterance: str,
     noise_and_rooms: NoiseAndRooms,
 ) -> Int16[np.ndarray, " heard"]:
-    """`apply_to_waveform` between stored samples; what would clip is made quieter as a whole."""
+    """Apply a condition to stored samples; a result that would clip is scaled down as a whole."""
     if condition == "clean":
         return waveform
     heard = apply_to_waveform(
@@ -86,6 +86,7 @@ def _to_int16(
     waveform: Float32[np.ndarray, " samples"],
 ) -> Int16[np.ndarray, " samples"]:
     peak = float(np.abs(waveform).max(initial=0))
+    # Scaled as a whole: clipping single samples would be a condition of its own.
     scale = min(1.0, _PEAK / peak) if peak > 0 else 1.0
     return np.rint(waveform * np.float32(scale * 32768)).astype(np.int16)
 
@@ -96,7 +97,7 @@ def _generator(text: str) -> torch.Generator:
 
 
 def _seeded(condition: Condition, utterance: str) -> torch.Generator:
-    """Of its own in every condition; the mismatched one, which was there first, has the path."""
+    """Seed a generator by condition and path; the older "mismatched" has the path alone."""
     return _generator(f"{condition} {utterance}")
 
 
@@ -106,6 +107,7 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
 
 def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndRooms) -> np.ndarray:
     generator = _generator(utterance)
+    # Everything is drawn before it is used, so that a change in one step moves no other.
     in_room, snr, offset = torch.rand(3, generator=generator).tolist()
     room = int(torch.randint(len(noise_and_rooms.rooms), (), generator=generator))
     ambience = int(torch.randint(len(noise_and_rooms.ambiences), (), generator=generator))
@@ -123,7 +125,7 @@ def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndR
 
 
 def _short(waveform: np.ndarray, generator: torch.Generator) -> np.ndarray:
-    """What is shorter already stays whole."""
+    """Cut a short excerpt at random; a shorter utterance stays whole."""
     samples = round(SHORT_SECONDS * SAMPLE_RATE)
     spare = max(0, len(waveform) - samples)
     start = int(torch.randint(spare + 1, (), generator=generator))
@@ -149,11 +151,12 @@ def _far_field(
 def lower_direct_sound(
     response: Float32[np.ndarray, " taps"], most_direct_to_reverberant_db: float
 ) -> Float32[np.ndarray, " taps"]:
-    """The room with its direct sound lowered to that ratio, if it is not as low; of unit energy."""
+    """Lower a room's direct sound to that ratio at most, and scale the response to unit energy."""
     direct = float(np.sum(np.square(response[:DIRECT_SAMPLES], dtype=np.float64)))
     reverberant = float(np.sum(np.square(response[DIRECT_SAMPLES:], dtype=np.float64)))
     wanted = reverberant * 10 ** (most_direct_to_reverberant_db / 10)
     farther = response.astype(np.float64)
+    # Only lowered: a room that is more distant already stays as it was recorded.
     if 0 < wanted < direct:
         farther[:DIRECT_SAMPLES] *= np.sqrt(wanted / direct)
     return np.asarray(farther / np.sqrt(np.sum(farther**2)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A split's utterances in a condition, made once and mapped by whoever comes later."""
+"""Make the store of a split in a condition once, and map it afterwards."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def conditioned_store(
     rooms: Path | None,
     progress: Progress = silent,
 ) -> Store:
-    """The utterances of one split in a condition, under the ids they have in `store`.
+    """Return the utterances of one split in a condition, under the ids they have in `store`.
 
     Clean: `store` itself. Otherwise a store in its folder, made once, hearing the ambiences and
     rooms of its own split alone; whoever comes later maps the same file.
@@ -72,14 +72,14 @@ def conditioned_store(
 def noise_and_rooms_for(
     condition: Condition, noise: Path | None, rooms: Path | None, split: Split
 ) -> NoiseAndRooms:
-    """What a split's utterances hear in a condition: nothing, unless it takes place somewhere."""
+    """Open a split's noise and rooms, or none if the condition uses none."""
     if condition in SOMEWHERE:
         return open_noise_and_rooms(noise, rooms, split)
     return NoiseAndRooms((), (), ())
 
 
 def _mark(condition: Condition, noise: Path | None, rooms: Path | None) -> str:
-    """Sixteen hex digits of what else decides the samples: surroundings, or a codec's library."""
+    """Return 16 hex digits of what else decides the samples: noise and rooms, or a codec."""
     if condition in SOMEWHERE:
         return fingerprint(noise, rooms)
     text = codec.library() if condition == "codec" else ""

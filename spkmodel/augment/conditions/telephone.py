@@ -1,4 +1,4 @@
-"""A fixed telephone line: 300 to 3,400 Hz, 8 kHz, G.711 mu-law; nothing is drawn."""
+"""Simulate a fixed telephone line: 300 to 3,400 Hz, 8 kHz, G.711 mu-law; nothing is drawn."""
 
 import io
 
@@ -28,7 +28,7 @@ _RING = 1024
 def transmit(
     waveform: Float32[np.ndarray, " samples"],
 ) -> Float32[np.ndarray, " samples"]:
-    """The utterance at 16 kHz after the line, at the level that it had."""
+    """Return the utterance after the line, at 16 kHz and at the level that it had."""
     line = _band_passed(_resampled(waveform, SAMPLE_RATE, LINE_RATE))
     power = float(np.mean(np.square(line, dtype=np.float64)))
     if power < _SILENCE:
@@ -40,7 +40,7 @@ def transmit(
 
 
 def mu_law(line: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
-    """Through G.711's 8 bits a sample and back, by libsndfile's tables."""
+    """Encode samples as G.711's 8 bits and decode them, by libsndfile's tables."""
     coded = io.BytesIO()
     soundfile.write(coded, line, LINE_RATE, format="RAW", subtype="ULAW")
     coded.seek(0)
@@ -58,7 +58,7 @@ def _resampled(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
 
 def _band_passed(line: np.ndarray) -> np.ndarray:
-    """Without phase shift; the line's ends fade into silence."""
+    """Apply the band-pass without phase shift; the ends fade into silence."""
     size = len(line) + _RING
     hz = np.fft.rfftfreq(size, 1 / LINE_RATE)
     return np.asarray(np.fft.irfft(np.fft.rfft(line, size) * _gain(hz), size)[: len(line)])

@@ -1,4 +1,4 @@
-"""A process that speaks for one voice; run by its path, imports nothing of this package.
+"""Speak for one voice, in a process that is run by path and imports nothing of this package.
 
 eSpeak NG keeps state between utterances and random numbers between voices: only a fresh process
 with a set seed says the same samples again. Standard input holds a JSON request
@@ -42,7 +42,7 @@ class _Speaker:
         return 0
 
     def say(self, text: str, words_per_minute: int, pitch: int, seed: int) -> bytes:
-        """Samples as the machine stores int16."""
+        """Return the samples of one utterance as native int16 bytes."""
         self._spoken.clear()
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._library.espeak_SetParameter(_WORDS_PER_MINUTE, words_per_minute, 0)

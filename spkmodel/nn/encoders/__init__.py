@@ -1,4 +1,4 @@
-"""Encoders: from waveforms to embeddings, their features included; not length-normalised.
+"""Build encoders, from waveforms to embeddings that are not length-normalised.
 
 A new encoder is one variant in `config.Encoder`, one module here and one `case` in `build`.
 """
@@ -23,7 +23,7 @@ from spkmodel.nn.encoders import (
 
 
 def build(config: c.Encoder) -> nn.Module:  # noqa: C901 - one case a network, nothing nested
-    """The encoder of a config, its weights drawn from torch's global generator."""
+    """Build the encoder of a config; its weights are drawn from torch's global generator."""
     match config:
         case c.ResNetSE34L() | c.ResNetSE34Half():
             return resnet_se.build(config)
@@ -50,6 +50,6 @@ def build(config: c.Encoder) -> nn.Module:  # noqa: C901 - one case a network, n
 
 
 def parameter_count(config: c.Encoder) -> int:
-    """Weights, the loss's head not included; takes neither memory nor chance."""
+    """Count an encoder's weights, without the loss's head; needs no memory and no generator."""
     with torch.device("meta"):
         return sum(weights.numel() for weights in build(config).parameters())

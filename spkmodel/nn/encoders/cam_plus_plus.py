@@ -15,7 +15,7 @@ _KERNEL = 3
 
 
 def build(config: CAMPlusPlus) -> "CAMPlusPlusEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     pool = pooling.build(config.pooling, config.pooled_dim)
     encoder = CAMPlusPlusEncoder(
         front_end=features.build(config.features),
@@ -99,7 +99,7 @@ class MaskedConv(nn.Module):
 
 
 def _band_head(channels: int) -> nn.Sequential:
-    """Two stages and a convolution that each halve the bands and leave the time as it is."""
+    """Build two stages and a convolution that each halve the bands and keep the time."""
     return nn.Sequential(
         *normed(nn.Conv2d(1, channels, 3, padding=1, bias=False)),
         nn.ReLU(),
@@ -111,7 +111,7 @@ def _band_head(channels: int) -> nn.Sequential:
 
 
 def _layers(config: CAMPlusPlus) -> nn.Sequential:
-    """Half the time, then the blocks; behind each, half the channels."""
+    """Build a layer that halves the time, then the blocks, each with a halving of channels."""
     channels_in = config.head_channels * eighth(config.features.mels)
     layers = nn.Sequential(
         nn.Conv1d(channels_in, config.channels, 5, stride=2, padding=2, bias=False),

@@ -14,7 +14,7 @@ _KERNEL = 3
 
 
 def build(config: ECAPATDNN) -> "ECAPATDNNEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     pool = pooling.build(config.pooling, config.summary_dim)
     blocks = [
         GatedRes2Block(config.channels, config.scale, dilation, config.squeeze_dim)

@@ -26,7 +26,7 @@ _RES_KERNEL = 3
 
 
 def build(config: LogNet) -> "LogNetEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     activation = _activation(config.activation)
     encoder = LogNetEncoder(
         front_end=features.build(config.waveform),
@@ -85,7 +85,7 @@ def _in_block(config: LogNet, activation: Activation) -> nn.Sequential:
 
 
 def _res_block(config: LogNet, channels: int, activation: Activation) -> ResBlock:
-    """Norm, act, conv, norm, act, conv, gate."""
+    """Build a residual block: norm, act, conv, norm, act, conv, gate."""
     norm = config.resblock_norm
     return ResBlock(
         nn.Sequential(
@@ -116,7 +116,7 @@ def _eblocks(config: LogNet, activation: Activation) -> list[EBlock]:
 
 
 def _shortcut(config: LogNet, channels_in: int, channels: int) -> nn.Sequential:
-    """The input at half its time and, where it is to be added, at the width of the output."""
+    """Build the skip connection: half the time and, if it is added, the width of the output."""
     pool = nn.AvgPool2d if config.skip_pooling == "average" else nn.MaxPool2d
     shortcut = nn.Sequential(pool(kernel_size=(1, 2), stride=(1, 2), ceil_mode=True))
     if config.merge == "add" and channels > channels_in:
@@ -129,7 +129,7 @@ def _shortcut(config: LogNet, channels_in: int, channels: int) -> nn.Sequential:
 def _halving(
     config: LogNet, activation: Activation, channels_in: int, channels: int, narrows: bool
 ) -> list[nn.Module]:
-    """An EBlock up to its ResBlocks: the strided convolution and what the order puts around it."""
+    """Build an EBlock up to its ResBlocks: the strided convolution and the layers around it."""
 
     def norm(place: str, width: int) -> list[nn.Module]:
         here = place == config.eblock_norm_place
@@ -216,5 +216,5 @@ def _embedding_norm(norm: Literal["none", "batch", "layer", "l2"], dim: int) -> 
 
 
 def _gate(channels: int, gated: bool) -> list[nn.Module]:
-    """The log's gates do not squeeze: as many hidden units as channels."""
+    """Build a gate; the log's gates do not squeeze: they have as many hidden units as channels."""
     return [SqueezeExcitation(channels, channels)] if gated else []

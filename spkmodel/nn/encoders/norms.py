@@ -12,7 +12,7 @@ from spkmodel.config.log_net import Norm
 
 
 def build(norm: Norm, channels: int, renorm: BatchRenorm) -> list[nn.Module]:
-    """One norm, or nothing."""
+    """Build a norm, or no module for "none"."""
     match norm:
         case "batch":
             return [OffsetBatchNorm(channels)]
@@ -36,7 +36,7 @@ def build(norm: Norm, channels: int, renorm: BatchRenorm) -> list[nn.Module]:
 
 
 def takes_out_the_bias(norm: Norm) -> bool:
-    """Whether the convolution before such a norm needs no bias: what is constant is subtracted."""
+    """Return whether a norm subtracts what the bias of the convolution before it adds."""
     return norm in ("batch", "batch_renorm")
 
 
@@ -91,6 +91,7 @@ class OffsetBatchRenorm(nn.Module):
         self, maps: Float[Tensor, "batch channels 1 time"]
     ) -> Float[Tensor, "batch channels 1 time"]:
         if not self.training:
+            # `batch_norm` adds epsilon again before it takes the root.
             variance = self.running_deviation.square() - self._EPSILON
             return F.batch_norm(
                 maps, self.running_mean, variance, bias=self.bias, eps=self._EPSILON
@@ -101,7 +102,7 @@ class OffsetBatchRenorm(nn.Module):
         )
 
     def limits(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """How far r and d may go in the batch that was counted last."""
+        """Return the limits of r and d in the batch that was counted last."""
         r_share, d_share = (
             ((self.batches - self.hold_batches) / max(batches - self.hold_batches, 1)).clamp(0, 1)
             for batches in (self.r_batches, self.d_batches)
@@ -112,7 +113,8 @@ class OffsetBatchRenorm(nn.Module):
     def _corrections(
         self, maps: Float[Tensor, "batch channels 1 time"]
     ) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
-        """The corrections r and d of a batch, then counted among the running statistics."""
+        """Return the corrections r and d of a batch, and update the running statistics with it."""
+        # In float32 under autocast: a variance in bfloat16 has two digits.
         maps = maps.float()
         mean = maps.mean(dim=(0, 2, 3))
         variance = (maps - mean[:, None, None]).square().mean(dim=(0, 2, 3))
@@ -121,6 +123,7 @@ class OffsetBatchRenorm(nn.Module):
         r_limit, d_limit = self.limits()
         r = (deviation / self.running_deviation).clamp(1 / r_limit, r_limit)
         d = ((mean - self.running_mean) / self.running_deviation).clamp(-d_limit, d_limit)
+        # After r and d: the batch must not be compared with statistics that contain it.
         self.running_mean.lerp_(mean, self._MOMENTUM)
         self.running_deviation.lerp_(deviation, self._MOMENTUM)
         return r, d

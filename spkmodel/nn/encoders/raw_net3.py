@@ -21,7 +21,7 @@ _VARIANCES = (1e-4, 1e4)
 
 
 def build(config: RawNet3) -> "RawNet3Encoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     channels, dim = config.channels, config.summary_dim
     attention = pooling.context_attention(
         dim,

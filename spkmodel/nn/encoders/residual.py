@@ -30,11 +30,11 @@ class ResidualBlock(nn.Module):
 def stage(
     channels_in: int, channels: int, depth: int, stride: tuple[int, int]
 ) -> list[ResidualBlock]:
-    """Blocks one after another, of which the first has the stride."""
+    """Build a sequence of blocks, of which the first has the stride."""
     first = ResidualBlock(channels_in, channels, stride)
     return [first, *(ResidualBlock(channels, channels, (1, 1)) for _ in range(depth - 1))]
 
 
 def normed(conv: nn.Conv2d) -> list[nn.Module]:
-    """A convolution with its BatchNorm."""
+    """Return a convolution followed by its BatchNorm."""
     return [conv, nn.BatchNorm2d(conv.out_channels)]

@@ -12,7 +12,7 @@ _STRIDES = (1, 2, 2, 2)
 
 
 def build(config: ResNet34) -> "ResNet34Encoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     pool = pooling.build(config.pooling, config.pooled_dim)
     stages = nn.Sequential()
     channels_in = config.channels[0]

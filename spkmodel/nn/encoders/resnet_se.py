@@ -16,7 +16,7 @@ _SQUEEZE = 8
 
 
 def build(config: ResNetSE34L | ResNetSE34Half) -> "ResNetSEEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     stem = nn.Sequential(
         nn.Conv2d(1, config.channels[0], 7, stride=(2, 1), padding=3, bias=False),
         nn.BatchNorm2d(config.channels[0]),
@@ -27,7 +27,7 @@ def build(config: ResNetSE34L | ResNetSE34Half) -> "ResNetSEEncoder":
 
 
 def build_v2(config: ResNetSE34V2) -> "ResNetSEEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     stem = nn.Sequential(
         nn.Conv2d(1, config.channels[0], 3, padding=1),
         nn.ReLU(),

@@ -40,7 +40,7 @@ class SincFilters(nn.Module):
         self.register_buffer("times", times, persistent=False)
 
     def kernels(self) -> Float[Tensor, "filters 1 samples"]:
-        """The impulse responses; a cosine is 1 in its middle."""
+        """Compute the impulse responses; a cosine is 1 in its middle."""
         low = _LOWEST_HZ + self.low_hz.abs()
         high = (low + _NARROWEST_HZ + self.band_hz.abs()).clamp(_LOWEST_HZ, SAMPLE_RATE / 2)
         left, right = low @ self.times, high @ self.times  # edges times time, in radians

@@ -10,7 +10,7 @@ from spkmodel.nn.encoders.time_delay import time_delay
 
 
 def build(config: TDNN) -> "TDNNEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     summary_dim = config.expansion * config.channels
     pool = pooling.build(config.pooling, summary_dim)
     return TDNNEncoder(

@@ -11,7 +11,7 @@ def time_delay(
     padded: bool = True,
     affine: bool = True,
 ) -> nn.Sequential:
-    """Convolution, ReLU, BatchNorm; the length is kept where it is padded."""
+    """Build convolution, ReLU and BatchNorm; with padding the length stays the same."""
     padding = dilation * (kernel - 1) // 2 if padded else 0
     return nn.Sequential(
         nn.Conv1d(channels_in, channels, kernel, dilation=dilation, padding=padding),

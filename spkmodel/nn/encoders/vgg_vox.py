@@ -10,7 +10,7 @@ _SHORTEST = 63  # frames, of which one is left before the pooling over time
 
 
 def build(config: VGGVox) -> "VGGVoxEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     one, two, three, four, five, six = config.channels
     pool = pooling.build(config.pooling, six)
     return VGGVoxEncoder(
@@ -54,7 +54,7 @@ class VGGVoxEncoder(nn.Module):
 def repeated(
     frames: Float[Tensor, "batch mels time_in"], shortest: int
 ) -> Float[Tensor, "batch mels time"]:
-    """Frames from their beginning again until there are `shortest`; longer ones as they are."""
+    """Repeat frames from their beginning until there are `shortest`; keep longer ones."""
     missing = shortest - frames.shape[2]
     if missing <= 0:
         return frames

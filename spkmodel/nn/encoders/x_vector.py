@@ -16,7 +16,7 @@ _SIGHT = 1 + sum(
 
 
 def build(config: XVector) -> "XVectorEncoder":
-    """The network of a config, its weights freshly drawn."""
+    """Build the network of a config, with freshly drawn weights."""
     pool = pooling.build(config.pooling, config.summary_dim)
     widths = (config.features.mels, *(config.channels,) * 4, config.summary_dim)
     # Norms without scale and offset, and no padding, as in Kaldi's recipe.
