@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from bench.support.formula_search import Tale
+from bench.support.formula_search import SearchInMemory
 from search.ledger.state import SearchState
 from search.sampler import sampler
 from search.scheduler.policy import AshaPolicy
@@ -32,7 +32,7 @@ def main() -> None:
 
 def _search(space: loader.Space, policy: AshaPolicy, trials: int) -> SearchState:
     """Return a search of random trials; EER depends on the learning rate, a third advances."""
-    tale, chance, empty = Tale(policy), np.random.default_rng(0), SearchState()
+    tale, chance, empty = SearchInMemory(policy), np.random.default_rng(0), SearchState()
     for number in range(trials):
         drawn = sampler.suggest(space, empty, policy, number, kind="random")
         assert drawn is not None

@@ -138,7 +138,7 @@ def _played(
     truth: Truth, known: list[tuple[PriorPoint, LocatedPoint]], seed: int, policy: AshaPolicy
 ) -> list[float]:
     """Run the search, one trial at a time."""
-    tale, noise = Tale(policy), np.random.default_rng([seed, 2])
+    tale, noise = SearchInMemory(policy), np.random.default_rng([seed, 2])
     first = priors.select_diverse(
         known, priors.MOST_TRIED_FIRST, lambda one, other: distance(one[1], other[1])
     )
@@ -150,7 +150,7 @@ def _played(
         if number < len(first):
             point = first[number][0]
             idea = sampler.complete_point(SPACE, point.axes, seed)
-            tale.trial(idea, wish=f"{priors.QUEUE_KEY_PREFIX}{point.name}")
+            tale.trial(idea, queue_key=f"{priors.QUEUE_KEY_PREFIX}{point.name}")
         else:
             suggested = sampler.suggest(SPACE, tale.state, policy, seed)
             assert suggested is not None
@@ -198,7 +198,7 @@ def search_event(rule: AshaPolicy, seed: int, concurrent: int | None = None) -> 
     )
 
 
-class Tale:
+class SearchInMemory:
     """A search in memory: appends events and applies them, without a ledger file."""
 
     def __init__(self, policy: AshaPolicy) -> None:
@@ -212,7 +212,7 @@ class Tale:
         said = {"time": self._clock.isoformat(), "search": "toy"}
         self.state.apply(event.model_copy(update=said))
 
-    def trial(self, idea: sampler.Suggestion, wish: str = "", to_rung: int = 1) -> None:
+    def trial(self, idea: sampler.Suggestion, queue_key: str = "", to_rung: int = 1) -> None:
         """Append a new trial and its first segment."""
         name = f"t{len(self.state.trials) + 1:04d}"
         self.tell(
@@ -225,7 +225,7 @@ class Tale:
                 warm_start=None,
                 axes=idea.axes,
                 distributions=idea.distributions,
-                wish=wish,
+                wish=queue_key,
             )
         )
         self.tell(SegmentEvent(trial=name, attempt=1, from_epoch=0, from_step=0, to_rung=to_rung))

@@ -1,4 +1,4 @@
-"""A controller on a ledger of its own, without Ray; a test plays its trainings."""
+"""The real controller of a search, without Ray: a test plays what its trainings report."""
 
 from search.checkpoints.files import listed
 from search.engine.controller import SearchController
@@ -16,7 +16,10 @@ def space(trial):
 
 
 class ControllerRig:
-    """A driver on a ledger of its own, and an actor that says what it is told to."""
+    """Drives a search whose trainings are played by the test, on a ledger of its own.
+
+    `report_epoch`, `fail` and `refuse` hand the controller what a worker would send.
+    """
 
     def __init__(self, folder, trials=4, hours=None, rates=(1e-3, 2e-3, 3e-3, 4e-3, 5e-3)):
         self.clock = 100.0
@@ -48,11 +51,11 @@ class ControllerRig:
         return [event for event in self.ledger.events() if event.event == kind]
 
     def change(self, **settings):
-        """Other settings from now on, without a word in the ledger."""
+        """Change settings of the state without an event in the ledger."""
         self.state.settings = self.state.search.model_copy(update=settings)
 
-    def say(self, trial, attempt=1, epoch=1, dev_eer=0.3, sha256="", **metrics):
-        """The result of an epoch."""
+    def report_epoch(self, trial, attempt=1, epoch=1, dev_eer=0.3, sha256="", **metrics):
+        """Hand the controller the result of an epoch."""
         metrics = {"dev_eer": dev_eer} | metrics
         saved = self.saved(trial, attempt, epoch, sha256)
         return self.driver.on_result(EpochReport(trial, attempt, epoch, metrics, 1.0, saved))
@@ -61,7 +64,7 @@ class ControllerRig:
         return self.driver.on_result(TrainingFailed(trial, attempt, epoch, reason))
 
     def refuse(self, trial, attempt, number):
-        """The storage does not take its checkpoint."""
+        """Hand the controller a checkpoint that the storage refused."""
         return self.driver.on_result(StorageRefused(trial, attempt, number))
 
     def saved(self, trial, attempt, epoch, sha256=""):
@@ -72,24 +75,24 @@ class ControllerRig:
 
 
 class ManualClockRig(ControllerRig):
-    """Its clock is moved by hand; so is the disk that it is told of."""
+    """The same with a clock that only the test moves, and its checkpoints as they are on disk."""
 
-    def again(self):
-        """Another driver on the same ledger, the one before having died."""
+    def restarted(self):
+        """Return another driver on the same ledger, as if this one had died."""
         self.ledger.close()
         return ManualClockRig(self.folder, trials=2)
 
-    def later(self, seconds=10.0):
+    def pass_time(self, seconds=10.0):
         self.clock += seconds
         self.driver.poll()
 
     def train(self, trial, *epochs, attempt=1):
         for epoch in epochs:
-            self.say(trial, attempt=attempt, epoch=epoch)
+            self.report_epoch(trial, attempt=attempt, epoch=epoch)
 
-    def place(self, trial, epoch):
+    def checkpoint_folder(self, trial, epoch):
         return self.folder / self.state.trials[trial].reports[epoch].checkpoint
 
-    def there(self):
+    def checkpoints_on_disk(self):
         self.driver._checkpoints.drain()
         return sorted(listed(self.folder))

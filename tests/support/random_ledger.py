@@ -1,4 +1,4 @@
-"""Ledgers made up event by event, possible or not quite."""
+"""Random ledgers for property tests; not every sequence of events could really happen."""
 
 import math
 
@@ -11,7 +11,7 @@ RUNGS = ([1, 3, 9], [1, 2, 4], [2, 6], [3])
 
 
 class RandomLedger:
-    """Makes up one event after the other."""
+    """Adds one random event after the other to a `ScriptedSearch`, drawn by hypothesis."""
 
     def __init__(self, draw, kind, objectives):
         self.draw = draw
@@ -21,9 +21,9 @@ class RandomLedger:
     def any_trial(self):
         return self.draw(st.sampled_from(sorted(self.tale.state.trials)))
 
-    def happen(self):
+    def add_event(self):
         known = bool(self.tale.state.trials)
-        kinds = ["trial", "search", "driver", "unknown", "wish", "stop_all", "settle"]
+        kinds = ["trial", "search", "driver", "unknown", "queue", "stop_all", "record_ends"]
         kinds += ["hold", "budget", "exhausted", "finish"]
         kinds += (
             ["segment", "report", "report", "crash", "fail", "stop", "odd", "damage", "remove"]
@@ -37,7 +37,7 @@ class RandomLedger:
         self.tale.trial(**self.idea(), **{SIZE: size})
 
     def idea(self):
-        """What a new trial is."""
+        """Return what a new trial is made of; a subclass may draw it."""
         return {}
 
     def _segment(self):
@@ -104,10 +104,10 @@ class RandomLedger:
     def _odd(self):
         self.tale.record("later_version", trial=self.any_trial())
 
-    def _wish(self):
+    def _queue(self):
         key = self.draw(st.sampled_from("abc"))
-        wish = {"config": {}, "origin": "somebody", "log_entry": "", "weights_of": ""}
-        self.tale.record("queued", key=key, **wish, axes={}, distributions={})
+        queued = {"config": {}, "origin": "somebody", "log_entry": "", "weights_of": ""}
+        self.tale.record("queued", key=key, **queued, axes={}, distributions={})
 
-    def _settle(self):
-        self.tale.settle()
+    def _record_ends(self):
+        self.tale.record_ends()

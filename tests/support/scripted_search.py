@@ -1,4 +1,4 @@
-"""Ledgers told as stories, without disk or cluster."""
+"""A search whose events a test writes one by one, without disk or cluster."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from tests.support.events import event_of
 
 
 class ScriptedSearch:
-    """Events and the state that they add up to, a second apart."""
+    """The events of a search, a second apart, and the state that they add up to."""
 
     def __init__(self, rungs=(1, 3, 9), eta=3, rule="promotion", trials=24, hours=None):
         self.events = []
@@ -98,17 +98,17 @@ class ScriptedSearch:
         self.record("removed", trial=trial, checkpoints=names, bytes=size)
 
     def train(self, trial, to_rung, dev_eer):
-        """A whole segment that ends with this dev EER, and the ends that it brings about."""
+        """Record a whole segment that ends with this dev EER, and the ends that follow."""
         self.segment(trial, to_rung)
         for epoch in range(self.state.trials[trial].epoch + 1, to_rung + 1):
             self.report(trial, epoch, dev_eer)
-        self.settle()
+        self.record_ends()
 
     def train_new(self, *values):
         """Train new trials to rung 1, with these dev EERs."""
         for value in values:
             self.train(self.trial(), 1, value)
 
-    def settle(self):
+    def record_ends(self):
         for end in find_outcomes(self.state, self.policy):
             self.end(end.trial, end.state, end.reason, end.by, kind=end.kind)

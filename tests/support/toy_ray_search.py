@@ -1,4 +1,4 @@
-"""A search whose epochs take a moment and whose result is a formula; also a program of its own."""
+"""A real search on Ray whose trainings sleep and whose results are a formula; also a program."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ STEPS_PER_EPOCH = 100
 
 
 class SleepingTrainable(tune.Trainable):
-    """Learns by sleeping, in naps; a checkpoint is its epoch, and the naps of the one under way."""
+    """Sleeps instead of training; a checkpoint holds its epoch and the steps of the next one."""
 
     def setup(self, config):
         self.reset_config(config)
@@ -45,10 +45,10 @@ class SleepingTrainable(tune.Trainable):
         self.segment = new_config["segment"]
         with contextlib.suppress(OSError):
             announce(Path(self.segment["folder"]), self.segment["attempt"], "")
-        self.epoch = self.naps = 0
+        self.epoch = self.steps = 0
         if self.segment["resume"]:
             saved = (Path(self.segment["resume"]) / "state.json").read_text()
-            self.epoch, self.naps = json.loads(saved)
+            self.epoch, self.steps = json.loads(saved)
         return True
 
     def step(self):
@@ -69,9 +69,9 @@ class SleepingTrainable(tune.Trainable):
         if segment["attempt"] == 1 and segment["trial"] in segment["knobs"].get("freezes", ()):
             os.kill(os.getpid(), signal.SIGSTOP)
         if self._sleep(place.parent, seconds / STEPS_PER_EPOCH):
-            (place / "state.json").write_text(json.dumps([self.epoch, self.naps]))
-            return self._partial(place, seconds * self.naps / STEPS_PER_EPOCH)
-        self.naps = 0
+            (place / "state.json").write_text(json.dumps([self.epoch, self.steps]))
+            return self._partial(place, seconds * self.steps / STEPS_PER_EPOCH)
+        self.steps = 0
         self.epoch += 1
         if segment["trial"] in segment["knobs"].get("too_large", ()):
             raise MemoryError("no room for a tensor")
@@ -91,13 +91,13 @@ class SleepingTrainable(tune.Trainable):
         return self._report(place, seconds, metrics)
 
     def _sleep(self, folder, seconds):
-        """What is left of the epoch's naps, each so long; whether it was left before the last."""
+        """Sleep the rest of the epoch's steps; return whether it was interrupted."""
         segment = self.segment
-        with StopFlag(folder, segment["attempt"]) as told:
-            while self.naps < STEPS_PER_EPOCH:
+        with StopFlag(folder, segment["attempt"]) as stop_requested:
+            while self.steps < STEPS_PER_EPOCH:
                 time.sleep(seconds)
-                self.naps += 1
-                if told() and segment["trial"] not in segment["knobs"].get("deaf", ()):
+                self.steps += 1
+                if stop_requested() and segment["trial"] not in segment["knobs"].get("deaf", ()):
                     return True
         return False
 
@@ -112,7 +112,7 @@ class SleepingTrainable(tune.Trainable):
         trial, attempt, saved = self.segment["trial"], self.segment["attempt"], _saved(place)
         epoch = self.epoch + 1
         return results.to_tune(
-            PartialReport(trial, attempt, epoch, self.naps, STEPS_PER_EPOCH, seconds, saved)
+            PartialReport(trial, attempt, epoch, self.steps, STEPS_PER_EPOCH, seconds, saved)
         )
 
     def _dev_eer(self):
@@ -136,7 +136,7 @@ def run_search(
     grace_seconds=10.0,
     **knobs,
 ):
-    """Begin a search in `folder`, or go on with it; its state afterwards."""
+    """Start a search in `folder` or resume it, and return its state afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "toy_space.py").write_text(SPACE)
     budgets = {"rungs": ladder(max_epochs), "trials": trials, "rule": rule}

@@ -1,4 +1,4 @@
-"""A sound search without Ray: the real driver, and a toy that is trained in this process."""
+"""A search without a fault and without Ray: the real controller, a toy trained in this process."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ STATUS = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
 
 def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
-    """Driven to its end, its runs in MLflow made up from its ledger."""
+    """Run a search to its end; return it as evidence, with runs in MLflow made from the ledger."""
     source = home / "chaos_space.py"
     source.write_text(training.space())
     space = loader.load(str(source))
@@ -50,7 +50,7 @@ def run_search(home: Path, trials: int = 9, max_epochs: int = 9) -> Evidence:
 
 
 def expected_runs(found: Evidence) -> list[Run]:
-    """What MLflow should have."""
+    """Return what MLflow should have."""
     histories = {name: recorded(found.events, name) for name in ("dev_eer", "train_loss")}
     return [
         Run(

@@ -31,7 +31,7 @@ def rig(tmp_path, monkeypatch):
 def begun(rig, *epochs, trials=2):
     """Trials at the first rung, then the first of them on its way to the next."""
     for _ in range(trials):
-        rig.say(rig.driver.next_segment()[0].trial)
+        rig.report_epoch(rig.driver.next_segment()[0].trial)
     trial, _ = rig.driver.next_segment()
     rig.train(trial.trial, *epochs, attempt=trial.attempt)
     return trial.trial
@@ -52,8 +52,8 @@ def harm(place, how):
 @pytest.mark.parametrize("how", ["missing", "short", "empty"])
 def test_a_driver_that_begins_passes_over_a_damaged_checkpoint_and_trains_again(rig, how):
     name = begun(rig, 2)
-    harm(rig.place(name, 2), how)
-    rig = rig.again()
+    harm(rig.checkpoint_folder(name, 2), how)
+    rig = rig.restarted()
     (event,) = rig.events("damaged")
     assert (event.trial, event.epoch, event.from_epoch) == (name, 2, 1)
     trial, settings = rig.driver.next_segment()
@@ -66,8 +66,8 @@ def test_a_driver_that_begins_passes_over_a_damaged_checkpoint_and_trains_again(
 def test_with_no_sound_checkpoint_left_a_trial_begins_again(rig):
     name = begun(rig, 2)
     for epoch in (1, 2):
-        harm(rig.place(name, epoch), "missing")
-    rig = rig.again()
+        harm(rig.checkpoint_folder(name, epoch), "missing")
+    rig = rig.restarted()
     assert [event.from_epoch for event in rig.events("damaged")] == [1, 0]
     trial, settings = rig.driver.next_segment()
     assert (trial.trial, trial.epoch, settings["to_rung"]) == (name, 0, 3)
@@ -77,9 +77,9 @@ def test_with_no_sound_checkpoint_left_a_trial_begins_again(rig):
 
 def test_before_a_trial_advances_its_checkpoint_is_looked_at(rig):
     for _ in range(2):
-        rig.say(rig.driver.next_segment()[0].trial)
-    harm(rig.place("t0001", 1), "missing")
-    harm(rig.place("t0002", 1), "missing")
+        rig.report_epoch(rig.driver.next_segment()[0].trial)
+    harm(rig.checkpoint_folder("t0001", 1), "missing")
+    harm(rig.checkpoint_folder("t0002", 1), "missing")
     trial, settings = rig.driver.next_segment()
     assert (trial.epoch, settings["to_rung"]) == (0, 1)
     assert len(rig.events("damaged")) == 1
@@ -99,7 +99,7 @@ def test_a_best_epoch_that_is_gone_is_known_when_a_driver_begins_and_costs_no_ot
     name = begun(rig, 2, 3)
     best = rig.state.trials[name].best()
     harm(rig.folder / best.checkpoint, "missing")
-    rig = rig.again()
+    rig = rig.restarted()
     (event,) = rig.events("damaged")
     assert (event.epoch, event.from_epoch) == (best.epoch, 3)
     assert rig.state.trials[name].epoch == 3
@@ -121,23 +121,23 @@ def test_a_storage_that_is_gone_says_nothing_about_a_checkpoint(rig):
 def test_what_is_not_kept_is_written_down_and_then_removed(rig):
     rig.change(keep_checkpoints=1)
     name = begun(rig, 2)
-    rig.say(name, attempt=rig.state.trials[name].attempt, epoch=3, dev_eer=0.1)
-    rig.later()
+    rig.report_epoch(name, attempt=rig.state.trials[name].attempt, epoch=3, dev_eer=0.1)
+    rig.pass_time()
     (event,) = rig.events("removed")
-    kept = [str(rig.place(name, epoch).relative_to(rig.folder)) for epoch in (2, 3)]
+    kept = [str(rig.checkpoint_folder(name, epoch).relative_to(rig.folder)) for epoch in (2, 3)]
     assert event.bytes == 10 * len(event.checkpoints)
-    assert [place for place in rig.there() if name in place] == kept
-    assert rig.state.checkpoint_bytes == 10 * len(rig.there())
-    rig.later()
+    assert [place for place in rig.checkpoints_on_disk() if name in place] == kept
+    assert rig.state.checkpoint_bytes == 10 * len(rig.checkpoints_on_disk())
+    rig.pass_time()
     assert len(rig.events("removed")) == 1
 
 
 def test_a_removal_that_a_dead_driver_only_wrote_down_is_carried_out_by_the_next(rig):
     name = begun(rig, 2)
-    place = str(rig.place(name, 1).relative_to(rig.folder))
+    place = str(rig.checkpoint_folder(name, 1).relative_to(rig.folder))
     rig.driver._record(event_of("removed", trial=name, checkpoints=[place], bytes=10))
-    rig = rig.again()
-    assert place not in rig.there()
+    rig = rig.restarted()
+    assert place not in rig.checkpoints_on_disk()
     assert rig.events("damaged") == []
     rig.ledger.close()
 
@@ -152,18 +152,18 @@ def test_what_dead_writers_left_is_swept_and_what_somebody_else_put_there_is_not
     (folder / "notes" / "mine.txt").write_text("")
     recorded = set(listed(rig.folder)) - {f"trials/{name}/notes"}
     assert len(forgotten(rig.folder, rig.state, listed(rig.folder))) == 2
-    rig = rig.again()
+    rig = rig.restarted()
     left = {
         f"trials/{name}/{each}" for each in (".epoch0003-attempt2.0a1b2c3d", "epoch0003-attempt2")
     }
-    assert set(rig.there()) == recorded - left | {f"trials/{name}/notes"}
+    assert set(rig.checkpoints_on_disk()) == recorded - left | {f"trials/{name}/notes"}
     rig.ledger.close()
 
 
 def test_a_trial_whose_checkpoint_made_room_begins_again_when_its_turn_comes(rig):
     for _ in range(2):
-        rig.say(rig.driver.next_segment()[0].trial)
-    place = str(rig.place("t0001", 1).relative_to(rig.folder))
+        rig.report_epoch(rig.driver.next_segment()[0].trial)
+    place = str(rig.checkpoint_folder("t0001", 1).relative_to(rig.folder))
     rig.driver._record(event_of("removed", trial="t0001", checkpoints=[place], bytes=10))
     assert rig.state.trials["t0001"].at(1) == 0.3
     trial, settings = rig.driver.next_segment()
@@ -174,20 +174,20 @@ def test_a_trial_whose_checkpoint_made_room_begins_again_when_its_turn_comes(rig
 
 
 def test_a_nearly_full_disk_holds_the_search_until_there_is_room_again(rig):
-    rig.say(rig.driver.next_segment()[0].trial)
+    rig.report_epoch(rig.driver.next_segment()[0].trial)
     rig.disk["now"] = Disk(1000, read_only=False)
-    rig.later()
+    rig.pass_time()
     assert "the disk is nearly full" in rig.state.holds["disk"]
     assert rig.driver.next_segment() == "wait"
     rig.disk["now"] = Disk(10**9, read_only=False)
-    rig.later()
+    rig.pass_time()
     assert rig.state.holds == {}
     assert rig.driver.next_segment()[0].trial == "t0002"
 
 
 def test_a_read_only_storage_holds_the_search(rig):
     rig.disk["now"] = Disk(10**12, read_only=True)
-    rig.later()
+    rig.pass_time()
     assert rig.state.holds == {"storage": "the storage is read-only"}
 
 
@@ -203,10 +203,10 @@ def test_a_checkpoint_that_could_not_be_written_costs_no_retry_and_is_tried_agai
         assert rig.refuse(name, attempt, number)
         assert os.strerror(number).lower() in rig.state.holds[cause]
         assert rig.driver.next_segment() == "wait"
-        rig.later(60)
+        rig.pass_time(60)
         assert rig.state.holds == {}
         assert rig.driver.next_segment()[0].trial == name
-    assert rig.say(name, attempt=6)
+    assert rig.report_epoch(name, attempt=6)
     assert (rig.state.trials[name].crashes, rig.state.trials[name].epoch) == (0, 1)
 
 
@@ -217,7 +217,7 @@ def test_a_storage_that_keeps_refusing_is_tried_ever_more_rarely(rig):
         rig.refuse(name, attempt, errno.EIO)
         began = rig.clock
         while rig.state.holds:
-            rig.later(2.0)
+            rig.pass_time(2.0)
         waits.append(rig.clock - began)
         rig.driver.next_segment()
     assert waits == sorted(waits)
@@ -235,23 +235,23 @@ def test_a_crash_in_words_of_the_storage_is_none_of_the_trials(rig):
 
 def test_more_than_disk_gb_allows_holds_the_search_until_it_is_raised(rig):
     rig.change(disk_gb=25e-9)
-    rig.say(rig.driver.next_segment()[0].trial)
+    rig.report_epoch(rig.driver.next_segment()[0].trial)
     rig.driver.next_segment()
-    rig.later()
+    rig.pass_time()
     assert "--disk-gb allows" in rig.state.holds["disk"]
     assert f"spksearch budget {rig.folder.name} --disk-gb" in rig.state.holds["disk"]
-    rig.later()
+    rig.pass_time()
     assert "disk" in rig.state.holds
     mailbox.write(rig.folder, Budget(by="me", disk_gb=1.0))
     while mailbox.pending(rig.folder):
-        rig.later()
-    rig.later()
+        rig.pass_time()
+    rig.pass_time()
     assert rig.state.holds == {}
 
 
 def test_a_search_that_ends_is_not_held_up_and_does_not_look_so(rig):
     rig.change(disk_gb=25e-9)
-    rig.say(rig.driver.next_segment()[0].trial)
+    rig.report_epoch(rig.driver.next_segment()[0].trial)
     rig.driver.next_segment()
     rig.driver.finish()
     assert rig.events("hold") == []
@@ -264,37 +264,37 @@ def test_a_search_that_ends_is_not_held_up_and_does_not_look_so(rig):
 
 def test_what_a_trial_of_another_search_starts_from_outlives_its_own_trial(rig):
     name = rig.driver.next_segment()[0].trial
-    rig.say(name, dev_eer=0.4, sha256="b" * 64)
-    rig.say(rig.driver.next_segment()[0].trial, dev_eer=0.5)
+    rig.report_epoch(name, dev_eer=0.4, sha256="b" * 64)
+    rig.report_epoch(rig.driver.next_segment()[0].trial, dev_eer=0.5)
     start = {"weights": f"{rig.folder.name}/{name}", "checkpoint": "", "sha256": "b" * 64}
     with Ledger.open(rig.folder.parent / "other" / "ledger.jsonl", write=True) as other:
         append(other, "trial", trial="t0001", warm_start=start)
     rig.driver.next_segment()
     rig.train(name, 2, 3, attempt=2)
     rig.driver.finish()
-    kept = [rig.place(name, epoch) for epoch in (1, 2, 3)]
+    kept = [rig.checkpoint_folder(name, epoch) for epoch in (1, 2, 3)]
     assert all(place.is_dir() for place in kept)
     rig.driver.begin()
     shutil.rmtree(rig.folder.parent / "other")
     rig.driver.finish()
-    rig.there()
+    rig.checkpoints_on_disk()
     assert [place.is_dir() for place in kept] == [False, True, True]
 
 
 def test_nothing_is_removed_while_it_is_not_known_what_other_searches_start_from(rig, monkeypatch):
     name = rig.driver.next_segment()[0].trial
-    rig.say(name, dev_eer=0.4)
-    rig.say(rig.driver.next_segment()[0].trial, dev_eer=0.5)
+    rig.report_epoch(name, dev_eer=0.4)
+    rig.report_epoch(rig.driver.next_segment()[0].trial, dev_eer=0.5)
     rig.driver.next_segment()
     rig.train(name, 2, 3, attempt=2)
-    first = rig.place(name, 1)
+    first = rig.checkpoint_folder(name, 1)
     monkeypatch.setattr(ExternalReferences, "read_new", lambda _: False)
-    rig.later()
+    rig.pass_time()
     rig.driver.finish()
     assert rig.events("removed") == []
-    rig.later(500)
+    rig.pass_time(500)
     assert rig.events("removed") == []
-    rig.later(600)
+    rig.pass_time(600)
     (event,) = rig.events("removed")
     assert event.checkpoints == (str(first.relative_to(rig.folder)),)
     assert name == event.trial

@@ -50,17 +50,17 @@ def test_a_trial_has_the_weights_of_its_encoder_and_one_that_cannot_be_built_has
         raise RuntimeError("no such layer")
 
     monkeypatch.setattr("search.space.model_size.count_encoder_weights", fail)
-    rig.say(trial.trial)
+    rig.report_epoch(trial.trial)
     second, _ = rig.driver.next_segment()
     assert second.encoder_parameters is None
 
 
 def test_a_result_is_recorded_once_with_a_path_inside_the_search(rig):
     rig.driver.next_segment()
-    assert rig.say("t0001")
+    assert rig.report_epoch("t0001")
     report = rig.ledger.trials()["t0001"].reports[1]
     assert (report.checkpoint, report.metrics) == ("trials/t0001/e1-1", {"dev_eer": 0.3})
-    assert rig.say("t0001", dev_eer=0.1)
+    assert rig.report_epoch("t0001", dev_eer=0.1)
     assert rig.ledger.trials()["t0001"].at(1) == 0.3
     assert sum(event.event == "report" for event in rig.ledger.events()) == 1
 
@@ -70,7 +70,7 @@ def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
     rig.driver.on_attempt_finished("t0001", 1, "the node went away")
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, trial.attempt) == ("t0001", 2)
-    assert rig.say("t0001", attempt=1, dev_eer=0.1)
+    assert rig.report_epoch("t0001", attempt=1, dev_eer=0.1)
     rig.driver.on_attempt_finished("t0001", 1, "again")
     assert (trial.live, trial.epoch, trial.crashes) == (True, 0, 1)
 
@@ -78,20 +78,20 @@ def test_late_words_and_late_deaths_of_an_older_attempt_change_nothing(rig):
 def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_checkpoint(rig):
     for _ in range(3):
         trial, _ = rig.driver.next_segment()
-        rig.say(trial.trial, dev_eer=0.3 + len(rig.state.trials) / 100)
+        rig.report_epoch(trial.trial, dev_eer=0.3 + len(rig.state.trials) / 100)
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0001", {"attempt": 2, "to_rung": 3})
-    rig.say("t0001", attempt=2, epoch=2, dev_eer=0.29)
+    rig.report_epoch("t0001", attempt=2, epoch=2, dev_eer=0.29)
     rig.driver.on_attempt_finished("t0001", 2, "its node cannot be reached", "lost_node")
     assert rig.driver.next_segment() == (trial, {"attempt": 3, "to_rung": 3})
     assert trial.last.checkpoint == "trials/t0001/e2-2", "it goes on from what was recorded"
     before = rig.ledger.path.read_bytes()
-    assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01), "it is told to stop"
+    assert rig.report_epoch("t0001", attempt=2, epoch=3, dev_eer=0.01), "it is told to stop"
     assert rig.fail("t0001", attempt=2, epoch=2, reason="diverged: late")
     rig.driver.on_attempt_finished("t0001", 2, "killed at last", "crash")
     assert rig.ledger.path.read_bytes() == before
-    assert rig.say("t0001", attempt=3, epoch=3, dev_eer=0.28)
-    assert rig.say("t0001", attempt=2, epoch=3, dev_eer=0.01)
+    assert rig.report_epoch("t0001", attempt=3, epoch=3, dev_eer=0.28)
+    assert rig.report_epoch("t0001", attempt=2, epoch=3, dev_eer=0.01)
     reports = rig.ledger.trials()["t0001"].reports
     assert [(r.epoch, r.attempt, r.objective) for r in reports.values()] == [
         (1, 1, 0.31),
@@ -106,7 +106,7 @@ def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_ch
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_fails_the_trial_and_never_reaches_the_ledger(rig, value):
     rig.driver.next_segment()
-    assert rig.say("t0001", dev_eer=value)
+    assert rig.report_epoch("t0001", dev_eer=value)
     trial = rig.ledger.trials()["t0001"]
     assert (trial.state, trial.reason) == ("failed", f"diverged: dev_eer is {value} at epoch 1")
     assert trial.reports == {}
@@ -126,11 +126,11 @@ def test_a_space_that_runs_out_ends_the_search_and_says_so(tmp_path):
     rig = ControllerRig(tmp_path / "trip", trials=9, rates=(1e-3, 2e-3))
     for _ in range(2):
         trial, _ = rig.driver.next_segment()
-        rig.say(trial.trial, dev_eer=trial.attempt / 10)
+        rig.report_epoch(trial.trial, dev_eer=trial.attempt / 10)
     trial, _ = rig.driver.next_segment()
     assert trial.target == 3
-    rig.say(trial.trial, epoch=2, attempt=2)
-    rig.say(trial.trial, epoch=3, attempt=2)
+    rig.report_epoch(trial.trial, epoch=2, attempt=2)
+    rig.report_epoch(trial.trial, epoch=3, attempt=2)
     assert rig.driver.next_segment() == "done"
     rig.driver.finish()
     assert rig.state.finish.reason == "every config of the space has been tried"
@@ -147,7 +147,7 @@ def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tm
     rig = ControllerRig(tmp_path / "trip", trials=9, hours=1.0, rates=(1e-3, 2e-3))
     for _ in range(2):
         trial, _ = rig.driver.next_segment()
-        rig.say(trial.trial, dev_eer=trial.attempt / 10)
+        rig.report_epoch(trial.trial, dev_eer=trial.attempt / 10)
     trial, _ = rig.driver.next_segment()
     assert (trial.target, rig.state.exhausted) == (3, 2)
     assert rig.driver.next_segment() == "wait"
@@ -157,7 +157,7 @@ def test_a_space_that_ran_out_is_not_what_ended_a_search_that_was_ended_later(tm
         me = mailbox.identity(this_process())
         mailbox.write(rig.folder, Stop(by="anna", driver=me))
         rig.driver.poll()
-    rig.say(trial.trial, epoch=2, attempt=2)
+    rig.report_epoch(trial.trial, epoch=2, attempt=2)
     assert rig.driver.next_segment() == "done"
     rig.driver.finish()
     why = {"hours": "1 hours used", "stop": "asked to stop"}[ends_it]
@@ -243,13 +243,13 @@ def test_used_hours_end_segments_between_epochs_and_outlive_a_restart(tmp_path):
     rig = ControllerRig(tmp_path / "trip", hours=1.0)
     rig.driver.next_segment()
     rig.clock += 1800
-    assert rig.say("t0001")
+    assert rig.report_epoch("t0001")
     assert rig.state.spent_hours() == 0.5
     rig.ledger.close()
     after = ControllerRig(tmp_path / "trip")
     trial, _ = after.driver.next_segment()
     after.clock += 1801
-    assert after.say(trial.trial, dev_eer=0.1)
+    assert after.report_epoch(trial.trial, dev_eer=0.1)
     assert after.driver.next_segment() == "done"
     after.driver.finish()
     first = after.state.trials["t0001"]
@@ -267,7 +267,7 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
     rig = ControllerRig(tmp_path / "trip", hours=0.5)
     rig.driver.next_segment()
     rig.clock += 60
-    rig.say("t0001", dev_eer=0.2)
+    rig.report_epoch("t0001", dev_eer=0.2)
 
     class Moved(datetime):
         @classmethod
@@ -277,7 +277,7 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
     monkeypatch.setattr("search.ledger.ledger.datetime", Moved)
     second, _ = rig.driver.next_segment()
     rig.clock += 60
-    rig.say(second.trial, dev_eer=0.1)
+    rig.report_epoch(second.trial, dev_eer=0.1)
     read = rig.ledger.state()
     assert read == rig.state
     assert read.spent_hours() == pytest.approx(120 / 3600)
@@ -286,7 +286,7 @@ def test_a_clock_moved_by_an_hour_changes_neither_the_hours_spent_nor_the_order(
     assert list(read.trials) == ["t0001", "t0002"]
     assert rig.driver.next_segment() != "done"
     rig.clock += 1800
-    rig.say("t0003")
+    rig.report_epoch("t0003")
     assert rig.driver.next_segment() == "done"
     rig.ledger.close()
 
@@ -298,7 +298,7 @@ def test_a_stop_of_one_trial_is_carried_out_after_its_epoch(rig):
     rig.driver.poll()
     assert mailbox.pending(rig.folder) == []
     assert rig.state.trials["t0001"].live
-    assert rig.say("t0001")
+    assert rig.report_epoch("t0001")
     trial = rig.state.trials["t0001"]
     assert (trial.state, trial.ended_by, trial.epoch) == ("killed", "user", 1)
 

@@ -37,7 +37,7 @@ def _go_on(rig, most=100):
         trial, config = job
         eer = RATES[trial.axes["rate"]]
         while trial.live:
-            rig.say(trial.trial, config["attempt"], trial.epoch + 1, eer)
+            rig.report_epoch(trial.trial, config["attempt"], trial.epoch + 1, eer)
     raise AssertionError("it comes to no end")
 
 

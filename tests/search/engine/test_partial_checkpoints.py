@@ -167,7 +167,7 @@ def test_an_epoch_has_taken_what_all_its_parts_took(rig):
     again.driver.next_segment()
     assert leave(again, "t0001", attempt=2, steps=7, seconds=3.0)
     again.driver.next_segment()
-    again.say("t0001", attempt=3)
+    again.report_epoch("t0001", attempt=3)
     segments = [event for event in again.ledger.events() if event.event == "segment"]
     assert [event.from_step for event in segments] == [0, 4, 7]
     assert again.state.trials["t0001"].reports[1].seconds == 2.0 + 3.0 + 1.0
@@ -180,7 +180,7 @@ def test_a_result_that_was_under_way_when_all_were_told_to_leave_counts(rig):
     rig.driver._policy = rig.driver._policy.from_settings(rig.state.search)
     rig.driver.next_segment()
     rig.driver.leave("interrupted by SIGTERM")
-    assert rig.say("t0001"), "its segment ends between two epochs"
+    assert rig.report_epoch("t0001"), "its segment ends between two epochs"
     trial = rig.state.trials["t0001"]
     assert (trial.epoch, trial.state, trial.reason) == (1, "paused", "interrupted by SIGTERM")
 
@@ -209,7 +209,7 @@ def test_a_part_that_is_no_end_leaves_the_attempt_at_work(rig):
 def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_path):
     rig = ManualClockRig(tmp_path / "trip", trials=1)
     rig.driver.next_segment()
-    rig.say("t0001")
+    rig.report_epoch("t0001")
     trial, _ = rig.driver.next_segment()
     assert (trial.trial, trial.attempt) == ("t0001", 2)
     leave(rig, "t0001", epoch=2, attempt=2)
@@ -218,7 +218,7 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
     (unknown / "state.json").write_text("0")
     assert forgotten(rig.folder, rig.state, listed(rig.folder)) == {"trials/t0001/e2-s9-2"}
     (rig.folder / trial.partial.checkpoint / "state.json").write_text("of another size")
-    after = rig.again()
+    after = rig.restarted()
     (event,) = after.events("damaged")
     assert (event.epoch, event.from_epoch) == (2, 1)
     assert event.checkpoint == "trials/t0001/e2-s4-2"
@@ -226,18 +226,18 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
     assert sorted(after.state.trials["t0001"].reports) == [1]
     after.driver.next_segment()
     after.driver._record_steps(after.driver._checkpoints.prune())
-    assert after.there() == ["trials/t0001/e1-1"]
+    assert after.checkpoints_on_disk() == ["trials/t0001/e1-1"]
     after.ledger.close()
 
 
 def test_without_the_checkpoint_of_the_last_epoch_a_part_of_the_next_will_do(tmp_path):
     rig = ManualClockRig(tmp_path / "trip", trials=1)
     rig.driver.next_segment()
-    rig.say("t0001")
+    rig.report_epoch("t0001")
     rig.driver.next_segment()
     leave(rig, "t0001", epoch=2, attempt=2)
-    (rig.place("t0001", 1) / "state.json").unlink()
-    after = rig.again()
+    (rig.checkpoint_folder("t0001", 1) / "state.json").unlink()
+    after = rig.restarted()
     assert [event.from_epoch for event in after.events("damaged")] == [1]
     trial, _ = after.driver.next_segment()
     assert (trial.epoch, trial.goes_on_from.steps, trial.attempt) == (1, 4, 3)

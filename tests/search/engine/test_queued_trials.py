@@ -94,7 +94,7 @@ def test_a_warm_start_waits_until_the_trial_whose_weights_it_wants_is_complete()
     tale.report(name, 1, 0.3)
     assert choose_next_job(tale.state, tale.policy) == Wait()
     tale.report(name, 2, 0.2)
-    tale.settle()
+    tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == StartQueued(warm, 2)
     assert unfulfillable_requests(tale.state) == []
     assert find_wrong_decisions(tale.events) == []

@@ -130,7 +130,7 @@ def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
     (event,) = _sent(rig, Pause(by=BY, driver=ME))
     assert (event.event, event.cause, event.by) == ("hold", "user", BY)
     assert rig.state.holds == {"user": f"paused by {BY}"}
-    assert rig.say("t0001"), "what is running goes on to its rung"
+    assert rig.report_epoch("t0001"), "what is running goes on to its rung"
     assert rig.driver.next_segment() == "wait"
     _sent(rig, Pause(by="bob@there", driver=ME), Unpause(by="bob@there", driver=ME))
     already = f"search 'trip' is paused by {BY} already; spksearch resume trip ends that\n"
@@ -145,7 +145,7 @@ def test_a_pause_starts_nothing_new_and_its_end_goes_on(rig):
 def test_a_paused_search_whose_hours_are_used_or_that_is_stopped_still_ends(spksearch_home):
     rig = ControllerRig(spksearch_home / "trip", hours=1.0)
     rig.driver.next_segment()
-    rig.say("t0001")
+    rig.report_epoch("t0001")
     _sent(rig, Pause(by=BY, driver=ME))
     assert rig.driver.next_segment() == "wait"
     rig.clock += 3601
@@ -198,7 +198,7 @@ def test_a_raised_budget_of_trials_is_followed_at_once(rig):
     for number in range(4):
         trial, _ = rig.driver.next_segment()
         if number < 3:
-            rig.say(trial.trial, dev_eer=0.1 * (number + 1))
+            rig.report_epoch(trial.trial, dev_eer=0.1 * (number + 1))
     (event,) = _sent(rig, Budget(by=BY, trials=5))
     assert (event.event, event.trials, event.by) == ("search", 5, BY)
     assert event.eta == 3, "an event is complete in itself"
@@ -212,7 +212,7 @@ def test_a_raised_budget_of_trials_is_followed_at_once(rig):
 def test_a_budget_below_what_is_done_begins_nothing_new_and_undoes_nothing(rig):
     for number in range(2):
         rig.driver.next_segment()
-        rig.say(f"t000{number + 1}", dev_eer=0.1 * (number + 1))
+        rig.report_epoch(f"t000{number + 1}", dev_eer=0.1 * (number + 1))
     _sent(rig, Budget(by=BY, trials=1))
     assert len(rig.state.trials) == 2
     trial, _ = rig.driver.next_segment()
@@ -222,13 +222,13 @@ def test_a_budget_below_what_is_done_begins_nothing_new_and_undoes_nothing(rig):
 
 def test_epochs_raised_move_the_rungs_and_epochs_lowered_end_a_trial_that_is_beyond(rig):
     rig.driver.next_segment()
-    rig.say("t0001", dev_eer=0.1)
+    rig.report_epoch("t0001", dev_eer=0.1)
     _sent(rig, Budget(by=BY, trials=1, max_epochs=9))
     trial, _ = rig.driver.next_segment()
     assert (rig.state.rungs, trial.target) == ((1, 3, 9), 3)
     _sent(rig, Budget(by=BY, max_epochs=2))
     assert rig.state.rungs == (1, 2)
-    assert rig.say("t0001", attempt=2, epoch=2, dev_eer=0.09)
+    assert rig.report_epoch("t0001", attempt=2, epoch=2, dev_eer=0.09)
     assert (trial.state, trial.epoch) == ("complete", 2)
     assert rig.driver.next_segment() == "done"
     assert find_wrong_decisions(rig.ledger.events()) == []
@@ -280,7 +280,7 @@ def test_a_config_waits_for_its_turn_once(rig):
 
 def test_what_comes_too_late_is_answered_and_what_the_next_driver_can_do_waits(rig):
     rig.driver.next_segment()
-    rig.say("t0001")
+    rig.report_epoch("t0001")
     mailbox.write(rig.folder, Pause(by=BY, driver=ME))
     mailbox.write(rig.folder, Budget(by=BY, trials=9))
     rig.driver.finish()

@@ -55,7 +55,7 @@ def test_a_search_of_the_first_versions_goes_on(old):
     trial, config = rig.driver.next_segment()
     assert (trial.trial, config) == ("t0004", {"attempt": 3, "to_rung": 1})
     rig.clock += 60
-    rig.say("t0004", attempt=3, dev_eer=0.2)
+    rig.report_epoch("t0004", attempt=3, dev_eer=0.2)
     fresh, _ = rig.driver.next_segment()
     assert fresh.trial == "t0005"
     rig.ledger.close()

@@ -90,7 +90,7 @@ def wrong(events):
     return find_wrong_decisions(events)
 
 
-def told(events):
+def sampler_view(events):
     """(c) Every trial as the sampler is told of it: all, and the rung that they are judged at."""
     from search.ledger.state import SearchState
     from search.sampler.history import SamplerHistory
@@ -112,7 +112,7 @@ def told(events):
     ]
 
 
-def told_of_prior(events):
+def prior_view(events):
     """(c) The points of the prior as the sampler is told of them; None without a prior."""
     from search.ledger.state import SearchState
     from search.sampler import optuna_trials
@@ -356,14 +356,14 @@ def answers(names, length=None):
         for arguments in command_lines(names, length):
             code, out = documents(home, arguments)
             out = out.replace(os.path.realpath(home), "HOME").replace(home, "HOME")
-            told = json.loads(out) if code == 0 and "--json" in arguments else out.splitlines()
+            answer = json.loads(out) if code == 0 and "--json" in arguments else out.splitlines()
             if arguments[0] == "list":
-                for row in told["searches"]:
+                for row in answer["searches"]:
                     assert row["age_seconds"] > 0
                     row["age_seconds"] = None
             if arguments[0] == "describe" and "--json" in arguments:
-                told |= {"path": Path(told["path"]).name, "sha256": ""}
-            found[" ".join(arguments)] = {"code": code, "out": told}
+                answer |= {"path": Path(answer["path"]).name, "sha256": ""}
+            found[" ".join(arguments)] = {"code": code, "out": answer}
     return found
 
 
@@ -387,9 +387,9 @@ def decided(name):
 def sampled(name):
     """(c) What the sampler is told, and what it suggests next and next but one."""
     events = events_of(name)
-    rung, trials = told(events)
-    found = {"rung": rung, "told": trials, "prior": told_of_prior(events)}
-    rung, trials = told(events[: CUTS[name]])
+    rung, trials = sampler_view(events)
+    found = {"rung": rung, "told": trials, "prior": prior_view(events)}
+    rung, trials = sampler_view(events[: CUTS[name]])
     found |= {"rung_at_cut": rung, "told_at_cut": trials}
     if name == "replay":
         return found

@@ -55,7 +55,7 @@ def test_a_claim_is_judged_by_the_last_epoch_of_complete_trials_of_the_same_seed
         tale.segment(name, 2)
         tale.report(name, 1, 0.01)
         tale.report(name, 2, eer)
-        tale.settle()
+        tale.record_ends()
         runs[number, seed] = name
     running = tale.trial()
     tale.segment(running, 2)

@@ -69,7 +69,7 @@ def test_after_any_events_the_kept_and_the_fresh_suggest_the_same(objectives, da
     teller = Searcher(data.draw, "promotion", objectives)
     teller.kept = SamplerHistory(teller.tale.state)
     for _ in range(data.draw(st.integers(5, 30))):
-        teller.happen()
+        teller.add_event()
         if data.draw(st.booleans()):
             state, policy = teller.tale.state, teller.tale.policy
             kept, fresh = teller.kept.refresh(policy), SamplerHistory(state).refresh(policy)

@@ -28,7 +28,7 @@ def _run(tale, dev_eer, slots=1, limit=5000):
         trial = running.pop(0)
         epoch = tale.state.trials[trial].epoch + 1
         tale.report(trial, epoch, dev_eer(trial, epoch))
-        tale.settle()
+        tale.record_ends()
         if tale.state.trials[trial].live:
             running.append(trial)
     raise AssertionError("the search does not end")
@@ -105,7 +105,7 @@ def test_a_trial_stopped_by_hand_ends_and_frees_its_place():
     tale = ScriptedSearch()
     tale.train_new(0.1, 0.2, 0.3)
     tale.record("stop", trial="t0001", now=False, by="user")
-    tale.settle()
+    tale.record_ends()
     assert tale.state.trials["t0001"].state == "killed"
     assert choose_next_job(tale.state, tale.policy) == Advance("t0002", 3)
 

@@ -77,7 +77,7 @@ def test_a_search_in_which_everything_crashes_gives_up_until_it_is_launched_agai
         for _ in range(3):
             tale.segment(trial, 1)
             tale.crash(trial)
-        tale.settle()
+        tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == Done("the first 3 trials all crashed")
     tale.record("finish", reason="", totals={})
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
@@ -132,16 +132,16 @@ def test_what_ran_out_of_memory_is_tried_once_more_when_nothing_else_is_left_to_
     tale = ScriptedSearch(rungs=(1,), trials=2)
     tale.segment(tale.trial(), 1)
     tale.crash("t0001", kind="out_of_memory")
-    tale.settle()
+    tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
     tale.segment(tale.trial(), 1)
     assert choose_next_job(tale.state, tale.policy) == Wait(), "the other one is in the way"
     tale.report("t0002", 1, 0.3)
-    tale.settle()
+    tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
     tale.segment("t0001", 1)
     tale.crash("t0001", "CUDA out of memory", kind="out_of_memory")
-    tale.settle()
+    tale.record_ends()
     trial = tale.state.trials["t0001"]
     assert (trial.state, trial.failure) == ("failed", "out_of_memory")
     assert trial.reason == "out of memory 2 times: CUDA out of memory"

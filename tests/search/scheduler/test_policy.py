@@ -39,7 +39,7 @@ def test_a_trial_that_crashed_too_often_has_failed_and_the_search_ends():
         assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
         tale.segment("t0001", 1)
         tale.crash("t0001", f"worker died, {crash}")
-        tale.settle()
+        tale.record_ends()
     trial = tale.state.trials["t0001"]
     assert (trial.state, trial.reason) == ("failed", "crashed 3 times: worker died, 2")
     assert choose_next_job(tale.state, tale.policy) == Done("all trials tried")
@@ -51,7 +51,7 @@ def test_dead_drivers_never_fail_a_trial():
     for _ in range(9):
         tale.segment("t0001", 1)
         tale.crash("t0001", "its driver died", counts=False)
-        tale.settle()
+        tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
 
 
@@ -73,12 +73,12 @@ def test_each_kind_of_cut_has_its_own_number_of_retries(kind, counts, most, fail
     for _ in range(150 if most is None else most):
         tale.segment("t0001", 1)
         tale.crash("t0001", kind=kind, counts=counts)
-        tale.settle()
+        tale.record_ends()
         assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 1)
     if most is not None:
         tale.segment("t0001", 1)
         tale.crash("t0001", kind=kind, counts=counts)
-        tale.settle()
+        tale.record_ends()
         assert tale.state.trials["t0001"].failure == failure
         assert isinstance(choose_next_job(tale.state, tale.policy), Done)
 
@@ -90,5 +90,5 @@ def test_an_epoch_between_two_refusals_of_the_storage_makes_them_the_first():
         tale.segment("t0001", 60)
         tale.report("t0001", epoch, 0.1)
         tale.crash("t0001", kind="storage", counts=False)
-        tale.settle()
+        tale.record_ends()
     assert choose_next_job(tale.state, tale.policy) == Resume("t0001", 60)

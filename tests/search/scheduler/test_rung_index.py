@@ -44,7 +44,7 @@ def test_after_any_event_the_index_answers_as_a_scan_does(kind, objectives, data
     teller = RandomLedger(data.draw, kind, objectives)
     index = RungIndex(teller.tale.state)
     for _ in range(data.draw(st.integers(1, 40))):
-        teller.happen()
+        teller.add_event()
         assert_same_answers(teller.tale.state, teller.tale.policy, index)
 
 
