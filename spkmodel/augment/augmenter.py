@@ -102,11 +102,11 @@ class Augmenter:
             config.talkers_low, config.talkers_high + 1, (batch,), generator=generator
         )
         snr_db = _between(config.snr_db_low, config.snr_db_high, batch, generator)
-        heard = draw_talkers(speakers, talkers, generator)
+        talking = draw_talkers(speakers, talkers, generator)
         rows = behind.nonzero().squeeze(1)
         if not len(rows):
             return speech
-        voices = babble(speech, heard[rows].to(self._device))
+        voices = babble(speech, talking[rows].to(self._device))
         return self._with(speech, speech, rows, voices, snr_db)
 
     def _add_ambiences(

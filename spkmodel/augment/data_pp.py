@@ -19,12 +19,12 @@ def pre_process(
     """Draw anew for every waveform, and leave what goes in as it is."""
     batch, device = len(waveforms), waveforms.device
     sigmas = _sometimes(batch, config.smooth_probability, config.smooth_samples, generator)
-    heard = smooth(waveforms, sigmas)
+    processed = smooth(waveforms, sigmas)
     noise = _noises(waveforms.shape, config, generator, device)
     if noise is not None:
-        heard = heard + noise
+        processed = processed + noise
     fall_db = config.attenuation_db * torch.rand(batch, generator=generator)
-    return heard * (10 ** (-fall_db / 20)).to(device).unsqueeze(1)
+    return processed * (10 ** (-fall_db / 20)).to(device).unsqueeze(1)
 
 
 def _noises(

@@ -78,9 +78,9 @@ def draw_talkers(
 
 
 def babble(
-    waveforms: Float[Tensor, "batch samples"], heard: Float[Tensor, "rows batch"]
+    waveforms: Float[Tensor, "batch samples"], talking: Float[Tensor, "rows batch"]
 ) -> Float[Tensor, "rows samples"]:
-    """Sum the waveforms that `heard` has a 1 for, all brought to the same mean power."""
+    """Sum the waveforms that `talking` has a 1 for, all brought to the same mean power."""
     power = waveforms.square().mean(dim=1)
     equal = torch.where(power > _SILENCE, power.clamp(min=_SILENCE).rsqrt(), 0.0)
-    return (heard * equal) @ waveforms
+    return (talking * equal) @ waveforms

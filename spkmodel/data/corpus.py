@@ -111,8 +111,8 @@ def open_corpus(folder: Path, seed: int = 0, allow_overlap: bool = False) -> Cor
     _require_true_labels(lists[DEV_LIST], dev_pairs, speaker_of)
     _require_true_labels(lists[TEST_LIST], test_pairs, speaker_of)
     if TRAIN_LIST not in found:
-        judged = {speaker_of[path] for path in _paths([*dev_pairs, *test_pairs])}
-        train = [entry for entry in train if entry.speaker not in judged]
+        paired_speakers = {speaker_of[path] for path in _paths([*dev_pairs, *test_pairs])}
+        train = [entry for entry in train if entry.speaker not in paired_speakers]
     # Without anybody to train on, pairs alone are a corpus too: for evaluation.
     dev_from_train = DEV_LIST not in found and (bool(train) or not test_pairs)
     if dev_from_train:

@@ -64,20 +64,20 @@ def compute_baselines(
     the training split, standardise the numbers and train the LDA. Without any, there is the cosine
     alone, standardised on the utterances of the pairs themselves.
     """
-    judged = list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
+    paired = list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
     training = train.of_split("train") if train is not None else []
-    count = _ProgressCounter(len(judged) + len(training), progress)
-    tested = {path: count.add(mel_statistics(store.waveform(path))) for path in judged}
+    count = _ProgressCounter(len(paired) + len(training), progress)
+    tested = {path: count.add(mel_statistics(store.waveform(path))) for path in paired}
     if train is None or not training:
         scaler = StandardScaler().fit(np.stack(list(tested.values())))
         named = [(f"{_COSINE} (standardised on these utterances)", _normalise(tested, scaler))]
     else:
-        heard = _conditioned_waveforms(train, training, condition, noise, rooms)
-        taught = np.stack([count.add(mel_statistics(waveform)) for waveform in heard])
+        waveforms = _conditioned_waveforms(train, training, condition, noise, rooms)
+        training_numbers = np.stack([count.add(mel_statistics(waveform)) for waveform in waveforms])
         # Fitted on training speakers alone; those of the pairs must stay unknown.
-        scaler = StandardScaler().fit(taught)
+        scaler = StandardScaler().fit(training_numbers)
         speakers = np.array([train.speaker(path) for path in training])
-        directions = lda_directions(scaler.transform(taught), speakers)
+        directions = lda_directions(scaler.transform(training_numbers), speakers)
         named = [
             (_COSINE, _normalise(tested, scaler)),
             (_LDA, _normalise(tested, scaler, directions)),

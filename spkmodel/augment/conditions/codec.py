@@ -64,9 +64,9 @@ def encode_and_decode(
     coded.seek(0)
     decoded, rate = soundfile.read(coded, dtype="float32")
     assert rate == codec.rate, f"{codec.name} came back at {rate} Hz"
-    heard = _resampled(np.asarray(decoded), codec.rate, SAMPLE_RATE)[: len(waveform)]
-    assert len(heard) == len(waveform), f"{codec.name} lost samples"
-    return heard
+    processed = _resampled(np.asarray(decoded), codec.rate, SAMPLE_RATE)[: len(waveform)]
+    assert len(processed) == len(waveform), f"{codec.name} lost samples"
+    return processed
 
 
 def _resampled(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:

@@ -76,10 +76,10 @@ def apply_to_stored(
     """Apply a condition to stored samples; a result that would clip is scaled down as a whole."""
     if condition == "clean":
         return waveform
-    heard = apply_to_waveform(
+    processed = apply_to_waveform(
         condition, waveform.astype(np.float32) / np.float32(32768), utterance, noise_and_rooms
     )
-    return _to_int16(heard)
+    return _to_int16(processed)
 
 
 def _to_int16(
@@ -112,16 +112,16 @@ def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndR
     room = int(torch.randint(len(noise_and_rooms.rooms), (), generator=generator))
     ambience = int(torch.randint(len(noise_and_rooms.ambiences), (), generator=generator))
     points_db = augment.draw_filter(1, FILTER_DB, generator)
-    heard = augment.smooth_filter(torch.from_numpy(waveform).unsqueeze(0), points_db)
+    processed = augment.smooth_filter(torch.from_numpy(waveform).unsqueeze(0), points_db)
     if in_room < ROOM_PROBABILITY:
-        heard = augment.reverberate(heard, [torch.from_numpy(noise_and_rooms.rooms[room])])
+        processed = augment.reverberate(processed, [torch.from_numpy(noise_and_rooms.rooms[room])])
     sound = torch.from_numpy(noise_and_rooms.ambiences[ambience])
-    heard = augment.add_ambience(
-        heard,
+    processed = augment.add_ambience(
+        processed,
         augment.excerpt(sound, offset, len(waveform)).unsqueeze(0),
         torch.tensor([SNR_DB_LOW + snr * (SNR_DB_HIGH - SNR_DB_LOW)]),
     )
-    return np.asarray(heard.squeeze(0).numpy())
+    return np.asarray(processed.squeeze(0).numpy())
 
 
 def _short(waveform: np.ndarray, generator: torch.Generator) -> np.ndarray:
@@ -141,11 +141,11 @@ def _far_field(
     snr_db = _uniform(FAR_SNR_DB_LOW, FAR_SNR_DB_HIGH, generator)
     offset = _uniform(0.0, 1.0, generator)
     response = torch.from_numpy(lower_direct_sound(noise_and_rooms.rooms[room], ratio_db))
-    heard = augment.reverberate(torch.from_numpy(waveform).unsqueeze(0), [response])
+    processed = augment.reverberate(torch.from_numpy(waveform).unsqueeze(0), [response])
     sound = torch.from_numpy(noise_and_rooms.ambiences[ambience])
     around = augment.excerpt(sound, offset, len(waveform)).unsqueeze(0)
-    heard = augment.add_ambience(heard, around, torch.tensor([snr_db]))
-    return np.asarray(heard.squeeze(0).numpy())
+    processed = augment.add_ambience(processed, around, torch.tensor([snr_db]))
+    return np.asarray(processed.squeeze(0).numpy())
 
 
 def lower_direct_sound(

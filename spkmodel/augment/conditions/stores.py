@@ -50,7 +50,7 @@ def conditioned_store(
         raise ValueError(f"{store.folder}: has no {split} utterances to put into a condition")
     around = noise_and_rooms_for(condition, noise, rooms, split)
 
-    def heard() -> Iterator[Utterance]:
+    def processed() -> Iterator[Utterance]:
         for done, path in enumerate(utterances, 1):
             waveform = apply_to_stored(condition, store.waveform(path), path, around)
             yield path, store.speaker(path), split, waveform
@@ -58,7 +58,7 @@ def conditioned_store(
 
     return write_store(
         folder,
-        heard(),
+        processed(),
         {
             "sha256": sha256,
             "condition": condition,

@@ -35,8 +35,8 @@ def transmit(
         return np.zeros_like(waveform)
     peak = float(np.abs(line).max())
     raised = min(10 ** (LINE_DBOV / 20) / np.sqrt(power), _PEAK / peak)
-    heard = mu_law(np.asarray(line * raised, dtype=np.float32)) / np.float32(raised)
-    return _resampled(heard, LINE_RATE, SAMPLE_RATE)[: len(waveform)]
+    processed = mu_law(np.asarray(line * raised, dtype=np.float32)) / np.float32(raised)
+    return _resampled(processed, LINE_RATE, SAMPLE_RATE)[: len(waveform)]
 
 
 def mu_law(line: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
