@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.redact import redact
-from search.ledger.settings import SearchSettings
 from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from search.ledger.settings import SearchSettings
     from spkmodel.data.corpus import Corpus
     from spkmodel.data.corpus_check import CorpusReport
     from spkmodel.data.store import Store
@@ -170,7 +170,7 @@ def find_longest_seconds(place: Path | str, corpus: "Corpus", enough: float) -> 
     return Store.open(corpus.folder).longest_seconds
 
 
-def find_store_folder(settings: SearchSettings) -> Path:
+def find_store_folder(settings: "SearchSettings") -> Path:
     """Return where this machine has the store of a search, or would have it."""
     from spkmodel.data.store_uri import is_uri
 

@@ -275,7 +275,7 @@ def test_another_protocol_is_another_evaluation_and_another_look(evaluated, tiny
     events = tiny.ledger.state().evaluations
     mine = [event.protocol for event in events]
     assert mine == ["default", "2x0.3s"]
-    assert set(events[1]["metrics"]) >= {"test_2x0.3s_eer", "test_2x0.3s_min_dcf_p05"}
+    assert set(events[1].metrics) >= {"test_2x0.3s_eer", "test_2x0.3s_min_dcf_p05"}
 
 
 def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path):

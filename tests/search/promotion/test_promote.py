@@ -274,7 +274,7 @@ def test_an_interrupted_promotion_is_completed_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(promote.registry, "register", dies)
+        patch.setattr(promote.registry, "register_version", dies)
         with pytest.raises(KeyboardInterrupt):
             promote.promote("cut", tracking_uri=mlflow_server.uri)
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
