@@ -77,32 +77,32 @@ class TrialFactory:
             idea.config, origin=idea.origin, axes=idea.axes, distributions=idea.distributions
         )
 
-    def from_queue(self, wish: QueuedTrial) -> TrialEvent | WithdrawnEvent:
+    def from_queue(self, queued: QueuedTrial) -> TrialEvent | WithdrawnEvent:
         """Return the trial of a queued config, or its withdrawal if its weights cannot be had.
 
         Raises:
             StartPostponed: the storage is in the way of them, not yet for the last time.
         """
-        config = TrainConfig.model_validate(wish.config)
-        if wish.weights_of:
-            source = f"{self._state.search.search}/{self._state.begun[wish.weights_of]}"
+        config = TrainConfig.model_validate(queued.config)
+        if queued.weights_of:
+            source = f"{self._state.search.search}/{self._state.begun[queued.weights_of]}"
             config = config.model_copy(update={"warm_start": WarmStart(weights=source)})
         try:
             return self._create(
                 config,
-                origin=wish.origin,
-                axes=wish.axes,
-                distributions=wish.distributions,
-                wish=wish.key,
-                log_entry=wish.log_entry or None,
+                origin=queued.origin,
+                axes=queued.axes,
+                distributions=queued.distributions,
+                wish=queued.key,
+                log_entry=queued.log_entry or None,
             )
         except UsageError as problem:
-            return self.withdraw(wish.key, str(problem))
+            return self.withdraw(queued.key, str(problem))
         except StartPostponed as refused:
-            self._postponed[wish.key] += 1
-            if self._postponed[wish.key] <= _POSTPONEMENTS:
+            self._postponed[queued.key] += 1
+            if self._postponed[queued.key] <= _POSTPONEMENTS:
                 raise
-            return self.withdraw(wish.key, f"{refused.where}: {os.strerror(refused.number)}")
+            return self.withdraw(queued.key, f"{refused.where}: {os.strerror(refused.number)}")
 
     def withdraw(self, key: str, reason: str) -> WithdrawnEvent:
         """Return the withdrawal of a queued trial that cannot be started, and log it."""

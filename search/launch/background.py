@@ -56,8 +56,8 @@ class BackgroundLaunch:
     """How it ended, if it could say so; it is in a file of its own."""
 
     @property
-    def words(self) -> str:
-        """For people."""
+    def description(self) -> str:
+        """The process or job, for messages."""
         if self.kind == "job":
             return f"Ray job {self.submission_id} at {self.address}"
         return f"process {self.pid} on {self.host}"
@@ -75,8 +75,8 @@ class BackgroundLaunch:
         return process_start(self.pid) == self.started
 
 
-def of(name: str) -> BackgroundLaunch | None:
-    """The last launch of a search in the background; None if there was none."""
+def read(name: str) -> BackgroundLaunch | None:
+    """Return the record of a search's last background launch; None if there was none."""
     folder = search_folder(name)
     try:
         record = BackgroundLaunch(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
@@ -86,7 +86,7 @@ def of(name: str) -> BackgroundLaunch | None:
 
 
 def write(name: str, record: BackgroundLaunch) -> None:
-    """Put down what was started."""
+    """Write the record of what was started."""
     folder = search_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{_RECORD}.{os.getpid()}"
@@ -161,10 +161,11 @@ def _check_alone(name: str) -> None:
     driver = find_live_driver(search_folder(name))
     if driver is not None:
         raise already_driven_error(search_folder(name), driver)
-    before = of(name)
+    before = read(name)
     if before is not None and before.is_running():
         raise EnvironmentSetupError(
-            f"search {name!r} is being launched already, by {before.words}; spksearch logs {name}"
+            f"search {name!r} is being launched already, by {before.description}; "
+            f"spksearch logs {name}"
         )
 
 
@@ -256,13 +257,13 @@ def end_early(name: str) -> BackgroundLaunch | None:
     Raises:
         EnvironmentSetupError: it is on another machine, or on a cluster that does not answer.
     """
-    launched = of(name)
+    launched = read(name)
     if launched is None or find_live_driver(search_folder(name)) is not None:
         return None
     runs = launched.is_running()
     if runs is None and not ledger_path(name).is_file():
         raise EnvironmentSetupError(
-            f"{launched.words} prepares search {name!r}, and cannot be ended from here: "
+            f"{launched.description} prepares search {name!r}, and cannot be ended from here: "
             + (
                 f"spksearch stop {name} on that machine does"
                 if launched.kind == "process"

@@ -30,8 +30,8 @@ class LogFollower:
         self._ledger = Ledger.open(ledger_path(name))
         self._offset = 0
 
-    def look(self) -> SearchState:
-        """The state as it is now."""
+    def refresh(self) -> SearchState:
+        """Return the state as it is now."""
         events, self._offset = self._ledger.events_from(self._offset)
         for event in events:
             self.state.apply(event)
@@ -41,7 +41,7 @@ class LogFollower:
         """Whether somebody drives it, or is about to."""
         if find_live_driver(search_folder(self.name)) is not None:
             return True
-        launched = background.of(self.name)
+        launched = background.read(self.name)
         return launched is not None and launched.is_running() is True
 
 
@@ -57,7 +57,7 @@ def wait(
         EnvironmentSetupError: its driver is gone, and it has not ended.
         SpksearchError: its launch in the background failed: with the same exit code.
     """
-    if background.of(name) is None:
+    if background.read(name) is None:
         existing_ledger(name)
     follower = LogFollower(name)
     end = None if timeout is None else now() + timeout
@@ -65,7 +65,7 @@ def wait(
     while True:
         # In this order: a driver writes the end before it goes.
         driven = follower.is_driven()
-        state = follower.look()
+        state = follower.refresh()
         if not driven and state.finish is not None:
             return _judged(name, state)
         gone_since = None if driven else gone_since if gone_since is not None else now()
@@ -86,7 +86,7 @@ def _judged(name: str, state: SearchState) -> SearchState:
 
 
 def _died(name: str, state: SearchState) -> SpksearchError:
-    launched = background.of(name)
+    launched = background.read(name)
     if launched is not None and launched.ended is not None and launched.ended.code:
         before = "" if state.settings else ", before the search began,"
         return launched.ended.problem(f"the launch of search {name!r}{before}")
@@ -116,7 +116,7 @@ def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
     """
     existing_ledger(name)
     follower = LogFollower(name)
-    trial_of(name, follower.look(), trial)
+    trial_of(name, follower.refresh(), trial)
     path = search_folder(name) / "trials" / trial / "log.txt"
     if not follow and not path.is_file():
         raise NotFinished(
@@ -125,7 +125,7 @@ def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
         )
 
     def is_over() -> bool:
-        return follower.look().trials[trial].state in ENDED or not follower.is_driven()
+        return follower.refresh().trials[trial].state in ENDED or not follower.is_driven()
 
     return _pieces(path, is_over if follow else None)
 
@@ -137,7 +137,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
         NotFound: no such search, or it was not launched in the background.
         EnvironmentSetupError: the cluster that has it does not answer.
     """
-    launched = background.of(name)
+    launched = background.read(name)
     if launched is None:
         existing_ledger(name)
         raise NotFound(
@@ -153,7 +153,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
 
 def launch_code(name: str) -> int:
     """The exit code of the last launch in the background, if it has ended and could say so."""
-    launched = background.of(name)
+    launched = background.read(name)
     return 0 if launched is None or launched.ended is None else launched.ended.code
 
 

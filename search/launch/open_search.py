@@ -21,18 +21,18 @@ def state_of(name: str) -> SearchState:
         NotFinished: if nothing is recorded yet.
         SpksearchError: its launch in the background ended before: with the same exit code.
     """
-    launched = None if ledger_path(name).is_file() else background.of(name)
+    launched = None if ledger_path(name).is_file() else background.read(name)
     if launched is not None and launched.ended is not None:
         raise launched.ended.problem(f"the launch of search {name!r}, before the search began,")
     if launched is not None and launched.kind == "process" and launched.is_running() is False:
         raise EnvironmentSetupError(
-            f"the launch of search {name!r} ({launched.words}) was ended before the search began, "
-            f"without a word: killed, or its machine went down; spksearch logs {name}"
+            f"the launch of search {name!r} ({launched.description}) was ended before the search "
+            f"began, without a word: killed, or its machine went down; spksearch logs {name}"
         )
     if launched is not None:
         raise NotFinished(
             f"search {name!r} has recorded nothing yet; it was launched in the background by "
-            f"{launched.words}: spksearch logs {name}"
+            f"{launched.description}: spksearch logs {name}"
         )
     path = existing_ledger(name)
     state = Ledger.open(path).state()

@@ -89,7 +89,7 @@ def prepared(
         store=at_uri.uri if at_uri else packed.folder,
         store_sha256=at_uri.sha256 if at_uri else "",
         dev_store=at_uri.uri if at_uri and dev is packed else dev.folder,
-        surroundings=noise_and_rooms.fingerprint(noise, rooms),
+        noise_rooms_fingerprint=noise_and_rooms.fingerprint(noise, rooms),
         warm_start_sha256=warm_start_sha256,
     )
 
@@ -138,7 +138,7 @@ def plan(
         corpus_sha256=before.corpus_sha256 if before else "",
         store=before.store if before else "",
         dev_store=before.dev_store if before else "",
-        surroundings=before.surroundings if before else "",
+        noise_rooms_fingerprint=before.surroundings if before else "",
         store_sha256=before.store_sha256 if before else "",
     )
     assert settings.trials is not None, "a launch has a budget of trials"

@@ -126,7 +126,7 @@ def decide(
     corpus_sha256: str,
     store: Path | str,
     dev_store: Path | str,
-    surroundings: str,
+    noise_rooms_fingerprint: str,
     warm_start_sha256: str = "",
     store_sha256: str = "",
 ) -> SearchSettings:
@@ -149,7 +149,7 @@ def decide(
         dev_condition=dev_condition(request, before),
         noise=str(noise or ""),
         rooms=str(rooms or ""),
-        surroundings=surroundings,
+        surroundings=noise_rooms_fingerprint,
         rule=_first(request.rule, before and before.rule, "promotion"),
         eta=ETA,
         rungs=ladder(max_epochs, ETA),

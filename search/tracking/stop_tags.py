@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 4.0
+POLL_SECONDS = 4.0
 TAG = "stop"
 TAKEN = "stop_taken"
 """What the tag becomes once it has been heard; set again, it is obeyed again."""
@@ -39,12 +39,12 @@ class StopTags:
     def __init__(self, client: "MlflowClient", folder: Path) -> None:
         self._client = client
         self._folder = folder
-        self._looked = -LOOK_SECONDS
+        self._polled = -POLL_SECONDS
         self._is_first = True
         self._heard: set[str] = set()
         """Runs whose tag is obeyed already, and could not be marked so yet."""
 
-    def look(self, experiment_id: str, runs: Mapping[str, str]) -> None:
+    def poll(self, experiment_id: str, runs: Mapping[str, str]) -> None:
         """Ask the server, if it is time, and pass on what is new.
 
         Args:
@@ -52,9 +52,9 @@ class StopTags:
             runs: this search's, from run id to the trial's name, or to `SEARCH`.
         """
         driver = find_live_driver(self._folder)
-        if driver is None or time.monotonic() - self._looked < LOOK_SECONDS:
+        if driver is None or time.monotonic() - self._polled < POLL_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         try:
             for run_id, value in self._tagged(experiment_id).items():
                 if run_id in runs:

@@ -196,7 +196,7 @@ class Tracker:
             log.info("tracking server is back: events=%d", self._mirror.events)
         self._failures, self._revivals, self._revive_at, self._error = 0, 0, 0.0, ""
         if self._delivery is not None and self._stop_tags is not None:
-            self._stop_tags.look(self._delivery.experiment_id, self._delivery.runs())
+            self._stop_tags.poll(self._delivery.experiment_id, self._delivery.runs())
         with self._progress:
             self._complete_since = began
             self._progress.notify_all()

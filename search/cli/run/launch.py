@@ -183,7 +183,7 @@ def _launch_in_background(request: "LaunchRequest") -> None:
     launched = background.launch(request, who())
     name = request.name or Path(request.space).stem
     console.print_result(
-        f"search {name} is launched in the background: {launched.words}",
+        f"search {name} is launched in the background: {launched.description}",
         *(f"  spksearch {line} {name}" for line in ("status", "logs", "wait", "stop")),
     )
 

@@ -43,7 +43,9 @@ def stop(
 
     # Before its first event a launch has no ledger to read requests from: its process is ended.
     if trial is None and (launched := background.end_early(name)) is not None:
-        console.print_result(f"{launched.words}, which was only preparing search {name}, is ended")
+        console.print_result(
+            f"{launched.description}, which was only preparing search {name}, is ended"
+        )
         return
     target = f"search {name}" if trial is None else f"trial {trial} of search {name}"
     match ask(name, Stop(by=who(), trial=trial, now=now)):

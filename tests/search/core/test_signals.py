@@ -82,7 +82,7 @@ def _settings(request):
         corpus_sha256="c" * 64,
         store="/store",
         dev_store="/store",
-        surroundings="",
+        noise_rooms_fingerprint="",
     )
 
 

@@ -16,9 +16,10 @@ import pytest
 
 from search.core.errors import Interrupted
 from search.core.lease import find_live_driver
-from search.engine import hang_detection, tune_patches, tune_runner
+from search.engine import hang_detection, tune_patches
 from search.engine.request_handler import ask
 from search.engine.tune_hooks import ProgressCallback, ResultRecorder, SegmentSearcher
+from search.engine.tune_session import TuneSession
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.requests import mailbox
@@ -365,10 +366,12 @@ def test_what_goes_wrong_when_an_attempt_ends_is_told_as_it_is(tmp_path, monkeyp
 def test_a_search_that_tune_ends_for_no_reason_of_ours_is_not_taken_for_stopped(
     tmp_path, monkeypatch
 ):
-    def end_it(stopper):
-        return stopper._loop.depart() or len(stopper._loop.driver.state.trials) >= 2
+    should_stop_all = TuneSession.should_stop_all
 
-    monkeypatch.setattr(tune_runner._Stopper, "stop_all", end_it)
+    def end_it(session):
+        return should_stop_all(session) or len(session._driver.state.trials) >= 2
+
+    monkeypatch.setattr(TuneSession, "should_stop_all", end_it)
     with pytest.raises(RuntimeError, match=r"Tune ended .* launch goes on"):
         toy_ray_search.run_search(tmp_path / "ended", trials=4, max_epochs=1)
     assert Ledger.open(tmp_path / "ended" / "ledger.jsonl").state().finish is None

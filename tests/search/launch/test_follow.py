@@ -46,8 +46,11 @@ def impatient(monkeypatch):
 def _written(home, tale):
     folder = home / "trip"
     folder.mkdir(exist_ok=True)
-    space = {"space": "quickstart"}
-    lines = [json.dumps(event | {"search": "trip"} | space) + "\n" for event in tale.events]
+    records = [json.loads(event.to_line()) | {"search": "trip"} for event in tale.events]
+    for record in records:
+        if record["event"] == "search":
+            record["space"] = "quickstart"
+    lines = [json.dumps(record) + "\n" for record in records]
     (folder / "ledger.jsonl").write_text("".join(lines))
     return folder
 
@@ -139,7 +142,7 @@ def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
         assert error_handling.choose_exit_code(told.value) == code
         assert "before the search began" in str(told.value)
     assert follow.launch_code("trip") == code
-    assert background.of("trip").is_running() is False, "though its process takes its time to go"
+    assert background.read("trip").is_running() is False, "though its process takes its time to go"
     assert "ended" not in (spksearch_home / "trip" / "detached.json").read_text()
 
 
@@ -313,7 +316,7 @@ def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home
     with pytest.raises(UsageError, match="nowhere"):
         background.launch(request, "anna")
     assert "nowhere" in (spksearch_home / "quickstart" / "launch.log").read_text()
-    record = background.of("quickstart")
+    record = background.read("quickstart")
     assert (record.by, record.host) == ("anna", socket.gethostname())
     assert record.is_running() is False
     assert (record.ended.code, "nowhere" in record.ended.words) == (2, True)
@@ -401,4 +404,4 @@ def test_a_record_that_cannot_be_read_is_none(spksearch_home):
     (spksearch_home / "trip").mkdir(parents=True)
     for text in ("", "[]", '{"kind": "process"}', '{"kind": "job", "colour": 1, "by": "x"}'):
         (spksearch_home / "trip" / "detached.json").write_text(text)
-        assert background.of("trip") is None
+        assert background.read("trip") is None

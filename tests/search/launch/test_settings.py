@@ -23,7 +23,7 @@ def _decided(before=None, **asked):
         corpus_sha256="b" * 64,
         store=Path("/home/corpora/b"),
         dev_store=Path("/home/corpora/b/dev"),
-        surroundings="c" * 16,
+        noise_rooms_fingerprint="c" * 16,
     )
 
 

@@ -203,7 +203,7 @@ def _settings(request, before=None, sha256=""):
     from pathlib import Path
 
     return decide(request, before, space_name="made", space_sha256="a", corpus_sha256="b",
-                  store=Path("s"), dev_store=Path("d"), surroundings="c",
+                  store=Path("s"), dev_store=Path("d"), noise_rooms_fingerprint="c",
                   warm_start_sha256=sha256)  # fmt: skip
 
 

@@ -50,66 +50,66 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def looked(folder, monkeypatch):
+def polled(folder, monkeypatch):
     """A server, and a function that looks at it and gives the trials that are asked to stop."""
-    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.0)
     server = Server()
     tags = StopTags(server, folder)
 
-    def look():
-        tags.look("7", RUNS)
+    def poll_requests():
+        tags.poll("7", RUNS)
         return [(each.read().trial, each.read().now) for each in mailbox.pending(folder)]
 
-    look()
-    return server, look
+    poll_requests()
+    return server, poll_requests
 
 
-def test_a_tag_on_a_run_is_a_request_and_is_obeyed_once(looked, folder):
-    server, look = looked
+def test_a_tag_on_a_run_is_a_request_and_is_obeyed_once(polled, folder):
+    server, poll_requests = polled
     server.tags["r1"]["stop"] = "please"
     server.tags["r2"]["stop"] = "Now"
-    assert look() == [("t0001", False), ("t0002", True)]
-    assert look() == [("t0001", False), ("t0002", True)]
+    assert poll_requests() == [("t0001", False), ("t0002", True)]
+    assert poll_requests() == [("t0001", False), ("t0002", True)]
     assert "stop" not in server.tags["r1"]
     assert "passed on" in server.tags["r1"]["stop_taken"]
     request = mailbox.pending(folder)[0].read()
     assert (request.by, request.driver) == ("the MLflow page", identity(this_process()))
     server.tags["r0"]["stop"] = "1"
-    assert look()[-1] == (None, False)
+    assert poll_requests()[-1] == (None, False)
 
 
 @pytest.mark.parametrize("value", ["", "  ", "false", "False", "no", "0"])
-def test_a_tag_that_says_no_is_none(looked, value):
-    server, look = looked
+def test_a_tag_that_says_no_is_none(polled, value):
+    server, poll_requests = polled
     server.tags["r1"]["stop"] = value
-    assert look() == []
+    assert poll_requests() == []
     assert server.tags["r1"] == {"stop": value}
 
 
-def test_a_run_that_is_not_this_searchs_has_no_say(looked):
-    server, look = looked
+def test_a_run_that_is_not_this_searchs_has_no_say(polled):
+    server, poll_requests = polled
     server.tags["foreign"] |= {"stop": "yes", "trial": "t0001", "search": "trip"}
-    assert look() == []
+    assert poll_requests() == []
     assert server.tags["foreign"]["stop"] == "yes"
 
 
-def test_an_answer_that_is_lost_does_not_stop_twice(looked):
-    server, look = looked
+def test_an_answer_that_is_lost_does_not_stop_twice(polled):
+    server, poll_requests = polled
     server.tags["r1"]["stop"] = "yes"
     server.away = True
-    assert look() == [("t0001", False)]
+    assert poll_requests() == [("t0001", False)]
     server.away = False
-    assert look() == [("t0001", False)]
+    assert poll_requests() == [("t0001", False)]
     assert "stop" not in server.tags["r1"]
     server.tags["r1"]["stop"] = "again"
-    assert look() == [("t0001", False)] * 2
+    assert poll_requests() == [("t0001", False)] * 2
 
 
 def test_a_tag_that_stopped_an_earlier_launch_does_not_stop_the_next(folder, monkeypatch):
-    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.0)
     server = Server()
     server.tags["r0"]["stop"] = server.tags["r1"]["stop"] = "yes"
-    StopTags(server, folder).look("7", RUNS)
+    StopTags(server, folder).poll("7", RUNS)
     assert [each.read().trial for each in mailbox.pending(folder)] == ["t0001"]
     assert "before the search was launched" in server.tags["r0"]["stop_taken"]
 
@@ -118,15 +118,15 @@ def test_the_server_is_asked_now_and_then_and_only_while_somebody_drives(folder,
     server = Server()
     tags = StopTags(server, folder)
     for _ in range(5):
-        tags.look("7", RUNS)
+        tags.poll("7", RUNS)
     assert server.calls == 1
-    StopTags(server, tmp_path / "still").look("7", RUNS)
+    StopTags(server, tmp_path / "still").poll("7", RUNS)
     assert server.calls == 1
 
 
 @pytest.mark.slow
 def test_a_trial_is_stopped_from_a_real_server(mlflow_server, ledger_on_disk, monkeypatch):
-    monkeypatch.setattr(stop_tags, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.2)
     search = ledger_on_disk("tagged")
     search.begin()
     search.segment(search.trial(1), to_rung=9)
