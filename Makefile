@@ -17,7 +17,7 @@ help:
 	@echo 'make test         the tests (under ten minutes on two cores), the same every day'
 	@echo 'make test-slow    the tests that take minutes each, and those that draw other cases every time'
 	@echo 'make test-cluster real clusters on this machine: hosts from namespaces (root; minutes)'
-	@echo 'make check        layout, lint, types, import rules, declared dependencies'
+	@echo 'make check        layout, lint, types, import rules, declared dependencies, structure, names'
 	@echo 'make bench        the published figures, measured again'
 
 demo: $(INSTALLED)
@@ -39,6 +39,8 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/python -m bench.structure
+	$(BIN)/python -m pytest -q tests/test_names.py tests/test_decisions.py
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench

@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("search", "spkmodel", "spaces", "bench", "tests")
 
@@ -38,7 +36,6 @@ def violations(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.xfail(strict=False, reason="the last of them are being renamed")
 def test_no_retired_name_is_defined():
     found = []
     for folder in FOLDERS:

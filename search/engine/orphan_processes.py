@@ -66,7 +66,7 @@ def of_dead_driver(folder: Path) -> list[OrphanProcess]:
         for worker in read_workers(trial)
     ]
     for path in folder.glob("head-*.json"):
-        if path != _place(folder):
+        if path != _path_for(folder):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 found += [OrphanProcess(**each) for each in json.loads(path.read_text("utf-8"))]
             with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
@@ -111,7 +111,7 @@ def note_head(folder: Path) -> None:
             json.dump([asdict(each) for each in mine], file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(_place(folder))
+        beside.replace(_path_for(folder))
 
 
 def kill(pid: int, started: str) -> str:
@@ -171,7 +171,7 @@ def _of(worker: Worker, trial: str) -> OrphanProcess:
     )
 
 
-def _place(folder: Path) -> Path:
+def _path_for(folder: Path) -> Path:
     return folder / f"head-{os.getpid()}.json"
 
 

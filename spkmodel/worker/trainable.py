@@ -138,7 +138,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
         with StopFlag(Path(self._segment.folder), self._segment.attempt) as told:
             try:
                 epoch = training.run_epoch(should_stop=told)
-                verdict = self._judged(training, told)
+                verdict = self._evaluate(training, told)
             except EpochInterrupted as left:
                 return self._partial(training, left, started)
         saved = self._save(training, f"epoch{training.epoch:04d}")
@@ -195,15 +195,15 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
     def _next_epoch(self) -> int:
         return 1 if self._training is None else self._training.epoch + 1
 
-    def _judged(self, training: Training, told: StopFlag) -> Verdict:
-        """What the network is worth on the dev pairs.
+    def _evaluate(self, training: Training, stop_requested: StopFlag) -> Verdict:
+        """Evaluate the network on the dev pairs.
 
         Raises:
-            Left: told so meanwhile; the judgement is left to whoever goes on.
+            EpochInterrupted: a stop was requested; the resumed trial evaluates.
         """
 
-        def leave(done: int, of: int) -> None:
-            if told() and done < of:
+        def leave(done: int, total: int) -> None:
+            if stop_requested() and done < total:
                 raise training.reopen()
 
         dev = self._store(self._segment.dev_store)
