@@ -155,6 +155,7 @@ def check_tracking_server(server: str) -> str:
         with opener.open(f"{server.rstrip('/')}/health", timeout=5):
             return ""
     except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection, which Python 3.14 warns about
         return f"it answers {error.code} {error.reason}"
     except (OSError, ValueError) as error:
         return f"no answer: {getattr(error, 'reason', error)}"

@@ -276,6 +276,7 @@ def _ask_dashboard(address: str) -> tuple[int, list[str]]:
         with opener.open(url, timeout=ANSWER_SECONDS) as answer:
             answered = json.load(answer)
     except HTTPError as error:
+        error.close()  # it holds the connection, which Python 3.14 warns about
         if error.code not in (401, 403):
             raise EnvironmentSetupError(f"{address} takes no jobs: {error.code}") from error
         return error.code, []

@@ -154,6 +154,7 @@ def check_tracking() -> Check:
         with opener.open(f"{uri.rstrip('/')}/health", timeout=_ANSWER_SECONDS):
             return Check("MLflow", "ok", f"{redact(uri)} answers")
     except HTTPError as error:
+        error.close()  # it holds the connection, which Python 3.14 warns about
         found = f"{redact(uri)} answers {error.code} {error.reason}"
         if error.code in (401, 403):
             todo = "set MLFLOW_TRACKING_USERNAME and _PASSWORD; 403 may be its --allowed-hosts"

@@ -176,6 +176,7 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
             _write_note(part, now)
             _write(response, part, have, now, progress)
     except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection, which Python 3.14 warns about
         if error.code == 416 and origin is not None and have == origin.total:
             return
         raise _http_error(url, error) from error
