@@ -136,9 +136,9 @@ def test_the_control_service_is_restarted_and_the_search_goes_on(
     figure(
         f"GCS killed, {kind}",
         back_seconds=seconds_between(killed, back),
-        next_epoch_seconds=seconds_between(killed, first["time"]),
+        next_epoch_seconds=seconds_between(killed, first.time),
         longest_silence_seconds=max(
-            seconds_between(a["time"], b["time"]) for a, b in itertools.pairwise(during)
+            seconds_between(a.time, b.time) for a, b in itertools.pairwise(during)
         ),
         attempts_cut=len(search.events("crash")),
         drivers=1,

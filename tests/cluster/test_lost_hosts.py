@@ -44,7 +44,7 @@ def night(cluster, storage, tracking):
 def _crashes(search, since):
     """What was cut after a moment."""
     crashes = search.events("crash")
-    return [crash for crash in crashes if seconds_between(since, crash["time"]) >= 0]
+    return [crash for crash in crashes if seconds_between(since, crash.time) >= 0]
 
 
 def _resumed(search, crash):
@@ -52,7 +52,7 @@ def _resumed(search, crash):
     after = [
         event
         for event in search.events("segment", "report")
-        if event.trial == crash["trial"] and event.attempt > crash["attempt"]
+        if event.trial == crash.trial and event.attempt > crash.attempt
     ]
     segments = [event for event in after if event.event == "segment"]
     reports = [event for event in after if event.event == "report"]
@@ -64,17 +64,17 @@ def _epochs_before(search, crash):
         (
             event.epoch
             for event in search.events("report")
-            if event.trial == crash["trial"] and event.attempt <= crash["attempt"]
+            if event.trial == crash.trial and event.attempt <= crash.attempt
         ),
         default=0,
     )
 
 
 def _assert_resumed_from_checkpoint(search, crash):
-    assert (crash["kind"], crash["counts"]) == ("lost_node", False), crash
+    assert (crash.kind, crash.counts) == ("lost_node", False), crash
     segment, report = _resumed(search, crash)
     assert segment["from_epoch"] == _epochs_before(search, crash)
-    assert report["epoch"] == segment["from_epoch"] + 1
+    assert report.epoch == segment["from_epoch"] + 1
     return segment, report
 
 
@@ -91,9 +91,9 @@ def test_trials_of_a_killed_worker_go_on_elsewhere_from_their_checkpoints(cluste
     segment, report = _assert_resumed_from_checkpoint(search, crash)
     figure(
         "worker killed",
-        noticed_seconds=seconds_between(killed, crash["time"]),
-        resumed_seconds=seconds_between(killed, segment["time"]),
-        next_epoch_seconds=seconds_between(killed, report["time"]),
+        noticed_seconds=seconds_between(killed, crash.time),
+        resumed_seconds=seconds_between(killed, segment.time),
+        next_epoch_seconds=seconds_between(killed, report.time),
         epochs_lost=0,
     )
 
@@ -130,7 +130,7 @@ def test_a_worker_cut_off_and_back_writes_no_epoch_twice(cluster, night, figure)
     )
     segment, report = _assert_resumed_from_checkpoint(search, crash)
 
-    folder = search.folder / "trials" / crash["trial"]
+    folder = search.folder / "trials" / crash.trial
     written = {path.name for path in folder.glob(f"epoch*-attempt{crash['attempt']}")}
     known = {event.checkpoint.rpartition("/")[2] for event in search.events("report")}
     reports = [(event.trial, event.epoch) for event in search.events("report")]
@@ -143,15 +143,15 @@ def test_a_worker_cut_off_and_back_writes_no_epoch_twice(cluster, night, figure)
     )
     figure(
         "worker cut off and back",
-        noticed_seconds=seconds_between(cut, crash["time"]),
-        next_epoch_seconds=seconds_between(cut, report["time"]),
+        noticed_seconds=seconds_between(cut, crash.time),
+        next_epoch_seconds=seconds_between(cut, report.time),
         still_training_when_noticed=still_training,
         checkpoints_nobody_uses=len(written - known),
         old_attempt_ended_after_seconds=round(gone, 1),
         used_again_after_seconds=round(used, 1),
         double_writers=0,
     )
-    assert segment["attempt"] > crash["attempt"]
+    assert segment.attempt > crash.attempt
 
 
 def test_the_search_is_stopped_from_a_worker_and_every_epoch_is_there_once(cluster, night):

@@ -55,7 +55,7 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
             event
             for event in search.events("report")
             if len(search.events("driver")) == 2
-            and seconds_between(search.events("driver")[1]["time"], event.time) >= 0
+            and seconds_between(search.events("driver")[1].time, event.time) >= 0
         ]
 
     wait_for(resumed, 300, "the requeued job to go on")
@@ -75,8 +75,8 @@ def test_a_job_that_is_requeued_goes_on_with_its_search(slurm, storage, tracking
         "Slurm",
         nodes=len(slurm.nodes),
         restarts=1,
-        next_epoch_after_requeue_seconds=seconds_between(requeued, first["time"]),
-        nodes_free_after_last_event_seconds=seconds_between(search.events()[-1]["time"], over),
+        next_epoch_after_requeue_seconds=seconds_between(requeued, first.time),
+        nodes_free_after_last_event_seconds=seconds_between(search.events()[-1].time, over),
         trials_lost=0,
         epochs_redone=0,
     )
@@ -120,7 +120,7 @@ def test_before_its_limit_a_job_leaves_in_order_and_comes_back_by_itself(
     assert len(search.events("driver")) == 2
     assert len(state.trials) == 6
     assert state.finish is not None
-    again = search.events("driver")[1]["time"]
+    again = search.events("driver")[1].time
     figure(
         "Slurm, told to leave before its limit",
         nodes=len(slurm.nodes),

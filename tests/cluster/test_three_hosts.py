@@ -155,7 +155,7 @@ def test_a_launch_in_the_background_is_watched_and_stopped_from_a_desk_elsewhere
     assert waited.returncode == 0, waited.stderr
     assert json.loads(spksearch("status", "away", "--json").stdout)["state"] == "finished"
     state = search.assert_sound()
-    assert search.events("driver")[0]["host"] == head.name
+    assert search.events("driver")[0].host == head.name
     assert state.finish.reason == "asked to stop"
     desk.power_off()
     figure("launch --detach", wait_exits_running=7, wait_exits_stopped=0)
