@@ -15,7 +15,7 @@ from search.core.paths import home
 from search.core.progress import Display, Silent
 from search.data import location
 from search.data.noise_and_rooms import find_recordings
-from search.evaluation import corpus_store, metrics, pair_list, test_access, verifier
+from search.evaluation import access_record, corpus_store, metrics, pair_list, verifier
 from search.evaluation.analysis import (
     AnalysisPlan,
     AnalysisRequest,
@@ -118,7 +118,7 @@ def evaluate(
     folder = out or home() / "evaluations" / _name_folder(task)
     _require_free(folder, task)
     # The ledger is held for writing meanwhile, so that no look at test pairs goes uncounted.
-    with test_access.recorded_look(loaded, task.listed, condition, protocol) as access:
+    with access_record.open_access(loaded, task.listed, condition, protocol) as access:
         document = _run(task, folder, access.before, began, display)
         access.record(document)
     return EvaluationReport(document, folder)
@@ -190,7 +190,7 @@ def format_summary(report: EvaluationReport) -> list[str]:
         *([] if is_default else [f"scored by {document['scoring']}"]),
         *metrics.format_numbers(document),
         *format_analysis(document),
-        *test_access.line(document["looks"]),
+        *access_record.format_warning(document["looks"]),
         f"report, DET curve, histogram and scores: {report.folder}",
     ]
 

@@ -41,7 +41,7 @@ def parse(line: bytes) -> Event:
 
     Raises:
         ValueError: it is no event.
-        EnvironmentProblem: a later version of spksearch wrote it.
+        EnvironmentSetupError: a later version of spksearch wrote it.
     """
     read_line = _READ_LINE.get(line[len(_START) : line.find(b'"', len(_START))])
     # pydantic takes NaN for a number, and JSON has none. The words may also stand in a text.
@@ -66,7 +66,7 @@ def from_json(record: Any) -> Event:
 
     Raises:
         ValueError: it is no event.
-        EnvironmentProblem: a later version of spksearch wrote it.
+        EnvironmentSetupError: a later version of spksearch wrote it.
     """
     if not isinstance(record, dict) or not {"event", "time", "search"} <= record.keys():
         raise ValueError("an object with event, time and search is wanted")

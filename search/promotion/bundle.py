@@ -8,7 +8,7 @@ from search.core.atomic_folder import fill_folder, write_json
 from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
-from search.evaluation import corpus_store, evaluate, test_access, verifier
+from search.evaluation import access_record, corpus_store, evaluate, verifier
 from search.evaluation import metrics as pair_metrics
 from search.evaluation.metrics import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
@@ -279,7 +279,7 @@ def _test_document(
         miss, false_alarm = metrics.rates_at(each.scores, each.targets, threshold)
         rates = {"threshold": threshold, "miss": miss, "false_alarm": false_alarm}
         conditions[each.condition] = each.numbers | {"at_dev_threshold": rates}
-    before, _ = test_access.looks_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
+    before, _ = access_record.count_accesses_before(ledger, tested.sha256, sha256, CONDITIONS[-1])
     return {"list": tested.facts(store), "looks": before, "conditions": conditions}
 
 

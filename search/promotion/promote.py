@@ -14,7 +14,7 @@ from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
 from search.core.redact import redact
-from search.evaluation import metrics, pair_list, test_access
+from search.evaluation import access_record, metrics, pair_list
 from search.ledger.events import PromotedCheckpoint, PromotedEvent
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, registry
@@ -81,7 +81,7 @@ def promote(
     """
     path = existing_ledger(name)
     display = display or Silent()
-    with test_access.writing(path, "it can be promoted") as ledger:
+    with access_record.open_idle_ledger(path, "it can be promoted") as ledger:
         search = ledger.state().search
         choice = _select_intact_checkpoint(ledger, name, trial, display)
         registered_name = model or f"spksearch-{search.space}"
@@ -114,7 +114,7 @@ def format_summary(report: PromotionReport) -> list[str]:
         lines.append(pair_list.format_counts(test["list"]))
         for numbers in test["conditions"].values():
             lines += metrics.format_numbers(numbers)
-        lines += test_access.line(test["looks"])
+        lines += access_record.format_warning(test["looks"])
     registered = report.registered
     return [
         *lines,
@@ -175,10 +175,12 @@ def _record_test_access(ledger: Ledger, document: dict[str, Any]) -> None:
     if test is None:
         return
     pairs = test["list"]
-    if test_access.looks_before(ledger, pairs["sha256"], model["sha256"], bundle.CONDITIONS[-1])[1]:
+    if access_record.count_accesses_before(
+        ledger, pairs["sha256"], model["sha256"], bundle.CONDITIONS[-1]
+    )[1]:
         return
     numbers = list(test["conditions"].values())
-    ledger.append(test_access.evaluated_event(model, pairs, numbers))
+    ledger.append(access_record.evaluated_event(model, pairs, numbers))
 
 
 # --- the registry ----------------------------------------------------------------------------
@@ -248,4 +250,4 @@ def _collect_metrics(document: dict[str, Any]) -> dict[str, float]:
     if document["test"] is None:
         return {}
     numbers = list(document["test"]["conditions"].values())
-    return test_access.run_metrics(numbers)
+    return access_record.run_metrics(numbers)

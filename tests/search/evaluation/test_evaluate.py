@@ -10,7 +10,7 @@ from search.checkpoints import selection
 from search.cli import app
 from search.core.atomic_folder import fill_folder
 from search.core.errors import NotFound, SpksearchError, UsageError
-from search.evaluation import evaluate, test_access
+from search.evaluation import access_record, evaluate
 from search.models import loader
 from search.reporting import snapshot
 from spkmodel.data.lists import ListError
@@ -217,9 +217,9 @@ def test_looks_are_counted_up_to_the_same_look(tmp_path):
         for model, pairs in (("a", "L"), ("b", "L"), ("b", "M"), ("c", "L")):
             fields = {"list": {"sha256": pairs}, "sha256": model, "conditions": ["clean"]}
             append(ledger, "evaluated", trial="t0001", metrics={}, **fields)
-        assert test_access.looks_before(ledger, "L", "b", "clean") == (1, True)
-        assert test_access.looks_before(ledger, "L", "b", "mismatched") == (3, False)
-        assert test_access.looks_before(ledger, "N", "a", "clean") == (0, False)
+        assert access_record.count_accesses_before(ledger, "L", "b", "clean") == (1, True)
+        assert access_record.count_accesses_before(ledger, "L", "b", "mismatched") == (3, False)
+        assert access_record.count_accesses_before(ledger, "N", "a", "clean") == (0, False)
 
 
 def test_the_threshold_parts_scores_as_the_rates_say(tiny, corpus, tmp_path):

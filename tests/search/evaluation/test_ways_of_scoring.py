@@ -8,7 +8,7 @@ import pytest
 
 from search.cli.app import run
 from search.core.errors import UsageError
-from search.evaluation import evaluate, test_access, verifier
+from search.evaluation import access_record, evaluate, verifier
 from search.evaluation.analysis import AnalysisRequest
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.ledger.ledger import Ledger
@@ -282,8 +282,10 @@ def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path)
     with Ledger.open(tmp_path / "x" / "ledger.jsonl", write=True) as ledger:
         fields = {"list": {"sha256": "L"}, "sha256": "a", "conditions": ["clean"]}
         append(ledger, "evaluated", trial="t0001", metrics={}, **fields)
-        assert test_access.looks_before(ledger, "L", "a", "clean") == (0, True)
-        assert test_access.looks_before(ledger, "L", "a", "clean", Protocol(crops=2)) == (1, False)
+        assert access_record.count_accesses_before(ledger, "L", "a", "clean") == (0, True)
+        assert access_record.count_accesses_before(
+            ledger, "L", "a", "clean", Protocol(crops=2)
+        ) == (1, False)
 
 
 @pytest.mark.parametrize(

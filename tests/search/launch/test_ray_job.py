@@ -38,8 +38,7 @@ def test_the_code_travels_whole_and_runs_where_nothing_of_it_is_installed(tmp_pa
     own = ray_job._stage(folder, own_space)
     assert own == "own_spaces/tiny.py"
     assert not list(folder.rglob("__pycache__"))
-    tests = {path.name for path in folder.rglob("test_*")}
-    assert tests == {"test_access.py"}, "what is counted of the test pairs, and no test"
+    assert not [path for path in folder.rglob("*") if path.name.startswith("test_")]
     code = (
         "import search, spkmodel, spaces.logged, importlib.metadata as m; "
         "assert all(p.__file__.startswith('.') or '/job/' in p.__file__ for p in (search, spaces));"

@@ -1,4 +1,8 @@
-"""Looks at test pairs: counted and recorded in the ledger of the search that the model is of."""
+"""Record each time that test pairs are opened, in the ledger of the model's search.
+
+A figure on test pairs is that of unseen pairs only once: every later evaluation on them says how
+often they were opened before.
+"""
 
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -22,8 +26,8 @@ _DEFAULT_LABEL = "default"
 
 
 @dataclass
-class TestSetAccess:
-    """One look at a list of pairs, to be recorded in the ledger of the model's search."""
+class AccessRecord:
+    """One access to a list of pairs, to be recorded in the ledger of the model's search."""
 
     ledger: Ledger | None
     protocol: Protocol = DEFAULT
@@ -76,23 +80,23 @@ def run_metrics(
 
 
 @contextmanager
-def recorded_look(
+def open_access(
     model: "Model", listed: PairList, condition: str, protocol: Protocol
-) -> "Iterator[TestSetAccess]":
-    """The search's ledger held for writing, where this is a look at its test pairs."""
+) -> "Iterator[AccessRecord]":
+    """Hold the search's ledger for writing, where the list is the search's test pairs."""
     path = ledger_path(model.search) if model.search else None
     if path is None or listed.split != "test" or not path.is_file():
-        yield TestSetAccess(None)
+        yield AccessRecord(None)
         return
-    with writing(path, "its test pairs are opened") as ledger:
+    with open_idle_ledger(path, "its test pairs are opened") as ledger:
         pairs, weights = listed.sha256, model.sha256
-        before, repeated = looks_before(ledger, pairs, weights, condition, protocol)
-        yield TestSetAccess(ledger, protocol, before, repeated)
+        before, repeated = count_accesses_before(ledger, pairs, weights, condition, protocol)
+        yield AccessRecord(ledger, protocol, before, repeated)
 
 
 @contextmanager
-def writing(path: Path, what: str) -> "Iterator[Ledger]":
-    """The ledger of a search that does not run.
+def open_idle_ledger(path: Path, what: str) -> "Iterator[Ledger]":
+    """Open the ledger of a search that does not run, for writing.
 
     Raises:
         NotFinished: if it runs.
@@ -115,17 +119,17 @@ def writing(path: Path, what: str) -> "Iterator[Ledger]":
         yield ledger
 
 
-def looks_before(
+def count_accesses_before(
     ledger: Ledger, pairs: str, model: str, condition: str, protocol: Protocol = DEFAULT
 ) -> tuple[int, bool]:
-    """How often a search looked at a list before this, and whether this very look is recorded.
+    """Return how often a search has opened a list before, and whether this access is recorded.
 
     Args:
         ledger: of the search.
         pairs: the list's SHA-256.
         model: that of the weights.
         condition: what the pairs sound like.
-        protocol: how they are scored; another one is another look.
+        protocol: how they are scored; another one is another access.
     """
     label = protocol.label() or _DEFAULT_LABEL
     events = [each for each in ledger.state().evaluations if each.list.sha256 == pairs]
@@ -136,8 +140,8 @@ def looks_before(
     return len(events), False
 
 
-def line(looks: int) -> list[str]:
-    """A warning if these pairs have been looked at before; nothing otherwise."""
+def format_warning(looks: int) -> list[str]:
+    """Return a warning if these pairs have been opened before; no line otherwise."""
     if looks == 0:
         return []
     times = "once" if looks == 1 else f"{looks} times"
