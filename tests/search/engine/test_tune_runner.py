@@ -460,7 +460,7 @@ def test_a_search_without_a_slot_is_on_hold_and_goes_on_when_there_is_one(tmp_pa
     state = assert_sound(folder)
     events = [event for event in events_of(folder) if event.event in ("hold", "release", "trial")]
     assert [event.event for event in events] == ["hold", "release", "trial", "trial"]
-    assert events[0]["cause"] == events[1]["cause"] == "cluster"
+    assert events[0].cause == events[1].cause == "cluster"
     assert state.finish.reason == "all trials tried"
 
 
@@ -471,7 +471,7 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
     state = assert_sound(folder)
     cuts = [e for e in events_of(folder) if e.event == "crash"]
     assert [(e.trial, e.kind, e.counts) for e in cuts] == [("t0003", "hang", True)]
-    assert cuts[0]["reason"].startswith("no word for ")
+    assert cuts[0].reason.startswith("no word for ")
     frozen = read_worker(folder / "trials" / "t0003", 1)
     assert process_start(frozen.pid) != frozen.started, "it would not have heard of ray.kill"
     trial = state.trials["t0003"]
@@ -498,8 +498,8 @@ def test_the_processes_of_a_dead_driver_are_ended_before_work_goes_on(tmp_path, 
     assert orphan.wait(5) == -signal.SIGKILL
     assert_sound(folder)
     left = {e.pid: e for e in events_of(folder) if e.event == "leftover"}
-    assert (left[orphan.pid]["trial"], left[orphan.pid]["attempt"]) == ("t0002", 7)
-    assert left[orphan.pid]["fate"] == "killed"
+    assert (left[orphan.pid].trial, left[orphan.pid].attempt) == ("t0002", 7)
+    assert left[orphan.pid].fate == "killed"
     assert process_start(worker.pid) != worker.started
     kinds = [e.event for e in events_of(folder)]
     second = len(kinds) - 1 - kinds[::-1].index("driver")
