@@ -117,33 +117,37 @@ def run(
         ledger.set_retry_policy(session.wait_for_storage)
         driver.begin()
         driver.record_orphans(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, dict(resources)),
-            tune_config=tune.TuneConfig(
-                # Tune wants a metric that every result has; what is compared is the rule's affair.
-                metric="epoch",
-                mode="max",
-                num_samples=-1,
-                # No max_concurrent_trials: it could not change while the search runs, so
-                # the session counts.
-                reuse_actors=True,
-                search_alg=SegmentSearcher(session),
-                scheduler=ResultRecorder(session),
-                trial_dirname_creator=_folder_name,
-            ),
-            run_config=tune.RunConfig(
-                name=folder.name,
-                storage_path=str(folder.parent),
-                verbose=0,
-                stop=SessionStopper(session),
-                callbacks=[ProgressCallback(session), tune_patches.NoProgress()],
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
+        tuner = _make_tuner(session, tune.with_resources(trainable, dict(resources)), folder)
         with session.reraise_cause():
             tuner.fit()
         session.close()
+
+
+def _make_tuner(session: TuneSession, trainable: Any, folder: Path) -> tune.Tuner:
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            # Tune wants a metric that every result has; what is compared is the rule's affair.
+            metric="epoch",
+            mode="max",
+            num_samples=-1,
+            # No max_concurrent_trials: it could not change while the search runs, so
+            # the session counts.
+            reuse_actors=True,
+            search_alg=SegmentSearcher(session),
+            scheduler=ResultRecorder(session),
+            trial_dirname_creator=_folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name=folder.name,
+            storage_path=str(folder.parent),
+            verbose=0,
+            stop=SessionStopper(session),
+            callbacks=[ProgressCallback(session), tune_patches.NoProgress()],
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
 
 
 def _folder_name(trial: Any) -> str:

@@ -147,24 +147,26 @@ def run_search(
             prior = known.prior
             ledger.append(PriorEvent(source=prior.source, points=prior.points))
         if has_work(ledger):
-            again = snapshot.format_resume_command(ledger.state().search)
-            try:
-                with signals.raise_signals():
-                    state = ledger.state()
-                    drive.drive_search(
-                        ledger, state, space, settings, request, display, grace_seconds
-                    )
-            except Interrupted as interrupted:
-                raise Interrupted(
-                    f"{interrupted}:\n  {again}", interrupted.signal_number
-                ) from interrupted
-            except SignalReceived as told:
-                raise Interrupted(
-                    f"{told} while nothing was training; everything is saved, and the same launch "
-                    f"goes on from there:\n  {again}",
-                    told.signal_number,
-                ) from told
+            state = ledger.state()
+            with _naming_resume_command(state), signals.raise_signals():
+                drive.drive_search(ledger, state, space, settings, request, display, grace_seconds)
     return Ledger.open(ledger_path(name)).state()
+
+
+@contextmanager
+def _naming_resume_command(state: SearchState) -> Iterator[None]:
+    """Say with an interruption by which command the search goes on."""
+    again = snapshot.format_resume_command(state.search)
+    try:
+        yield
+    except Interrupted as interrupted:
+        raise Interrupted(f"{interrupted}:\n  {again}", interrupted.signal_number) from interrupted
+    except SignalReceived as received:
+        raise Interrupted(
+            f"{received} while nothing was training; everything is saved, and the same launch goes "
+            f"on from there:\n  {again}",
+            received.signal_number,
+        ) from received
 
 
 def settings_of(name: str) -> SearchSettings | None:

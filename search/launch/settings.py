@@ -73,18 +73,20 @@ _IDENTITY = {
 }
 """What makes a search the search it is; what else differs extends it."""
 
-_EXTENSIBLE = (
-    "trials",
-    "hours",
-    "max_failed",
-    "keep_checkpoints",
-    "disk_gb",
-    "max_epochs",
-    "finalists",
-    "concurrent",
-    "cpus_per_trial",
-    "gpus_per_trial",
-)
+_DEFAULT_BUDGETS: dict[str, Any] = {
+    "trials": DEFAULT_TRIALS,
+    "hours": None,
+    "max_failed": None,
+    "keep_checkpoints": DEFAULT_KEEP,
+    "disk_gb": None,
+    "finalists": 1,
+    "concurrent": None,
+    "cpus_per_trial": DEFAULT_CPUS,
+    "gpus_per_trial": None,
+}
+"""What a later launch may change, and what it is where nobody says."""
+
+_EXTENSIBLE = (*_DEFAULT_BUDGETS, "max_epochs")
 
 
 def surroundings_folders(
@@ -153,20 +155,8 @@ def decide(
         rule=_first(request.rule, before and before.rule, "promotion"),
         eta=ETA,
         rungs=ladder(max_epochs, ETA),
-        trials=_first(request.trials, before and before.trials, DEFAULT_TRIALS),
-        hours=_first(request.hours, before and before.hours, None),
-        max_failed=_first(request.max_failed, before and before.max_failed, None),
-        keep_checkpoints=_first(
-            request.keep_checkpoints, before and before.keep_checkpoints, DEFAULT_KEEP
-        ),
-        disk_gb=_first(request.disk_gb, before and before.disk_gb, None),
         max_epochs=max_epochs,
-        finalists=_first(request.finalists, before and before.finalists, 1),
-        concurrent=_first(request.concurrent, before and before.concurrent, None),
-        cpus_per_trial=_first(
-            request.cpus_per_trial, before and before.cpus_per_trial, DEFAULT_CPUS
-        ),
-        gpus_per_trial=_first(request.gpus_per_trial, before and before.gpus_per_trial, None),
+        **_budgets(request, before),
         tracking_uri=redact(
             request.tracking_uri
             or os.environ.get("MLFLOW_TRACKING_URI")
@@ -183,6 +173,14 @@ def decide(
     if before is not None:
         _check_same(request.name or space_name, settings, before)
     return settings
+
+
+def _budgets(request: LaunchRequest, before: SearchSettings | None) -> dict[str, Any]:
+    """Return the settings that a launch may extend, by name; the epochs are not among them."""
+    return {
+        name: _first(getattr(request, name), before and getattr(before, name), default)
+        for name, default in _DEFAULT_BUDGETS.items()
+    }
 
 
 def warm_start_trials(request: LaunchRequest, before: SearchSettings | None) -> int:

@@ -33,8 +33,6 @@ class Event(BaseModel):
     uptime: float | None = None
     """Seconds that its driver had worked, by a clock that nobody sets; None: no driver wrote it."""
 
-    _header: ClassVar[tuple[str, ...]] = ("event", "time", "search")
-    _trailer: ClassVar[tuple[str, ...]] = ("request", "uptime")
     _body: ClassVar[tuple[str, ...]] = ()
     """Names of the fields of its kind, in the order in which they are written."""
 
@@ -62,9 +60,16 @@ class Event(BaseModel):
             ValueError: a number is not finite.
         """
         values, said = self.__dict__, self.model_fields_set
-        record = {name: values[name] for name in self._header} | self.fields()
-        record |= {name: values[name] for name in self._trailer if name in said}
-        return json.dumps(record, allow_nan=False, ensure_ascii=False, default=_to_json)
+        record: dict[str, Any] = {"event": self.event, "time": self.time, "search": self.search}
+        for name in self._body:
+            if name in said:
+                record[name] = values[name]
+        if self.__pydantic_extra__:
+            record |= self.__pydantic_extra__
+        for name in ("request", "uptime"):
+            if name in said:
+                record[name] = values[name]
+        return _encode(record)
 
 
 def _to_json(value: Any) -> Any:
@@ -82,3 +87,6 @@ def _to_json(value: Any) -> Any:
 def _names(value: Any) -> Iterable[str]:
     names: Iterable[str] = value.__dataclass_fields__
     return names
+
+
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, default=_to_json).encode

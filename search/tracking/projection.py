@@ -7,10 +7,7 @@ after a crash changes nothing. `search.tracking.sync` carries it to a server.
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from search.ledger.events import (
     CrashEvent,
@@ -28,6 +25,7 @@ from search.ledger.events import (
 )
 from search.ledger.kinds import OBJECTIVE, SIZE
 from search.ledger.state import SearchState
+from search.tracking.values import as_param, as_tag, finite, milliseconds, run_name
 
 SEARCH = "search"
 """The key of the parent run, beside the trials' own names."""
@@ -62,7 +60,6 @@ _STATUS = {
     "killed": "KILLED",
 }
 _NOT_TAGS = frozenset({"trial", "state"})
-_TAG_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +235,6 @@ class RunProjection:
         tags["trained_again"] = json.dumps(sorted(again))
 
     def _show(self, event: Event) -> set[str]:
-        """The trial's record, as tags and status."""
         key = event.trial_name
         run, record = self.runs[key], self.state.trials[key]
         run.tags["state"], run.tags["rung"] = record.state, str(record.rung)
@@ -262,7 +258,6 @@ class RunProjection:
         return {SEARCH}
 
     def _begin_or_finish(self, event: DriverEvent | FinishEvent) -> set[str]:
-        """A driver began or ended its work on the search."""
         run = self.runs[SEARCH]
         if isinstance(event, DriverEvent):
             run.status, run.ended_ms, run.tags["state"] = "RUNNING", None, "running"
@@ -303,34 +298,3 @@ class RunProjection:
             self.runs[SEARCH].tags["promoted_trial"] = trial
             return {key, SEARCH}
         return {key}
-
-
-def run_name(trial: str, config: Mapping[str, Any]) -> str:
-    """The first thing seen of a run, of which a table shows some 22 characters."""
-    kinds = [config.get(part, {}).get("kind", "") for part in ("encoder", "loss")]
-    return " ".join([trial, *(kind for kind in kinds if kind)])
-
-
-def finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers: MLflow would store an infinite one as the largest double."""
-    return {
-        key: float(value)
-        for key, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
-
-
-def as_param(value: Any) -> str:
-    """A param's value: numbers exactly, lists compactly."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def as_tag(words: Any) -> str:
-    """A tag's value on one line, of a length that a table bears."""
-    line = " ".join(str(words).split())
-    return line if len(line) <= _TAG_LENGTH else line[: _TAG_LENGTH - 1] + "…"
-
-
-def milliseconds(time: str) -> int:
-    """A ledger's time as MLflow counts it: the same for every replay of the event."""
-    return round(datetime.fromisoformat(time).timestamp() * 1000)

@@ -7,7 +7,6 @@ delivery starts from what MLflow has and sends what it lacks.
 import contextlib
 import fcntl
 import logging
-import os
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from search.core.redact import redact
 from search.ledger.events import LedgerDamaged
 from search.ledger.ledger import Ledger
 from search.tracking import ui_view
+from search.tracking.client_settings import client_settings
 from search.tracking.projection import SEARCH, RunProjection
 from search.tracking.server import READY_SECONDS, answers, find_running
 
@@ -38,15 +38,6 @@ _HURRIED_WAIT_SECONDS = 1.0
 _REVIVE_SECONDS = 20.0
 """Between two starts of a server that stays away, doubled each time: one costs 10 CPU-seconds."""
 _DECORATE_SECONDS = 5.0
-_CLIENT_SETTINGS = {
-    # A repeated "create run" whose first answer was lost would make a second run, so the client
-    # does not repeat: this module looks what is there, and then tries again.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +141,7 @@ class Tracker:
 
     def _run(self) -> None:
         try:
-            with _client_settings(), self._turn() as turn:
+            with client_settings(), self._turn() as turn:
                 self._await_server()
                 while turn and not self._closing.is_set():
                     self._cycle()
@@ -300,21 +291,3 @@ def _clients(uri: str, mirror: RunProjection, folder: Path) -> "tuple[Uploader, 
 
     client = MlflowClient(tracking_uri=uri)
     return Uploader(client, for_server(uri, client), mirror), StopTags(client, folder)
-
-
-@contextlib.contextmanager
-def _client_settings() -> Iterator[None]:
-    """MLflow's client reads its settings from the environment at every call."""
-    local = ("NO_PROXY", "no_proxy")
-    before = {key: os.environ.get(key) for key in (*_CLIENT_SETTINGS, *local)}
-    os.environ.update(_CLIENT_SETTINGS)
-    for key in local:
-        os.environ[key] = ",".join(filter(None, [before[key], "127.0.0.1,localhost"]))
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value

@@ -69,7 +69,7 @@ def test_twelve_trials_over_two_workers_train_as_they_do_on_one_host(
         trials=TRIALS,
         epochs=len(three.events("report")),
         curves_that_differ_from_one_host=0,
-        seconds=seconds_between(events[0]["time"], events[-1]["time"]),
+        seconds=seconds_between(events[0].time, events[-1].time),
     )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from search.tracking.projection import CURSOR, HOLD, SEARCH, RunProjection, finite, run_name
+from search.tracking.projection import CURSOR, HOLD, SEARCH, RunProjection
 from search.tracking.uploader import note
+from search.tracking.values import finite, run_name
 
 
 @pytest.fixture
