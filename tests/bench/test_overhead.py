@@ -65,6 +65,7 @@ def test_what_is_loaded_after_the_last_trial_is_no_part_of_what_a_trial_takes():
 @pytest.mark.timeout(120)
 def test_both_train_the_same(tmp_path):
     from bench.support.instant_training import METRICS, Trivial
+    from spkmodel.worker.results import from_tune
 
     axes = {"loss": "softmax", "learning_rate": 1e-3, "weight_decay": 0.1,
             "filter_probability": 0.5, "noise_probability": 0.5}  # fmt: skip
@@ -79,6 +80,6 @@ def test_both_train_the_same(tmp_path):
     ours.setup({"segment": segment})
     shipped.setup({"axes": axes})
     for epoch in (1, 2):
-        one, other = ours.step(), shipped.step()
-        assert one["metrics"] == {name: other[name] for name in METRICS}
-        assert (one["epoch"], other["epoch"], one["attempt"]) == (epoch, epoch, 2)
+        one, other = from_tune(ours.step()), shipped.step()
+        assert one.metrics == {name: other[name] for name in METRICS}
+        assert (one.epoch, other["epoch"], one.attempt) == (epoch, epoch, 2)

@@ -33,7 +33,7 @@ def test_a_simulated_search_ends_with_every_trial_accounted_for_and_every_decisi
 
 
 def test_the_figures_count_what_happened(found):
-    assert found.trials == 60
+    assert found["trials"] == 60
     assert found["reports"] >= 50
     assert found["ledger"]["goes_on_the_same"]
     assert sum(found["driver"]["shares"].values()) == pytest.approx(1, abs=0.01)

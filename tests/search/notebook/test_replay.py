@@ -215,7 +215,7 @@ def test_a_replay_starts_from_the_weights_it_names_and_tags_what_it_runs(
     assert run([*line, "--corpus", str(request.corpus)]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["scale"] == "1/16"
-    assert [each.trial for each in document["results"]] == ["t0001"]
+    assert [each["trial"] for each in document["results"]] == ["t0001"]
 
 
 def _names_in_mlflow(uri, number):
