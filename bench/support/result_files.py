@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).resolve().parents[1] / "results"
 
 _LIBRARIES = ("ray", "optuna", "mlflow", "torch", "numpy")
 
