@@ -1,13 +1,12 @@
-"""Background launches: what was started, where, and whether it still runs.
+"""Launch a search in the background, find out whether it runs, end one that still prepares.
 
-The record of a launch is written beside the search before the ledger is. It names a process of a
-host, or a job of a Ray cluster (`search.launch.ray_job`); the search's outcome is in its ledger.
+It runs as a process of this host, or as a job of a Ray cluster (`search.launch.ray_job`). What was
+started is in a record (`search.launch.launch_record`); the search's outcome is in its ledger.
 """
 
 import contextlib
 import dataclasses
 import fcntl
-import json
 import os
 import secrets
 import signal
@@ -16,101 +15,22 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Literal
 
 from search.core import import_path
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.lease import already_driven_error, find_live_driver
 from search.core.paths import home, ledger_path, search_folder
-from search.launch import exit_record
-from search.launch.exit_record import ExitRecord
+from search.launch import exit_record, launch_record
+from search.launch.launch_record import BackgroundLaunch, format_arguments
 from search.launch.settings import LaunchRequest
 from spkmodel.worker.processes import process_start
 
 LOG = "launch.log"
 """What a launch in the background says."""
 
-_RECORD = "detached.json"
 _EARLY_SECONDS = 12.0
 """How long a launch in the background is watched: a mistake is told at once."""
 _TAIL_LINES = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackgroundLaunch:
-    """The last launch in the background."""
-
-    kind: Literal["process", "job"]
-    by: str
-    host: str = ""
-    pid: int = 0
-    started: str = ""
-    """Of a process: when it began, as `spkmodel.worker.processes.process_start` counts."""
-    address: str = ""
-    """Of a job: where its cluster takes jobs."""
-    submission_id: str = ""
-    token: str = ""
-    """Tells this launch from others of the search."""
-    ended: ExitRecord | None = None
-    """How it ended, if it could say so; it is in a file of its own."""
-
-    @property
-    def description(self) -> str:
-        """The process or job, for messages."""
-        if self.kind == "job":
-            return f"Ray job {self.submission_id} at {self.address}"
-        return f"process {self.pid} on {self.host}"
-
-    def is_running(self) -> bool | None:
-        """Whether it is at work, or about to be; None if that cannot be told from here."""
-        if self.ended is not None:
-            return False
-        if self.kind == "job":
-            from search.launch import ray_job
-
-            return ray_job.is_running(self)
-        if self.host != socket.gethostname():
-            return None
-        return process_start(self.pid) == self.started
-
-
-def read(name: str) -> BackgroundLaunch | None:
-    """Return the record of a search's last background launch; None if there was none."""
-    folder = search_folder(name)
-    try:
-        record = BackgroundLaunch(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-        return None
-    return dataclasses.replace(record, ended=exit_record.read(folder, record.token))
-
-
-def write(name: str, record: BackgroundLaunch) -> None:
-    """Write the record of what was started."""
-    folder = search_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{_RECORD}.{os.getpid()}"
-    fields = asdict(record)
-    del fields["ended"]
-    beside.write_text(json.dumps(fields), encoding="utf-8")
-    beside.replace(folder / _RECORD)
-
-
-def arguments(request: LaunchRequest) -> list[str]:
-    """The words of a command line that asks for the same; no secret is in them.
-
-    `tracking_uri` may hold a password, and every user of a machine sees command lines: it is left
-    to the environment.
-    """
-    words = ["launch", request.space]
-    for field in dataclasses.fields(request):
-        value = getattr(request, field.name)
-        if field.name in ("space", "tracking_uri") or value is None or value is False:
-            continue
-        words.append(f"--{field.name.replace('_', '-')}")
-        if value is not True:
-            words.append(",".join(value) if isinstance(value, tuple) else str(value))
-    return words
 
 
 def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
@@ -130,23 +50,23 @@ def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
     name = request.name or space.name
     request = dataclasses.replace(request, name=name)
     address = request.address or os.environ.get("RAY_ADDRESS")
-    with _one_after_the_other(name):
-        _check_alone(name)
+    with _launch_lock(name):
+        _require_not_driven(name)
         if address not in (None, "", "local"):
             from search.launch import ray_job
 
             _require_writable(name)
             record = ray_job.submit(name, request, str(address), space.path, by)
-            write(name, record)
+            launch_record.write(name, record)
             return record
         process, record, begin = _start_here(name, request, by)
-    _watch(name, process, record.token, begin)
+    _watch_start(name, process, record.token, begin)
     return record
 
 
 @contextmanager
-def _one_after_the_other(name: str) -> Iterator[None]:
-    """Of two that launch at once, the second sees what the first has started."""
+def _launch_lock(name: str) -> Iterator[None]:
+    """Hold the lock of launches: of two at once, the second sees what the first has started."""
     folder = search_folder(name)
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):  # a folder that cannot be written is told later
@@ -156,13 +76,13 @@ def _one_after_the_other(name: str) -> Iterator[None]:
         yield
 
 
-def _check_alone(name: str) -> None:
+def _require_not_driven(name: str) -> None:
     """Refuse to launch what is driven, or launched, already."""
     driver = find_live_driver(search_folder(name))
     if driver is not None:
         raise already_driven_error(search_folder(name), driver)
-    before = read(name)
-    if before is not None and before.is_running():
+    before = launch_record.read(name)
+    if before is not None and is_running(before):
         raise EnvironmentSetupError(
             f"search {name!r} is being launched already, by {before.description}; "
             f"spksearch logs {name}"
@@ -207,7 +127,7 @@ def _start_here(
         with log_path.open("ab") as log:
             begin = log.tell()
             process = subprocess.Popen(
-                import_path.module_command("search", *arguments(request)),
+                import_path.module_command("search", *format_arguments(request)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -224,12 +144,15 @@ def _start_here(
     record = BackgroundLaunch(
         kind="process", by=by, host=me, pid=process.pid, started=started, token=token
     )
-    write(name, record)
+    launch_record.write(name, record)
     return process, record, begin
 
 
-def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int) -> None:
-    """Until it drives the search, or for a while.
+def _watch_start(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int) -> None:
+    """Watch a launch until it drives the search, or for a while.
+
+    Most mistakes show in the first seconds: who typed the command is told at once, and need not
+    look into a log.
 
     Raises:
         SpksearchError: it ended at once: its last words, and its exit code.
@@ -251,16 +174,29 @@ def _watch(name: str, process: "subprocess.Popen[bytes]", token: str, begin: int
         time.sleep(0.1)
 
 
+def is_running(launched: BackgroundLaunch) -> bool | None:
+    """Return whether it is at work, or about to be; None if that cannot be told from here."""
+    if launched.ended is not None:
+        return False
+    if launched.kind == "job":
+        from search.launch import ray_job
+
+        return ray_job.is_running(launched)
+    if launched.host != socket.gethostname():
+        return None
+    return process_start(launched.pid) == launched.started
+
+
 def end_early(name: str) -> BackgroundLaunch | None:
     """End a launch that drives nothing yet, and so hears no request; None if there is none.
 
     Raises:
         EnvironmentSetupError: it is on another machine, or on a cluster that does not answer.
     """
-    launched = read(name)
+    launched = launch_record.read(name)
     if launched is None or find_live_driver(search_folder(name)) is not None:
         return None
-    runs = launched.is_running()
+    runs = is_running(launched)
     if runs is None and not ledger_path(name).is_file():
         raise EnvironmentSetupError(
             f"{launched.description} prepares search {name!r}, and cannot be ended from here: "

@@ -38,7 +38,7 @@ class ExitRecord:
     """The end of a launch."""
 
     token: str
-    """Which one's: `search.launch.background.BackgroundLaunch.token`."""
+    """Which one's: `search.launch.launch_record.BackgroundLaunch.token`."""
     code: int
     """Its exit code."""
     words: str

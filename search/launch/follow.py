@@ -8,8 +8,9 @@ from pathlib import Path
 from search.core.errors import EnvironmentSetupError, NotFinished, NotFound, SpksearchError
 from search.core.lease import find_live_driver
 from search.core.paths import existing_ledger, home, ledger_path, search_folder
-from search.launch import background
-from search.launch.background import LOG, BackgroundLaunch
+from search.launch import background, launch_record
+from search.launch.background import LOG
+from search.launch.launch_record import BackgroundLaunch
 from search.launch.open_search import trial_of
 from search.launch.summary import no_usable_trial
 from search.ledger.ledger import Ledger
@@ -41,8 +42,8 @@ class LogFollower:
         """Whether somebody drives it, or is about to."""
         if find_live_driver(search_folder(self.name)) is not None:
             return True
-        launched = background.read(self.name)
-        return launched is not None and launched.is_running() is True
+        launched = launch_record.read(self.name)
+        return launched is not None and background.is_running(launched) is True
 
 
 def wait(
@@ -57,7 +58,7 @@ def wait(
         EnvironmentSetupError: its driver is gone, and it has not ended.
         SpksearchError: its launch in the background failed: with the same exit code.
     """
-    if background.read(name) is None:
+    if launch_record.read(name) is None:
         existing_ledger(name)
     follower = LogFollower(name)
     end = None if timeout is None else now() + timeout
@@ -86,7 +87,7 @@ def _judged(name: str, state: SearchState) -> SearchState:
 
 
 def _died(name: str, state: SearchState) -> SpksearchError:
-    launched = background.read(name)
+    launched = launch_record.read(name)
     if launched is not None and launched.ended is not None and launched.ended.code:
         before = "" if state.settings else ", before the search began,"
         return launched.ended.problem(f"the launch of search {name!r}{before}")
@@ -137,7 +138,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
         NotFound: no such search, or it was not launched in the background.
         EnvironmentSetupError: the cluster that has it does not answer.
     """
-    launched = background.read(name)
+    launched = launch_record.read(name)
     if launched is None:
         existing_ledger(name)
         raise NotFound(
@@ -153,12 +154,12 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
 
 def launch_code(name: str) -> int:
     """The exit code of the last launch in the background, if it has ended and could say so."""
-    launched = background.read(name)
+    launched = launch_record.read(name)
     return 0 if launched is None or launched.ended is None else launched.ended.code
 
 
 def _has_ended(launched: BackgroundLaunch) -> Callable[[], bool]:
-    return lambda: launched.is_running() is False
+    return lambda: background.is_running(launched) is False
 
 
 def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:

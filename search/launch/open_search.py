@@ -6,7 +6,7 @@ from pathlib import Path
 from search.core.errors import EnvironmentSetupError, NotFinished, NotFound
 from search.core.lease import find_live_driver
 from search.core.paths import existing_ledger, ledger_path
-from search.launch import background
+from search.launch import background, launch_record
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -21,10 +21,14 @@ def state_of(name: str) -> SearchState:
         NotFinished: if nothing is recorded yet.
         SpksearchError: its launch in the background ended before: with the same exit code.
     """
-    launched = None if ledger_path(name).is_file() else background.read(name)
+    launched = None if ledger_path(name).is_file() else launch_record.read(name)
     if launched is not None and launched.ended is not None:
         raise launched.ended.problem(f"the launch of search {name!r}, before the search began,")
-    if launched is not None and launched.kind == "process" and launched.is_running() is False:
+    if (
+        launched is not None
+        and launched.kind == "process"
+        and background.is_running(launched) is False
+    ):
         raise EnvironmentSetupError(
             f"the launch of search {name!r} ({launched.description}) was ended before the search "
             f"began, without a word: killed, or its machine went down; spksearch logs {name}"

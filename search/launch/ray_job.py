@@ -27,7 +27,7 @@ from search.core.paths import CODE, home
 from search.core.redact import redact
 from search.data import location
 from search.launch import exit_record
-from search.launch.background import BackgroundLaunch, arguments
+from search.launch.launch_record import BackgroundLaunch, format_arguments
 from search.launch.settings import LaunchRequest
 from search.space.loader import USER_SPACES
 
@@ -97,7 +97,7 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
         rooms=request.rooms and request.rooms.absolute(),
         address=None,
     )
-    words = shlex.join(["-P", "-m", "search", *arguments(request)])
+    words = shlex.join(["-P", "-m", "search", *format_arguments(request)])
     pythons = " ".join(shlex.quote(each) for each in ("python", sys.executable, "python3"))
     return (
         f"{_CODE_HERE}; for python in {pythons}; do "

@@ -37,6 +37,18 @@ def _wait_for_first_epoch(ledger):
         time.sleep(0.2)
 
 
+def _assert_recorded(folder):
+    events = list(Ledger.open(folder / "ledger.jsonl").events())
+    steered = [event.event for event in events if "@" in str(getattr(event, "by", None))]
+    assert [each for each in steered if each != "stop"] == ["hold", "queued", "search", "release"]
+    state = Ledger.open(folder / "ledger.jsonl").state()
+    added = [trial for trial in state.trials.values() if trial.origin.startswith("added: ")]
+    assert [trial.axes["learning_rate"] for trial in added] == [0.005]
+    assert added[0].distributions.keys() == {"channels", "learning_rate"}
+    assert added[0].reports
+    assert not (folder / "driver.json").exists()
+
+
 def test_a_search_in_the_background_is_steered_from_elsewhere(spksearch, tmp_path):
     (tmp_path / "tiny.py").write_text(SPACE)
     corpus = tone_corpus.write_corpus(tmp_path / "buzz")
@@ -65,12 +77,4 @@ def test_a_search_in_the_background_is_steered_from_elsewhere(spksearch, tmp_pat
     assert (code, "tiny finished" in said) == (0, True), said
     assert "tiny finished: all trials tried" in spksearch("logs", "tiny", "--follow")[1]
 
-    events = list(Ledger.open(tmp_path / "home" / "tiny" / "ledger.jsonl").events())
-    steered = [event.event for event in events if "@" in str(getattr(event, "by", None))]
-    assert [each for each in steered if each != "stop"] == ["hold", "queued", "search", "release"]
-    state = Ledger.open(tmp_path / "home" / "tiny" / "ledger.jsonl").state()
-    added = [trial for trial in state.trials.values() if trial.origin.startswith("added: ")]
-    assert [trial.axes["learning_rate"] for trial in added] == [0.005]
-    assert added[0].distributions.keys() == {"channels", "learning_rate"}
-    assert added[0].reports
-    assert not (tmp_path / "home" / "tiny" / "driver.json").exists()
+    _assert_recorded(tmp_path / "home" / "tiny")

@@ -25,9 +25,9 @@ from search.core.errors import (
     UsageError,
 )
 from search.core.lease import this_process
-from search.launch import background, exit_record, follow, ray_job
-from search.launch.background import BackgroundLaunch, arguments
+from search.launch import background, exit_record, follow, launch_record, ray_job
 from search.launch.follow import driver_log, trial_log, wait
+from search.launch.launch_record import BackgroundLaunch, format_arguments
 from search.launch.open_search import state_of, status_of
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
@@ -111,10 +111,10 @@ def test_waiting_ends_when_the_driver_is_gone_or_the_time_is_up(spksearch_home, 
 
 
 def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(spksearch_home):
-    background.write("trip", _here())
+    launch_record.write("trip", _here())
     with pytest.raises(NotFinished):
         wait("trip", 0.2)
-    background.write("trip", _here(started="0-1"))
+    launch_record.write("trip", _here(started="0-1"))
     with pytest.raises(EnvironmentSetupError, match="ended before the search began\n"):
         wait("trip", 5)
     assert (spksearch_home / "trip" / "detached.json").is_file()
@@ -134,7 +134,7 @@ def test_a_launch_that_is_preparing_is_waited_for_and_one_that_has_died_is_not(s
 def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
     spksearch_home, code, kind
 ):
-    background.write("trip", _here(token="abc"))
+    launch_record.write("trip", _here(token="abc"))
     exit_record.write("trip", "abc", code, "no corpus at /nowhere")
     for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
         with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
@@ -142,18 +142,19 @@ def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
         assert error_handling.choose_exit_code(told.value) == code
         assert "before the search began" in str(told.value)
     assert follow.launch_code("trip") == code
-    assert background.read("trip").is_running() is False, "though its process takes its time to go"
+    record = launch_record.read("trip")
+    assert background.is_running(record) is False, "though its process takes its time to go"
     assert "ended" not in (spksearch_home / "trip" / "detached.json").read_text()
 
 
 def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home, tale):
-    background.write("trip", _here(token="new"))
+    launch_record.write("trip", _here(token="new"))
     exit_record.write("trip", "old", 2, "no corpus")
     with pytest.raises(NotFinished):
         wait("trip", 0.1)
     with pytest.raises(NotFinished, match="has recorded nothing yet"):
         state_of("trip")
-    background.write("trip", _here(token="new", started="0-1"))
+    launch_record.write("trip", _here(token="new", started="0-1"))
     with pytest.raises(EnvironmentSetupError, match="without a word: killed"):
         state_of("trip")
     exit_record.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
@@ -176,10 +177,10 @@ def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, mon
 def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
     spksearch_home, monkeypatch
 ):
-    job = background.BackgroundLaunch(
+    job = launch_record.BackgroundLaunch(
         kind="job", by="me", address="http://a:8265", submission_id="s-1"
     )
-    background.write("trip", job)
+    launch_record.write("trip", job)
     monkeypatch.setattr(ray_job, "is_running", lambda _: False)
     with pytest.raises(EnvironmentSetupError, match="does not share") as caught:
         wait("trip", 5)
@@ -269,7 +270,7 @@ def test_what_a_launch_says_is_there_only_of_one_in_the_background(spksearch_hom
     folder = _written(spksearch_home, tale)
     with pytest.raises(NotFound, match="not launched with --detach"):
         driver_log("trip", follow=False)
-    background.write("trip", _here(started="0-1"))
+    launch_record.write("trip", _here(started="0-1"))
     (folder / "launch.log").write_text("trip running\n")
     assert list(driver_log("trip", follow=True)) == ["trip running\n"]
 
@@ -303,7 +304,7 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
         if getattr(full, field.name) is None and str(field.type) in numbers
     }
     full = dataclasses.replace(full, **rest)
-    words = arguments(full)
+    words = format_arguments(full)
     assert not any("secret" in word for word in words)
     asked = []
     monkeypatch.setattr("search.launch.launch.launch", lambda request, _: asked.append(request))
@@ -316,9 +317,9 @@ def test_a_launch_in_the_background_that_is_wrong_is_told_at_once(spksearch_home
     with pytest.raises(UsageError, match="nowhere"):
         background.launch(request, "anna")
     assert "nowhere" in (spksearch_home / "quickstart" / "launch.log").read_text()
-    record = background.read("quickstart")
+    record = launch_record.read("quickstart")
     assert (record.by, record.host) == ("anna", socket.gethostname())
-    assert record.is_running() is False
+    assert background.is_running(record) is False
     assert (record.ended.code, "nowhere" in record.ended.words) == (2, True)
     with pytest.raises(UsageError, match="no space"):
         background.launch(LaunchRequest(space="quickstrat", corpus=tmp_path), "anna")
@@ -331,7 +332,7 @@ def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksear
     path = spksearch_home / "quickstart" / "ledger.jsonl"
     with Ledger.open(path, write=True), pytest.raises(EnvironmentSetupError, match="is driven by"):
         background.launch(request, "anna")
-    background.write("quickstart", _here())
+    launch_record.write("quickstart", _here())
     with pytest.raises(EnvironmentSetupError, match=f"launched already, by process {os.getpid()}"):
         background.launch(request, "anna")
 
@@ -340,7 +341,7 @@ def test_a_search_that_is_driven_or_being_launched_is_not_launched_again(spksear
 def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
     sleeper = subprocess.Popen(["sleep", "60"])
     started = process_start(sleeper.pid)
-    background.write("trip", _here(pid=sleeper.pid, started=started, token="abc"))
+    launch_record.write("trip", _here(pid=sleeper.pid, started=started, token="abc"))
     assert background.end_early("trip").pid == sleeper.pid
     assert sleeper.wait(5) == -signal.SIGTERM
     assert background.end_early("trip") is None
@@ -352,7 +353,7 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
 
 
 def test_a_launch_that_prepares_on_another_machine_is_ended_there(spksearch_home, tale):
-    background.write("trip", _here(host="elsewhere", token="abc"))
+    launch_record.write("trip", _here(host="elsewhere", token="abc"))
     with pytest.raises(
         EnvironmentSetupError, match=r"on elsewhere prepares .* on that machine does"
     ):
@@ -377,11 +378,11 @@ def test_a_signal_ends_a_launch_in_the_background_that_is_only_loading_its_libra
 def test_of_two_launches_in_the_background_at_once_the_second_sees_the_first(tmp_path, monkeypatch):
     def start(name, _, by):
         time.sleep(0.1)
-        background.write(name, _here(by=by))
+        launch_record.write(name, _here(by=by))
         return None, _here(), 0
 
     monkeypatch.setattr(background, "_start_here", start)
-    monkeypatch.setattr(background, "_watch", lambda *_: None)
+    monkeypatch.setattr(background, "_watch_start", lambda *_: None)
     request = LaunchRequest(space="quickstart", corpus=tmp_path)
     told = []
 
@@ -404,4 +405,4 @@ def test_a_record_that_cannot_be_read_is_none(spksearch_home):
     (spksearch_home / "trip").mkdir(parents=True)
     for text in ("", "[]", '{"kind": "process"}', '{"kind": "job", "colour": 1, "by": "x"}'):
         (spksearch_home / "trip" / "detached.json").write_text(text)
-        assert background.read("trip") is None
+        assert launch_record.read("trip") is None

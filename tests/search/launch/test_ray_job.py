@@ -15,7 +15,7 @@ import pytest
 
 from search.core.errors import EnvironmentSetupError
 from search.launch import background, ray_job
-from search.launch.background import BackgroundLaunch
+from search.launch.launch_record import BackgroundLaunch
 from search.launch.settings import LaunchRequest
 from search.space.loader import load
 from tests.support import tone_corpus

@@ -1,0 +1,82 @@
+"""The record of a background launch: what was started, and where.
+
+It is written before the search's ledger exists, so that a launch which still prepares can be found
+and ended. It names a process of a host, or a job of a Ray cluster.
+"""
+
+import dataclasses
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from search.core.paths import search_folder
+from search.launch import exit_record
+from search.launch.exit_record import ExitRecord
+from search.launch.settings import LaunchRequest
+
+_RECORD = "detached.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundLaunch:
+    """The last launch in the background."""
+
+    kind: Literal["process", "job"]
+    by: str
+    host: str = ""
+    pid: int = 0
+    started: str = ""
+    """Of a process: when it began, as `spkmodel.worker.processes.process_start` counts."""
+    address: str = ""
+    """Of a job: where its cluster takes jobs."""
+    submission_id: str = ""
+    token: str = ""
+    """Tells this launch from others of the search."""
+    ended: ExitRecord | None = None
+    """How it ended, if it could say so; it is in a file of its own."""
+
+    @property
+    def description(self) -> str:
+        """The process or job, for messages."""
+        if self.kind == "job":
+            return f"Ray job {self.submission_id} at {self.address}"
+        return f"process {self.pid} on {self.host}"
+
+
+def read(name: str) -> BackgroundLaunch | None:
+    """Return the record of a search's last background launch; None if there was none."""
+    folder = search_folder(name)
+    try:
+        record = BackgroundLaunch(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
+    return dataclasses.replace(record, ended=exit_record.read(folder, record.token))
+
+
+def write(name: str, record: BackgroundLaunch) -> None:
+    """Write the record of what was started."""
+    folder = search_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{_RECORD}.{os.getpid()}"
+    fields = asdict(record)
+    del fields["ended"]
+    beside.write_text(json.dumps(fields), encoding="utf-8")
+    beside.replace(folder / _RECORD)
+
+
+def format_arguments(request: LaunchRequest) -> list[str]:
+    """Return the words of a command line that asks for the same; no secret is in them.
+
+    `tracking_uri` may hold a password, and every user of a machine sees command lines: it is left
+    to the environment.
+    """
+    words = ["launch", request.space]
+    for field in dataclasses.fields(request):
+        value = getattr(request, field.name)
+        if field.name in ("space", "tracking_uri") or value is None or value is False:
+            continue
+        words.append(f"--{field.name.replace('_', '-')}")
+        if value is not True:
+            words.append(",".join(value) if isinstance(value, tuple) else str(value))
+    return words
