@@ -2,9 +2,7 @@
 
 import contextlib
 import fcntl
-import hashlib
 import http.client
-import json
 import os
 import signal
 import socket
@@ -13,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from search.core import import_path
@@ -21,31 +18,13 @@ from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
 from search.core.redact import redact
 from search.tracking import server_guard
+from search.tracking.server_record import ServerRecord, digest_store, read_record, write_record
 from spkmodel.worker.processes import process_start
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 """A first start makes the database: 13 s measured on two busy cores, more on slow disks."""
 _TAIL_LINES = 15
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What `mlflow-server.json` says: enough to find a server and to know it is still that one."""
-
-    pid: int
-    started: str
-    port: int
-    owner_pid: int
-    owner_started: str
-    store: str
-
-    def alive(self) -> bool:
-        return process_start(self.pid) == self.started
-
-    def owned(self) -> bool:
-        """Whether the process that started it lives; without it the server is about to end."""
-        return process_start(self.owner_pid) == self.owner_started
 
 
 class Server:
@@ -55,7 +34,7 @@ class Server:
     one in its place, on the same port and store, whoever had started the first.
     """
 
-    def __init__(self, folder: Path, store: str, record: _Record, pipe: int | None) -> None:
+    def __init__(self, folder: Path, store: str, record: ServerRecord, pipe: int | None) -> None:
         self._folder = folder
         self._store = store
         self._record = record
@@ -92,7 +71,7 @@ class Server:
         """Whether its processes are there; not whether it answers."""
         if self._guard is not None:
             return self._guard.poll() is None
-        return self._record.alive()
+        return self._record.is_alive()
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Returns once it answers.
@@ -103,11 +82,11 @@ class Server:
         end = time.monotonic() + seconds
         while not answers(self.port):
             if not self.alive():
-                raise EnvironmentSetupError(f"the MLflow server ended{self._last_words()}")
+                raise EnvironmentSetupError(f"the MLflow server ended{self._log_tail()}")
             if time.monotonic() > end:
                 raise EnvironmentSetupError(
                     f"the MLflow server gave no answer on port {self.port} within "
-                    f"{seconds:.0f} s{self._last_words()}"
+                    f"{seconds:.0f} s{self._log_tail()}"
                 )
             time.sleep(0.1)
 
@@ -116,8 +95,8 @@ class Server:
         with self._changing:
             if self.alive():
                 return
-            self._let_go()
-            _wait_until_free(self.port)
+            self._release_guard()
+            _wait_until_is_free(self.port)
             other = start(self._folder, self.port, self._store)
             self._record, self._pipe, self._guard = other._record, other._pipe, other._guard
 
@@ -125,7 +104,7 @@ class Server:
         """Ends it if this process started it, with every process of its group."""
         with self._changing:
             if self.owned:
-                self._let_go()
+                self._release_guard()
                 _end_group(self._record)
 
     def kill(self) -> None:
@@ -134,7 +113,7 @@ class Server:
         if self._guard is not None:
             self._guard.wait()
 
-    def _let_go(self) -> None:
+    def _release_guard(self) -> None:
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
@@ -142,7 +121,7 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._guard.wait(server_guard.GRACE_SECONDS + 3)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         path = _log_path(self._folder)
         with contextlib.suppress(OSError):
             lines = path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
@@ -164,14 +143,14 @@ def start(folder: Path | None = None, port: int | None = None, store: str | None
     """
     folder = (folder or home()).absolute()
     store = store or f"sqlite:///{folder / 'mlflow.db'}"
-    with _one_at_a_time(folder):
+    with _start_lock(folder):
         running = find_running(folder, store)
         if running is not None:
             return running
-        last = _read_record(folder)
-        if last is not None and last.alive() and not last.owned():
+        last = read_record(folder)
+        if last is not None and last.is_alive() and not last.is_owned():
             _end_group(last)
-        return _start_new(folder, _choose_port(port, last), store)
+        return _start_new(folder, _pick_port(port, last), store)
 
 
 def find_running(folder: Path | None = None, store: str | None = None) -> Server | None:
@@ -181,10 +160,10 @@ def find_running(folder: Path | None = None, store: str | None = None) -> Server
     """
     folder = (folder or home()).absolute()
     store = store or f"sqlite:///{folder / 'mlflow.db'}"
-    record = _read_record(folder)
-    if record is None or record.store != _digest(store) or not record.alive():
+    record = read_record(folder)
+    if record is None or record.store != digest_store(store) or not record.is_alive():
         return None
-    return Server(folder, store, record, pipe=None) if record.owned() else None
+    return Server(folder, store, record, pipe=None) if record.is_owned() else None
 
 
 def answers(port: int, seconds: float = 2.0) -> bool:
@@ -221,17 +200,15 @@ def _start_new(folder: Path, port: int, store: str) -> Server:
             start_new_session=True,
         )
     os.close(reader)
-    record = _Record(
+    record = ServerRecord(
         guard.pid,
         process_start(guard.pid) or "",
         port,
         os.getpid(),
         process_start(os.getpid()) or "",
-        _digest(store),
+        digest_store(store),
     )
-    draft = _record_path(folder).with_suffix(".tmp")
-    draft.write_text(json.dumps(record.__dict__) + "\n")
-    draft.replace(_record_path(folder))
+    write_record(folder, record)
     server = Server(folder, store, record, pipe=writer)
     server._guard = guard
     return server
@@ -252,22 +229,22 @@ def _environment(folder: Path, store: str) -> dict[str, str]:
     }
 
 
-def _choose_port(asked: int | None, last: _Record | None) -> int:
+def _pick_port(asked: int | None, last: ServerRecord | None) -> int:
     if asked is not None:
-        if not _free(asked):
+        if not _is_free(asked):
             raise EnvironmentSetupError(
                 f"port {asked} on {HOST} is occupied; give another one with --port, or none for "
                 f"any that is free"
             )
         return asked
-    if last is not None and _free(last.port):
+    if last is not None and _is_free(last.port):
         return last.port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -277,29 +254,29 @@ def _free(port: int) -> bool:
     return True
 
 
-def _wait_until_free(port: int, seconds: float = 3.0) -> None:
+def _wait_until_is_free(port: int, seconds: float = 3.0) -> None:
     """A killed process gives its port back a moment after its leader is gone."""
     end = time.monotonic() + seconds
-    while not _free(port) and time.monotonic() < end:
+    while not _is_free(port) and time.monotonic() < end:
         time.sleep(0.05)
 
 
-def _end_group(record: _Record) -> None:
+def _end_group(record: ServerRecord) -> None:
     """SIGTERM, then SIGKILL to what is left of the group, whose leader must be the recorded one."""
     end = time.monotonic() + server_guard.GRACE_SECONDS
-    if record.alive():
+    if record.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGTERM)
-    while record.alive() and time.monotonic() < end:
+    while record.is_alive() and time.monotonic() < end:
         time.sleep(0.05)
-    if record.alive():
+    if record.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two commands started together make one server."""
+def _start_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of starts: two commands started together make one server."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "mlflow-server.lock").open("w")
@@ -312,20 +289,5 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read_record(folder: Path) -> _Record | None:
-    try:
-        return _Record(**json.loads(_record_path(folder).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _record_path(folder: Path) -> Path:
-    return folder / "mlflow-server.json"
-
-
 def _log_path(folder: Path) -> Path:
     return folder / "mlflow-server.log"
-
-
-def _digest(store: str) -> str:
-    return hashlib.sha256(store.encode()).hexdigest()[:16]
