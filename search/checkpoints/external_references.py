@@ -1,4 +1,4 @@
-"""Which checkpoints of a search the others of its home start from.
+"""Find the checkpoints of a search that other searches of its home start from.
 
 A trial of one search may start from the weights of a trial of another, as long as it has no
 checkpoint of its own or is to be trained anew. What it started from stands in its own ledger and
@@ -32,14 +32,14 @@ class _Reading:
     begun: set[str] = field(default_factory=set)
     """Hashes of checkpoints that its trials started from."""
     waiting: dict[str, str] = field(default_factory=dict)
-    """By key of a wish in its queue: whose weights that is to start from, as it says."""
+    """Whose weights each of its queued trials starts from, by key."""
 
 
 class ExternalReferences:
-    """Follows the ledgers beside one search's own; reads what has come since the last time."""
+    """Follow the ledgers of the other searches; each time, read what is new."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read before `read_new`.
+        """Read nothing before `read_new`.
 
         Args:
             folder: the search's own, in its home.
@@ -65,7 +65,7 @@ class ExternalReferences:
         return not away
 
     def _read_all(self, places: list[Path]) -> tuple[bool, set[Path]]:
-        """Whether a storage was in the way of a ledger, and those that are there no more."""
+        """Read all ledgers; return whether the storage refused one, and which are gone."""
         away, gone = False, {path for path in self._readings if path.parent not in places}
         for path in (place / LEDGER for place in places if place != self._folder):
             try:
@@ -78,19 +78,19 @@ class ExternalReferences:
         return away, gone
 
     def _complain(self, path: Path, error: OSError) -> None:
-        """Once; it is looked at every few seconds."""
+        """Warn once, though the ledgers are read every few seconds."""
         if self._complaints.get(path) != error.errno:
             log.warning("%s cannot be read: %s", path, error.strerror)
         self._complaints[path] = error.errno
 
     @property
     def hashes(self) -> frozenset[str]:
-        """Checkpoints, by their hash, that trials of other searches started from."""
+        """Return the hashes of checkpoints that trials of other searches started from."""
         return frozenset().union(*(reading.begun for reading in self._readings.values()))
 
     @property
     def trials(self) -> frozenset[str]:
-        """Own trials whose weights wishes in the queues of other searches are to start from."""
+        """Return own trials whose weights queued trials of other searches start from."""
         named = (each for r in self._readings.values() for each in r.waiting.values())
         mine = f"{self._folder.name}/"
         return frozenset(each.removeprefix(mine) for each in named if each.startswith(mine))

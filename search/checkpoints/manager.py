@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search.checkpoints import retention, storage_health
 from search.checkpoints.external_references import ExternalReferences
-from search.checkpoints.files import Remover, forgotten, integrity_error, listed
+from search.checkpoints.folders import Remover, forgotten, integrity_error, listed
 from search.checkpoints.storage_health import StorageError
 from search.ledger import holds
 from search.ledger.events import DamagedEvent, EventSteps, RemovedEvent
@@ -105,7 +105,7 @@ class CheckpointManager:
 
     def on_damaged(self, trial: TrialRecord, reason: str) -> EventSteps[None]:
         """Take note that an attempt could not use the checkpoint that it was to go on from."""
-        report = trial.goes_on_from
+        report = trial.resume_point
         if report is not None:
             yield damaged_event(trial, report, reason)
 
@@ -113,7 +113,7 @@ class CheckpointManager:
         """Hold after the storage refused with this error number, each time for longer."""
         self._refusals += 1
         self._not_before = self._clock() + min(_LONGEST_SECONDS, 2.0**self._refusals)
-        yield from self._hold(storage_health.of_error(number, where))
+        yield from self._hold(storage_health.classify_error(number, where))
 
     def on_accepted(self) -> None:
         """Take note that the storage took a checkpoint."""
@@ -137,13 +137,13 @@ class CheckpointManager:
 
     def _fall_back(self, trial: TrialRecord) -> EventSteps[bool]:
         """Go back to the newest sound checkpoint; return whether it is not the newest."""
-        before = trial.goes_on_from
-        while (report := trial.goes_on_from) is not None:
+        before = trial.resume_point
+        while (report := trial.resume_point) is not None:
             wrong = integrity_error(self._folder, report)
             if not wrong:
                 break
             yield damaged_event(trial, report, wrong)
-        return trial.goes_on_from is not before
+        return trial.resume_point is not before
 
     # --- few ---------------------------------------------------------------------------------
 
@@ -192,9 +192,10 @@ class CheckpointManager:
 
     def _watch(self) -> EventSteps[None]:
         try:
-            now = storage_health.trouble(storage_health.disk(self._folder), self._needed())
+            disk = storage_health.disk(self._folder)
+            now = storage_health.find_storage_error(disk, self._needed())
         except OSError as error:
-            now = storage_health.of_error(error.errno or errno.EIO, str(self._folder))
+            now = storage_health.classify_error(error.errno or errno.EIO, str(self._folder))
         if now is not None:
             yield from self._hold(now)
         elif self._held() and self._clock() >= self._not_before:

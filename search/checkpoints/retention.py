@@ -1,4 +1,4 @@
-"""Which checkpoints a search keeps: a pure rule over its state.
+"""Decide which checkpoints a search keeps: a pure function of its state.
 
 Kept are the best epoch of the best trials, the last two of a trial that may go on (should one be
 damaged, there is the one before) with the newest of an epoch under way, and whatever a promotion or
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def excess(self) -> int:
-        """Bytes above the bound that nothing more can be removed for; 0 if it is met."""
+        """Return the bytes above the bound that nothing can be removed for; 0 if it is met."""
         if self.limit_bytes is None:
             return 0
         return max(0, self.kept_bytes + self.coming_bytes - self.limit_bytes)
@@ -57,12 +57,12 @@ class _Step:
 
 
 def to_keep(state: SearchState) -> int:
-    """Of how many trials the best epoch is kept."""
+    """Return of how many trials the best epoch is kept."""
     return state.search.keep_checkpoints
 
 
 def limit_bytes(state: SearchState) -> int | None:
-    """What all checkpoints together may use; None: no bound but the disk's."""
+    """Return the bytes that all checkpoints together may use; None: no bound but the disk's."""
     gigabytes = state.search.disk_gb
     return None if gigabytes is None else round(gigabytes * GIGABYTE)
 
@@ -74,7 +74,7 @@ def plan(
     pinned: frozenset[str] = frozenset(),
     wanted: frozenset[str] = frozenset(),
 ) -> Plan:
-    """What a search should remove now.
+    """Decide what a search removes now.
 
     Args:
         state: with its settings `keep_checkpoints` and `disk_gb`.
@@ -99,13 +99,13 @@ def plan(
 
 
 def best_kept(trial: TrialRecord) -> Report | None:
-    """Of the epochs that have a checkpoint, the one with the lowest dev EER."""
+    """Return the epoch with the lowest dev EER of those that have a checkpoint."""
     here = [r for r in trial.reports.values() if r.objective < math.inf and trial.has_checkpoint(r)]
     return min(here, key=lambda report: (report.objective, report.epoch), default=None)
 
 
 def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
-    """The first of the ranking; with two objectives also what no other trial dominates."""
+    """Return the first of the ranking; with two objectives also what no other trial dominates."""
     ranked = state.ranked()
     objectives = AshaPolicy.from_settings(state.search).objectives
     if len(objectives) == 1:
@@ -122,7 +122,7 @@ def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
 def _kept(
     state: SearchState, step: _Step, pinned: frozenset[str], wanted: frozenset[str]
 ) -> dict[str, dict[int, Report | Partial]]:
-    """By trial and epoch, the reports whose checkpoints stay; an epoch under way has no report."""
+    """Return by trial and epoch the reports whose checkpoints stay."""
     best = {trial.trial for trial in best_trials(state, step.best)}
     kept: dict[str, dict[int, Report | Partial]] = {}
     for name, trial in state.trials.items():
@@ -139,22 +139,22 @@ def _kept(
 
 
 def _kept_besides(trial: TrialRecord, pinned: frozenset[str]) -> list[Report]:
-    """Of epochs that are trained again, after damage to an earlier one, what others start from."""
+    """Return what others start from of epochs that are trained again after damage."""
     return [r for r in trial.superseded if r.sha256 in pinned and trial.has_checkpoint(r)]
 
 
 def _pinned(state: SearchState) -> frozenset[str]:
-    """Hashes of checkpoints that were promoted, or that other trials start from."""
+    """Return the hashes of checkpoints that were promoted, or that other trials start from."""
     promoted = {event.checkpoint.sha256 for event in state.promotions}
     warm = {trial.warm_start.sha256 for trial in state.trials.values() if trial.warm_start}
     return frozenset(promoted | warm)
 
 
 def _wanted(state: SearchState) -> frozenset[str]:
-    """Trials whose weights a wish in the queue starts from, by its key or by `SEARCH/TRIAL`."""
+    """Return the trials whose weights a queued trial starts from, by key or by `SEARCH/TRIAL`."""
     search = state.search.search
-    named = {state.begun.get(wish.weights_of, "") for wish in state.queue.values()}
-    starts = [wish.config.get("warm_start") for wish in state.queue.values()]
+    named = {state.begun.get(each.weights_of, "") for each in state.queue.values()}
+    starts = [each.config.get("warm_start") for each in state.queue.values()]
     sources = [start["weights"].partition("/") for start in starts if start]
     return frozenset(named | {trial for place, _, trial in sources if place == search})
 
@@ -174,7 +174,7 @@ def _give_up(
     pinned: frozenset[str],
     wanted: frozenset[str],
 ) -> int:
-    """Let go of what is least likely to be gone on with, worst first; how much that frees."""
+    """Give up what is least likely to be trained on, worst first; return the bytes freed."""
     policy = AshaPolicy.from_settings(state.search)
     spared = {trial.trial for trial in best_trials(state, 1)} | wanted
     freed = 0
@@ -191,7 +191,7 @@ def _give_up(
 
 
 def _worth(trial: TrialRecord, policy: AshaPolicy) -> tuple[bool, int, float]:
-    """What is lost without its checkpoints: epochs at once, or later if it is ever gone on with."""
+    """Return what a trial loses without its checkpoints: epochs at once, or later if resumed."""
     best = trial.best()
     return is_interrupted(trial, policy), trial.epoch, -(best.objective if best else math.inf)
 

@@ -1,4 +1,4 @@
-"""Whether the storage can take what a search is about to write.
+"""Find out whether the storage can take what a search is about to write.
 
 The causes of a hold, and what people are told. A search that waits goes on by
 itself once `probe` has written there for real.
@@ -44,20 +44,20 @@ class Disk:
     read_only: bool
 
 
-def of_error(number: int, where: str) -> StorageError:
-    """What an error of the operating system means for the search."""
+def classify_error(number: int, where: str) -> StorageError:
+    """Return what an error of the operating system means for the search."""
     cause: Cause = "disk" if number in _FULL else "storage"
     return StorageError(cause, f"{where}: {os.strerror(number).lower()}")
 
 
 def error_number(words: str) -> int:
-    """Which of `TROUBLES` an error's words tell of; 0 for none."""
+    """Return the error number of `TROUBLES` that an error's text names; 0 for none."""
     numbers = [int(python or rust) for python, rust in _NUMBER.findall(words)]
     return next((number for number in numbers if number in TROUBLES), 0)
 
 
 def disk(folder: Path) -> Disk:
-    """How much room there is where the search writes.
+    """Return how much room there is where the search writes.
 
     Raises:
         OSError: the file system does not answer.
@@ -66,8 +66,8 @@ def disk(folder: Path) -> Disk:
     return Disk(answer.f_bavail * answer.f_frsize, bool(answer.f_flag & os.ST_RDONLY))
 
 
-def trouble(now: Disk, needed_bytes: int) -> StorageError | None:
-    """What the state of a file system means for trials that are about to write so much."""
+def find_storage_error(now: Disk, needed_bytes: int) -> StorageError | None:
+    """Return why the file system cannot take `needed_bytes` more; None if it can."""
     if now.read_only:
         return StorageError("storage", "the storage is read-only")
     if now.free_bytes < needed_bytes:
@@ -92,7 +92,7 @@ def probe(folder: Path, count: int) -> StorageError | None:
             os.close(descriptor)
             path.unlink()
     except OSError as error:
-        return of_error(error.errno or errno.EIO, str(folder))
+        return classify_error(error.errno or errno.EIO, str(folder))
     return None
 
 
@@ -103,7 +103,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes for people."""
+    """Format a number of bytes."""
     if count >= 999_500_000:
         return f"{count / 1e9:.3g} GB"
     return f"{count / 1e6:.3g} MB"

@@ -26,7 +26,7 @@ _RETRY_SECONDS = 60.0
 
 
 class SlotMonitor:
-    """The number of trials that the cluster has room for now: call it."""
+    """Follow how many trials the cluster has room for; call it for the number now."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ _TURN = re.compile(r"turn-(\d{6,})\.json")
 
 
 def take_turn(folder: Path, say: Callable[[str], None]) -> int:
-    """Take the turn after that of an owner known to be gone, and return its number.
+    """Take the next turn once the previous owner is known to be gone; return its number.
 
     Args:
         folder: the search's.

@@ -35,7 +35,7 @@ def check_devices() -> Check:
 
 
 def check_processor() -> Check:
-    """Whether torch's kernels for this processor compute and survive what they are known to fail.
+    """Check that torch's kernels survive the convolution that crashes on some processors.
 
     Takes seconds, in a process of its own, which such a kernel can end.
     """

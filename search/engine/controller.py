@@ -128,11 +128,11 @@ class SearchController:
         self._checkpoints.drain()
 
     def leave(self, why: str) -> None:
-        """Take what an attempt tells from now on as its last result."""
+        """Start leaving: the next result of each attempt is its last."""
         self._why_leaving = why
 
     def interrupt(self, why: str) -> None:
-        """Cut what is running, so that it can be resumed; said twice, it is done once."""
+        """Record all running attempts as interrupted, so that they can be resumed; idempotent."""
         self._interrupt_all(why)
         self._record_pending_ends()
 

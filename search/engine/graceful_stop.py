@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from search.checkpoints.files import TRIALS
+from search.checkpoints.folders import TRIALS
 from search.core.errors import UsageError
 from spkmodel.worker import stop_flag
 
@@ -29,7 +29,7 @@ Attempt = tuple[str, int]
 
 
 def grace_of_environment() -> float:
-    """Seconds.
+    """Return the grace period in seconds, from the environment or the default.
 
     Raises:
         UsageError: the variable is no number of seconds.

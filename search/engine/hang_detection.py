@@ -1,4 +1,4 @@
-"""When an attempt that says nothing is taken for dead: pure but for the clock that is passed in.
+"""Decide when an attempt that reports nothing counts as hung; the clock is passed in.
 
 What counts is silence that the driver was there to hear: while it waits for storage, or is itself
 suspended, nobody's silence grows.
@@ -55,7 +55,7 @@ class Heartbeats:
         self._seconds: dict[str, float] = {}
 
     def record(self, key: str) -> None:
-        """It has said something."""
+        """Reset an attempt's silence to zero."""
         self._seconds[key] = 0.0
 
     def measure_silence(self, at_work: Iterable[str]) -> Mapping[str, float]:

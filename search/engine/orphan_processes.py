@@ -1,4 +1,4 @@
-"""Processes that are to be gone for certain: of attempts that hang, and of a driver that died.
+"""End processes for certain: of attempts that hang, and of a driver that died.
 
 Ray's own ways to end a process ask it, or its machine's raylet, to do so. Here the kernel is told,
 once it is sure that the pid is still that process: here directly, on other hosts by a task there.
@@ -42,8 +42,8 @@ class OrphanProcess:
     fate: str = ""
 
     @property
-    def is_here(self) -> bool:
-        """Whether it is, or was, one of this host in this boot."""
+    def is_on_this_host(self) -> bool:
+        """Return whether it is, or was, a process of this host in this boot."""
         return self.host == socket.gethostname() and self.started.startswith(f"{boot_id()}-")
 
     def to_event(self) -> OrphanEvent:
@@ -58,10 +58,10 @@ class OrphanProcess:
         )
 
 
-def of_dead_driver(folder: Path) -> list[OrphanProcess]:
-    """Who was written down as at work for the search in `folder`, which nobody drives."""
+def find_orphans(folder: Path) -> list[OrphanProcess]:
+    """Return the processes recorded as at work for the search in `folder`, which has no driver."""
     found = [
-        _of(worker, trial.name)
+        _orphan_from_worker(worker, trial.name)
         for trial in sorted((folder / "trials").glob("*"))
         for worker in read_workers(trial)
     ]
@@ -76,30 +76,32 @@ def of_dead_driver(folder: Path) -> list[OrphanProcess]:
 
 
 def end_all(left: Iterable[OrphanProcess]) -> list[OrphanProcess]:
-    """Kill those that are still there, here and on other hosts; what became of each of them."""
+    """Kill those that still live, here and on other hosts; return the fate of each."""
     left = list(left)
-    fates = [_end(each) for each in left if each.is_here]
-    others = [each for each in left if not each.is_here]
+    fates = [_end(each) for each in left if each.is_on_this_host]
+    others = [each for each in left if not each.is_on_this_host]
     return [each for each in fates + _end_elsewhere(others) if each.fate != "gone"]
 
 
 def end_worker(folder: Path, trial: str, attempt: int) -> None:
-    """Have the process that works on an attempt killed, wherever it is, stopped or not."""
+    """Kill the process that works on an attempt, on whichever host, stopped or not."""
     worker = read_worker(folder / "trials" / trial, attempt)
     if worker is not None:
-        end_all([_of(worker, trial)])
+        end_all([_orphan_from_worker(worker, trial)])
 
 
 def ran_out_of_memory(folder: Path, trial: str, attempt: int) -> bool:
-    """Whether this host's kernel ended a process for want of memory since the attempt began."""
+    """Return whether this host's kernel killed a process for want of memory since the start."""
     worker = read_worker(folder / "trials" / trial, attempt)
-    if worker is None or worker.oom_kills is None or not _of(worker, trial).is_here:
+    if worker is None or worker.oom_kills is None:
+        return False
+    if not _orphan_from_worker(worker, trial).is_on_this_host:
         return False
     return (kernel_oom_kills() or 0) > worker.oom_kills
 
 
-def note_head(folder: Path) -> None:
-    """Write down the processes of the Ray head that this process has started."""
+def record_head_processes(folder: Path) -> None:
+    """Record the processes of the Ray head that this process has started."""
     mine = [
         OrphanProcess(socket.gethostname(), pid, started, "", 0)
         for pid in _descendants(os.getpid())
@@ -115,7 +117,7 @@ def note_head(folder: Path) -> None:
 
 
 def kill(pid: int, started: str) -> str:
-    """End a process of this host, stopped or not: "killed", "gone" before, or why it lives on."""
+    """End a process of this host, stopped or not; return "killed", "gone", or why it lives on."""
     if process_start(pid) != started:
         return "gone"
     try:
@@ -137,7 +139,7 @@ def _end(left: OrphanProcess) -> OrphanProcess:
 
 
 def _end_elsewhere(left: list[OrphanProcess]) -> list[OrphanProcess]:
-    """Kill by tasks on the machines of the cluster; of those that do not answer soon, nothing."""
+    """Kill by tasks on the cluster's machines; machines that do not answer soon are left out."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -165,7 +167,7 @@ def _end_those(left: list[OrphanProcess]) -> list[OrphanProcess]:
     return [_end(each) for each in left]
 
 
-def _of(worker: Worker, trial: str) -> OrphanProcess:
+def _orphan_from_worker(worker: Worker, trial: str) -> OrphanProcess:
     return OrphanProcess(
         worker.host, worker.pid, worker.started, trial, worker.attempt, node=worker.node
     )
@@ -176,7 +178,7 @@ def _path_for(folder: Path) -> Path:
 
 
 def _descendants(pid: int) -> list[int]:
-    """All processes below one, of a host with /proc."""
+    """Return all descendants of a process, on a host with /proc."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -186,7 +186,7 @@ class RequestHandler:
             yield from self._carry_out(pending)
 
     def close(self) -> None:
-        """Answer what has come too late: what the next driver can do waits for it."""
+        """Refuse pauses and stops that came too late; leave the rest to the next driver."""
         for each in mailbox.pending(self._folder):
             with contextlib.suppress(OSError, ValueError):
                 request = each.read()

@@ -19,7 +19,7 @@ _WORKER_SECONDS = 30.0
 
 
 class SegmentSearcher(Searcher):  # type: ignore[misc]  # Ray comes without types
-    """Hands out segments; an attempt that ended short of its rung comes back from the rule."""
+    """Suggest segments to Tune; attempts that ended early are suggested again."""
 
     def __init__(self, session: TuneSession) -> None:
         super().__init__(metric="epoch", mode="max")
@@ -60,7 +60,7 @@ class ResultRecorder(FIFOScheduler):  # type: ignore[misc]
         self._session.add_tune_trial(trial, tune_controller._tune_controller)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Return the trial whose turn it is before all others: one that waits too long.
+        """Return a pending trial that has waited too long for a worker; None: Tune decides.
 
         Tune's own answer is whoever waits longest. That one would be given every worker that is
         free again, while the one that starts for it is ended; where segments are shorter than the

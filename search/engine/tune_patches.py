@@ -19,7 +19,7 @@ from ray.tune.registry import TRAINABLE_CLASS, _Registry
 
 @contextmanager
 def report_actor_deaths() -> Iterator[None]:
-    """Let no death of an actor end more than its own attempt, while the context lasts.
+    """Make Tune take every actor's death as the end of its own attempt alone.
 
     Tune's actor manager knows two kinds of errors and ends the whole search at any other: at Ray's
     `OutOfMemoryError`, for one, with which the memory monitor of a node kills an actor. Here every

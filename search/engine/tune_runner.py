@@ -116,7 +116,7 @@ def run(
     ):
         ledger.set_retry_policy(session.wait_for_storage)
         driver.begin()
-        driver.record_orphans(orphan_processes.end_all(orphan_processes.of_dead_driver(storage)))
+        driver.record_orphans(orphan_processes.end_all(orphan_processes.find_orphans(storage)))
         tuner = _make_tuner(session, tune.with_resources(trainable, dict(resources)), folder)
         with session.reraise_cause():
             tuner.fit()

@@ -15,7 +15,7 @@ from search.core.paths import home
 from search.core.progress import Display, Silent
 from search.data import location
 from search.data.noise_and_rooms import find_recordings
-from search.evaluation import access_record, corpus_store, metrics, pair_list, verifier
+from search.evaluation import access_record, corpus_store, pair_evaluation, pair_list, verifier
 from search.evaluation.analysis import (
     AnalysisPlan,
     AnalysisRequest,
@@ -24,7 +24,7 @@ from search.evaluation.analysis import (
     format_analysis,
     plan_analysis,
 )
-from search.evaluation.metrics import PairEvaluation, Recordings
+from search.evaluation.pair_evaluation import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.evaluation.verifier import TrainingStatistics
@@ -157,7 +157,9 @@ def _run(
     fitted = verifier.fit_verifier(
         task.model.encoder, task.device, task.protocol, task.statistics, store, display
     )
-    evaluation = metrics.evaluate_pairs(fitted, store, listed, task.condition, recordings, display)
+    evaluation = pair_evaluation.evaluate_pairs(
+        fitted, store, listed, task.condition, recordings, display
+    )
     result = analyse(
         task.plan, fitted, store, listed, evaluation, task.condition, recordings, display
     )
@@ -188,7 +190,7 @@ def format_summary(report: EvaluationReport) -> list[str]:
         *(f"  {note}" for note in model["notes"]),
         pair_list.format_counts(document["list"]),
         *([] if is_default else [f"scored by {document['scoring']}"]),
-        *metrics.format_numbers(document),
+        *pair_evaluation.format_numbers(document),
         *format_analysis(document),
         *access_record.format_warning(document["looks"]),
         f"report, DET curve, histogram and scores: {report.folder}",
@@ -207,7 +209,7 @@ def describe_origin(device: str, scoring: str) -> dict[str, Any]:
     names = ("torch", "torchaudio", "numpy")
     return {
         "scoring": scoring,
-        "definitions": metrics.DEFINITIONS,
+        "definitions": pair_evaluation.DEFINITIONS,
         "device": device,
         "versions": {name: version(name) for name in names} | {"python": platform.python_version()},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -268,4 +270,4 @@ def _write(
             score_files.write(beside / "scores_calibrated.txt", "ours", pairs, result.llrs)
         parts = [document["model"]["source"], evaluation.condition, document["protocol"]["label"]]
         title = ", ".join(part for part in parts if part)
-        metrics.draw_figures(beside, [evaluation], title, document["list"])
+        pair_evaluation.draw_figures(beside, [evaluation], title, document["list"])

@@ -69,7 +69,7 @@ class Protocol:
         return Crops(self.crops, self.seconds) if self.crops else None
 
     def selection(self) -> "Selection":
-        """Return whose nearest members of the cohort normalise a side: its own, or the other's."""
+        """Return which part of the cohort normalises a side: its own nearest, or the other's."""
         return "cross" if self.norm == "as_norm2" else "own"
 
     def facts(self) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _require_not_driven(name: str) -> None:
 
 
 def _require_writable(name: str) -> None:
-    """A job that nobody here could find again is not started."""
+    """Refuse a job that nobody here could find again: its record cannot be written."""
     folder = search_folder(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _watch_start(name: str, process: "subprocess.Popen[bytes]", token: str, begi
         if code is not None:
             if code:
                 said = log_path.read_bytes()[begin:].decode(errors="replace").splitlines()
-                tail = exit_record.of_process(token, code, "\n".join(said[-_TAIL_LINES:]))
+                tail = exit_record.from_process(token, code, "\n".join(said[-_TAIL_LINES:]))
                 ended = exit_record.read(search_folder(name), token) or tail
                 raise ended.problem(f"the launch of search {name!r}")
             return

@@ -50,7 +50,7 @@ def drive_search(
         from spkmodel.worker.trainable import SegmentTrainable
 
         if resources.local:
-            orphan_processes.note_head(search_folder(ledger.search))
+            orphan_processes.record_head_processes(search_folder(ledger.search))
         for warning in _warnings(state, settings, resources):
             display.print_line(f"warning: {warning}")
         needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
@@ -107,10 +107,10 @@ def _snapshot_source(
         now = snapshot.take_snapshot(
             state, _describe_health(tracker), tracker.address(), started, status=status
         )
-        if ledger.trouble is None:
+        if ledger.storage_error is None:
             return now
         # This hold cannot be recorded: the ledger is what cannot be written.
-        waits = f"the ledger cannot be written ({ledger.trouble.strerror}); all wait for it"
+        waits = f"the ledger cannot be written ({ledger.storage_error.strerror}); all wait for it"
         return replace(now, holds={**now.holds, "storage": waits})
 
     return take
@@ -126,7 +126,7 @@ def _segment_settings(
     threads = max(1, int(settings.cpus_per_trial))
 
     def make(trial: TrialRecord, attempt: int, to_rung: int) -> dict[str, Any]:
-        last, warm = trial.goes_on_from, trial.warm_start
+        last, warm = trial.resume_point, trial.warm_start
         return segment_config(
             Segment(
                 trial=trial.trial,

@@ -1,4 +1,4 @@
-"""How a launch in the background ended: it writes that down itself, beside the search.
+"""Record how a background launch ended; the launch writes it itself, beside the search.
 
 What became of a search is in its ledger. A launch may end before there is one: while it checks or
 packs its corpus, when nobody watches it any more. Its exit code and its last words are kept here.
@@ -35,7 +35,7 @@ _SIGNALLED = 128
 
 @dataclass(frozen=True, slots=True)
 class ExitRecord:
-    """The end of a launch."""
+    """How a launch ended."""
 
     token: str
     """Which one's: `search.launch.launch_record.BackgroundLaunch.token`."""
@@ -45,7 +45,7 @@ class ExitRecord:
     """The last thing it said, if something was wrong."""
 
     def problem(self, what: str) -> SpksearchError:
-        """What is wrong, in an error with the same exit code.
+        """Return the error to raise, with the same exit code.
 
         Args:
             what: has ended.
@@ -57,8 +57,8 @@ class ExitRecord:
         return kind(text)
 
 
-def of_process(token: str, returned: int, words: str) -> ExitRecord:
-    """The end of a process that could not say so itself.
+def from_process(token: str, returned: int, words: str) -> ExitRecord:
+    """Return how a process ended that could not record it itself.
 
     Args:
         token: the launch's.
@@ -71,18 +71,18 @@ def of_process(token: str, returned: int, words: str) -> ExitRecord:
 
 
 def environment(name: str, token: str) -> dict[str, str]:
-    """What a launch in the background finds in its environment."""
+    """Return the environment that tells a process that it is a background launch."""
     return {_VARIABLE: f"{name} {token}"}
 
 
 def taken() -> tuple[str, str] | None:
-    """Name and token, if this process is such a launch; the processes that it starts are none."""
+    """Return name and token if this process is a background launch; its children are none."""
     name, _, token = os.environ.pop(_VARIABLE, "").partition(" ")
     return (name, token) if token else None
 
 
 def write(name: str, token: str, code: int, words: str) -> None:
-    """Put down how this launch ends, if the storage lets it."""
+    """Write how this launch ends, if the storage allows it."""
     end = ExitRecord(token, code, words[-_MOST_CHARACTERS:])
     with contextlib.suppress(OSError):
         folder = search_folder(name)
@@ -99,7 +99,7 @@ def at_signal(name: str, token: str, number: int) -> NoReturn:
 
 
 def read(folder: Path, token: str) -> ExitRecord | None:
-    """How that launch ended; None if it has not, or could not say so."""
+    """Return how a launch ended; None if it has not, or could not record it."""
     try:
         end = ExitRecord(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Looking on while a search runs elsewhere: its logs, and its end."""
+"""Follow a search that runs elsewhere: print its logs, wait for its end."""
 
 import codecs
 import time
@@ -17,7 +17,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.reporting.snapshot import ENDED, format_resume_command
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _GRACE_SECONDS = 2.0
 """Between a driver's death and the verdict: its last words may still be on their way."""
 
@@ -39,7 +39,7 @@ class LogFollower:
         return self.state
 
     def is_driven(self) -> bool:
-        """Whether somebody drives it, or is about to."""
+        """Return whether a driver runs the search, or is about to."""
         if find_live_driver(search_folder(self.name)) is not None:
             return True
         launched = launch_record.read(self.name)
@@ -49,7 +49,7 @@ class LogFollower:
 def wait(
     name: str, timeout: float | None, now: Callable[[], float] = time.monotonic
 ) -> SearchState:
-    """Until a search has ended in order; what has become of it.
+    """Wait until a search has ended in order; return its outcome.
 
     Raises:
         NotFound: there is no such search.
@@ -76,7 +76,7 @@ def wait(
             raise NotFinished(
                 f"search {name!r} has not ended after {timeout:g} s; `spksearch status {name}`"
             )
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _judged(name: str, state: SearchState) -> SearchState:
@@ -109,7 +109,7 @@ def _died(name: str, state: SearchState) -> SpksearchError:
 
 
 def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
-    """What a trial says, piece by piece; with `follow` until it, or its search, has ended.
+    """Yield a trial's log piece by piece; with `follow` until it, or its search, has ended.
 
     Raises:
         NotFound: no such search or trial.
@@ -132,7 +132,7 @@ def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
 
 
 def driver_log(name: str, follow: bool) -> Iterator[str]:
-    """What a launch in the background says; with `follow` until it has ended.
+    """Yield the log of a background launch; with `follow` until it has ended.
 
     Raises:
         NotFound: no such search, or it was not launched in the background.
@@ -153,7 +153,7 @@ def driver_log(name: str, follow: bool) -> Iterator[str]:
 
 
 def launch_code(name: str) -> int:
-    """The exit code of the last launch in the background, if it has ended and could say so."""
+    """Return the exit code of the last background launch, if it ended and could record it."""
     launched = launch_record.read(name)
     return 0 if launched is None or launched.ended is None else launched.ended.code
 
@@ -163,7 +163,7 @@ def _has_ended(launched: BackgroundLaunch) -> Callable[[], bool]:
 
 
 def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:
-    """A file's text, and what is appended to it until `is_over`; without that, what is there."""
+    """Yield a file's text, and what is appended until `is_over`; without it, what is there now."""
     offset = 0
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
@@ -177,4 +177,4 @@ def _pieces(path: Path, is_over: Callable[[], bool] | None) -> Iterator[str]:
                 yield text
         if over:
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""One search from its name to its summary; launching a name again goes on with it."""
+"""Launch a search, from its name to its summary; launching a name again resumes it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from search.core.paths import home, ledger_path
 from search.engine.graceful_stop import grace_of_environment
 from search.launch import drive, preparation
 from search.launch.settings import DEFAULT_CPUS, LaunchRequest, extensions, surroundings_folders
-from search.launch.summary import LaunchOutcome, outcome_of
+from search.launch.summary import LaunchOutcome, summarise_outcome
 from search.ledger.events import (
     FORMAT,
     DriverEvent,
@@ -46,7 +46,7 @@ _RECORDED_VERSIONS = ("spksearch", "torch", "torchaudio", "ray", "optuna", "mlfl
 
 
 def launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
-    """Start a search, or go on with the one of that name.
+    """Start a search, or resume the one of that name.
 
     Raises:
         UsageError: space, corpus or settings are wrong, or the name is another search's.
@@ -69,7 +69,7 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     space = loader.load(request.space)
     branches = loader.branches(space)
     name = request.name or space.name
-    before = settings_of(name)
+    before = read_settings(name)
     known = preparation.known_before(name, space, request, before)
     corpus = preparation.checked_corpus(request, branches, before)
     warm_start.check(request.space, branches)
@@ -85,12 +85,12 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
         for line in preparation.stages_beyond(branches, settings.max_epochs):
             display.print_line(line)
         state = run_search(name, request, space, settings, before, display, known=known)
-    return outcome_of(name, state)
+    return summarise_outcome(name, state)
 
 
 @contextmanager
 def _looked_at_first(request: LaunchRequest, before: SearchSettings | None) -> Iterator[None]:
-    """A cluster that cannot run a new search refuses it before anything is packed or written."""
+    """Refuse a new search that the cluster cannot run, before anything is packed or written."""
     if before is not None or is_local(resolve_address(request.address)):
         yield
         return
@@ -111,11 +111,11 @@ def run_search(
     before: SearchSettings | None,
     display: "SearchDisplay",
     *,
-    wishes: Sequence[QueuedTrial] = (),
+    queued: Sequence[QueuedTrial] = (),
     known: WarmStart | None = None,
     replay: ReplayedNotebook | None = None,
 ) -> SearchState:
-    """Drive a search, new or not, as far as its budgets let it; what has become of it.
+    """Drive a search, new or not, as far as its budgets allow; return its state afterwards.
 
     Args:
         name: the search's.
@@ -124,7 +124,7 @@ def run_search(
         settings: as they are to be from now on.
         before: as they were; None for a new search.
         display: what people see meanwhile.
-        wishes: what is to be tried; those that the ledger has already are left out.
+        queued: trials to be tried; those that the ledger has already are left out.
         known: what it begins with, written down once.
         replay: what a replay is of, recorded with the settings.
 
@@ -134,14 +134,14 @@ def run_search(
     """
     grace_seconds = grace_of_environment()
     with Ledger.open(ledger_path(name), write=True, search=name, say=display.print_line) as ledger:
-        if settings_of(name) != before:
+        if read_settings(name) != before:
             raise EnvironmentSetupError(
                 f"search {name!r} was begun or changed by somebody else while this launch was "
                 "prepared; look with `spksearch status "
                 f"{name}`, and launch again: it goes on with what is there"
             )
         _record(ledger, settings, before, replay, space)
-        _queue(ledger, [*wishes, *(known.queued if known else ())])
+        _record_queued(ledger, [*queued, *(known.queued if known else ())])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
             prior = known.prior
@@ -155,7 +155,7 @@ def run_search(
 
 @contextmanager
 def _naming_resume_command(state: SearchState) -> Iterator[None]:
-    """Say with an interruption by which command the search goes on."""
+    """Add to an interruption the command that resumes the search."""
     again = snapshot.format_resume_command(state.search)
     try:
         yield
@@ -169,15 +169,15 @@ def _naming_resume_command(state: SearchState) -> Iterator[None]:
         ) from received
 
 
-def settings_of(name: str) -> SearchSettings | None:
-    """What the search of this name was last launched with; None if there is none."""
+def read_settings(name: str) -> SearchSettings | None:
+    """Return the settings that a search was last launched with; None if there is no such search."""
     path = ledger_path(name)
     event = Ledger.open(path).state().settings if path.is_file() else None
     return None if event is None else event.settings
 
 
 def has_work(ledger: Ledger) -> bool:
-    """Whether a new driver would find something to do."""
+    """Return whether a new driver would find something to do."""
     state = ledger.state()
     if state.finish is None:
         return True  # if nothing else, the last word is still to be said
@@ -195,7 +195,7 @@ def _record(
     replay: ReplayedNotebook | None,
     space: loader.Space,
 ) -> None:
-    """Write down a new search, or an extended one."""
+    """Record the settings of a new search, or of an extended one."""
     if before is not None and settings == before and ledger.state().search.replay == replay:
         return
     if before is not None:
@@ -208,12 +208,12 @@ def _record(
     ledger.append(SearchEvent(format=FORMAT, **fields, **origin, versions=_versions()))
 
 
-def _queue(ledger: Ledger, wishes: Sequence[QueuedTrial]) -> None:
-    """Write down what is wished for and is not yet."""
+def _record_queued(ledger: Ledger, queued: Sequence[QueuedTrial]) -> None:
+    """Record the trials to be queued that are neither queued nor begun yet."""
     state = ledger.state()
-    for wish in wishes:
-        if wish.key not in state.queue and wish.key not in state.begun:
-            ledger.append(QueuedEvent.from_queued(wish))
+    for each in queued:
+        if each.key not in state.queue and each.key not in state.begun:
+            ledger.append(QueuedEvent.from_queued(each))
 
 
 def _versions() -> dict[str, str]:

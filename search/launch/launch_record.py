@@ -38,7 +38,7 @@ class BackgroundLaunch:
 
     @property
     def description(self) -> str:
-        """The process or job, for messages."""
+        """Return the process or job, for messages."""
         if self.kind == "job":
             return f"Ray job {self.submission_id} at {self.address}"
         return f"process {self.pid} on {self.host}"

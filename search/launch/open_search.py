@@ -1,4 +1,4 @@
-"""A search read from its ledger, as the verbs that only look need it."""
+"""Read a search from its ledger, for the verbs that change nothing."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,7 @@ from search.requests.mailbox import identity
 
 
 def state_of(name: str) -> SearchState:
-    """What the ledger of a search adds up to.
+    """Return the state that the ledger of a search adds up to.
 
     Raises:
         NotFound: naming the searches there are.
@@ -46,7 +46,7 @@ def state_of(name: str) -> SearchState:
 
 
 def status_of(name: str, state: SearchState) -> str:
-    """starting, running, finished, or interrupted: nobody drives it and it did not end in order."""
+    """Return "starting", "running", "finished", or "interrupted": no driver, and no orderly end."""
     driver = find_live_driver(existing_ledger(name).parent)
     if driver is not None:
         return "running" if identity(driver) == state.driver else "starting"
@@ -54,7 +54,7 @@ def status_of(name: str, state: SearchState) -> str:
 
 
 def trial_of(name: str, state: SearchState, trial: str) -> TrialRecord:
-    """One trial.
+    """Return one trial of a state.
 
     Raises:
         NotFound: naming the nearest, or how many there are.
@@ -68,5 +68,5 @@ def trial_of(name: str, state: SearchState, trial: str) -> TrialRecord:
 
 
 def folder_of(name: str) -> Path:
-    """The folder of a search that exists."""
+    """Return the folder of a search that exists."""
     return existing_ledger(name).parent

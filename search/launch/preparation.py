@@ -1,4 +1,4 @@
-"""Before a search starts: its corpus checked against its space, packed, everything decided."""
+"""Prepare a search: check its corpus against its space, pack it, decide all settings."""
 
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def checked_corpus(
     request: LaunchRequest, branches: list[loader.Branch], before: SearchSettings | None
 ) -> "Corpus":
-    """The corpus, with every branch of the space checked against it."""
+    """Open the corpus, and check every branch of the space against it."""
     from spkmodel.training.batches import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
@@ -97,7 +97,7 @@ def prepared(
 def known_before(
     name: str, space: loader.Space, request: LaunchRequest, before: SearchSettings | None
 ) -> WarmStart | None:
-    """What a search begins with; None for nothing, and for one that has begun with it already.
+    """Return the prior that a search begins with; None without one, or if it is recorded already.
 
     Raises:
         UsageError: nothing of the source lies in the space, or none is named.
@@ -129,7 +129,7 @@ def plan(
     branches: list[loader.Branch],
     known: WarmStart | None = None,
 ) -> list[str]:
-    """What a launch would do, for people."""
+    """Describe what a launch would do."""
     settings = decide(
         request,
         before,
@@ -163,7 +163,7 @@ def plan(
 
 
 def stages_beyond(branches: list[loader.Branch], max_epochs: int) -> list[str]:
-    """What to say of large-margin stages that begin after the last epoch there will be.
+    """Warn of large-margin stages that begin after the last epoch there will be.
 
     It is no error: the search may be extended.
     """

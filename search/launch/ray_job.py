@@ -1,4 +1,4 @@
-"""A launch as a job of a Ray cluster: the code travels, the state does not.
+"""Launch as a job of a Ray cluster: the code travels, the state stays on shared storage.
 
 The job's working folder holds this project's packages, and the space's file if it is one of yours;
 it is bounded. Corpus and SPKSEARCH_HOME are paths that all machines of the cluster see. The job's
@@ -33,7 +33,7 @@ from search.space.loader import USER_SPACES
 
 _PACKAGES = ("search", "spaces", "spkmodel")
 _MOST_BYTES = 32 << 20
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _PASSED_ON = ("SPKSEARCH_NOISE", "SPKSEARCH_ROOMS")
 _HAS_ALL = (
     "import importlib.util as u; "
@@ -47,7 +47,7 @@ _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
 def submit(
     name: str, request: LaunchRequest, address: str, space: Path, by: str
 ) -> BackgroundLaunch:
-    """Have the cluster run this launch.
+    """Submit this launch to the cluster as a job.
 
     Args:
         name: the search's.
@@ -67,7 +67,7 @@ def submit(
             "and MLFLOW_TRACKING_PASSWORD where the cluster's processes start"
         )
     submission_id = f"spksearch-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    with tempfile.TemporaryDirectory(prefix="spksearch-job-") as folder, _told(address):
+    with tempfile.TemporaryDirectory(prefix="spksearch-job-") as folder, _cluster_errors(address):
         own = _stage(Path(folder), space)
         _client(address, insecure=request.insecure).submit_job(
             entrypoint=entrypoint(request, own),
@@ -85,7 +85,7 @@ def submit(
 
 
 def entrypoint(request: LaunchRequest, own_space: str) -> str:
-    """The job's command; its cluster is its own, so no address is in it.
+    """Return the job's command; it runs on its own cluster, so no address is in it.
 
     A job is run by a shell whose first Python need not be the one that Ray runs with.
     """
@@ -107,14 +107,14 @@ def entrypoint(request: LaunchRequest, own_space: str) -> str:
 
 
 def environment(tracking_uri: str) -> dict[str, str]:
-    """Where things are; none of it secret."""
+    """Return the job's environment variables: where things are, and nothing secret."""
     passed_on = {key: os.environ[key] for key in _PASSED_ON if os.environ.get(key)}
     uri = {"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {}
     return {"SPKSEARCH_HOME": str(home()), "PYTHONUNBUFFERED": "1", **passed_on, **uri}
 
 
 def is_running(launched: BackgroundLaunch) -> bool | None:
-    """Whether its job waits or runs; None if the cluster does not answer."""
+    """Return whether the job waits or runs; None if the cluster does not answer."""
     try:
         return _status(launched) not in _OVER
     except EnvironmentSetupError:
@@ -122,13 +122,13 @@ def is_running(launched: BackgroundLaunch) -> bool | None:
 
 
 def log(launched: BackgroundLaunch, follow: bool) -> Iterator[str]:
-    """What the job has said; with `follow` until it has ended."""
+    """Yield the job's log; with `follow` until it has ended."""
     return _pieces(launched, follow)
 
 
 def stop(launched: BackgroundLaunch) -> None:
     """End the job, which drives no search yet."""
-    with _told(launched.address):
+    with _cluster_errors(launched.address):
         _client(launched.address).stop_job(launched.submission_id)
 
 
@@ -136,18 +136,18 @@ def _pieces(launched: BackgroundLaunch, follow: bool) -> Iterator[str]:
     told = 0
     while True:
         over = not follow or _status(launched) in _OVER
-        with _told(launched.address):
+        with _cluster_errors(launched.address):
             said = str(_client(launched.address).get_job_logs(launched.submission_id))
         if len(said) > told:
             yield said[told:]
             told = len(said)
         if over:
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _status(launched: BackgroundLaunch) -> str:
-    with _told(launched.address):
+    with _cluster_errors(launched.address):
         return str(_client(launched.address).get_job_status(launched.submission_id).value)
 
 
@@ -169,8 +169,8 @@ def _client(address: str, *, insecure: bool = True) -> Any:
 
 
 @contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What goes wrong with a cluster, in one message."""
+def _cluster_errors(address: str) -> Iterator[None]:
+    """Turn what goes wrong with a cluster into one message."""
     try:
         yield
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -186,7 +186,7 @@ def _told(address: str) -> Iterator[None]:
 
 
 def _stage(folder: Path, space: Path) -> str:
-    """Copy the packages, and the space if it is none of ours; its path there, or empty."""
+    """Copy the packages, and a space of the user's; return its path there, or an empty string."""
     for package in _PACKAGES:
         shutil.copytree(
             CODE / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", ".*")

@@ -1,4 +1,4 @@
-"""What a search is launched with: asked for now, kept from before, or the default."""
+"""Decide what a search is launched with: asked for now, kept from before, or the default."""
 
 import os
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ _EXTENSIBLE = (*_DEFAULT_BUDGETS, "max_epochs")
 def surroundings_folders(
     request: LaunchRequest, before: SearchSettings | None
 ) -> tuple[Path | None, Path | None]:
-    """Folders of ambiences and of rooms: as asked, as before, or as `find_recordings` finds.
+    """Return the folders of ambiences and rooms: as asked, as before, or as found.
 
     Raises:
         UsageError: if one that was named is not a folder.
@@ -106,14 +106,14 @@ def surroundings_folders(
 def _kept_or_found(
     asked: Path | None, before: str | None, kind: str, corpus: Path | str
 ) -> Path | None:
-    """`before` is None without an earlier launch, empty if that one used the built-in ones."""
+    """Return a folder; `before` is None without an earlier launch, empty for the built-in ones."""
     if asked is None and before == "":
         return None
     return find_recordings(asked or (Path(before) if before else None), kind, corpus)
 
 
 def dev_condition(request: LaunchRequest, before: SearchSettings | None) -> Condition:
-    """How the dev pairs sound: as asked, as before, or as recorded."""
+    """Return the condition of the dev pairs: as asked, as before, or clean."""
     if request.dev_condition is not None:
         return request.dev_condition
     return before.dev_condition if before else "clean"
@@ -132,7 +132,7 @@ def decide(
     warm_start_sha256: str = "",
     store_sha256: str = "",
 ) -> SearchSettings:
-    """Merge what is asked with what was; the names after the star are facts found by the caller.
+    """Merge what is asked with what was; arguments after the star are facts found by the caller.
 
     Raises:
         UsageError: if an earlier search of this name is another search, naming each difference,
@@ -184,7 +184,7 @@ def _budgets(request: LaunchRequest, before: SearchSettings | None) -> dict[str,
 
 
 def warm_start_trials(request: LaunchRequest, before: SearchSettings | None) -> int:
-    """How many points of the warm start's source are tried first.
+    """Return how many points of the warm start's source are tried first.
 
     Raises:
         UsageError: if a number is asked for, and there is no source.
@@ -203,7 +203,7 @@ def warm_start_trials(request: LaunchRequest, before: SearchSettings | None) -> 
 
 
 def objectives(text: str) -> tuple[str, ...]:
-    """What `--objectives` names.
+    """Return the objectives that `--objectives` names.
 
     Raises:
         UsageError: naming what there is.
@@ -218,7 +218,7 @@ def objectives(text: str) -> tuple[str, ...]:
 
 
 def extensions(settings: SearchSettings, before: SearchSettings) -> dict[str, tuple[Any, Any]]:
-    """What differs from before and may: name to (before, now)."""
+    """Return the settings that differ from before and may: name to (before, now)."""
     return {
         name: (getattr(before, name), getattr(settings, name))
         for name in _EXTENSIBLE
@@ -227,7 +227,7 @@ def extensions(settings: SearchSettings, before: SearchSettings) -> dict[str, tu
 
 
 def _first(*choices: Any) -> Any:
-    """The first that is not None; None if all are."""
+    """Return the first value that is not None; None if all are."""
     return next((choice for choice in choices if choice is not None), None)
 
 

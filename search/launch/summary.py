@@ -1,4 +1,4 @@
-"""How a launch ended: the summary of a search that no longer runs."""
+"""Summarise a search that no longer runs."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class LaunchOutcome:
     """What is wrong for all that, to be raised once the summary is shown."""
 
 
-def outcome_of(name: str, state: SearchState) -> LaunchOutcome:
-    """The summary of a search that no longer runs.
+def summarise_outcome(name: str, state: SearchState) -> LaunchOutcome:
+    """Return the outcome of a search that no longer runs.
 
     Raises:
         NoUsableTrial: if it ended and no trial has a usable report.
@@ -45,7 +45,7 @@ def outcome_of(name: str, state: SearchState) -> LaunchOutcome:
 
 
 def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
-    """The problem of a search that ended and has no best trial."""
+    """Return the error of a search that ended without a best trial."""
     now = take_snapshot(state)
     if now.best is not None or state.finish is None:
         return None
@@ -61,7 +61,7 @@ def no_usable_trial(name: str, state: SearchState) -> NoUsableTrial | None:
 
 
 def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
-    """The problem of a search that ended because more trials failed than may."""
+    """Return the error of a search that ended because more trials failed than allowed."""
     most = AshaPolicy.from_settings(state.search).max_failed
     if most is None or state.finish is None or state.finish.reason != format_too_many_failed(most):
         return None
@@ -75,7 +75,7 @@ def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
 
 
 def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
-    """What a search came to: counts, the best, a table of the best ten, the next commands."""
+    """Format what a search came to: counts, the best ten trials, the next commands."""
     best = sort_trials(state, "dev_eer")[:_SHOWN]
     lines: list[RenderableType] = [
         f"{now.name} {now.state} after {formatting.format_duration(now.elapsed_seconds)}: "

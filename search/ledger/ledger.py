@@ -48,7 +48,7 @@ class Ledger:
         self._half_line: int | None = None
         """Where a line begins that could be neither written nor taken back."""
         self._retry_policy: RetryPolicy | None = None
-        self.trouble: OSError | None = None
+        self.storage_error: OSError | None = None
         """What the storage answers while an event waits to be written; None: it was."""
         self._descriptor = -1 if lock is None else _open_for_append(path)
 
@@ -149,14 +149,14 @@ class Ledger:
                         f"cannot append to the ledger {self.path}: {error.strerror}; nothing "
                         "recorded so far is lost, launch again when the storage can be written"
                     ) from error
-                if self.trouble is None:
+                if self.storage_error is None:
                     log.warning("waiting for %s: %s", self.path, error.strerror)
-                self.trouble = error
+                self.storage_error = error
                 self._retry_policy(error)
             else:
-                if self.trouble is not None:
+                if self.storage_error is not None:
                     log.warning("%s can be written again", self.path)
-                self.trouble = None
+                self.storage_error = None
                 return
 
     def events(self) -> Iterator[Event]:

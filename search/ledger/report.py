@@ -42,7 +42,7 @@ class Report:
 
     @property
     def next_epoch(self) -> int:
-        """The epoch that a training reports first which goes on from here."""
+        """The first epoch that a training reports which resumes from this checkpoint."""
         return self.epoch + 1
 
     @property
@@ -89,7 +89,7 @@ class Partial:
 
     @property
     def next_epoch(self) -> int:
-        """The epoch that a training reports first which goes on from here."""
+        """The first epoch that a training reports which resumes from this checkpoint."""
         return self.epoch
 
     def __str__(self) -> str:

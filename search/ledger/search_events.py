@@ -22,7 +22,7 @@ class ReplayedNotebook(BaseModel):
 
 
 class SearchEvent(Event, SearchSettings):
-    """A search begins, or goes on with other settings: all of them, also those that stay."""
+    """A search starts, or continues with other settings; all settings, also the unchanged ones."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -61,6 +61,7 @@ class DriverEvent(Event):
 class OrphanEvent(Event):
     """A process that outlived an earlier driver was found, and ended where that was possible."""
 
+    # The name on disk is older than the class: ledgers are not rewritten.
     event: Literal["leftover"] = "leftover"
     host: str
     pid: int
@@ -140,7 +141,7 @@ class Prior:
 
 
 class PriorEvent(Event):
-    """What was known before the search began; the last event of its beginning."""
+    """The prior of a search; the last event before its first trial."""
 
     event: Literal["prior"] = "prior"
     source: str
@@ -172,7 +173,7 @@ class QueuedEvent(Event):
 
     @property
     def queued(self) -> QueuedTrial:
-        """The trial that is to be."""
+        """The queued trial that this event records."""
         return QueuedTrial(**{name: getattr(self, name) for name in _QUEUED})
 
 

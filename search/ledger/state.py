@@ -53,11 +53,11 @@ class SearchState:
     """The last `search` event; None before the first."""
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     queue: dict[str, QueuedTrial] = field(default_factory=dict)
-    """Wishes whose turn has not come, by key, oldest first."""
+    """Trials that wait to be started, by key, oldest first."""
     begun: dict[str, str] = field(default_factory=dict)
-    """By key of a wish: the trial that it has become."""
+    """The trial that a queued one has become, by its key."""
     withdrawn: dict[str, str] = field(default_factory=dict)
-    """Wishes that could not be fulfilled, and why."""
+    """Queued trials that could not be started, and why, by key."""
     prior: Prior | None = None
     """What was known before it began."""
     sessions: list[Session] = field(default_factory=list)
@@ -93,7 +93,7 @@ class SearchState:
 
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> "SearchState":
-        """Fold all of them."""
+        """Build the state by applying events in order."""
         state = cls()
         for event in events:
             state.apply(event)
@@ -115,7 +115,7 @@ class SearchState:
         return self.settings
 
     def ranked(self) -> list[TrialRecord]:
-        """Trials with a usable report, by the lowest dev EER of any epoch; of equals the earlier.
+        """Return trials with a usable report by their best dev EER; ties by creation order.
 
         This is what `best` means everywhere: in tables, in MLflow's `best_dev_eer`, in `promote`.
         """

@@ -71,11 +71,11 @@ class TrialRecord:
     """Number of its last start; words of an earlier one are refused."""
     crashes: int = 0
     """Attempts that used up a retry; those that a dead driver took along do not count."""
-    cuts: dict[str, int] = field(default_factory=dict)
+    interruptions: dict[str, int] = field(default_factory=dict)
     """Attempts that were cut short, by `InterruptReason`, whether or not they count."""
     refusals: int = 0
     """Attempts, since its last epoch, that a storage in the way has cut short."""
-    last_cut: InterruptReason | Literal[""] = ""
+    last_interruption: InterruptReason | Literal[""] = ""
     """Why the last attempt was cut short; empty if it was not."""
     stop_asked: bool = False
 
@@ -87,7 +87,7 @@ class TrialRecord:
     @property
     def needs_exclusive_memory(self) -> bool:
         """Whether its last attempt ran out of memory."""
-        return self.state == "paused" and self.last_cut == "out_of_memory"
+        return self.state == "paused" and self.last_interruption == "out_of_memory"
 
     @property
     def epoch(self) -> int:
@@ -100,11 +100,11 @@ class TrialRecord:
         return self.reports[self.epoch] if self.reports else None
 
     def has_checkpoint(self, report: Report | Partial) -> bool:
-        """Whether its checkpoint is still to be there, and sound as far as is known."""
+        """Return whether a checkpoint was neither removed nor found damaged."""
         return report.checkpoint not in self.removed and report.checkpoint not in self.damaged
 
     def recorded(self) -> Iterator[Report | Partial]:
-        """All whose checkpoints may be there, sound or not, needed or not."""
+        """Yield every report whose checkpoint may still be on disk, damaged ones included."""
         yield from self.reports.values()
         yield from self.superseded
         yield from self.past_partials
@@ -112,7 +112,7 @@ class TrialRecord:
             yield self.partial
 
     @property
-    def goes_on_from(self) -> Report | Partial | None:
+    def resume_point(self) -> Report | Partial | None:
         """The newest checkpoint, of an epoch or of a part of one; None: it can only begin again."""
         if self.partial is not None and self.has_checkpoint(self.partial):
             return self.partial
@@ -126,7 +126,7 @@ class TrialRecord:
         return min(usable, key=lambda report: (report.objective, report.epoch), default=None)
 
     def sizes(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
-        """Its value of every objective that is none of its training; infinite if not known."""
+        """Return the objectives that no training changes (encoder size); infinite if unknown."""
         assert set(objectives) <= {SIZE}, objectives
         known = self.encoder_parameters
         return tuple(math.inf if known is None else float(known) for _ in objectives)
@@ -159,15 +159,18 @@ class TrialRecord:
         """Start, or start again."""
         self.state = "running"
         self.reason, self.ended_by, self.ended = "", "", ""
-        self.failure, self.last_cut = "", ""
+        self.failure, self.last_interruption = "", ""
         self.attempt, self.target = event.attempt, event.to_rung
 
     def interrupt_attempt(self, event: CrashEvent) -> None:
         """Count the interruption of the attempt under way."""
         self.state, self.reason = "paused", event.reason
         self.crashes += event.counts
-        self.cuts = {**self.cuts, event.kind: self.cuts.get(event.kind, 0) + 1}
-        self.last_cut = event.kind
+        self.interruptions = {
+            **self.interruptions,
+            event.kind: self.interruptions.get(event.kind, 0) + 1,
+        }
+        self.last_interruption = event.kind
         self.refusals += event.kind == "storage"
 
     def end(self, event: EndEvent, session: int) -> None:

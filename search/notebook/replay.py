@@ -54,7 +54,7 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         Interrupted: a signal ended it; everything is saved.
     """
     plan = plan_replay(request)
-    before = launch.settings_of(plan.name)
+    before = launch.read_settings(plan.name)
     _check_same_replay(plan, request, before)
     configs = {entry.number: scale_config(entry.config, plan.scale) for entry in plan.entries}
     branches = [Branch({"entry": number}, (), config) for number, config in configs.items()]
@@ -87,7 +87,7 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         settings.model_copy(update={"trials": 0, "rungs": (epochs,)}),
         before,
         display,
-        wishes=queue_trials(plan, configs, steps, epochs),
+        queued=queue_trials(plan, configs, steps, epochs),
         replay=ReplayedNotebook(
             notebook=plan.notebook.name,
             scale=plan.scale.text,

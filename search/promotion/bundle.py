@@ -9,8 +9,8 @@ from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
 from search.evaluation import access_record, corpus_store, evaluate, verifier
-from search.evaluation import metrics as pair_metrics
-from search.evaluation.metrics import PairEvaluation, Recordings
+from search.evaluation import pair_evaluation as pair_metrics
+from search.evaluation.pair_evaluation import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger

@@ -14,7 +14,7 @@ from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
 from search.core.redact import redact
-from search.evaluation import access_record, metrics, pair_list
+from search.evaluation import access_record, pair_evaluation, pair_list
 from search.ledger.events import PromotedCheckpoint, PromotedEvent
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, registry
@@ -113,7 +113,7 @@ def format_summary(report: PromotionReport) -> list[str]:
     else:
         lines.append(pair_list.format_counts(test["list"]))
         for numbers in test["conditions"].values():
-            lines += metrics.format_numbers(numbers)
+            lines += pair_evaluation.format_numbers(numbers)
         lines += access_record.format_warning(test["looks"])
     registered = report.registered
     return [

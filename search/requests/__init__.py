@@ -1,1 +1,1 @@
-"""What another terminal asks of a running search: messages, and the mailbox they lie in."""
+"""Requests to a running search from another terminal: the messages and their mailbox."""

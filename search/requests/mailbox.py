@@ -1,4 +1,4 @@
-"""Requests on their way to a search's driver: files that any machine with its folder can write.
+"""Carry requests to a search's driver in files, which any machine with its folder can write.
 
 A request is written beside and renamed, so that a driver never reads half of one. It goes when it
 has been carried out; one that cannot be is put aside, with the reason in a file beside it.
@@ -28,11 +28,11 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """Its own: the event that carries it out has it, so that it is carried out once."""
+        """Return its file's name, which the event has that carries it out: so that happens once."""
         return self.path.name
 
     def read(self) -> Request:
-        """What it says.
+        """Read what is asked.
 
         Raises:
             ValueError: if it says nothing that is understood.
@@ -44,11 +44,11 @@ class Pending:
         return messages.read(self.path.read_bytes())
 
     def done(self) -> None:
-        """It has been carried out."""
+        """Remove it: it has been carried out."""
         self.path.unlink(missing_ok=True)
 
     def refuse(self, reason: str) -> None:
-        """Put it aside; who asked finds the reason there."""
+        """Put it aside with the reason, which the sender reads."""
         aside = _refused(self.path.parent)
         aside.mkdir(exist_ok=True)
         (aside / f"{self.path.name}.reason").write_text(reason + "\n", encoding="utf-8")
@@ -56,12 +56,12 @@ class Pending:
 
 
 def identity(driver: DriverInfo) -> str:
-    """By which a request names the driver that it is meant for."""
+    """Return the text by which a request names the driver that it is meant for."""
     return f"{driver.host} {driver.pid} {driver.started}"
 
 
 def write(folder: Path, request: Request) -> Pending:
-    """Put a request where the driver of the search in `folder` looks."""
+    """Write a request where the driver of the search in `folder` finds it."""
     control = folder / "control"
     control.mkdir(exist_ok=True)
     # Its time comes first: requests of one machine are carried out in the order they were made in.
@@ -76,7 +76,7 @@ def write(folder: Path, request: Request) -> Pending:
 
 
 def pending(folder: Path) -> list[Pending]:
-    """Requests not carried out yet, oldest first."""
+    """Return the requests not carried out yet, oldest first."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(_files(folder / "control"), key=lambda each: each.path.name)
     return []
@@ -91,7 +91,7 @@ def _files(control: Path) -> Iterator[Pending]:
 
 
 def answer(request: Pending, patience: float) -> str | None:
-    """Wait for what becomes of a request.
+    """Wait for the driver's answer to a request.
 
     Returns:
         The reason if it was refused; empty if it was carried out; None if the time was up first,

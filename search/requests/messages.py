@@ -1,4 +1,4 @@
-"""What can be asked of a search while it runs: words that a file carries to its driver.
+"""The messages that can be sent to a running search.
 
 Who can write into a search's folder can ask; what is asked is checked like anything from elsewhere.
 """
@@ -23,7 +23,7 @@ class _Request(BaseModel):
 
 
 class Stop(_Request):
-    """A trial, or the whole search if None, is to stop: after its epoch, or now."""
+    """Stop a trial, or the whole search if None: after its epoch, or now."""
 
     kind: Literal["stop"] = "stop"
     trial: str | None = None
@@ -31,19 +31,19 @@ class Stop(_Request):
 
 
 class Pause(_Request):
-    """Nothing new is to be started."""
+    """Start nothing new."""
 
     kind: Literal["pause"] = "pause"
 
 
 class Unpause(_Request):
-    """A pause is to end."""
+    """End a pause."""
 
     kind: Literal["resume"] = "resume"
 
 
 class Add(_Request):
-    """A config is to be tried next."""
+    """Try a config next."""
 
     kind: Literal["add"] = "add"
     config: dict[str, Any]
@@ -56,7 +56,7 @@ class Add(_Request):
 
 
 class Budget(_Request):
-    """Budgets are to be others from now on; None: as they are."""
+    """Change budgets from now on; None: leave as it is."""
 
     kind: Literal["budget"] = "budget"
     trials: int | None = Field(default=None, ge=1)
@@ -68,7 +68,7 @@ class Budget(_Request):
     disk_gb: float | None = Field(default=None, gt=0)
 
     def changes(self) -> dict[str, Any]:
-        """The settings that are to change."""
+        """Return the settings that change."""
         names = ["trials", "hours", "max_epochs", "finalists", "concurrent"]
         names += ["keep_checkpoints", "disk_gb"]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -80,7 +80,7 @@ _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator=
 
 
 def read(text: bytes) -> Request:
-    """A request as a file holds it.
+    """Read a request from the text of its file.
 
     Raises:
         ValueError: saying what is wrong with it.
@@ -94,7 +94,7 @@ def read(text: bytes) -> Request:
 
 
 def who() -> str:
-    """The person at this keyboard, and the machine."""
+    """Return who asks: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name

@@ -36,7 +36,7 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A config to try, and the answers to the space's questions that lead to it."""
+    """A config to try, and the values of the space's parameters that give it."""
 
     axes: dict[str, Any]
     distributions: dict[str, str]

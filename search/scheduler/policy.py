@@ -60,7 +60,7 @@ class AshaPolicy:
 
     @classmethod
     def from_settings(cls, settings: SearchSettings) -> "AshaPolicy":
-        """Return the the policy that a search goes by."""
+        """Return the policy of a search's settings."""
         return cls(
             rungs=settings.rungs,
             eta=settings.eta,
@@ -74,7 +74,7 @@ class AshaPolicy:
 
     @classmethod
     def from_state(cls, state: SearchState) -> "AshaPolicy":
-        """Return the policy in force: of an exhausted space, no more trials than there were."""
+        """Return the current policy; of an exhausted space, `trials` is the number created."""
         policy = cls.from_settings(state.search)
         return policy if state.exhausted is None else replace(policy, trials=state.exhausted)
 
@@ -205,18 +205,18 @@ def terminal_state(trial: TrialRecord, policy: AshaPolicy) -> TrialOutcome | Non
 def _exhausted_retries(trial: TrialRecord) -> tuple[str, Failure] | None:
     """Return why a trial is not started again, and its kind of failure; None if it may be."""
     # The end of a driver and a stop by the user have no limit: they say nothing about the trial.
-    cuts = Counter(trial.cuts)
-    if cuts["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
-        return f"out of memory {cuts['out_of_memory']} times", "out_of_memory"
+    interruptions = Counter(trial.interruptions)
+    if interruptions["out_of_memory"] > RETRIES_OUT_OF_MEMORY:
+        return f"out of memory {interruptions['out_of_memory']} times", "out_of_memory"
     # Crashes, hangs and a lack of memory share one limit; the most frequent names the failure.
-    if trial.crashes > RETRIES and cuts["hang"] > trial.crashes / 2:
-        return f"hung {cuts['hang']} times", "hang"
+    if trial.crashes > RETRIES and interruptions["hang"] > trial.crashes / 2:
+        return f"hung {interruptions['hang']} times", "hang"
     if trial.crashes > RETRIES:
         return f"crashed {trial.crashes} times", "crash"
-    if cuts["lost_node"] > LOST_NODES:
-        return f"lost {cuts['lost_node']} nodes", "lost_node"
-    if cuts["preempted"] > PREEMPTIONS:
-        return f"preempted {cuts['preempted']} times", "lost_node"
+    if interruptions["lost_node"] > LOST_NODES:
+        return f"lost {interruptions['lost_node']} nodes", "lost_node"
+    if interruptions["preempted"] > PREEMPTIONS:
+        return f"preempted {interruptions['preempted']} times", "lost_node"
     if trial.refusals > REFUSALS:
         return f"refused by the storage {trial.refusals} times in a row", "storage"
     return None

@@ -119,7 +119,7 @@ def estimate_branch_count(space: Space) -> int:
 
 
 def enumerate_branches(space: Space) -> Iterator[tuple[dict[str, int], TrainConfig, PlannedTrial]]:
-    """Yield branches with the numbers in the middle, each with the plan that leads there.
+    """Yield one config for each branch, numbers at mid-range, with the choices that select it.
 
     Raises:
         UsageError: if a branch cannot be built, if an axis has two ranges, or if seeds differ.

@@ -1,4 +1,4 @@
-"""What MLflow is to show of a search, worked out from the ledger's events alone.
+"""Compute what MLflow shows of a search from the ledger's events alone.
 
 Pure: the same events give the same runs, params, tags and points, so that sending them again
 after a crash changes nothing. `search.tracking.sync` carries it to a server.
@@ -107,11 +107,11 @@ class RunProjection:
 
     @property
     def experiment(self) -> str:
-        """Name of the MLflow experiment."""
+        """Return the name of the MLflow experiment."""
         return f"spksearch/{self.state.search.space}"
 
     def add(self, event: Event) -> set[str]:
-        """Take in the next event; the keys of the runs it changed.
+        """Take in the next event; return the keys of the runs that it changed.
 
         Raises:
             KeyError, TypeError, ValueError, LedgerDamaged: the event lacks what its kind must have,
@@ -211,7 +211,7 @@ class RunProjection:
         return {trial}
 
     def _points(self, event: ReportEvent, place: int) -> set[str]:
-        """The points of an epoch, and of the best so far, of the trial and of the search."""
+        """Add the points of an epoch, and of the best so far of the trial and of the search."""
         trial, epoch, time_ms = event.trial, event.epoch, milliseconds(event.time)
         self._told.setdefault(trial, set()).add(epoch)
         run, values = self.runs[trial], finite(event.metrics)
@@ -229,7 +229,7 @@ class RunProjection:
         return {trial, SEARCH}
 
     def _trained_again(self, event: ReportEvent) -> None:
-        """An epoch whose checkpoint was damaged keeps its points, for MLflow takes none back."""
+        """Keep the points of an epoch that is trained again, since MLflow takes none back."""
         tags = self.runs[event.trial].tags
         again = {*json.loads(tags.get("trained_again", "[]")), event.epoch}
         tags["trained_again"] = json.dumps(sorted(again))
@@ -246,7 +246,7 @@ class RunProjection:
         return {key}
 
     def _count(self, event: EndEvent, place: int) -> set[str]:
-        """The search's number of trials in each state, whenever one ends."""
+        """Add the search's number of trials in each state, whenever one ends."""
         point = Point(
             place,
             f"trials_{event.state}",
@@ -271,7 +271,7 @@ class RunProjection:
         return left | {SEARCH}
 
     def _held(self) -> set[str]:
-        """Something holds the search, or no longer does."""
+        """Show that something holds the search, or no longer does."""
         tags = self.runs[SEARCH].tags
         tags.pop(HOLD, None)
         if waits := self._waits_for():
@@ -279,11 +279,11 @@ class RunProjection:
         return {SEARCH}
 
     def _waits_for(self) -> str:
-        """What holds a search up that has not ended; empty if nothing does."""
+        """Return what holds up a search that has not ended; empty if nothing does."""
         return "" if self.state.finish else "; ".join(self.state.holds.values())
 
     def _add_evaluation(self, event: PromotedEvent | EvaluatedEvent, place: int) -> set[str]:
-        """A promotion or an evaluation: its numbers on the trial's run, its words as tags."""
+        """Add a promotion or an evaluation to the trial's run: metrics, and tags for words."""
         trial = event.trial_name
         key = trial if trial in self.runs else SEARCH
         run, time_ms = self.runs[key], milliseconds(event.time)

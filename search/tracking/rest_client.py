@@ -1,4 +1,4 @@
-"""The three requests of which a search sends thousands: make a run, add to it, change its status.
+"""Send the three requests of which a search sends thousands: create, extend, update a run.
 
 MLflow's client takes some 2 ms of processor for each, most of it in layers that look where it runs
 and translate to and fro. To a server that is reached by plain HTTP and by nothing but its address
@@ -41,20 +41,20 @@ class RunCalls(Protocol):
     """Each either has been done when it returns, or raises `MlflowException`, done or not."""
 
     def create(self, experiment_id: str, name: str, started_ms: int, tags: Words) -> str:
-        """A new run; its id."""
+        """Create a run; return its id."""
 
     def add(self, run_id: str, points: Sequence[Point], params: Words, tags: Words) -> None:
-        """All in one request."""
+        """Add params, metrics and tags to a run, in one request."""
 
     def update(self, run_id: str, status: str, ended_ms: int | None) -> None:
-        """Its status; when it ended, unless it is running."""
+        """Set a run's status, and when it ended unless it is running."""
 
     def close(self) -> None:
-        """Nothing more is sent."""
+        """End the connection: nothing more is sent."""
 
 
 def for_server(uri: str, client: "MlflowClient") -> RunCalls:
-    """The quickest way to speak to a tracking server, or store.
+    """Return the quickest client for a tracking server, or store.
 
     Raises:
         OSError: if it has to be asked, and does not answer.
@@ -63,7 +63,7 @@ def for_server(uri: str, client: "MlflowClient") -> RunCalls:
 
 
 def why_client(uri: str) -> str:
-    """Why MLflow's own client is wanted to reach a server; empty if plain HTTP will do."""
+    """Return why a server needs MLflow's own client; empty if plain HTTP will do."""
     parts = urlsplit(uri)
     if parts.scheme != "http" or not parts.hostname:
         return "it is not reached by plain HTTP"
@@ -82,7 +82,7 @@ def why_client(uri: str) -> str:
 
 
 def _sends_elsewhere(uri: str) -> bool:
-    """Whether it answers with another address, which MLflow's client would follow."""
+    """Return whether a server redirects, which MLflow's client would follow."""
     parts = urlsplit(uri)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=10)
@@ -94,7 +94,7 @@ def _sends_elsewhere(uri: str) -> bool:
 
 
 class ByClient:
-    """Through MLflow's own client."""
+    """Calls through MLflow's own client."""
 
     def __init__(self, client: "MlflowClient") -> None:
         self._client = client
@@ -122,11 +122,11 @@ class ByClient:
             self._client.set_terminated(run_id, status, ended_ms)
 
     def close(self) -> None:
-        """Nothing: its connections are MLflow's."""
+        """Do nothing: the connections are MLflow's."""
 
 
 class ByHttp:
-    """Over a connection that is kept; used by one thread."""
+    """Calls over one HTTP connection that is kept open; for one thread."""
 
     def __init__(self, uri: str) -> None:
         self._uri = urlsplit(uri)
@@ -162,7 +162,7 @@ class ByHttp:
         self._connection.close()
 
     def _ask(self, what: str, body: Mapping[str, Any]) -> Any:
-        """The answer to a request, which is sent once: it may have been heard."""
+        """Return the answer to a request. It is sent once only: the server may have acted on it."""
         from mlflow.exceptions import MlflowException, RestException
 
         path = f"{self._uri.path.rstrip('/')}{_PATH}/{what}"
@@ -190,7 +190,7 @@ class ByHttp:
         return answer.status, answer.read()
 
     def _authorization(self) -> dict[str, str]:
-        """As MLflow's client has it: from the address, else from environment or file."""
+        """Return the authorization, as MLflow's client finds it: address, environment, file."""
         from mlflow.utils.credentials import get_default_host_creds
 
         if self._uri.username is not None:
@@ -212,7 +212,7 @@ def _basic(user: str, password: str) -> dict[str, str]:
 
 
 def _is_dropped(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has closed it meanwhile: then there is something to read, its end."""
+    """Return whether the server has closed the connection: then its end can be read."""
     if connection.sock is None:
         return False
     look = select.poll()

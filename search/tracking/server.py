@@ -1,4 +1,4 @@
-"""A local MLflow server on the home folder's store: started, shared, revived and stopped by us."""
+"""Start, share, revive and stop a local MLflow server on the home folder's store."""
 
 import contextlib
 import fcntl
@@ -44,37 +44,37 @@ class Server:
 
     @property
     def folder(self) -> Path:
-        """The home folder that it serves."""
+        """Return the home folder that it serves."""
         return self._folder
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """Return the port on 127.0.0.1 where it listens."""
         return self._record.port
 
     @property
     def uri(self) -> str:
-        """Its address for clients and browsers."""
+        """Return its address for clients and browsers."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The leader of its process group."""
+        """Return the pid of the leader of its process group."""
         return self._record.pid
 
     @property
     def owned(self) -> bool:
-        """Whether this process started it, and so ends it."""
+        """Return whether this process started it, and so ends it."""
         return self._pipe is not None
 
     def alive(self) -> bool:
-        """Whether its processes are there; not whether it answers."""
+        """Return whether its processes live; not whether it answers."""
         if self._guard is not None:
             return self._guard.poll() is None
         return self._record.is_alive()
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
-        """Returns once it answers.
+        """Wait until it answers.
 
         Raises:
             EnvironmentSetupError: with the end of its log, if it ended or the time is up.
@@ -91,7 +91,7 @@ class Server:
             time.sleep(0.1)
 
     def revive(self) -> None:
-        """Puts another server in its place if it is gone; does not wait until that one answers."""
+        """Start another server in its place if it is gone; do not wait until it answers."""
         with self._changing:
             if self.alive():
                 return
@@ -101,14 +101,14 @@ class Server:
             self._record, self._pipe, self._guard = other._record, other._pipe, other._guard
 
     def stop(self) -> None:
-        """Ends it if this process started it, with every process of its group."""
+        """End it with every process of its group, if this process started it."""
         with self._changing:
             if self.owned:
                 self._release_guard()
                 _end_group(self._record)
 
     def kill(self) -> None:
-        """SIGKILL to its process group, as a fault would; for the tests of what follows."""
+        """Send SIGKILL to its process group, as a fault would; for tests of what follows."""
         os.killpg(self.pid, signal.SIGKILL)
         if self._guard is not None:
             self._guard.wait()
@@ -131,7 +131,7 @@ class Server:
 
 
 def start(folder: Path | None = None, port: int | None = None, store: str | None = None) -> Server:
-    """The running server of this home, or a new one, which may not answer yet: `wait_ready`.
+    """Return the running server of this home, or a new one that may not answer yet (`wait_ready`).
 
     Args:
         folder: the home folder; by default `$SPKSEARCH_HOME`.
@@ -154,7 +154,7 @@ def start(folder: Path | None = None, port: int | None = None, store: str | None
 
 
 def find_running(folder: Path | None = None, store: str | None = None) -> Server | None:
-    """The live server of this home, if there is one; it may still be starting.
+    """Return the live server of this home, if there is one; it may still be starting.
 
     One whose owner has died is not counted: its guard is ending it.
     """
@@ -167,7 +167,7 @@ def find_running(folder: Path | None = None, store: str | None = None) -> Server
 
 
 def answers(port: int, seconds: float = 2.0) -> bool:
-    """Whether an MLflow server answers on this port of 127.0.0.1, asked without any proxy."""
+    """Return whether an MLflow server answers on this port of 127.0.0.1, asked without a proxy."""
     connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
         connection.request("GET", "/health")
@@ -215,7 +215,7 @@ def _start_new(folder: Path, port: int, store: str) -> Server:
 
 
 def _environment(folder: Path, store: str) -> dict[str, str]:
-    """The caller's environment with MLflow's own settings replaced by ours."""
+    """Return the caller's environment with MLflow's own settings replaced by ours."""
     inherited = import_path.child_environment()
     kept = {key: value for key, value in inherited.items() if not key.startswith("MLFLOW_")}
     return kept | {
@@ -255,14 +255,14 @@ def _is_free(port: int) -> bool:
 
 
 def _wait_until_is_free(port: int, seconds: float = 3.0) -> None:
-    """A killed process gives its port back a moment after its leader is gone."""
+    """Wait until a port is free: a killed process gives it back a moment after its end."""
     end = time.monotonic() + seconds
     while not _is_free(port) and time.monotonic() < end:
         time.sleep(0.05)
 
 
 def _end_group(record: ServerRecord) -> None:
-    """SIGTERM, then SIGKILL to what is left of the group, whose leader must be the recorded one."""
+    """Send SIGTERM, then SIGKILL, to the process group, whose leader must be the recorded one."""
     end = time.monotonic() + server_guard.GRACE_SECONDS
     if record.is_alive():
         with contextlib.suppress(ProcessLookupError):

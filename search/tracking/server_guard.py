@@ -1,4 +1,4 @@
-"""Runs a command for as long as its owner lives, then ends all of its processes.
+"""Run a command for as long as its owner lives, then end all of its processes.
 
 Started by its path, as the leader of a new process group, with a pipe as stdin whose other end the
 owner holds: however the owner ends, SIGKILL included, the pipe closes. (The kernel's parent-death
@@ -25,13 +25,13 @@ def _die_with_parent() -> None:
 
 
 def _owner_gone() -> bool:
-    """Waits up to a second for the owner's end of the pipe to close."""
+    """Wait up to a second for the owner's end of the pipe to close."""
     readable, _, _ = select.select([0], [], [], 1.0)
     return bool(readable) and os.read(0, 1) == b""
 
 
 def guard(command: list[str]) -> int:
-    """Exit code of the command; its whole process group is gone afterwards."""
+    """Run the command and return its exit code; its whole process group is gone afterwards."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
     while child.poll() is None and not _owner_gone():
         pass

@@ -1,4 +1,4 @@
-"""A tag `stop` that somebody sets on a run in the MLflow page is a request to stop.
+"""Read requests to stop from tags `stop` that a user sets on a run in the MLflow page.
 
 Whoever can write to the server can set tags, so nothing of one is believed but that it is there:
 the run must be one that this search has made, and who asks is "the MLflow page".
@@ -34,7 +34,7 @@ _MOST_RUNS = 100
 
 
 class StopTags:
-    """Looks for them, on the tracker's thread."""
+    """Look for the tags of one search, on the tracker's thread."""
 
     def __init__(self, client: "MlflowClient", folder: Path) -> None:
         self._client = client
@@ -65,7 +65,7 @@ class StopTags:
         self._is_first = False
 
     def _tagged(self, experiment_id: str) -> dict[str, str]:
-        """By run id, the values of tags that ask for something."""
+        """Return the values of tags that ask for a stop, by run id."""
         found: Any = self._client.search_runs(
             [experiment_id], f"tags.`{TAG}` LIKE '%'", max_results=_MOST_RUNS
         )

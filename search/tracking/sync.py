@@ -1,4 +1,4 @@
-"""Feeds MLflow from a search's ledger, on a thread of its own; no search ever waits for it.
+"""Feed MLflow from a search's ledger, on a thread of its own; no search ever waits for it.
 
 The ledger is the truth. Whatever happens to the server, to this process or to the runs, the next
 delivery starts from what MLflow has and sends what it lacks.
@@ -42,7 +42,7 @@ _DECORATE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TrackerHealth:
-    """How the feeding goes."""
+    """How far the tracker is, and what is in its way."""
 
     ok: bool
     """Whether the last try got through; True before the first one."""
@@ -61,7 +61,7 @@ class Tracker:
     def __init__(
         self, ledger_path: Path, tracking_uri: str, revive: Callable[[], None] | None = None
     ) -> None:
-        """Nothing is read or sent before `start`.
+        """Read and send nothing before `start`.
 
         Args:
             ledger_path: need not exist yet.
@@ -97,25 +97,25 @@ class Tracker:
         return self
 
     def health(self) -> TrackerHealth:
-        """How it goes; never blocks."""
+        """Return how far the tracker is; never blocks."""
         return TrackerHealth(not self._error, self._queued, self._error)
 
     def processor_seconds(self) -> float:
-        """Processor time that its thread has used; 0 where the system does not tell."""
+        """Return the processor time of its thread; 0 where the system does not tell."""
         thread = self._thread.ident
         if thread is None or not self._thread.is_alive() or sys.platform != "linux":
             return 0.0
         return time.clock_gettime(time.pthread_getcpuclockid(thread))
 
     def address(self) -> str:
-        """Where the search can be browsed; empty until the server has answered once."""
+        """Return where the search can be browsed; empty until the server has answered once."""
         delivery = self._delivery
         if delivery is None or not delivery.experiment_id or not self._uri.startswith("http"):
             return ""
         return ui_view.address(self._uri, delivery.experiment_id, self._mirror.name)
 
     def drain(self, timeout: float) -> bool:
-        """Wait until MLflow has all that the ledger holds now; False if the time is up first."""
+        """Wait until MLflow has all that the ledger holds now; return False if time is up first."""
         asked, end = time.monotonic(), time.monotonic() + timeout
         self._hurry = True
         try:
@@ -131,7 +131,7 @@ class Tracker:
             self._hurry = False
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop following; what is not delivered stays for the next one. `drain` before, to wait."""
+        """Stop following; the next tracker delivers the rest. To wait, `drain` before."""
         self._closing.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -153,7 +153,7 @@ class Tracker:
                 self._delivery.close()
 
     def _await_server(self) -> None:
-        """A local server that is only starting is no outage."""
+        """Wait for a local server that is starting: that is no outage."""
         server = find_running(self._ledger.path.parent.parent)
         end = time.monotonic() + READY_SECONDS
         while server is not None and server.uri == self._uri and server.alive():
@@ -162,7 +162,7 @@ class Tracker:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[bool]:
-        """The right to feed from this ledger; False if closed before it came."""
+        """Wait for the lock to feed from this ledger; return False if closed first."""
         lock = take_turn(self._ledger.path.parent)
         if lock is None:
             self._error = "another process feeds MLflow from this ledger"
@@ -229,7 +229,7 @@ class Tracker:
         self._queued -= self._waiting.pop(key, 0)
 
     def _failed(self, problem: Exception) -> None:
-        """Say it once, help the server up, and wait, longer each time."""
+        """Report the error once, revive the server, and wait, longer each time."""
         if self._delivery is not None:
             self._delivery.invalidate()
         self._error = redact(" ".join(str(problem).split()))[:300]
@@ -256,7 +256,7 @@ class Tracker:
 
 
 def catch_up(ledger_path: Path, tracking_uri: str, timeout: float = 60.0) -> bool:
-    """Bring MLflow to the ledger's state once; whether it is there now.
+    """Bring MLflow to the ledger's state once; return whether it got there.
 
     Where another process feeds from this ledger, which needs no help, that counts as well.
     """
@@ -271,7 +271,7 @@ def catch_up(ledger_path: Path, tracking_uri: str, timeout: float = 60.0) -> boo
 
 
 def take_turn(folder: Path) -> IO[str] | None:
-    """A lock that only one feeder of a ledger has, until it is closed or its process ends."""
+    """Take the lock that only one tracker of a ledger holds, until closed or its process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = (folder / "tracking.lock").open("w")
     try:

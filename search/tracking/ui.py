@@ -1,4 +1,4 @@
-"""Opens the MLflow page on the right store, brought up to date from the ledgers."""
+"""Open the MLflow page on the right store, brought up to date from the ledgers."""
 
 import os
 import time
@@ -12,11 +12,11 @@ from search.ledger.ledger import Ledger
 from search.tracking import server as mlflow_server
 from search.tracking import sync, ui_view
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 def serve(name: str | None, *, port: int | None = None, say: Callable[[str], None]) -> None:
-    """Say the address and keep the server up until Ctrl-C; a server elsewhere needs no keeping.
+    """Print the address and keep the server up until Ctrl-C; one elsewhere is left alone.
 
     Args:
         name: the search whose trials the page opens on; None: all experiments.
@@ -50,7 +50,7 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
 
 
 def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], None]) -> str:
-    """The address to open, with everything the ledgers hold brought to that server first."""
+    """Deliver what the ledgers hold to the server, and return the address to open."""
     for ledger in ledgers:
         if not sync.catch_up(ledger, uri):
             say(f"MLflow at {redact(uri)} has not received all of {ledger.parent.name} yet")
@@ -60,7 +60,7 @@ def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], N
 
 
 def experiment_of(ledger: Path, uri: str) -> str:
-    """The id of a search's experiment.
+    """Return the id of a search's experiment.
 
     Raises:
         EnvironmentSetupError: if the server does not answer, or does not know it.
@@ -83,7 +83,7 @@ def experiment_of(ledger: Path, uri: str) -> str:
 
 
 def tracking_uri(ledger: Path | None) -> str:
-    """Where MLflow is: the environment's word, else the ledger's; empty for the local store.
+    """Return where MLflow is: by the environment, else the ledger; empty for the local store.
 
     Raises:
         EnvironmentSetupError: if credentials are needed, which no ledger holds.
@@ -98,12 +98,12 @@ def tracking_uri(ledger: Path | None) -> str:
 
 
 def recorded_uri(ledger: Path) -> str:
-    """The tracking address of a search's ledger; empty for the local store."""
+    """Return the tracking address that a ledger records; empty for the local store."""
     return Ledger.open(ledger).state().search.tracking_uri or ""
 
 
 def _keep_up(server: mlflow_server.Server) -> None:
-    """For ever; the server of a command that has ended is replaced, on the same port."""
+    """Keep a server up for ever; one whose command has ended is replaced, on the same port."""
     while True:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         server.revive()

@@ -1,4 +1,4 @@
-"""The page of MLflow that a search opens on: trials best first, with columns and charts.
+"""Describe the MLflow page of a search: trials best first, with columns and charts.
 
 MLflow's page reads an experiment tag `mlflow.sharedViewState.<key>` when its address asks for
 `viewStateShareKey=<key>`. That is not a documented interface, so whoever writes the tag must be
@@ -34,24 +34,24 @@ _NOT_SELECTED = ("attributes.`Run Name`", "runDateAndNestInfo")
 
 
 def key_of(search: str) -> str:
-    """The share key of a search's view."""
+    """Return the share key of a search's view."""
     return f"spksearch-{search}"
 
 
 def tag_of(search: str) -> str:
-    """The experiment tag that holds a search's view."""
+    """Return the name of the experiment tag that holds a search's view."""
     return f"mlflow.sharedViewState.{key_of(search)}"
 
 
 def address(base_uri: str, experiment_id: str, search: str) -> str:
-    """Where a browser finds the view, without user and password."""
+    """Return where a browser finds the view, without user and password."""
     base = strip_credentials(base_uri).rstrip("/")
     share = quote(key_of(search), safe="")
     return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={share}"
 
 
 def view(search: str, trials: Sequence[Axes]) -> str:
-    """The tag's value for the trials so far, each given by its axes."""
+    """Return the tag's value for the trials so far, each given by its axes."""
     shown = _shown(trials)
     while len(text := json.dumps(_state(search, shown, trials))) >= _MOST_CHARACTERS:
         shown.pop()
@@ -89,12 +89,12 @@ def _state(search: str, shown: Sequence[str], trials: Sequence[Axes]) -> dict[st
 
 
 def share_of(name: str, trials: Sequence[Axes]) -> float:
-    """The part of the trials that have this axis: one branch of a space may lack another's."""
+    """Return the fraction of the trials that have this axis: not every branch of a space does."""
     return sum(name in axes for axes in trials) / max(len(trials), 1)
 
 
 def most_telling(names: Sequence[str], trials: Sequence[Axes]) -> str | None:
-    """The numeric axis worth a scatter plot: the learning rate, else the most varied one."""
+    """Return the numeric axis to plot against: the learning rate, else the most varied one."""
     numeric = [
         name
         for name in names
@@ -107,7 +107,7 @@ def most_telling(names: Sequence[str], trials: Sequence[Axes]) -> str | None:
 
 
 def _shown(trials: Sequence[Axes]) -> list[str]:
-    """The axes that get a column: those of most trials first, then in order of appearance."""
+    """Return the axes that get a column: those of most trials first, then by appearance."""
     names = dict.fromkeys(name for axes in trials for name in axes)
     return sorted(names, key=lambda name: -share_of(name, trials))[:_MOST_AXES]
 

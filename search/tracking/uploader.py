@@ -1,4 +1,4 @@
-"""Brings MLflow to where a mirror of the ledger is: every point once, one run per trial.
+"""Bring MLflow to the state of the projection: every point once, one run for each trial.
 
 Each run carries how many ledger events it has received, set in the same request as the points of
 these events and after them. A repeated request changes nothing: MLflow stores a point of the same
@@ -49,10 +49,10 @@ class _Delivered:
 
 
 class Uploader:
-    """The MLflow side of one search."""
+    """The runs of one search at the MLflow server."""
 
     def __init__(self, client: "MlflowClient", calls: RunCalls, mirror: RunProjection) -> None:
-        """`calls` reach the same server as `client`: those of which there are thousands."""
+        """Take two clients of one server: `calls` for the requests of which there are thousands."""
         self._client = client
         self._calls = calls
         self._mirror = mirror
@@ -64,15 +64,15 @@ class Uploader:
         self.experiment_id = ""
 
     def close(self) -> None:
-        """Nothing more is delivered."""
+        """End the connections: nothing more is delivered."""
         self._calls.close()
 
     def invalidate(self) -> None:
-        """After an error: look again what is there before anything is sent."""
+        """Forget what the server has: after an error it is read again before sending."""
         self._attached = False
 
     def deliver(self, keys: set[str], received: Callable[[str], None] = lambda _: None) -> None:
-        """Send all that MLflow lacks of these runs, then of the parent, which counts all events.
+        """Send what MLflow lacks of these runs, then of the parent, which counts all events.
 
         Args:
             keys: of the runs.
@@ -93,11 +93,11 @@ class Uploader:
         received(SEARCH)
 
     def runs(self) -> dict[str, str]:
-        """By run id, whose they are: trials' names, and `SEARCH`."""
+        """Return whose run each run id is: trials' names, and `SEARCH`."""
         return {there.run_id: key for key, there in self._known.items()}
 
     def update_ui_tags(self) -> None:
-        """Note and shared view of the experiment; what the server refuses is left out."""
+        """Send the experiment's note and shared view; what the server refuses is left out."""
         from mlflow.exceptions import MlflowException, RestException
 
         for key, value in self._decoration().items():
@@ -125,7 +125,7 @@ class Uploader:
     # --- what is there ------------------------------------------------------------------------
 
     def _attach(self) -> set[str]:
-        """Find the experiment and the runs; the keys of all runs, since any may lack something."""
+        """Find the experiment and its runs; return all keys, since any may lack something."""
         self.experiment_id = self._experiment().experiment_id
         found: dict[str, _Delivered] = {}
         for key, runs in self._runs_by_key().items():
@@ -152,7 +152,7 @@ class Uploader:
         return experiment
 
     def _runs_by_key(self) -> dict[str, list["Run"]]:
-        """This search's live runs; should a trial have two, the one that received more is first."""
+        """Return this search's live runs; of two of one trial, the fuller one comes first."""
         mine = (
             f"tags.`search` = '{self._mirror.name}' and tags.`started` = '{self._mirror.started}'"
         )
@@ -184,7 +184,7 @@ class Uploader:
     # --- what is sent -------------------------------------------------------------------------
 
     def _push(self, key: str, *, whole: bool = True) -> None:
-        """Make the run if it is missing, and send what it lacks; only make it, unless `whole`."""
+        """Create the run if it is missing; if `whole`, send what it lacks too."""
         wanted = self._mirror.runs[key]
         if key not in self._known:
             self._known[key] = self._create(key, wanted)
@@ -239,7 +239,7 @@ class Uploader:
     def _batch(self, key: str, points: Sequence[Point], params: Sequence[str], tags: Words) -> None:
         wanted = self._mirror.runs[key]
         settings = [(name, wanted.params[name][:_LONGEST_PARAM]) for name in params]
-        if self._refused(key, points, settings, tags):
+        if self._try_send(key, points, settings, tags):
             # One bad value must not hold up all that comes after it.
             for point in points:
                 self._single(key, [point], (), ())
@@ -249,11 +249,11 @@ class Uploader:
                 self._single(key, (), (), [word])
 
     def _single(self, key: str, points: Sequence[Point], params: Words, tags: Words) -> None:
-        if words := self._refused(key, points, params, tags):
+        if words := self._try_send(key, points, params, tags):
             self._warn(words, f"MLflow refuses a value of {key}, which goes without it: {words}")
 
-    def _refused(self, key: str, points: Sequence[Point], params: Words, tags: Words) -> str:
-        """Send it; the words of a server that refuses what it says, and not the run, else empty."""
+    def _try_send(self, key: str, points: Sequence[Point], params: Words, tags: Words) -> str:
+        """Send a batch; return the server's message if it refuses the contents, else empty."""
         from mlflow.exceptions import MlflowException
 
         run_id = self._known[key].run_id
@@ -275,12 +275,12 @@ class Uploader:
 
 
 def _received(run: "Run") -> int:
-    """How many of the ledger's events a run has received."""
+    """Return how many of the ledger's events a run has received."""
     return int(run.data.tags.get(CURSOR, "0"))
 
 
 def note(mirror: RunProjection) -> str:
-    """What stands above the experiment's table, of which the page shows the heading."""
+    """Return the note above the experiment's table, of which the page shows the heading."""
     eer, trial, epoch = mirror.best
     result = f"best dev EER {eer:.2%}, trial {trial} at epoch {epoch}" if trial else "no result yet"
     search, name = mirror.state.search, mirror.name

@@ -52,7 +52,7 @@ def _noises(
 
 
 def draw_sigmas(count: int, scale: float, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """|N(0, scale)|, drawn again while beyond 4 times the scale."""
+    """Draw from a half-normal distribution truncated at 4 times its scale."""
     sigmas = torch.randn(count, generator=generator).abs()
     while bool((far := sigmas > _LARGEST_OF_S).any()):
         sigmas[far] = torch.randn(int(far.sum()), generator=generator).abs()

@@ -48,7 +48,7 @@ def open_noise_and_rooms(noise: Path | None, rooms: Path | None, split: Split) -
     names in its folder alone.
 
     Raises:
-        SurroundingsError: if a folder has fewer than 3 such files, or one of them cannot be used;
+        NoiseAndRoomsError: if a folder has fewer than 3 such files, or one of them cannot be used;
             the message names it.
     """
     named = [

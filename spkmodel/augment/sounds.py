@@ -47,7 +47,7 @@ def add_ambience(
     ambience: Float[Tensor, "batch samples"],
     snr_db: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch samples"]:
-    """Add so that mean speech power lies `snr_db` over mean ambience power.
+    """Add ambiences at the given signal-to-noise ratio, of mean powers.
 
     Where one of them is digital silence, the waveform stays as it is.
     """
@@ -57,7 +57,7 @@ def add_ambience(
 def draw_talkers(
     speakers: Int[Tensor, " batch"], talkers: Int[Tensor, " batch"], generator: torch.Generator
 ) -> Float[Tensor, "batch batch"]:
-    """Draw who talks behind whom: 1 in row i and column j where crop j talks behind crop i.
+    """Draw the babble matrix: entry (i, j) is 1 where crop j talks behind crop i.
 
     As many as `talkers` says, each other crop as likely as the next; never one of the same speaker.
 

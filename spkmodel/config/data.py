@@ -77,7 +77,7 @@ class Speed(FrozenModel):
 
     @property
     def fastest(self) -> float:
-        """A crop of so many times its length is read."""
+        """The largest rate: a crop reads at most so many times its own length."""
         return max(self.rates)
 
 

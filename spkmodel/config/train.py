@@ -97,7 +97,7 @@ class TrainConfig(FrozenModel):
 
     @property
     def longest_read_seconds(self) -> float:
-        """The most that is read of an utterance for one crop: more than the crop if faster."""
+        """The longest stretch read for one crop, in seconds: longer than the crop if sped up."""
         tuning = self.fine_tune
         first = self.augment.read_seconds(self.batches.crop_seconds)
         if tuning is None:

@@ -129,7 +129,7 @@ class Store:
         return float(lengths.max(initial=0)) / audio.SAMPLE_RATE
 
     def utterances_of_most(self, speakers: int) -> int:
-        """Return how many training utterances at least `speakers` speakers have, or 0."""
+        """Return the largest n of which `speakers` speakers have n training utterances or more."""
         counts = Counter(self.speaker(utterance) for utterance in self.of_split("train"))
         ranked = sorted(counts.values(), reverse=True)
         return ranked[speakers - 1] if 0 < speakers <= len(ranked) else 0

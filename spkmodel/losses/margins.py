@@ -18,7 +18,7 @@ _LEFT_AT_THE_END = 1e-3
 
 
 class Margin(nn.Module):
-    """A margin inside a loss: `now` is what it is after the epochs last told; 0 at first.
+    """A scheduled margin: `now` is its value after the epochs last set; 0 at first.
 
     A module without weights, so that `set_epochs` finds it at any depth. It is no part of a
     checkpoint: the epochs are.
@@ -30,7 +30,7 @@ class Margin(nn.Module):
         self.now = after(0.0)
 
     def set_epochs(self, epochs: float | int) -> None:
-        """Move to where the margin is after `epochs` epochs."""
+        """Set the margin to its scheduled value after `epochs` epochs."""
         self.now = self._after(epochs)
 
 

@@ -18,7 +18,7 @@ _ACTIVE = 1e-16  # a triplet whose loss is not above this has nothing left to te
 
 
 class TripletLoss(nn.Module):
-    """What the triplets of a batch cost, averaged.
+    """Triplet loss, averaged over the triplets of a batch.
 
     With the excess e = d(anchor, positive) - d(anchor, negative) + margin, a triplet costs
     relu(e) (hinge), or log(1 + exp(e)) (softplus, at margin 0 the soft margin of Hermans et al.

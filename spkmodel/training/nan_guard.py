@@ -14,7 +14,7 @@ class Diverged(RuntimeError):
 
 
 class NaNGuard:
-    """Raise `Diverged` for values that are not finite, before they pass for a result."""
+    """Raise `Diverged` for a loss or gradient that is not finite, before it is reported."""
 
     def __init__(self, device: torch.device, *, at_once: bool) -> None:
         self._at_once = at_once

@@ -71,7 +71,7 @@ def min_dcf(
     c_miss: float | int = 1,
     c_fa: float | int = 1,
 ) -> float:
-    """Return the lowest cost of any threshold, over that of deciding blindly: in [0, 1]."""
+    """Return the normalised minDCF, the lowest of any threshold: in [0, 1]."""
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
         raise ValueError(
             "min_dcf takes p_target in (0, 1) and positive costs, got "

@@ -32,7 +32,7 @@ _COLLAPSED_BELOW = 1e-4
 
 
 class Collapsed(ValueError):
-    """Embeddings that say nothing: not finite, of length 0, or all in one direction."""
+    """Raised for degenerate embeddings: not finite, of length 0, or all in one direction."""
 
 
 def score_pairs(

@@ -22,7 +22,7 @@ class SavedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """An epoch is trained, judged and saved."""
+    """An epoch was trained, evaluated and saved."""
 
     trial: str
     attempt: int

@@ -1,6 +1,6 @@
 """The real controller of a search, without Ray: a test plays what its trainings report."""
 
-from search.checkpoints.files import listed
+from search.checkpoints.folders import listed
 from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.scheduler.policy import AshaPolicy

@@ -149,7 +149,7 @@ def run_search(
             state.apply(append(ledger, "search", **budgets))
 
         def settings(trial, attempt, to_rung):
-            last = trial.goes_on_from
+            last = trial.resume_point
             segment = {
                 "trial": trial.trial,
                 "attempt": attempt,

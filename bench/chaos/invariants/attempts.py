@@ -27,7 +27,7 @@ def attempts_resume_in_order(evidence: Evidence) -> list[str]:
             trial = state.trials[event.trial]
             wrong += _wrong_beginning(event, trial.attempt, trial.epoch, trial.live)
             # Where the newest checkpoints were removed, some epochs are trained again.
-            start = trial.goes_on_from
+            start = trial.resume_point
             following[trial.trial] = 1 if start is None else start.next_epoch
             step = start.steps if isinstance(start, Partial) else 0
             if event.from_step != step:

@@ -31,7 +31,7 @@ def conditioned_store(
     rooms of its own split alone; whoever comes later maps the same file.
 
     Raises:
-        SurroundingsError: if the ambiences or rooms cannot be used.
+        NoiseAndRoomsError: if the ambiences or rooms cannot be used.
     """
     if condition == "clean":
         return store

@@ -60,7 +60,7 @@ class CAMPlusPlusEncoder(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """What a layer makes of its input, beside the input."""
+    """Concatenate a layer's output to its input along the channels."""
 
     def __init__(self, added: nn.Module) -> None:
         super().__init__()

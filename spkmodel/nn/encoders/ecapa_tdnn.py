@@ -72,7 +72,7 @@ class ECAPATDNNEncoder(nn.Module):
 
 
 class GatedRes2Block(nn.Module):
-    """1x1, convolutions of ever wider sight, 1x1, gate; added to the input."""
+    """SE-Res2Block: 1x1, dilated Res2 convolutions, 1x1, squeeze and excitation, residual."""
 
     def __init__(self, channels: int, scale: int, dilation: int, squeeze_dim: int) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ Merge = Literal["add", "concatenate"]
 
 
 class SameConv(nn.Conv2d):
-    """Convolution that makes n into ceil(n / stride), padded evenly, the odd zero at the end."""
+    """Convolution with "same" padding: length ceil(n / stride), an odd zero on the right."""
 
     def __init__(
         self, channels_in: int, channels: int, kernel: int, stride: int = 1, bias: bool = True
@@ -48,7 +48,7 @@ class ResBlock(nn.Module):
 
 
 class EBlock(nn.Module):
-    """Half the time; the input, pooled, is added to the output or put beside it."""
+    """Halve the time axis; the pooled input is added to the output or concatenated with it."""
 
     def __init__(self, layers: list[nn.Module], shortcut: nn.Module | None, merge: Merge) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class EBlock(nn.Module):
 
 
 class WidenChannels(nn.Module):
-    """Channels of zeros after those that are there."""
+    """Pad with channels of zeros, up to `channels`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class FCBlock(nn.Module):
 
 
 class UnitLength(nn.Module):
-    """Every embedding on the unit sphere."""
+    """L2-normalise the embeddings."""
 
     def forward(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         return F.normalize(embeddings, dim=1)

@@ -8,7 +8,7 @@ import pytest
 
 from search.checkpoints import storage_health
 from search.checkpoints.external_references import ExternalReferences
-from search.checkpoints.files import forgotten, integrity_error, listed
+from search.checkpoints.folders import forgotten, integrity_error, listed
 from search.checkpoints.storage_health import Disk, StorageError
 from search.ledger.ledger import Ledger
 from search.requests import mailbox
@@ -57,7 +57,7 @@ def test_a_driver_that_begins_passes_over_a_damaged_checkpoint_and_trains_again(
     (event,) = rig.events("damaged")
     assert (event.trial, event.epoch, event.from_epoch) == (name, 2, 1)
     trial, settings = rig.driver.next_segment()
-    assert (trial.trial, trial.goes_on_from.epoch, settings["to_rung"]) == (name, 1, 3)
+    assert (trial.trial, trial.resume_point.epoch, settings["to_rung"]) == (name, 1, 3)
     rig.train(name, 2, 3, attempt=trial.attempt)
     assert (trial.state, trial.epoch, rig.state.repeated) == ("complete", 3, 0)
     rig.ledger.close()
@@ -89,7 +89,7 @@ def test_an_attempt_that_cannot_read_its_checkpoint_is_cut_without_blame(rig):
     name = begun(rig)
     trial = rig.state.trials[name]
     assert rig.driver.on_result(CheckpointUnusable(name, trial.attempt, "a byte was flipped"))
-    assert (trial.crashes, trial.epoch, trial.last_cut) == (0, 0, "storage")
+    assert (trial.crashes, trial.epoch, trial.last_interruption) == (0, 0, "storage")
     again, settings = rig.driver.next_segment()
     assert (again.trial, settings["to_rung"]) == (name, 3)
     assert rig.ledger.state() == rig.state

@@ -119,7 +119,7 @@ def test_damaged_checkpoints_and_those_trained_again_go():
     tale.record("removed", trial=name, checkpoints=list(removal.checkpoints), bytes=removal.bytes)
     tale.segment(name, 9)
     tale.report(name, 3, 0.2)
-    assert tale.state.trials[name].goes_on_from.epoch == 3
+    assert tale.state.trials[name].resume_point.epoch == 3
     assert old[2] not in str(retention.plan(tale.state).removals)
 
 

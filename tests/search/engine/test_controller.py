@@ -100,7 +100,7 @@ def test_an_attempt_that_was_cut_off_and_comes_back_is_refused_every_word_and_ch
     ]
     assert reports[3].checkpoint == "trials/t0001/e3-3", "and not what came back wrote, e3-2"
     assert (rig.folder / "trials" / "t0001" / "e3-2").is_dir()
-    assert (trial.crashes, trial.cuts) == (0, {"lost_node": 1})
+    assert (trial.crashes, trial.interruptions) == (0, {"lost_node": 1})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -43,13 +43,13 @@ def test_a_process_that_only_has_the_pid_of_the_one_that_is_gone_lives_on(tmp_pa
     other = process_start(orphan.pid) + "0"
     assert orphan_processes.kill(orphan.pid, other) == "gone"
     _head(tmp_path, orphan, started=other)
-    assert orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path)) == []
+    assert orphan_processes.end_all(orphan_processes.find_orphans(tmp_path)) == []
     assert orphan.poll() is None
 
 
 def test_what_is_left_of_a_dead_drivers_ray_is_ended_once_and_told(tmp_path, orphan):
     _head(tmp_path, orphan)
-    (ended,) = orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path))
+    (ended,) = orphan_processes.end_all(orphan_processes.find_orphans(tmp_path))
     assert ended.to_event().fields() == {
         "host": socket.gethostname(),
         "pid": orphan.pid,
@@ -58,33 +58,33 @@ def test_what_is_left_of_a_dead_drivers_ray_is_ended_once_and_told(tmp_path, orp
         "attempt": 0,
         "fate": "killed",
     }
-    assert orphan_processes.of_dead_driver(tmp_path) == []
+    assert orphan_processes.find_orphans(tmp_path) == []
 
 
 def test_an_actor_that_worked_on_several_attempts_is_one_process(tmp_path):
     for trial, attempt in (("t0001", 1), ("t0002", 1), ("t0002", 2)):
         announce(tmp_path / "trials" / trial, attempt, "")
-    (found,) = orphan_processes.of_dead_driver(tmp_path)
+    (found,) = orphan_processes.find_orphans(tmp_path)
     assert (found.pid, found.trial, found.attempt) == (os.getpid(), "t0002", 2)
 
 
 def test_a_file_that_is_damaged_stands_in_nobodys_way(tmp_path):
     (tmp_path / "head-1.json").write_text('[{"pid"')
-    assert orphan_processes.of_dead_driver(tmp_path) == []
+    assert orphan_processes.find_orphans(tmp_path) == []
     assert not (tmp_path / "head-1.json").exists()
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_the_processes_of_our_own_head_are_written_down_and_are_nobodys_leftovers(tmp_path):
-    orphan_processes.note_head(tmp_path)
+    orphan_processes.record_head_processes(tmp_path)
     (path,) = tmp_path.glob("head-*.json")
     noted = [
         Path(f"/proc/{each['pid']}/cmdline").read_bytes() for each in json.loads(path.read_text())
     ]
     assert any(b"/raylet/raylet" in line for line in noted)
     assert any(b"gcs_server" in line for line in noted)
-    assert orphan_processes.of_dead_driver(tmp_path) == []
+    assert orphan_processes.find_orphans(tmp_path) == []
     assert path.exists()
 
 
@@ -93,9 +93,10 @@ def test_the_processes_of_our_own_head_are_written_down_and_are_nobodys_leftover
 def test_a_process_of_another_host_is_killed_by_a_task_there(tmp_path, orphan, monkeypatch):
     _head(tmp_path, orphan)
     # The machine is this one, reached as another would be.
-    monkeypatch.setattr(orphan_processes.OrphanProcess, "is_here", property(lambda _: False))
-    (ended,) = orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path))
+    elsewhere = property(lambda _: False)
+    monkeypatch.setattr(orphan_processes.OrphanProcess, "is_on_this_host", elsewhere)
+    (ended,) = orphan_processes.end_all(orphan_processes.find_orphans(tmp_path))
     assert (ended.pid, ended.fate) == (orphan.pid, "killed")
     assert orphan.wait(5) == -signal.SIGKILL
     _head(tmp_path, orphan, started="0-1")
-    assert orphan_processes.end_all(orphan_processes.of_dead_driver(tmp_path)) == []
+    assert orphan_processes.end_all(orphan_processes.find_orphans(tmp_path)) == []

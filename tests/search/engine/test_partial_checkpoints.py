@@ -3,7 +3,7 @@
 import pytest
 
 from search.checkpoints import retention
-from search.checkpoints.files import forgotten, listed
+from search.checkpoints.folders import forgotten, listed
 from search.ledger.state import SearchState
 from spkmodel.worker.results import PartialReport, SavedCheckpoint
 from tests.support.controller_rig import ControllerRig, ManualClockRig
@@ -51,12 +51,12 @@ def test_a_trial_goes_on_from_the_middle_of_an_epoch_until_that_is_reported(tale
     trial = tale.state.trials["t0001"]
     part(tale, "t0001", 2, 4)
     tale.crash("t0001", "interrupted", counts=False, kind="stopped")
-    assert (trial.state, trial.epoch, trial.goes_on_from.steps) == ("paused", 1, 4)
-    assert trial.goes_on_from.next_epoch == trial.reports[1].next_epoch == 2
+    assert (trial.state, trial.epoch, trial.resume_point.steps) == ("paused", 1, 4)
+    assert trial.resume_point.next_epoch == trial.reports[1].next_epoch == 2
     tale.segment("t0001", 3)
-    assert trial.goes_on_from.steps == 4
+    assert trial.resume_point.steps == 4
     tale.report("t0001", 2, 0.3)
-    assert (trial.goes_on_from, trial.partial) == (trial.reports[2], None)
+    assert (trial.resume_point, trial.partial) == (trial.reports[2], None)
     assert SearchState.from_events(tale.events) == tale.state
 
 
@@ -66,7 +66,7 @@ def test_of_several_parts_the_newest_counts_and_is_the_only_one_that_is_kept(tal
         tale.crash("t0001", "interrupted", counts=False)
         tale.segment("t0001", 3)
     trial = tale.state.trials["t0001"]
-    assert trial.goes_on_from.steps == 5
+    assert trial.resume_point.steps == 5
     assert tale.state.checkpoint_bytes == 1000 + 500 + 500
     assert removed(tale) == ["trials/t0001/e2-s2-1"]
     assert tale.state.checkpoint_bytes == 1000 + 500
@@ -93,7 +93,7 @@ def test_what_a_budget_ended_keeps_its_part_for_an_extension(tale):
     tale.end("t0001", "stopped", by="budget")
     assert removed(tale) == []
     tale.segment("t0001", 9)
-    assert tale.state.trials["t0001"].goes_on_from.steps == 4
+    assert tale.state.trials["t0001"].resume_point.steps == 4
 
 
 def test_a_part_is_taken_of_the_last_attempt_even_once_cut_and_of_no_older_one(tale):
@@ -115,9 +115,9 @@ def test_damage_of_a_part_costs_the_part_and_damage_before_it_nothing(tale):
     where = {"trial": "t0001", "reason": "a byte was flipped"}
     first, later = trial.reports[1].checkpoint, trial.partial.checkpoint
     tale.record("damaged", **where, epoch=1, checkpoint=first, from_epoch=1)
-    assert (trial.epoch, trial.goes_on_from.steps) == (1, 4)
+    assert (trial.epoch, trial.resume_point.steps) == (1, 4)
     tale.record("damaged", **where, epoch=2, checkpoint=later, from_epoch=1)
-    assert (trial.partial, trial.epoch, trial.goes_on_from) == (None, 1, None)
+    assert (trial.partial, trial.epoch, trial.resume_point) == (None, 1, None)
     assert later in removed(tale)
     tale.segment("t0001", 3)
     part(tale, "t0001", 2, 1)
@@ -161,7 +161,7 @@ def test_an_epoch_has_taken_what_all_its_parts_took(rig):
     assert leave(rig, "t0001")
     trial = rig.state.trials["t0001"]
     assert (trial.state, trial.reason) == ("paused", "interrupted by SIGTERM")
-    assert (trial.last_cut, trial.crashes) == ("stopped", 0)
+    assert (trial.last_interruption, trial.crashes) == ("stopped", 0)
     rig.ledger.close()
     again = ControllerRig(rig.folder)
     again.driver.next_segment()
@@ -193,8 +193,8 @@ def test_a_checkpoint_that_comes_after_the_cut_is_taken_and_one_of_an_older_atte
     assert rig.state.trials["t0001"].partial.steps == 4
     assert leave(rig, "t0001", attempt=0, steps=9)
     assert rig.state.trials["t0001"].partial.steps == 4
-    cuts = [event for event in rig.ledger.events() if event.event == "crash"]
-    assert len(cuts) == 1
+    interruptions = [event for event in rig.ledger.events() if event.event == "crash"]
+    assert len(interruptions) == 1
     assert (rig.ledger.state(), rig.state.refused) == (rig.state, 0)
 
 
@@ -222,7 +222,7 @@ def test_a_part_that_is_missing_is_damage_and_what_no_word_came_of_is_swept(tmp_
     (event,) = after.events("damaged")
     assert (event.epoch, event.from_epoch) == (2, 1)
     assert event.checkpoint == "trials/t0001/e2-s4-2"
-    assert after.state.trials["t0001"].goes_on_from.epoch == 1
+    assert after.state.trials["t0001"].resume_point.epoch == 1
     assert sorted(after.state.trials["t0001"].reports) == [1]
     after.driver.next_segment()
     after.driver._record_steps(after.driver._checkpoints.prune())
@@ -240,5 +240,5 @@ def test_without_the_checkpoint_of_the_last_epoch_a_part_of_the_next_will_do(tmp
     after = rig.restarted()
     assert [event.from_epoch for event in after.events("damaged")] == [1]
     trial, _ = after.driver.next_segment()
-    assert (trial.epoch, trial.goes_on_from.steps, trial.attempt) == (1, 4, 3)
+    assert (trial.epoch, trial.resume_point.steps, trial.attempt) == (1, 4, 3)
     after.ledger.close()

@@ -131,13 +131,13 @@ def test_a_worker_that_dies_is_replaced_and_a_diverged_trial_does_not_hold_the_o
     assert (trials["t0004"].failure, trials["t0004"].attempt) == ("out_of_memory", 2)
     assert trials["t0004"].reason == "out of memory 2 times: MemoryError: no room for a tensor"
     assert [trials[name].failure for name in ("t0001", "t0003")] == ["diverged", "diverged"]
-    cuts = [e for e in events_of(folder) if e.event == "crash"]
-    kinds = {(e.trial, e.kind, e.counts) for e in cuts}
+    interruptions = [e for e in events_of(folder) if e.event == "crash"]
+    kinds = {(e.trial, e.kind, e.counts) for e in interruptions}
     assert kinds == {("t0002", "crash", True), ("t0004", "out_of_memory", True)}
     started = [e.trial for e in events_of(folder) if e.event == "segment"]
     again = started.index("t0004", started.index("t0004") + 1)
     assert again > started.index("t0005"), "what ran out of memory waits for all others"
-    assert "killed" in next(e.reason for e in cuts if e.trial == "t0002")
+    assert "killed" in next(e.reason for e in interruptions if e.trial == "t0002")
 
 
 def test_a_trial_and_then_the_search_can_be_stopped_and_the_rest_goes_on_later(
@@ -196,7 +196,7 @@ def test_a_signal_leaves_in_mid_epoch_and_what_is_told_goes_on_there(tmp_path, l
         toy_ray_search.STEPS_PER_EPOCH,
     )
     assert 0 < left.partial.steps < toy_ray_search.STEPS_PER_EPOCH
-    assert left.goes_on_from == left.partial
+    assert left.resume_point == left.partial
     assert state.finish is None
     assert process_start(driver.pid) is None
     assert not list(folder.glob("trials/*/leave-*"))
@@ -469,9 +469,9 @@ def test_an_attempt_that_hangs_is_ended_for_certain_and_goes_on_from_its_last_ep
     patience = hang_detection.HangTimeout(epochs=10, floor_seconds=2)
     toy_ray_search.run_search(folder, trials=4, patience=patience, freezes=["t0003"])
     state = assert_sound(folder)
-    cuts = [e for e in events_of(folder) if e.event == "crash"]
-    assert [(e.trial, e.kind, e.counts) for e in cuts] == [("t0003", "hang", True)]
-    assert cuts[0].reason.startswith("no word for ")
+    interruptions = [e for e in events_of(folder) if e.event == "crash"]
+    assert [(e.trial, e.kind, e.counts) for e in interruptions] == [("t0003", "hang", True)]
+    assert interruptions[0].reason.startswith("no word for ")
     frozen = read_worker(folder / "trials" / "t0003", 1)
     assert process_start(frozen.pid) != frozen.started, "it would not have heard of ray.kill"
     trial = state.trials["t0003"]

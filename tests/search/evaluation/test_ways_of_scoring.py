@@ -34,7 +34,7 @@ def home(tmp_path_factory):
         patch.setattr(verifier, "REPLICATES", 20)
         patch.setattr("search.evaluation.analysis.REPLICATES", 20)
         patch.setattr("spkmodel.verification.baselines.compute_baselines", lambda *_, **__: [])
-        patch.setattr("search.evaluation.metrics.draw_figures", lambda *_: None)
+        patch.setattr("search.evaluation.pair_evaluation.draw_figures", lambda *_: None)
         yield folder
 
 

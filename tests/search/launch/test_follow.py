@@ -39,7 +39,7 @@ from tests.support.scripted_search import ScriptedSearch
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(follow, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(follow, "_GRACE_SECONDS", 0.05)
 
 
@@ -349,7 +349,7 @@ def test_a_launch_that_is_ended_while_it_prepares_has_ended_by_a_signal():
         wait("trip", 5)
     assert error_handling.choose_exit_code(told.value) == 143
     with pytest.raises(Interrupted, match="143: killed by signal 15"):
-        raise exit_record.of_process("abc", sleeper.returncode, "").problem("it")
+        raise exit_record.from_process("abc", sleeper.returncode, "").problem("it")
 
 
 def test_a_launch_that_prepares_on_another_machine_is_ended_there(spksearch_home, tale):

@@ -20,7 +20,7 @@ from search.core.progress import Silent
 from search.evaluation import evaluate
 from search.launch import launch
 from search.launch.settings import LaunchRequest
-from search.launch.summary import outcome_of
+from search.launch.summary import summarise_outcome
 from search.ledger.ledger import Ledger
 from search.ledger.queue import QueuedTrial
 from search.promotion import promote
@@ -175,7 +175,7 @@ def test_a_search_that_lost_more_trials_than_it_may_shows_its_summary_and_has_a_
     ledger = Ledger.open(search.path)
     search.write("finish", reason="more than 0 trials failed", totals={})
     assert not launch.has_work(ledger)
-    outcome = outcome_of("night", ledger.state())
+    outcome = summarise_outcome("night", ledger.state())
     assert "best: " in str(outcome.lines)
     assert error_handling.choose_exit_code(outcome.problem) == 5
     assert "more than 0 of its trials failed (1 diverged)" in str(outcome.problem)

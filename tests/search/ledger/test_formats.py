@@ -9,7 +9,7 @@ import pytest
 
 from search.cli.app import run
 from search.core.errors import EnvironmentSetupError
-from search.launch.launch import settings_of
+from search.launch.launch import read_settings
 from search.ledger.events import FORMAT, KnownEvent, LedgerDamaged, UnknownEvent
 from search.ledger.formats import parse
 from search.ledger.ledger import Ledger
@@ -44,10 +44,10 @@ def test_a_ledger_of_the_first_versions_is_read_whole(old):
         "paused",
     ]
     assert [trial.failure for trial in state.trials.values()] == ["", "diverged", "crash", ""]
-    assert state.trials["t0004"].cuts == {"driver": 1, "stopped": 1}
+    assert state.trials["t0004"].interruptions == {"driver": 1, "stopped": 1}
     assert state.spent_hours() * 60 == pytest.approx(16 + 3), "the night does not count"
-    assert settings_of("old").trials == 6
-    assert settings_of("old").max_failed is None
+    assert read_settings("old").trials == 6
+    assert read_settings("old").max_failed is None
 
 
 def test_a_search_of_the_first_versions_goes_on(old):

@@ -235,8 +235,8 @@ def facts(events):
             "attempt": trial.attempt,
             "epochs": [[r.epoch, r.attempt, r.checkpoint] for r in trial.reports.values()],
             "crashes": trial.crashes,
-            "cuts": trial.cuts,
-            "last_cut": trial.last_cut,
+            "cuts": trial.interruptions,
+            "last_cut": trial.last_interruption,
             "refusals": trial.refusals,
             "stop_asked": trial.stop_asked,
             "wish": trial.wish,
@@ -246,8 +246,8 @@ def facts(events):
             "superseded": [place(each) for each in trial.superseded],
             "removed": sorted(trial.removed),
             "damaged": sorted(trial.damaged),
-            "goes_on_from": place(trial.goes_on_from),
-            "next_epoch": trial.goes_on_from and trial.goes_on_from.next_epoch,
+            "goes_on_from": place(trial.resume_point),
+            "next_epoch": trial.resume_point and trial.resume_point.next_epoch,
         }
         for name, trial in state.trials.items()
     }

@@ -134,15 +134,15 @@ def test_an_event_waits_for_storage_that_refuses_and_is_then_written_whole_and_o
         seen = []
 
         def patience(problem):
-            seen.append((problem.errno, ledger.trouble))
+            seen.append((problem.errno, ledger.storage_error))
             disk.broken = len(seen) < 3
 
         ledger.set_retry_policy(patience)
         append(ledger, "note", number=2)
-        assert ledger.trouble is None
+        assert ledger.storage_error is None
         append(ledger, "note", number=3)
     assert len(seen) == 3
-    assert all(trouble.errno == number for number, trouble in seen)
+    assert all(storage_error.errno == number for number, storage_error in seen)
     assert _numbers(path) == [1, 2, 3]
 
 

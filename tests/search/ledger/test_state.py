@@ -134,11 +134,14 @@ def test_a_cut_and_a_failure_have_names():
         tale.segment("t0001", 3)
         tale.crash("t0001", kind=kind)
     trial = tale.state.trials["t0001"]
-    assert (trial.cuts, trial.last_cut) == ({"preempted": 2, "out_of_memory": 1}, "preempted")
+    assert (trial.interruptions, trial.last_interruption) == (
+        {"preempted": 2, "out_of_memory": 1},
+        "preempted",
+    )
     tale.end("t0001", "failed", "too large", "failure", kind="out_of_memory")
     assert trial.failure == "out_of_memory"
     tale.segment("t0001", 3)
-    assert (trial.failure, trial.last_cut) == ("", "")
+    assert (trial.failure, trial.last_interruption) == ("", "")
 
 
 def test_an_older_ledgers_cuts_and_failures_are_told_by_their_words():
@@ -150,7 +153,7 @@ def test_an_older_ledgers_cuts_and_failures_are_told_by_their_words():
     tale.segment("t0001", 3)
     tale.crash("t0001")
     trial = tale.state.trials["t0001"]
-    assert trial.cuts == {"driver": 1, "stopped": 1, "crash": 1}
+    assert trial.interruptions == {"driver": 1, "stopped": 1, "crash": 1}
     words = ["diverged: loss is nan", "collapsed: all alike", "crashed 3 times: worker died"]
     for reason in words:
         tale.end(tale.trial(), "failed", reason, "failure")
@@ -186,11 +189,11 @@ def test_after_a_damaged_checkpoint_the_epochs_are_trained_again_from_the_one_be
     tale.train(tale.trial(), 3, 0.3)
     trial = tale.state.trials["t0001"]
     tale.damage("t0001", 3, from_epoch=2)
-    assert (trial.epoch, trial.rung, trial.goes_on_from.epoch) == (2, 1, 2)
+    assert (trial.epoch, trial.rung, trial.resume_point.epoch) == (2, 1, 2)
     assert trial.at(3) == math.inf
     tale.segment("t0001", 3)
     tale.report("t0001", 3, 0.25)
-    assert (trial.at(3), trial.rung, trial.goes_on_from.epoch) == (0.25, 3, 3)
+    assert (trial.at(3), trial.rung, trial.resume_point.epoch) == (0.25, 3, 3)
     assert (tale.state.repeated, tale.state.refused) == (0, 0)
     assert SearchState.from_events(tale.events) == tale.state
 
@@ -200,10 +203,10 @@ def test_what_was_measured_stands_when_its_checkpoint_is_removed():
     tale.train(tale.trial(), 3, 0.3)
     tale.remove("t0001", 1, 2)
     trial = tale.state.trials["t0001"]
-    assert (trial.at(1), trial.epoch, trial.goes_on_from.epoch) == (0.3, 3, 3)
+    assert (trial.at(1), trial.epoch, trial.resume_point.epoch) == (0.3, 3, 3)
     assert tale.state.checkpoint_bytes == 1000
     tale.damage("t0001", 3, from_epoch=0)
-    assert (trial.goes_on_from, trial.epoch) == (None, 0)
+    assert (trial.resume_point, trial.epoch) == (None, 0)
 
 
 def test_checkpoints_of_epochs_that_are_trained_again_use_disk_until_they_are_removed():

@@ -238,4 +238,4 @@ def _assert_it_goes_on(request, source):
         run_replay(replace(request, scale=Scale(8)), Silent())
     with pytest.raises(UsageError, match=r"--max-epochs 1 before, 2 now"):
         run_replay(replace(request, epochs=2), Silent())
-    assert launch.settings_of("warm").trials == 0
+    assert launch.read_settings("warm").trials == 0

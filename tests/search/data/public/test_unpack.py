@@ -51,9 +51,9 @@ def test_every_regular_file_comes_with_its_contents(tmp_path, make):
 @pytest.mark.parametrize("make", [tar_of, zip_of])
 def test_an_archive_in_pieces_is_read_as_one(tmp_path, make):
     whole = make(tmp_path / "x", FILES).read_bytes()
-    cuts = [0, 50, 51, len(whole)]
+    interruptions = [0, 50, 51, len(whole)]
     pieces = []
-    for start, end in itertools.pairwise(cuts):
+    for start, end in itertools.pairwise(interruptions):
         pieces.append(tmp_path / f"x{start}")
         pieces[-1].write_bytes(whole[start:end])
     assert read(pieces) == FILES
