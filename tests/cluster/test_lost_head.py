@@ -173,7 +173,7 @@ def test_without_lasting_tables_the_same_command_goes_on_in_the_restarted_cluste
     figure(
         "GCS killed, tables in memory",
         driver_ended_seconds=seconds_between(killed, ended),
-        next_epoch_seconds=seconds_between(killed, reports[0]["time"]),
+        next_epoch_seconds=seconds_between(killed, reports[0].time),
         epochs_lost=0,
         trials=len(state.trials),
     )
@@ -191,6 +191,6 @@ def test_a_lost_head_costs_nothing_that_was_recorded(lost_head, figure):
     figure(
         "head lost",
         new_cluster_seconds=seconds_between(killed, up),
-        next_epoch_seconds=seconds_between(killed, again["time"]),
+        next_epoch_seconds=seconds_between(killed, again.time),
         epochs_lost=0,
     )

@@ -73,8 +73,8 @@ def _epochs_before(search, crash):
 def _assert_resumed_from_checkpoint(search, crash):
     assert (crash.kind, crash.counts) == ("lost_node", False), crash
     segment, report = _resumed(search, crash)
-    assert segment["from_epoch"] == _epochs_before(search, crash)
-    assert report.epoch == segment["from_epoch"] + 1
+    assert segment.from_epoch == _epochs_before(search, crash)
+    assert report.epoch == segment.from_epoch + 1
     return segment, report
 
 
