@@ -131,7 +131,7 @@ def test_a_worker_cut_off_and_back_writes_no_epoch_twice(cluster, night, figure)
     segment, report = _assert_resumed_from_checkpoint(search, crash)
 
     folder = search.folder / "trials" / crash.trial
-    written = {path.name for path in folder.glob(f"epoch*-attempt{crash['attempt']}")}
+    written = {path.name for path in folder.glob(f"epoch*-attempt{crash.attempt}")}
     known = {event.checkpoint.rpartition("/")[2] for event in search.events("report")}
     reports = [(event.trial, event.epoch) for event in search.events("report")]
     assert len(reports) == len(set(reports))
