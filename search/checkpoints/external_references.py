@@ -25,7 +25,7 @@ _WITHDRAWN = b'"event": "withdrawn"'
 
 @dataclass(slots=True)
 class _Reading:
-    """How far one ledger has been read, and what it said so far."""
+    """What was read of one ledger so far."""
 
     inode: int
     offset: int = 0
@@ -39,7 +39,7 @@ class ExternalReferences:
     """Follow the ledgers of the other searches; each time, read what is new."""
 
     def __init__(self, folder: Path) -> None:
-        """Read nothing before `read_new`.
+        """Prepare; the first `read_new` reads all ledgers.
 
         Args:
             folder: the search's own, in its home.
@@ -49,7 +49,7 @@ class ExternalReferences:
         self._complaints: dict[Path, int | None] = {}
 
     def read_new(self) -> bool:
-        """Read what is new in the ledgers; return whether the storage showed all there is.
+        """Read what is new in the ledgers; return whether every ledger could be read.
 
         What cannot be read is as it was when last it could: a ledger that is somebody else's, one
         that is no file, and all of them while the storage is away.
@@ -65,7 +65,7 @@ class ExternalReferences:
         return not away
 
     def _read_all(self, places: list[Path]) -> tuple[bool, set[Path]]:
-        """Read all ledgers; return whether the storage refused one, and which are gone."""
+        """Read all ledgers; return whether reading one failed, and which are gone."""
         away, gone = False, {path for path in self._readings if path.parent not in places}
         for path in (place / LEDGER for place in places if place != self._folder):
             try:
@@ -78,7 +78,7 @@ class ExternalReferences:
         return away, gone
 
     def _complain(self, path: Path, error: OSError) -> None:
-        """Warn once, though the ledgers are read every few seconds."""
+        """Log a warning once for each problem, although the ledgers are read every few seconds."""
         if self._complaints.get(path) != error.errno:
             log.warning("%s cannot be read: %s", path, error.strerror)
         self._complaints[path] = error.errno

@@ -1,4 +1,4 @@
-"""Check and remove checkpoints, which are folders on disk; find what dead writers left."""
+"""Check and remove checkpoint folders, and find those that no event records."""
 
 import errno
 import logging
@@ -22,7 +22,7 @@ _FILES = frozenset({"tensors.safetensors", "state.json"})
 
 
 def integrity_error(folder: Path, report: Report | Partial) -> str:
-    """Return what is wrong with a checkpoint, as far as names and sizes tell; empty: nothing.
+    """Return what is wrong with a checkpoint, by file names and sizes; empty if nothing is.
 
     Its hash is verified where it is read (`spkmodel.core.checkpoint`).
 
@@ -51,7 +51,7 @@ def integrity_error(folder: Path, report: Report | Partial) -> str:
 
 
 def listed(folder: Path) -> set[str]:
-    """Return all folders inside trials' folders, relative to the search's `folder`."""
+    """Return all checkpoint folders of all trials, relative to the search's `folder`."""
     found = set()
     for trial in _folders(folder / TRIALS):
         found |= {f"{TRIALS}/{trial.name}/{entry.name}" for entry in _folders(Path(trial.path))}
@@ -59,7 +59,7 @@ def listed(folder: Path) -> set[str]:
 
 
 def forgotten(folder: Path, state: SearchState, there: set[str]) -> set[str]:
-    """Return those of the folders `there` that no event names, and that are to be removed.
+    """Return the folders of `there` that no event records, which are to be removed.
 
     A removal that was written down and not carried out, a checkpoint that no report came to name,
     and what a writer left that died over it; a folder with anything else in it is left alone.
@@ -74,7 +74,7 @@ def forgotten(folder: Path, state: SearchState, there: set[str]) -> set[str]:
 
 
 class Remover:
-    """Remove folders one after the other, on a thread of its own."""
+    """Removes folders one after the other, on its own thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class Remover:
         self._thread: threading.Thread | None = None
 
     def remove(self, places: Iterable[str]) -> None:
-        """Remove folders soon; what cannot be removed is tried again when a driver begins."""
+        """Queue folders for removal; the next driver tries those again that cannot be removed."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="remover", daemon=True)
             self._thread.start()
@@ -90,7 +90,7 @@ class Remover:
             self._queue.put(place)
 
     def drain(self, seconds: float) -> bool:
-        """Wait until everything asked for is removed; return whether it is."""
+        """Wait until all queued folders are removed; return whether they are."""
         done = threading.Event()
         self._queue.put(done)
         return self._thread is None or done.wait(seconds)

@@ -1,4 +1,4 @@
-"""Manage a running search's checkpoints: sound before use, few, and with room for the next one.
+"""Manage a running search's checkpoints: check before use, remove old ones, watch the disk.
 
 What `search.checkpoints.retention` and `search.checkpoints.storage_health` decide is carried out
 here, beside the hot path. The methods give events (`search.ledger.events.EventSteps`): by the time
@@ -40,7 +40,7 @@ _LONGEST_SECONDS = 60.0
 
 
 class CheckpointManager:
-    """The checkpoints of one search, for as long as its driver lives."""
+    """Manages the checkpoints of one search while its driver runs."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class CheckpointManager:
         state: SearchState,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Look at nothing before `begin`.
+        """Prepare; `begin` reads the disk.
 
         Args:
             folder: the search's.
@@ -68,7 +68,7 @@ class CheckpointManager:
         self._saw_all = clock()
 
     def begin(self) -> EventSteps[None]:
-        """Remove what is nobody's, and find out which checkpoints are damaged.
+        """Remove unrecorded folders, and record damaged checkpoints.
 
         Nothing of this driver's runs yet; what an attempt of an earlier one still writes has a name
         of its own and is refused anyway. Of a trial that rests, only the best ones' are looked at:
@@ -89,7 +89,7 @@ class CheckpointManager:
             yield from self.on_refused(error.errno or errno.EIO, str(self._folder))
 
     def may_start(self, trial: TrialRecord) -> EventSteps[bool]:
-        """Return whether a trial can go on from where it is; if not, the state has changed."""
+        """Return whether a trial can go on from its checkpoint; if not, the state has changed."""
         try:
             if (yield from self._fall_back(trial)):
                 return False
@@ -104,23 +104,23 @@ class CheckpointManager:
         return False
 
     def on_damaged(self, trial: TrialRecord, reason: str) -> EventSteps[None]:
-        """Take note that an attempt could not use the checkpoint that it was to go on from."""
+        """Record that an attempt could not use its checkpoint."""
         report = trial.resume_point
         if report is not None:
             yield damaged_event(trial, report, reason)
 
     def on_refused(self, number: int, where: str) -> EventSteps[None]:
-        """Hold after the storage refused with this error number, each time for longer."""
+        """Hold the search after the storage failed with this error number, longer each time."""
         self._refusals += 1
         self._not_before = self._clock() + min(_LONGEST_SECONDS, 2.0**self._refusals)
         yield from self._hold(storage_health.classify_error(number, where))
 
     def on_accepted(self) -> None:
-        """Take note that the storage took a checkpoint."""
+        """Reset the waiting time after a checkpoint was written."""
         self._refusals = 0
 
     def poll(self) -> EventSteps[None]:
-        """Watch the storage, and remove what need not be kept; quick, and mostly nothing."""
+        """Check the storage and remove old checkpoints when due; cheap enough for every step."""
         now = self._clock()
         if now - self._watched >= _WATCH_SECONDS:
             self._watched = now
@@ -129,14 +129,14 @@ class CheckpointManager:
             yield from self.prune()
 
     def drain(self) -> None:
-        """Wait until what was recorded as removed is gone."""
+        """Wait until all checkpoints recorded as removed are gone from the disk."""
         if not self._remover.drain(_DRAIN_SECONDS):
             log.warning("checkpoints are still being removed; the next launch goes on with it")
 
     # --- sound -------------------------------------------------------------------------------
 
     def _fall_back(self, trial: TrialRecord) -> EventSteps[bool]:
-        """Go back to the newest sound checkpoint; return whether it is not the newest."""
+        """Fall back to the newest undamaged checkpoint; return whether it is an older one."""
         before = trial.resume_point
         while (report := trial.resume_point) is not None:
             wrong = integrity_error(self._folder, report)
@@ -148,7 +148,7 @@ class CheckpointManager:
     # --- few ---------------------------------------------------------------------------------
 
     def prune(self, *, last: bool = False) -> EventSteps[None]:
-        """Remove what need not be kept; at the last time, nothing is to be held up any more."""
+        """Remove old checkpoints; at the last call, do not hold the search any more."""
         began = time.perf_counter()
         sees_all, now = self._references.read_new(), self._clock()
         if sees_all:
@@ -175,7 +175,7 @@ class CheckpointManager:
         )
 
     def _hold_over_limit(self, plan: retention.Plan) -> EventSteps[None]:
-        """Hold while what must be kept is more than `--disk-gb` allows."""
+        """Hold the search while the checkpoints that must stay exceed `--disk-gb`."""
         if plan.excess and plan.limit_bytes is not None:
             yield from self._hold(
                 StorageError(
@@ -216,7 +216,7 @@ class CheckpointManager:
         yield from holds.hold(self._state, found.cause, found.reason, BY)
 
     def _needed(self) -> int:
-        """Two checkpoints of every trial under way and of one more, and some for the ledger."""
+        """Return the bytes needed: two checkpoints a running trial and one more, and the ledger."""
         live = sum(trial.live for trial in self._state.trials.values())
         return 2 * self._state.largest_checkpoint * (live + 1) + storage_health.RESERVE_BYTES
 

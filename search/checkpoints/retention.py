@@ -22,7 +22,7 @@ GIGABYTE = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Checkpoints of one trial that may go."""
+    """Checkpoints of one trial that are to be removed."""
 
     trial: str
     checkpoints: tuple[str, ...]
@@ -31,7 +31,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be removed, and whether what remains fits."""
+    """The checkpoints to remove, and the size of those that stay."""
 
     removals: tuple[Removal, ...]
     kept_bytes: int
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """How much is kept."""
+    """How many checkpoints are kept, at one level of pressure on the disk."""
 
     best: int
     resting: int
@@ -57,12 +57,12 @@ class _Step:
 
 
 def to_keep(state: SearchState) -> int:
-    """Return of how many trials the best epoch is kept."""
+    """Return the number of trials whose best epoch is kept."""
     return state.search.keep_checkpoints
 
 
 def limit_bytes(state: SearchState) -> int | None:
-    """Return the bytes that all checkpoints together may use; None: no bound but the disk's."""
+    """Return the bytes that all checkpoints together may use; None without a limit."""
     gigabytes = state.search.disk_gb
     return None if gigabytes is None else round(gigabytes * GIGABYTE)
 
@@ -74,7 +74,7 @@ def plan(
     pinned: frozenset[str] = frozenset(),
     wanted: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Decide what a search removes now.
+    """Decide which checkpoints a search removes now.
 
     Args:
         state: with its settings `keep_checkpoints` and `disk_gb`.
@@ -122,7 +122,7 @@ def best_trials(state: SearchState, count: int) -> list[TrialRecord]:
 def _kept(
     state: SearchState, step: _Step, pinned: frozenset[str], wanted: frozenset[str]
 ) -> dict[str, dict[int, Report | Partial]]:
-    """Return by trial and epoch the reports whose checkpoints stay."""
+    """Return the reports whose checkpoints stay, by trial and epoch."""
     best = {trial.trial for trial in best_trials(state, step.best)}
     kept: dict[str, dict[int, Report | Partial]] = {}
     for name, trial in state.trials.items():
@@ -139,7 +139,7 @@ def _kept(
 
 
 def _kept_besides(trial: TrialRecord, pinned: frozenset[str]) -> list[Report]:
-    """Return what others start from of epochs that are trained again after damage."""
+    """Return checkpoints that others start from, of epochs trained again after damage."""
     return [r for r in trial.superseded if r.sha256 in pinned and trial.has_checkpoint(r)]
 
 
@@ -174,7 +174,7 @@ def _give_up(
     pinned: frozenset[str],
     wanted: frozenset[str],
 ) -> int:
-    """Give up what is least likely to be trained on, worst first; return the bytes freed."""
+    """Give up the checkpoints least likely to be needed, worst first; return the bytes freed."""
     policy = AshaPolicy.from_settings(state.search)
     spared = {trial.trial for trial in best_trials(state, 1)} | wanted
     freed = 0
@@ -191,7 +191,7 @@ def _give_up(
 
 
 def _worth(trial: TrialRecord, policy: AshaPolicy) -> tuple[bool, int, float]:
-    """Return what a trial loses without its checkpoints: epochs at once, or later if resumed."""
+    """Return a sort key: how much training would be lost with the trial's checkpoints."""
     best = trial.best()
     return is_interrupted(trial, policy), trial.epoch, -(best.objective if best else math.inf)
 

@@ -29,7 +29,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @dataclass(frozen=True, slots=True)
 class StorageError:
-    """Why nothing new should be started."""
+    """Why no attempt should be started."""
 
     cause: Cause
     reason: str
@@ -37,7 +37,7 @@ class StorageError:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What a file system says of itself."""
+    """Free space of a file system, and whether it is read-only."""
 
     free_bytes: int
     """That we may use; root's reserve is not among them."""
@@ -80,7 +80,7 @@ def find_storage_error(now: Disk, needed_bytes: int) -> StorageError | None:
 
 
 def probe(folder: Path, count: int) -> StorageError | None:
-    """Write as much as a checkpoint takes and take it back: quotas and failing disks show so."""
+    """Write and remove a file as large as a checkpoint, which shows quotas and failing disks."""
     path = folder / f"{_PROBE}{os.getpid()}"
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -97,7 +97,7 @@ def probe(folder: Path, count: int) -> StorageError | None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what drivers left that were killed in `probe`."""
+    """Remove the files of drivers that were killed during `probe`."""
     for left in folder.glob(f"{_PROBE}*"):
         left.unlink(missing_ok=True)
 

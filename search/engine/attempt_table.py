@@ -1,4 +1,4 @@
-"""The attempts that were handed to Tune and are not over, by Tune's names for them."""
+"""Keep the attempts that Tune is running, by the names that Tune gives them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ class Attempt:
 
     @property
     def key(self) -> tuple[str, int]:
-        """The trial's name and the attempt's number."""
+        """Trial name and attempt number."""
         return self.trial, self.number
 
     @property
     def actor(self) -> Any:
-        """The actor that works on it; None before it has one."""
+        """The actor that runs the attempt; None before it has one."""
         return None if self.tune_trial is None else self.tune_trial.temporary_state.ray_actor
 
 
 class AttemptTable:
-    """Which attempt each of Tune's trials stands for."""
+    """Maps each of Tune's trials to the attempt that it runs."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -42,17 +42,17 @@ class AttemptTable:
         return iter(self._attempts.values())
 
     def add(self, tune_id: str, trial: str, number: int) -> None:
-        """Take note of an attempt that is handed out now."""
+        """Add an attempt that Tune is given now."""
         self._attempts[tune_id] = Attempt(trial, number, self._clock())
 
     def attach(self, tune_trial: Any) -> None:
-        """Take note of Tune's own trial of an attempt."""
+        """Remember Tune's own trial object of an attempt."""
         attempt = self._attempts.get(tune_trial.trial_id)
         if attempt is not None:
             attempt.tune_trial = tune_trial
 
     def find(self, tune_id: str) -> Attempt | None:
-        """Return the attempt that a name of Tune's stands for; None if it is over."""
+        """Return the attempt by Tune's name for it; None if it is over."""
         return self._attempts.get(tune_id)
 
     def remove(self, tune_id: str) -> Attempt | None:

@@ -1,4 +1,4 @@
-"""The driver of a search, whatever runs its segments: it asks the rule and writes the ledger.
+"""Drive a search: ask the scheduler what runs next, and record what happened in the ledger.
 
 Every event is in the ledger before anyone acts on it, so a driver may die between any two lines.
 The controller is the only one that records: it appends an event to the ledger and then applies it
@@ -66,7 +66,7 @@ SegmentSettings = Callable[[TrialRecord, int, int], dict[str, Any]]
 
 
 class SearchController:
-    """Holds the one writable ledger and the state that it adds up to."""
+    """Owns the writable ledger and the state of the search."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class SearchController:
     # --- beginning and end -------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take over: what an earlier driver left running counts as interrupted."""
+        """Begin a session: attempts that an earlier driver left running count as interrupted."""
         me = this_process()
         self._began = self._clock()
         self._record(DriverEvent(format=FORMAT, host=me.host, pid=me.pid, started=me.started))
@@ -114,7 +114,7 @@ class SearchController:
             self._record(each.to_event())
 
     def finish(self) -> None:
-        """Give every trial its end and close the search, until it is extended."""
+        """Record the outcome of every trial and finish the search; it can be extended later."""
         self._interrupt_all(self.why_done or "the search was stopped")
         self._record_pending_ends()
         why = self.why_done or "stopped by hand"
@@ -128,7 +128,7 @@ class SearchController:
         self._checkpoints.drain()
 
     def leave(self, why: str) -> None:
-        """Start leaving: the next result of each attempt is its last."""
+        """Begin to leave: the next result of each attempt is its last."""
         self._why_leaving = why
 
     def interrupt(self, why: str) -> None:
@@ -139,7 +139,7 @@ class SearchController:
     # --- segments ----------------------------------------------------------------------------
 
     def next_segment(self) -> tuple[TrialRecord, dict[str, Any]] | Literal["wait", "done"]:
-        """Decide, write it down, and say what to run."""
+        """Decide what a free slot runs next, record it, and return it."""
         while True:
             job = choose_next_job(
                 self.state, self._policy, self._spent(), self.index.refresh(self._policy)
@@ -190,7 +190,7 @@ class SearchController:
                 assert_never(job)
 
     def on_result(self, result: WorkerResult) -> bool:
-        """Take what a training tells; return whether its segment is over."""
+        """Record a result of a training; return whether its segment is over."""
         leaving = Interruption(self._why_leaving, self._is_leaving())
         last_rung = self._policy.rungs[-1]
         over = self._record_steps(self._results.take(result, last_rung, leaving))
@@ -200,7 +200,7 @@ class SearchController:
     def on_attempt_finished(
         self, trial: str, attempt: int, crash: str = "", kind: InterruptReason = "crash"
     ) -> None:
-        """Take the end of an attempt; `crash` and `kind` tell why if it died of itself."""
+        """Record the end of an attempt; `crash` and `kind` say why if it died by itself."""
         record = self.state.trials[trial]
         if not is_current(record, attempt):
             return
@@ -213,19 +213,19 @@ class SearchController:
     # --- steering ----------------------------------------------------------------------------
 
     def poll(self) -> None:
-        """Keep the lock and carry out what was asked for; cheap enough for every step."""
+        """Renew the lock and apply new requests; cheap enough for every step."""
         self._ledger.keep_alive()
         if not self.why_done:
             self._apply_requests()
         self._record_steps(self._checkpoints.poll())
 
     def hold(self, cause: str, reason: str, by: str) -> None:
-        """Start nothing new while `cause` lasts; what is running goes on to its rung."""
+        """Start no attempt while `cause` lasts; running attempts go on to their rungs."""
         for event in holds.hold(self.state, cause, reason, by):
             self._record(event)
 
     def release(self, cause: str, by: str) -> None:
-        """End a hold; where no other one holds, work goes on."""
+        """End a hold; the search goes on unless another cause holds it."""
         for event in holds.release(self.state, cause, by):
             self._record(event)
 
@@ -253,7 +253,7 @@ class SearchController:
         self.state.apply(self._ledger.append(event, uptime=self._uptime()))
 
     def _record_steps(self, steps: EventSteps[T]) -> T:
-        """Record every event that a component gives, each before the component goes on."""
+        """Record every event that a component yields, each before the component goes on."""
         while True:
             try:
                 event = next(steps)

@@ -1,4 +1,4 @@
-"""What killed an attempt, told from the words of the error that it left.
+"""Find out why an attempt died, from the text of its error.
 
 The words are those of Python, of torch and of Ray 2.60, as they were seen; Ray's own list of common
 causes of a worker's death names the kernel's OOM killer whatever happened, and proves nothing.
@@ -51,7 +51,7 @@ class Diagnosis:
 def classify(
     words: str, folder: Path, oom_killer_was_at_work: bool = False, logs: Path | None = None
 ) -> Diagnosis:
-    """Return why an attempt died, from the words of the error that it left.
+    """Return why an attempt died, judged by the text of its error.
 
     Args:
         words: the error as text, its traceback included.
@@ -81,7 +81,7 @@ def classify(
 
 
 def fatal_signal(words: str, logs: Path | None) -> str | None:
-    """Return the name of the signal of which a worker says in its log that it died.
+    """Return the name of the signal that ended a worker, according to its log.
 
     Ray's error names no signal, only the process. The log of a worker on another machine cannot be
     read from here: then None is returned, as for a worker that was killed.
@@ -100,7 +100,7 @@ def _read_logs(logs: Path, pid: str) -> Iterator[str]:
 
 
 def ray_logs() -> Path | None:
-    """Return the folder of the workers' logs on this machine, if this process drives a Ray."""
+    """Return the folder of this machine's worker logs, if this process is connected to Ray."""
     # Ray has no public way to it; a process that never imported Ray is not made to.
     worker = sys.modules.get("ray._private.worker")
     node = worker and worker.global_worker.node
@@ -108,7 +108,7 @@ def ray_logs() -> Path | None:
 
 
 def _last_words(words: str, sign: re.Pattern[str] | None = None) -> str:
-    """The last line that names an exception, or else the last; of those with `sign`, if any."""
+    """Return the last line that names an exception, else the last; of lines with `sign`, if any."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     lines = [line for line in lines if not set(line) <= set("^~ ")]
     if sign is not None:

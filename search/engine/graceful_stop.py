@@ -59,7 +59,7 @@ class GracefulStop:
         grace_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to ask, on a thread of its own: a storage in trouble must not hold the driver up.
+        """Start the thread that writes the stop flags: slow storage must not block the driver.
 
         Args:
             folder: the search's.
@@ -79,20 +79,20 @@ class GracefulStop:
             self._asking.start()
 
     def is_waiting_for(self, at_work: Iterable[Attempt]) -> bool:
-        """Return whether an attempt at work has not answered yet, and there is time."""
+        """Return whether a running attempt has not answered and the grace period is not over."""
         return self._passed < self._grace_seconds and not self.unanswered.isdisjoint(at_work)
 
     def acknowledge(self, attempt: Attempt) -> None:
-        """Take note that an attempt has told its last result."""
+        """Record that an attempt has sent its last result."""
         self.unanswered.discard(attempt)
 
     @property
     def is_interruption_due(self) -> bool:
-        """Whether those that have not answered yet count as interrupted."""
+        """Whether the attempts that have not answered yet count as interrupted."""
         return self._passed >= min(_INTERRUPT_SECONDS, self._grace_seconds)
 
     def close(self) -> None:
-        """Withdraw the request: attempts that have not seen it are ended in another way."""
+        """Remove the stop flags; attempts that have not seen them are ended in another way."""
         clearing = threading.Thread(target=self._clear, daemon=True)
         clearing.start()
         clearing.join(_CLEAR_SECONDS)

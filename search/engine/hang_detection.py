@@ -18,7 +18,7 @@ _ABSENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class HangTimeout:
-    """How long silence may last."""
+    """How long an attempt may be silent."""
 
     epochs: float = 10.0
     """In usual epochs of the trial."""
@@ -29,7 +29,7 @@ class HangTimeout:
 def longest_silence(
     trial: TrialRecord, trials: Iterable[TrialRecord], patience: HangTimeout
 ) -> float:
-    """Seconds of silence after which an attempt hangs; infinite as long as nothing is known.
+    """Return the seconds of silence after which an attempt counts as hung; infinite without data.
 
     Usual is the median of its own epochs. A trial without any may be the largest of all, so the
     slowest other trial counts.
@@ -47,7 +47,7 @@ def _usual(trial: TrialRecord) -> float | None:
 
 
 class Heartbeats:
-    """How long each attempt has been silent, by any key."""
+    """Measures how long each attempt has been silent; an attempt is named by any key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class Heartbeats:
         self._seconds[key] = 0.0
 
     def measure_silence(self, at_work: Iterable[str]) -> Mapping[str, float]:
-        """Seconds of silence of those that are at work; the others are forgotten."""
+        """Return the seconds of silence of the running attempts; the others are forgotten."""
         now = self._clock()
         passed = min(now - self._measured, _ABSENCE_SECONDS)
         self._measured = now

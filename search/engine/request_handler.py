@@ -1,4 +1,4 @@
-"""Turn requests into the ledger's events, and have them recorded.
+"""Turn requests from other terminals into events of the ledger.
 
 A driver carries out what it finds; where none runs, what needs none is recorded on the spot.
 """
@@ -42,7 +42,7 @@ _POLL_SECONDS = 0.25
 def event_of_request(
     state: SearchState, request: Request, me: str = "", space: Space | None = None
 ) -> Event:
-    """Return the event that a request amounts to.
+    """Return the event that applies a request.
 
     Args:
         state: the search.
@@ -86,7 +86,7 @@ def _pause_event(state: SearchState, request: Pause | Unpause) -> Event:
 
 
 def _require_driver(state: SearchState, request: Request, me: str) -> None:
-    """What ends with its driver is asked of that one, and of none that comes after."""
+    """Refuse a pause or stop that was meant for another driver."""
     name, verb = state.search.search, request.kind
     if not me:
         raise UsageError(
@@ -150,7 +150,7 @@ def _queued(state: SearchState, request: Add, space: Space | None) -> QueuedTria
 def _placed(
     space: Space, config: TrainConfig, request: Add
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Where the config lies in the space, for the sampler to learn from it.
+    """Return the config's point in the space, so that the sampler can learn from it.
 
     If it does not lie there, what the request says.
     """
@@ -166,7 +166,7 @@ def _placed(
 
 
 class RequestHandler:
-    """Takes the requests that lie in a search's mailbox, for its driver."""
+    """Applies the requests in a search's mailbox, for its driver."""
 
     def __init__(self, folder: Path, state: SearchState, space: Space) -> None:
         self._folder = folder
@@ -175,7 +175,7 @@ class RequestHandler:
         self._polled = 0.0
 
     def poll(self) -> Iterator[Event]:
-        """Give the events of new requests, oldest first.
+        """Yield the events of new requests, oldest first.
 
         A request is answered when the iterator goes on: by then its event must be recorded.
         """
@@ -186,7 +186,7 @@ class RequestHandler:
             yield from self._carry_out(pending)
 
     def close(self) -> None:
-        """Refuse pauses and stops that came too late; leave the rest to the next driver."""
+        """Refuse pauses and stops that came too late; leave other requests to the next driver."""
         for each in mailbox.pending(self._folder):
             with contextlib.suppress(OSError, ValueError):
                 request = each.read()
@@ -212,7 +212,7 @@ class RequestHandler:
 
 
 def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
-    """Have a search do something: through its driver, or without one where that is enough.
+    """Apply a request: through the driver if the search has one, else directly in the ledger.
 
     Returns:
         "done" if its driver has done it, "asked" if the driver has not answered yet, "recorded" if
@@ -242,7 +242,7 @@ def ask(name: str, request: Request) -> Literal["done", "asked", "recorded"]:
 def _ask_driver(
     path: Path, request: Request, driver: DriverInfo
 ) -> Literal["done", "asked", "recorded"] | None:
-    """What a driver makes of a request; None if it has died, and nothing was done."""
+    """Send a request to the driver and return its answer; None if it died before it applied it."""
     request = request.model_copy(update={"driver": identity(driver)})
     event_of_request(Ledger.open(path).state(), request, request.driver)  # raises, or is fine
     sent = mailbox.write(path.parent, request)

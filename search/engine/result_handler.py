@@ -1,4 +1,4 @@
-"""Turn what an attempt tells, or how it died, into the ledger's events."""
+"""Turn the results and deaths of attempts into events of the ledger."""
 
 import logging
 import math
@@ -30,7 +30,7 @@ MID_EPOCH = "stopped in the middle of an epoch"
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What ends a segment before its rung."""
+    """Why a segment ends before its rung."""
 
     reason: str = ""
     """Why the driver leaves: what an attempt tells is its last result. Empty: it does not."""
@@ -50,7 +50,7 @@ class ResultHandler:
         self._checkpoints = checkpoints
 
     def take(self, result: WorkerResult, last_rung: int, leaving: Interruption) -> EventSteps[bool]:
-        """Take a result; return whether its segment is over.
+        """Record a result; return whether its segment is over.
 
         Args:
             result: of an attempt, also of one that is over: that is refused.
@@ -111,7 +111,7 @@ class ResultHandler:
     def take_death(
         self, trial: TrialRecord, reason: str, kind: InterruptReason
     ) -> EventSteps[None]:
-        """Take the death of the current attempt, of itself."""
+        """Record that the current attempt died by itself."""
         log.warning("trial %s, attempt %d crashed: %s", trial.trial, trial.attempt, reason)
         yield crash_event(trial, reason, kind)
         if kind == "storage":
@@ -155,7 +155,7 @@ def partial_event(trial: TrialRecord, result: PartialReport, folder: Path) -> Pa
 
 
 def failure(trial: TrialRecord, reason: str) -> TrialOutcome:
-    """Return the end of a trial whose training diverged or collapsed, as its reason says."""
+    """Return the `end` event of a trial whose training diverged or collapsed."""
     kind: Failure = "collapsed" if reason.startswith("collapsed") else "diverged"
     return TrialOutcome(trial.trial, "failed", reason, "failure", kind)
 
@@ -169,6 +169,6 @@ def divergence(result: EpochReport) -> str:
 
 
 def _seconds(trial: TrialRecord, result: EpochReport | PartialReport) -> float:
-    """What the epoch has taken, with what earlier attempts spent on the same one."""
+    """Return the seconds of the epoch, including those of earlier attempts at it."""
     before = 0.0 if trial.partial is None else trial.partial.seconds
     return before + result.seconds

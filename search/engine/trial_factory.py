@@ -24,7 +24,7 @@ _POSTPONEMENTS = 5
 
 
 class StartPostponed(Exception):
-    """The storage is in the way of a trial that has not begun."""
+    """The storage failed while a trial was being created; it is tried again later."""
 
     def __init__(self, number: int, where: str) -> None:
         super().__init__(where)
@@ -44,7 +44,7 @@ class TrialFactory:
         kind: sampler.Kind,
         known: SamplerHistory,
     ) -> None:
-        """Create nothing yet.
+        """Prepare; trials are created one by one.
 
         Args:
             state: kept up to date by whoever takes the events.
@@ -62,7 +62,7 @@ class TrialFactory:
         """By key of a queued trial: how often the storage was in the way of its weights."""
 
     def from_sampler(self, policy: AshaPolicy) -> TrialEvent | ExhaustedEvent:
-        """Return a trial of the sampler's idea, or that every config was tried.
+        """Return the event of the sampler's next trial, or that every config was tried.
 
         Raises:
             UsageError: the weights that the space starts from are not there, or do not fit.
@@ -78,7 +78,7 @@ class TrialFactory:
         )
 
     def from_queue(self, queued: QueuedTrial) -> TrialEvent | WithdrawnEvent:
-        """Return the trial of a queued config, or its withdrawal if its weights cannot be had.
+        """Return the event of a queued trial, or of its withdrawal if its weights are not available.
 
         Raises:
             StartPostponed: the storage is in the way of them, not yet for the last time.
@@ -128,7 +128,7 @@ class TrialFactory:
 
 
 def _size(config: TrainConfig) -> int | None:
-    """Weights of the encoder; None if it cannot be built, which its trial will say."""
+    """Return the encoder's number of weights; None if it cannot be built, as the trial will report."""
     try:
         return model_size.count_encoder_weights(config)
     except (ValueError, RuntimeError) as error:

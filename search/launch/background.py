@@ -175,7 +175,7 @@ def _watch_start(name: str, process: "subprocess.Popen[bytes]", token: str, begi
 
 
 def is_running(launched: BackgroundLaunch) -> bool | None:
-    """Return whether it is at work, or about to be; None if that cannot be told from here."""
+    """Return whether the launch runs or is starting; None if that is unknown on this machine."""
     if launched.ended is not None:
         return False
     if launched.kind == "job":
@@ -188,7 +188,7 @@ def is_running(launched: BackgroundLaunch) -> bool | None:
 
 
 def end_early(name: str) -> BackgroundLaunch | None:
-    """End a launch that drives nothing yet, and so hears no request; None if there is none.
+    """End a launch that does not drive the search yet, and so reads no requests; None without one.
 
     Raises:
         EnvironmentSetupError: it is on another machine, or on a cluster that does not answer.

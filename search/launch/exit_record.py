@@ -93,7 +93,7 @@ def write(name: str, token: str, code: int, words: str) -> None:
 
 
 def at_signal(name: str, token: str, number: int) -> NoReturn:
-    """End at a signal that comes before there is anything to save."""
+    """Exit at a signal that arrives before there is anything to save."""
     write(name, token, _SIGNALLED + number, str(SignalReceived(number)))
     os._exit(_SIGNALLED + number)
 

@@ -115,7 +115,7 @@ def run_search(
     known: WarmStart | None = None,
     replay: ReplayedNotebook | None = None,
 ) -> SearchState:
-    """Drive a search, new or not, as far as its budgets allow; return its state afterwards.
+    """Drive a search, new or resumed, until its budgets are used; return its state afterwards.
 
     Args:
         name: the search's.

@@ -1,4 +1,4 @@
-"""Read a search from its ledger, for the verbs that change nothing."""
+"""Read a search from its ledger, for commands that only print."""
 
 from difflib import get_close_matches
 from pathlib import Path

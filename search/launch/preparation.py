@@ -64,7 +64,7 @@ def prepared(
     display: "Display",
     warm_start_sha256: str = "",
 ) -> SearchSettings:
-    """Pack what is not packed yet, and decide everything."""
+    """Pack the corpus if it is not packed yet, and decide all settings."""
     from spkmodel.augment import conditions, noise_and_rooms
     from spkmodel.data.store import Store
     from spkmodel.data.store_writing import pack_corpus

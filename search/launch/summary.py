@@ -75,7 +75,7 @@ def lost_too_many(name: str, state: SearchState) -> SpksearchError | None:
 
 
 def summary(state: SearchState, now: Snapshot) -> list["RenderableType"]:
-    """Format what a search came to: counts, the best ten trials, the next commands."""
+    """Format the result of a search: counts, the best ten trials, the next commands."""
     best = sort_trials(state, "dev_eer")[:_SHOWN]
     lines: list[RenderableType] = [
         f"{now.name} {now.state} after {formatting.format_duration(now.elapsed_seconds)}: "

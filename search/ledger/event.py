@@ -1,4 +1,4 @@
-"""The base of all events: what every line of a ledger says, and how it is written."""
+"""The base class of all events, and how an event becomes a line of the ledger."""
 
 import json
 from collections.abc import Iterable
@@ -44,17 +44,17 @@ class Event(BaseModel):
 
     @property
     def trial_name(self) -> str:
-        """The trial that it names; empty if it names none."""
+        """Name of the trial that the event is about; empty for events of the whole search."""
         return self.__dict__.get("trial") or ""
 
     def fields(self) -> dict[str, Any]:
-        """What its kind adds to the header, by key."""
+        """Fields that this kind of event adds to the common ones, by key."""
         values, said = self.__dict__, self.model_fields_set
         own = {name: values[name] for name in self._body if name in said}
         return own | (self.__pydantic_extra__ or {})
 
     def to_line(self) -> str:
-        """The JSON object that is its line.
+        """Return the event as a line of the ledger: one JSON object.
 
         Raises:
             ValueError: a number is not finite.
@@ -73,7 +73,7 @@ class Event(BaseModel):
 
 
 def _to_json(value: Any) -> Any:
-    """What `json` does not know: a model or a dataclass inside an event."""
+    """Convert a model or a dataclass inside an event, which `json` cannot encode."""
     match value:
         case BaseModel():
             said = value.model_fields_set

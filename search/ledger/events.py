@@ -99,7 +99,7 @@ class PromotedCheckpoint(BaseModel):
 
 
 class PromotedEvent(Event):
-    """A checkpoint was registered as a model."""
+    """Records that a checkpoint was registered as a model."""
 
     event: Literal["promoted"] = "promoted"
     trial: str
@@ -123,7 +123,7 @@ class EvaluatedList(BaseModel):
 
 
 class EvaluatedEvent(Event):
-    """A model was evaluated on test pairs."""
+    """Records that a model was evaluated on test pairs."""
 
     event: Literal["evaluated"] = "evaluated"
     trial: str | None
@@ -148,7 +148,7 @@ class UnknownEvent(Event):
 
 
 class MalformedEvent(UnknownEvent):
-    """An event of a known kind that lacks what it must say; no state can take it."""
+    """An event of a known kind that lacks a required field; the state cannot take it in."""
 
     problem: str
 

@@ -1,4 +1,4 @@
-"""Read a line of a ledger, whichever version wrote it: the one place that knows older formats.
+"""Read lines of a ledger, also those of older versions; no other module knows older formats.
 
 A line that today's models take is read as it is. Any other is converted first: what its version
 did not write yet is filled in. Ledgers are never rewritten.
@@ -99,7 +99,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _converted(record: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what an older version left out; what it wrote stands."""
+    """Add the fields that an older version did not write; change none that it wrote."""
     converted = {**_LATER.get(record["event"], {}), **record}
     for key, find in _DERIVED.get(record["event"], {}).items():
         if key not in record:
@@ -108,14 +108,14 @@ def _converted(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _crash_kind(record: dict[str, Any]) -> InterruptReason:
-    """Why the attempt was cut short that a `crash` event tells of."""
+    """Return the kind of a `crash` event: why the attempt was interrupted."""
     if record.get("counts"):
         return "crash"
     return "driver" if record.get("reason") == DRIVER_ENDED else "stopped"
 
 
 def _end_kind(record: dict[str, Any]) -> Failure | str:
-    """What the trial was whose end an `end` event tells of; empty unless it failed."""
+    """Return the kind of failure of an `end` event; empty unless the trial failed."""
     if record.get("state") != "failed":
         return ""
     first = str(record.get("reason", "")).partition(":")[0]

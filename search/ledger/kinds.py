@@ -1,4 +1,4 @@
-"""Names that a ledger's events use: objectives, and why attempts and trials end."""
+"""Names used in events: objectives, and the reasons why attempts and trials end."""
 
 from typing import Literal
 

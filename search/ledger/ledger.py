@@ -1,4 +1,4 @@
-"""The append-only record of a search; its only reader and writer.
+"""Read and append to the ledger of a search; no other module opens the file.
 
 One JSON event a line, fsynced. Sampler, scheduler, budgets and tracking are rebuilt from it.
 """
@@ -62,7 +62,7 @@ class Ledger:
         say: Callable[[str], None] = log.warning,
         drives: bool = True,
     ) -> "Ledger":
-        """Open a ledger; to write, take the search's lock and cut off a torn last line.
+        """Open a ledger; for writing, take the search's lock and cut off an incomplete last line.
 
         Args:
             path: `ledger.jsonl` in the search's folder; made, folder included, when writing.
@@ -108,7 +108,7 @@ class Ledger:
         return written
 
     def keep_alive(self) -> None:
-        """Renew the lease when it is time.
+        """Renew the lease of the lock if it is due.
 
         Raises:
             EnvironmentSetupError: if another driver took the search over.
@@ -118,11 +118,11 @@ class Ledger:
             self._retry(self._lock.renew)
 
     def set_retry_policy(self, patience: RetryPolicy | None) -> None:
-        """Have `append` wait where the storage is full, read-only or failing, instead of raise."""
+        """Make `append` wait instead of raising while the storage is full, read-only or failing."""
         self._retry_policy = patience
 
     def _write(self, line: bytes) -> None:
-        """Append a line so that it is there, on disk, whole or not at all."""
+        """Append a line durably: after a crash it is on disk completely or not at all."""
         assert self._lock is not None
         self._lock.renew()
         if self._half_line is not None:
@@ -160,7 +160,7 @@ class Ledger:
                 return
 
     def events(self) -> Iterator[Event]:
-        """All complete events, oldest first; works while another process appends.
+        """Return all complete events, oldest first; another process may be appending.
 
         Raises:
             LedgerDamaged: naming the line.
@@ -168,7 +168,7 @@ class Ledger:
         yield from self.events_from(0)[0]
 
     def events_from(self, offset: int) -> tuple[list[Event], int]:
-        """The events after byte `offset` (0, or what an earlier call returned) and the next offset.
+        """Return the events after byte `offset` (0 or an earlier result), and the next offset.
 
         Raises:
             LedgerDamaged: naming the line.
@@ -191,15 +191,15 @@ class Ledger:
         return events, offset + len(complete)
 
     def state(self) -> SearchState:
-        """What all events so far add up to."""
+        """Return the state that all events so far add up to."""
         return SearchState.from_events(self.events())
 
     def trials(self) -> dict[str, TrialRecord]:
-        """All trials by name, oldest first."""
+        """Return all trials by name, oldest first."""
         return self.state().trials
 
     def close(self) -> None:
-        """End writing and let another process drive; reading stays possible."""
+        """Release the lock, so that another process may drive; reading stays possible."""
         if self._lock is not None:
             os.close(self._descriptor)
             self._lock.release()
@@ -245,7 +245,7 @@ def _cut_torn_line(path: Path, descriptor: int) -> None:
 
 
 def _end_of_complete(raw: bytes) -> int:
-    """Where a torn last line begins; the length if there is none.
+    """Return where an incomplete last line begins; the length of the data if there is none.
 
     A power cut may leave a part of a line, or its place filled with zeros; JSON has no zero byte.
     """

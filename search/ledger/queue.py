@@ -1,4 +1,4 @@
-"""Configs that somebody wants tried: they wait in the ledger for their turn, before new ideas.
+"""Queued trials: configs that a user asked for, tried before the sampler's next suggestion.
 
 One may start from the weights of another one; then it waits until that one's trial is complete.
 """

@@ -1,4 +1,4 @@
-"""What a trial recorded with a checkpoint: a whole epoch, or a part of one."""
+"""Results recorded with a checkpoint: of a whole epoch, or of a part of one."""
 
 import math
 from collections.abc import Mapping

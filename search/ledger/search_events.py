@@ -11,7 +11,7 @@ from search.ledger.settings import SearchSettings
 
 
 class ReplayedNotebook(BaseModel):
-    """What a replay is of."""
+    """Which notebook a search replays."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -22,7 +22,7 @@ class ReplayedNotebook(BaseModel):
 
 
 class SearchEvent(Event, SearchSettings):
-    """A search starts, or continues with other settings; all settings, also the unchanged ones."""
+    """A search starts, or goes on with other settings; all settings are in it."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -102,7 +102,7 @@ class StopEvent(Event):
 
 
 class HoldEvent(Event):
-    """Nothing new is started while a cause lasts."""
+    """No attempt is started while a cause lasts."""
 
     event: Literal["hold"] = "hold"
     cause: str
@@ -134,7 +134,7 @@ class PriorPoint:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Points of the space that were known before a search began, best first."""
+    """Points of the space with results from elsewhere, best first."""
 
     source: str
     points: tuple[PriorPoint, ...]
@@ -154,7 +154,7 @@ class PriorEvent(Event):
 
 
 class QueuedEvent(Event):
-    """A config is to be tried, before new ideas."""
+    """A config was queued, to be tried before the sampler's next suggestion."""
 
     event: Literal["queued"] = "queued"
     key: str

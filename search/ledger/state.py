@@ -1,4 +1,4 @@
-"""What the events of a ledger add up to: pure, one event at a time.
+"""Compute the state of a search from its events, one event at a time, without side effects.
 
 Nothing here decides (`search.scheduler.asha`) and nothing reads a file (`search.ledger.ledger`).
 """
@@ -47,7 +47,7 @@ TrialChange = SegmentEvent | EndEvent | CrashEvent | RemovedEvent | DamagedEvent
 
 @dataclass(slots=True)
 class SearchState:
-    """Everything that sampler, scheduler, status and tracking go by."""
+    """The state of a search: what sampler, scheduler, status and tracking read."""
 
     settings: SearchEvent | None = None
     """The last `search` event; None before the first."""
@@ -100,7 +100,7 @@ class SearchState:
         return state
 
     def touched_since(self, event: int) -> list[str]:
-        """The trials that events from this number on have named, each once, in their order."""
+        """Return the trials named by events from this number on, each once, in order."""
         return [name for name in dict.fromkeys(self.touched[event:]) if name in self.trials]
 
     @property

@@ -1,4 +1,4 @@
-"""One trial as the ledger knows it: its epochs, its attempts, how it ended.
+"""The record of one trial: its epochs, its attempts, and its outcome.
 
 What it may do next is decided in `search.scheduler`.
 """
@@ -23,7 +23,7 @@ from search.ledger.report import Partial, Report
 
 @dataclass(slots=True)
 class TrialRecord:
-    """One trial as the ledger knows it."""
+    """The record of one trial."""
 
     trial: str
     config: dict[str, Any]
@@ -156,7 +156,7 @@ class TrialRecord:
         )
 
     def begin_attempt(self, event: SegmentEvent) -> None:
-        """Start, or start again."""
+        """Begin an attempt, the first or a later one."""
         self.state = "running"
         self.reason, self.ended_by, self.ended = "", "", ""
         self.failure, self.last_interruption = "", ""
@@ -174,14 +174,14 @@ class TrialRecord:
         self.refusals += event.kind == "storage"
 
     def end(self, event: EndEvent, session: int) -> None:
-        """Take note of its end, in the session of this number."""
+        """Record the outcome, in the session of this number."""
         self.state, self.reason = event.state, event.reason
         self.ended_by, self.ended, self.ended_in = event.by, event.time, session
         if event.state == "failed" and event.kind:
             self.failure = event.kind
 
     def add_report(self, report: Report, rungs: tuple[int, ...]) -> None:
-        """Take an epoch; at its target the trial pauses."""
+        """Add the report of an epoch; at its target epoch the trial pauses."""
         self.reports, self.refusals = {**self.reports, report.epoch: report}, 0
         self.retire_partial()
         if report.epoch in rungs:
@@ -190,13 +190,13 @@ class TrialRecord:
             self.state = "paused"
 
     def retire_partial(self) -> None:
-        """Take note that nothing goes on from the partial checkpoint any more."""
+        """Drop the partial checkpoint, which no attempt starts from any more."""
         if self.partial is not None:
             self.past_partials = (*self.past_partials, self.partial)
             self.partial = None
 
     def remove_checkpoints(self, event: RemovedEvent) -> None:
-        """Forget checkpoints that are removed; what was measured stands."""
+        """Forget checkpoints that are removed; keep their measurements."""
         self.removed |= set(event.checkpoints)
         self.superseded = tuple(r for r in self.superseded if r.checkpoint not in self.removed)
         past = (each for each in self.past_partials if each.checkpoint not in self.removed)
@@ -205,7 +205,7 @@ class TrialRecord:
             self.partial = None
 
     def lose_checkpoint(self, event: DamagedEvent, rungs: tuple[int, ...]) -> None:
-        """Drop what was trained after the epoch that the trial goes on from."""
+        """Drop all epochs after the one that the trial goes on from."""
         self.damaged |= {event.checkpoint}
         kept = {e: report for e, report in self.reports.items() if e <= event.from_epoch}
         lost = [report for epoch, report in self.reports.items() if epoch not in kept]
@@ -219,7 +219,7 @@ class TrialRecord:
         self.find_rung(rungs)
 
     def find_rung(self, rungs: tuple[int, ...]) -> None:
-        """Find the highest rung with a result anew, after the epochs or the ladder changed."""
+        """Compute the highest rung with a result again, after epochs or rungs have changed."""
         self.rung = max((rung for rung in rungs if rung in self.reports), default=0)
 
 

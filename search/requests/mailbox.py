@@ -1,4 +1,4 @@
-"""Carry requests to a search's driver in files, which any machine with its folder can write.
+"""Send requests to a search's driver as files, from any machine that can write its folder.
 
 A request is written beside and renamed, so that a driver never reads half of one. It goes when it
 has been carried out; one that cannot be is put aside, with the reason in a file beside it.
@@ -22,17 +22,17 @@ _GLANCE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Pending:
-    """A request that is not carried out yet."""
+    """A request that has not been applied yet."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Return its file's name, which the event has that carries it out: so that happens once."""
+        """Name of the request's file; the event records it, so that it is applied once."""
         return self.path.name
 
     def read(self) -> Request:
-        """Read what is asked.
+        """Read the message.
 
         Raises:
             ValueError: if it says nothing that is understood.
@@ -44,11 +44,11 @@ class Pending:
         return messages.read(self.path.read_bytes())
 
     def done(self) -> None:
-        """Remove it: it has been carried out."""
+        """Remove the request, which has been applied."""
         self.path.unlink(missing_ok=True)
 
     def refuse(self, reason: str) -> None:
-        """Put it aside with the reason, which the sender reads."""
+        """Replace the request by the reason for its refusal, which the sender reads."""
         aside = _refused(self.path.parent)
         aside.mkdir(exist_ok=True)
         (aside / f"{self.path.name}.reason").write_text(reason + "\n", encoding="utf-8")
@@ -61,7 +61,7 @@ def identity(driver: DriverInfo) -> str:
 
 
 def write(folder: Path, request: Request) -> Pending:
-    """Write a request where the driver of the search in `folder` finds it."""
+    """Write a request into the mailbox of the search in `folder`."""
     control = folder / "control"
     control.mkdir(exist_ok=True)
     # Its time comes first: requests of one machine are carried out in the order they were made in.
@@ -76,7 +76,7 @@ def write(folder: Path, request: Request) -> Pending:
 
 
 def pending(folder: Path) -> list[Pending]:
-    """Return the requests not carried out yet, oldest first."""
+    """Return the requests that have not been applied yet, oldest first."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(_files(folder / "control"), key=lambda each: each.path.name)
     return []

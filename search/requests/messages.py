@@ -23,7 +23,7 @@ class _Request(BaseModel):
 
 
 class Stop(_Request):
-    """Stop a trial, or the whole search if None: after its epoch, or now."""
+    """Stop a trial, or the whole search if None: after its epoch, or at once."""
 
     kind: Literal["stop"] = "stop"
     trial: str | None = None
@@ -56,7 +56,7 @@ class Add(_Request):
 
 
 class Budget(_Request):
-    """Change budgets from now on; None: leave as it is."""
+    """Change budgets; a field that is None stays as it is."""
 
     kind: Literal["budget"] = "budget"
     trials: int | None = Field(default=None, ge=1)
