@@ -78,7 +78,7 @@ class TrialFactory:
         )
 
     def from_queue(self, queued: QueuedTrial) -> TrialEvent | WithdrawnEvent:
-        """Return the event of a queued trial, or of its withdrawal if its weights are not available.
+        """Return the event of a queued trial, or of its withdrawal if its weights are missing.
 
         Raises:
             StartPostponed: the storage is in the way of them, not yet for the last time.
@@ -128,7 +128,7 @@ class TrialFactory:
 
 
 def _size(config: TrainConfig) -> int | None:
-    """Return the encoder's number of weights; None if it cannot be built, as the trial will report."""
+    """Return the encoder's number of weights; None if it cannot be built."""
     try:
         return model_size.count_encoder_weights(config)
     except (ValueError, RuntimeError) as error:
