@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spkmodel.losses.output import LossOutput
 from spkmodel.losses.precision import full_precision
+from spkmodel.losses.speaker_groups import group_by_speaker
 
 
 class CentreLoss(nn.Module):
@@ -41,8 +42,6 @@ class CentreLoss(nn.Module):
         return LossOutput(0.5 * squared.mean(), {"centre_distance": squared.detach().sqrt().mean()})
 
     def _move(self, away: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]) -> None:
-        present, of_row, counts = torch.unique(speakers, return_inverse=True, return_counts=True)
-        steps = away.new_zeros(len(present), away.shape[1]).index_add(0, of_row, away)
         # The 1 keeps a speaker with a single utterance from jumping all the way (eq. 4).
-        steps *= self.centre_rate / (1 + counts[:, None])
-        self.centres.index_add_(0, present, steps.to(self.centres.dtype))
+        steps = away * (self.centre_rate / (1 + group_by_speaker(speakers).counts))[:, None]
+        self.centres.index_add_(0, speakers, steps.to(self.centres.dtype))

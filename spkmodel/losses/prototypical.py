@@ -1,16 +1,16 @@
 """Compare the utterances of a batch with prototypes or centroids of its speakers."""
 
 import math
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from spkmodel.losses.output import LossOutput
 from spkmodel.losses.precision import full_precision
+from spkmodel.losses.speaker_groups import SpeakerGroups, group_by_speaker
 
 Form: TypeAlias = Literal["softmax", "contrast"]
 _SMALLEST_SCALE = 1e-6
@@ -53,11 +53,11 @@ class AngularPrototypicalLoss(nn.Module):
         self, embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
-            queries, prototypes = _queries_and_prototypes(exact, speakers)
-            cosines = F.linear(F.normalize(queries), F.normalize(prototypes))
-            own = torch.arange(len(queries), device=exact.device)
-            loss = F.cross_entropy(self.line(cosines), own)
-            return LossOutput(loss, {"accuracy": _accuracy(cosines, own)})
+            groups = _groups(speakers)
+            # Only the first row of each speaker is a query; the other rows are masked below.
+            cosines = F.linear(F.normalize(exact), F.normalize(_prototypes(exact, groups)))
+            loss = _cross_entropy(self.line(cosines), groups, groups.is_first)
+            return LossOutput(loss, {"accuracy": _accuracy(cosines, groups, groups.is_first)})
 
 
 class PrototypicalLoss(nn.Module):
@@ -72,13 +72,13 @@ class PrototypicalLoss(nn.Module):
         self, embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
-            queries, prototypes = _queries_and_prototypes(exact, speakers)
+            groups = _groups(speakers)
             # Not by way of products, which lose the small distances.
             logits = -torch.cdist(
-                queries, prototypes, compute_mode="donot_use_mm_for_euclid_dist"
+                exact, _prototypes(exact, groups), compute_mode="donot_use_mm_for_euclid_dist"
             ).square()
-            own = torch.arange(len(queries), device=exact.device)
-            return LossOutput(F.cross_entropy(logits, own), {"accuracy": _accuracy(logits, own)})
+            loss = _cross_entropy(logits, groups, groups.is_first)
+            return LossOutput(loss, {"accuracy": _accuracy(logits, groups, groups.is_first)})
 
 
 class GE2ELoss(nn.Module):
@@ -101,82 +101,82 @@ class GE2ELoss(nn.Module):
         self, embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
     ) -> LossOutput:
         with full_precision(embeddings) as exact:
-            cosines, own = _to_centroids(exact, speakers)
+            groups = _groups(speakers)
+            cosines = _to_centroids(exact, groups)
             # voxceleb_trainer floors them; a negative cosine then has no gradient.
             if self.floor_cosines:
                 cosines = cosines.clamp(min=_COSINE_FLOOR)
             logits = self.line(cosines)
-            accuracy = _accuracy(cosines, own)
+            every = torch.ones_like(groups.is_first)
+            figures = {"accuracy": _accuracy(cosines, groups, every)}
             match self.form:
                 case "softmax":
-                    return LossOutput(F.cross_entropy(logits, own), {"accuracy": accuracy})
+                    return LossOutput(_cross_entropy(logits, groups, every), figures)
                 case "contrast":
-                    return LossOutput(_contrast(logits, own), {"accuracy": accuracy})
+                    return LossOutput(_contrast(logits, groups), figures)
                 case _:
                     assert_never(self.form)
 
 
-def _contrast(
-    logits: Float[Tensor, "batch speakers"], own: Int[Tensor, " batch"]
-) -> Float[Tensor, ""]:
+def _contrast(logits: Float[Tensor, "batch batch"], groups: SpeakerGroups) -> Float[Tensor, ""]:
     """Return the contrast loss of eq. 7: own centroid against the nearest other one."""
-    to_own = logits.gather(1, own[:, None])[:, 0]
+    to_own = logits.gather(1, groups.first[:, None])[:, 0]
     # The own speaker is taken out, or it would nearly always be the nearest.
-    nearest_other = logits.scatter(1, own[:, None], -torch.inf).amax(dim=1)
+    is_other = groups.is_first & ~groups.same
+    nearest_other = logits.masked_fill(~is_other, -torch.inf).amax(dim=1)
     return (1 - to_own.sigmoid() + nearest_other.sigmoid()).mean()
 
 
 def _to_centroids(
-    embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
-) -> tuple[Float[Tensor, "batch speakers"], Int[Tensor, " batch"]]:
-    """Return each row's cosines with all speakers' centroids, and the column of its own speaker."""
-    groups = _groups(speakers)
-    sums = embeddings.new_zeros(len(groups.counts), embeddings.shape[1]).index_add(
-        0, groups.of_row, embeddings
-    )
+    embeddings: Float[Tensor, "batch dim"], groups: SpeakerGroups
+) -> Float[Tensor, "batch batch"]:
+    """Return each row's cosines with the centroids of all speakers, one in each row's column.
+
+    Only the columns of first rows count: a speaker's other columns repeat its centroid.
+    """
+    sums = groups.same.to(embeddings.dtype) @ embeddings
     units = F.normalize(embeddings)
-    # The length of a centroid is nothing to its cosine, so the sums will do.
+    # A cosine does not depend on the length of a centroid, so sums take the place of means.
     cosines = F.linear(units, F.normalize(sums))
     # An utterance that is part of its own centroid would be near it for no merit (eq. 9).
-    without_itself = F.normalize(sums[groups.of_row] - embeddings)
+    without_itself = F.normalize(sums - embeddings)
     to_own = (units * without_itself).sum(dim=1, keepdim=True)
-    return cosines.scatter(1, groups.of_row[:, None], to_own), groups.of_row
+    return cosines.scatter(1, groups.first[:, None], to_own)
 
 
-def _queries_and_prototypes(
-    embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
-) -> tuple[Float[Tensor, "speakers dim"], Float[Tensor, "speakers dim"]]:
-    groups = _groups(speakers)
-    # Stable, so that the query is a speaker's first utterance in the order of the batch.
-    by_speaker = groups.of_row.argsort(stable=True)
-    first = by_speaker[groups.counts.cumsum(0) - groups.counts]
-    is_query = torch.zeros_like(speakers, dtype=torch.bool).index_fill(0, first, True)
-    others = embeddings.new_zeros(len(first), embeddings.shape[1]).index_add(
-        0, groups.of_row[~is_query], embeddings[~is_query]
-    )
-    return embeddings[first], others / (groups.counts - 1)[:, None]
+def _prototypes(
+    embeddings: Float[Tensor, "batch dim"], groups: SpeakerGroups
+) -> Float[Tensor, "batch dim"]:
+    """Return, in the row of each speaker's first utterance, the mean of its other utterances."""
+    others = groups.same.clone().fill_diagonal_(False).to(embeddings.dtype) @ embeddings
+    return others / (groups.counts - 1)[:, None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """The rows of a batch by speaker: numbered in the order of their labels."""
-
-    of_row: Int[Tensor, " batch"]
-    counts: Int[Tensor, " speakers"]
-
-
-def _groups(speakers: Int[Tensor, " batch"]) -> _Groups:
-    present, of_row, counts = torch.unique(speakers, return_inverse=True, return_counts=True)
-    if bool((counts < 2).any()):
-        alone = present[counts < 2][0].item()
+def _groups(speakers: Int[Tensor, " batch"]) -> SpeakerGroups:
+    groups = group_by_speaker(speakers)
+    # The config's batches guarantee this (`Batches.utterances`). On a GPU the check would make the
+    # host wait at every step; there a speaker alone gives a loss that is not finite.
+    if speakers.device.type == "cpu" and bool((groups.counts < 2).any()):
+        alone = int(speakers[groups.counts < 2][0])
         raise ValueError(
             "a prototypical loss needs at least 2 utterances of each speaker in a batch, got 1 of "
             f"speaker {alone}"
         )
-    return _Groups(of_row, counts)
+    return groups
+
+
+def _cross_entropy(
+    logits: Float[Tensor, "batch batch"], groups: SpeakerGroups, rows: Bool[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy of some rows; the classes are the columns of first rows."""
+    masked = logits.masked_fill(~groups.is_first, -torch.inf)
+    of_row = F.cross_entropy(masked, groups.first, reduction="none")
+    # where, not a product: a row that does not count may be infinite, and 0 x inf is nan.
+    return torch.where(rows, of_row, 0.0).sum() / rows.sum()
 
 
 def _accuracy(
-    likeness: Float[Tensor, "rows speakers"], own: Int[Tensor, " rows"]
+    likeness: Float[Tensor, "batch batch"], groups: SpeakerGroups, rows: Bool[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
-    return (likeness.detach().argmax(dim=1) == own).float().mean()
+    masked = likeness.detach().masked_fill(~groups.is_first, -torch.inf)
+    return ((masked.argmax(dim=1) == groups.first) & rows).sum() / rows.sum()
