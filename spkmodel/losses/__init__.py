@@ -27,10 +27,19 @@ from spkmodel.losses.triplet import TripletLoss
 __all__ = ["LossOutput", "build", "margin_after", "set_epochs"]
 
 
-def build(loss: c.Loss, embedding_dim: int, speakers: int) -> nn.Module:
+def build(
+    loss: c.Loss, embedding_dim: int, speakers: int, most_utterances: int | None = None
+) -> nn.Module:
     """Build the loss of a config; its own weights, if any, are drawn from torch's generator.
 
     Margins are as they are before the first step; `set_epochs` moves them.
+
+    Args:
+        loss: the config.
+        embedding_dim: width of the embeddings.
+        speakers: number of training speakers.
+        most_utterances: the most that a speaker has in a batch; None: counted in every batch, for
+            which triplet losses wait for a GPU.
 
     Raises:
         ValueError: if the loss cannot tell so few speakers apart as it is set.
@@ -46,13 +55,13 @@ def build(loss: c.Loss, embedding_dim: int, speakers: int) -> nn.Module:
         case c.GE2E():
             return GE2ELoss(loss.initial_scale, loss.initial_bias, loss.form, loss.floor_cosines)
         case c.Triplet():
-            return _triplet(loss)
+            return _triplet(loss, most_utterances)
         case c.Centre():
             return CentreLoss(embedding_dim, speakers, loss.centre_rate, loss.normalise)
         case c.Combined():
             return CombinedLoss(
                 [term.loss.kind for term in loss.terms],
-                [build(term.loss, embedding_dim, speakers) for term in loss.terms],
+                [build(term.loss, embedding_dim, speakers, most_utterances) for term in loss.terms],
                 [term.weight for term in loss.terms],
             )
         case _:
@@ -87,9 +96,11 @@ def _classification(loss: c.Classification, embedding_dim: int, speakers: int) -
             assert_never(loss)
 
 
-def _triplet(loss: c.Triplet) -> TripletLoss:
+def _triplet(loss: c.Triplet, most_utterances: int | None) -> TripletLoss:
     margin = _margin(loss.margin_schedule, loss.margin)
-    return TripletLoss(margin, _mining(loss), loss.distance, loss.normalise, loss.form)
+    return TripletLoss(
+        margin, _mining(loss), loss.distance, loss.normalise, loss.form, most_utterances
+    )
 
 
 def _mining(loss: c.Triplet) -> Strategy | Rank:

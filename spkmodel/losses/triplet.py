@@ -1,20 +1,20 @@
 """Triplet losses: an anchor should be closer to its own speaker than to others, by a margin."""
 
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from spkmodel.losses.all_triplets import NO_COST, Form, TripletSums, costs, sum_all_triplets
 from spkmodel.losses.margins import Margin
-from spkmodel.losses.mining import Rank, Strategy, mine
+from spkmodel.losses.mining import Rank, Strategy, choose, find_positives
 from spkmodel.losses.output import LossOutput
 from spkmodel.losses.precision import full_precision
+from spkmodel.losses.speaker_groups import SpeakerGroups, group_by_speaker
 
 Distance: TypeAlias = Literal["euclidean", "squared", "cosine"]
-Form: TypeAlias = Literal["hinge", "softplus", "positives_only"]
-_ACTIVE = 1e-16  # a triplet whose loss is not above this has nothing left to teach
 
 
 class TripletLoss(nn.Module):
@@ -39,6 +39,7 @@ class TripletLoss(nn.Module):
         distance: Distance,
         normalise: bool,
         form: Form,
+        most_utterances: int | None = None,
     ) -> None:
         super().__init__()
         self.margin = margin
@@ -46,6 +47,7 @@ class TripletLoss(nn.Module):
         self.distance: Distance = distance
         self.normalise = normalise
         self.form: Form = form
+        self.most_utterances = most_utterances
 
     def forward(
         self, embeddings: Float[Tensor, "batch dim"], speakers: Int[Tensor, " batch"]
@@ -54,36 +56,34 @@ class TripletLoss(nn.Module):
             if self.normalise:
                 exact = F.normalize(exact)
             distances = distances_between(exact, self.distance)
-            triplets = mine(distances, speakers, strategy=self.mining, margin=self.margin.now)
-            to_positive = distances[triplets.anchor, triplets.positive]
-            to_negative = distances[triplets.anchor, triplets.negative]
-            losses, violations = self._costs(to_positive, to_negative)
-            active = torch.count_nonzero(violations > _ACTIVE)
-            # A mean over all triplets would vanish as training goes on: most cost nothing then.
-            counted = torch.count_nonzero(losses.detach() > _ACTIVE)
-            if self.mining != "batch_all":
-                counted = torch.full_like(counted, len(triplets))
-            # A sum over nothing still has a graph; a mean over nothing would be nan.
-            loss = losses.sum() / counted.clamp(min=1)
-        figures = {"active_triplet_fraction": active / max(len(triplets), 1)}
+            sums, triplets = self._sum_costs(distances, group_by_speaker(speakers))
+            # A mean over nothing would be nan.
+            loss = sums.cost / sums.counted.clamp(min=1)
+        figures = {"active_triplet_fraction": sums.active / triplets.clamp(min=1)}
         if self.form != "positives_only":
             figures["margin"] = loss.new_tensor(self.margin.now)
         return LossOutput(loss, figures)
 
-    def _costs(
-        self, to_positive: Float[Tensor, " triplets"], to_negative: Float[Tensor, " triplets"]
-    ) -> tuple[Float[Tensor, " triplets"], Float[Tensor, " triplets"]]:
-        """Return each triplet's loss, and by how much it violates its constraint."""
-        excess = to_positive - to_negative + self.margin.now
-        match self.form:
-            case "hinge":
-                return F.relu(excess), excess.detach()
-            case "softplus":
-                return F.softplus(excess), excess.detach()
-            case "positives_only":
-                return to_positive, to_positive.detach()
-            case _:
-                assert_never(self.form)
+    def _sum_costs(
+        self, distances: Float[Tensor, "batch batch"], groups: SpeakerGroups
+    ) -> tuple[TripletSums, Int[Tensor, ""]]:
+        """Return the sums over the triplets that are mined, and their number."""
+        if self.mining == "batch_all":
+            positive, is_positive = find_positives(groups, self.most_utterances)
+            is_negative = ~groups.same
+            triplets = (is_positive.sum(dim=1) * is_negative.sum(dim=1)).sum()
+            sums = sum_all_triplets(
+                distances, positive, is_positive, is_negative, self.margin.now, self.form
+            )
+            return sums, triplets
+        chosen = choose(distances, groups, self.mining, self.margin.now, self.most_utterances)
+        to_positive = distances.gather(1, chosen.positive)
+        excess = to_positive - distances.gather(1, chosen.negative) + self.margin.now
+        each = torch.where(chosen.is_triplet, costs(self.form, to_positive, excess), 0.0)
+        violation = to_positive if self.form == "positives_only" else excess
+        active = ((violation > NO_COST) & chosen.is_triplet).sum()
+        triplets = chosen.is_triplet.sum()
+        return TripletSums(each.sum(), triplets, active), triplets
 
 
 def distances_between(

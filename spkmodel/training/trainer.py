@@ -17,6 +17,7 @@ from spkmodel.augment import Augmenter
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.config import TrainConfig
 from spkmodel.core import checkpoint
+from spkmodel.core.device_copy import copy_to_device
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.store import Store
 from spkmodel.nn import encoders
@@ -239,13 +240,11 @@ class Training:
             stage.loss,
             embedding_dim=self.config.encoder.embedding_dim,
             speakers=self.config.classes(len(self._store.train_speakers)),
+            most_utterances=stage.batches.utterances,
         ).to(self._device)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device; to a GPU from pinned memory, so that nothing waits."""
-        if self._device.type == "cuda" and tensor.device.type == "cpu":
-            return tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor.to(self._device)
+        return copy_to_device(tensor, self._device)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that a training needs to continue: named tensors, and what JSON can hold.

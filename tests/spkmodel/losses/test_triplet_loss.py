@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spkmodel import config as c
 from tests.support.models.loss_family import SPEAKERS, built, drawn, waves
@@ -157,3 +158,26 @@ def test_a_seed_decides_what_a_loss_with_chance_in_it_mines(mining):
 
     assert cost(1) == cost(1)
     assert len({cost(seed) for seed in range(5)}) > 1
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers how many numbers the largest result of any operation has."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(each, torch.Tensor):
+                self.numbers = max(self.numbers, each.numel())
+        return result
+
+
+@pytest.mark.parametrize("form", ["hinge", "softplus", "positives_only"])
+def test_batch_all_needs_no_tensor_larger_than_the_matrix_of_distances(form):
+    config = c.Triplet(mining="batch_all", form=form, margin=0 if form != "hinge" else 0.3)
+    embeddings = drawn(rows=60).requires_grad_()
+    speakers = torch.arange(5).repeat_interleave(12)
+    with LargestTensor() as seen:
+        built(config)(embeddings, speakers).loss.backward()
+    assert seen.numbers == 60 * 60
