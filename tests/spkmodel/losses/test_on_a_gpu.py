@@ -6,7 +6,7 @@ import torch
 from spkmodel import config as c
 from spkmodel import losses
 from tests.support.models.loss_family import FAMILY
-from tests.support.simulated_gpu import HostWaits, NoHostWaits, simulated_gpu
+from tests.support.models.simulated_gpu import HostWaits, NoHostWaits, simulated_gpu
 
 CHANCY = {
     "triplet-random": c.Triplet(mining="random_semi_hard"),
