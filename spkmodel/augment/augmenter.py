@@ -1,20 +1,44 @@
 """Apply all augmentation steps of a config in their order, drawn anew for each crop."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from spkmodel.augment import data_pp
 from spkmodel.augment.channel import (
     LONGEST_FILTER_SAMPLES,
-    draw_filter,
     fast_size,
     filter_response,
     room_spectra,
 )
-from spkmodel.augment.data_pp import pre_process
+from spkmodel.augment.data_pp import PreProcessingDraws
+from spkmodel.augment.draws import (
+    AmbienceDraws,
+    BabbleDraws,
+    FilterAndRoomDraws,
+    draw_ambiences,
+    draw_babble,
+    draw_filter_and_room,
+    draw_gain_db,
+)
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
-from spkmodel.augment.sounds import babble, draw_talkers, excerpt, gain, scale_to_snr
-from spkmodel.config import Augment, Babble
+from spkmodel.augment.sounds import babble, excerpt, gain, scale_to_snr
+from spkmodel.config import Augment
+from spkmodel.core.device_copy import copy_to_device
+
+
+@dataclass(slots=True)
+class AugmentationDraws:
+    """What was drawn for one batch; None for a step that the config does not have."""
+
+    gain_db: Float[Tensor, " batch"] | None = None
+    channel: FilterAndRoomDraws | None = None
+    babble: BabbleDraws | None = None
+    ambiences: AmbienceDraws | None = None
+    data_pp: PreProcessingDraws | None = None
 
 
 class Augmenter:
@@ -44,44 +68,60 @@ class Augmenter:
         speakers: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Return the augmented crops; `speakers`, on the CPU, tell babble whose they are."""
-        config = self._config
+        return self.apply(waveforms, self.draw(waveforms.shape, generator, speakers))
+
+    def draw(
+        self,
+        shape: Sequence[int],
+        generator: torch.Generator,
+        speakers: Int[Tensor, " batch"] | None = None,
+    ) -> AugmentationDraws:
+        """Draw on the CPU what happens to crops of a shape (batch, samples)."""
+        config, (batch, samples) = self._config, shape
+        draws = AugmentationDraws()
         if config.gain_db > 0:
-            gain_db = _uniform(len(waveforms), generator) * 2 * config.gain_db - config.gain_db
-            waveforms = gain(waveforms, gain_db.to(self._device))
+            draws.gain_db = draw_gain_db(config.gain_db, batch, generator)
         if config.filter_probability > 0 or config.room_probability > 0:
-            waveforms = self._filter_and_reverberate(waveforms, generator)
-        # Levels of babble and ambience are relative to the speech alone, not to each other.
-        speech = waveforms
+            draws.channel = draw_filter_and_room(config, len(self._rooms), batch, generator)
         if config.babble is not None:
             assert speakers is not None, "babble needs to know whose crops these are"
-            waveforms = self._add_babble(config.babble, speech, speakers, generator)
+            draws.babble = draw_babble(config.babble, speakers, generator)
         if config.noise_probability > 0:
-            waveforms = self._add_ambiences(waveforms, speech, generator)
+            draws.ambiences = draw_ambiences(config, len(self._ambiences), batch, generator)
         if config.data_pp is not None:
-            waveforms = pre_process(waveforms, config.data_pp, generator)
+            draws.data_pp = data_pp.draw(batch, samples, config.data_pp, generator)
+        return draws
+
+    def apply(
+        self, waveforms: Float[Tensor, "batch samples"], draws: AugmentationDraws
+    ) -> Float[Tensor, "batch samples"]:
+        """Return the crops with what was drawn for them; on a GPU the host waits for nothing."""
+        if draws.gain_db is not None:
+            waveforms = gain(waveforms, self._on_device(draws.gain_db))
+        if draws.channel is not None and len(draws.channel.touched):
+            waveforms = self._filter_and_reverberate(waveforms, draws.channel)
+        # Levels of babble and ambience are relative to the speech alone, not to each other.
+        speech = waveforms
+        if draws.babble is not None and len(draws.babble.rows):
+            voices = babble(speech, self._on_device(draws.babble.talking))
+            waveforms = self._with(speech, speech, draws.babble.rows, voices, draws.babble.snr_db)
+        if draws.ambiences is not None and len(draws.ambiences.rows):
+            waveforms = self._add_ambiences(waveforms, speech, draws.ambiences)
+        if draws.data_pp is not None:
+            waveforms = data_pp.apply(waveforms, draws.data_pp)
         return waveforms
 
-    def _filter_and_reverberate(self, waveforms: Tensor, generator: torch.Generator) -> Tensor:
-        config, batch = self._config, len(waveforms)
-        # Drawn for every crop, used or not: what one crop gets does not depend on the others.
-        filtered = _uniform(batch, generator) < config.filter_probability
-        points_db = draw_filter(batch, config.filter_db, generator) * filtered.unsqueeze(1)
-        in_room = _uniform(batch, generator) < config.room_probability
-        which = torch.randint(max(1, len(self._rooms)), (batch,), generator=generator)
-        touched = (filtered | in_room).nonzero().squeeze(1)
-        if not len(touched):
-            return waveforms
+    def _filter_and_reverberate(self, waveforms: Tensor, draws: FilterAndRoomDraws) -> Tensor:
         samples = waveforms.shape[1]
         # Long enough for filter and room together, or the end would wrap around to the beginning.
         longest = max((len(room) for room in self._rooms), default=1)
         size = fast_size(samples + min(longest, samples) + LONGEST_FILTER_SAMPLES)
-        place = touched.to(self._device)
+        place = self._on_device(draws.touched)
         spectra = torch.fft.rfft(waveforms[place], size)
-        spectra *= filter_response(points_db[touched].to(self._device), size)
-        rooms = in_room[touched].nonzero().squeeze(1)
-        if len(rooms):
-            chosen = which[touched][rooms].to(self._device)
-            spectra[rooms.to(self._device)] *= self._spectra_of_rooms(samples, size)[chosen]
+        spectra *= filter_response(self._on_device(draws.points_db), size)
+        if len(draws.in_room):
+            chosen = self._on_device(draws.rooms)
+            spectra[self._on_device(draws.in_room)] *= self._spectra_of_rooms(samples, size)[chosen]
         # A copy: the crops that come in may still be in use.
         result = waveforms.clone()
         result[place] = torch.fft.irfft(spectra, size)[:, :samples]
@@ -93,53 +133,24 @@ class Augmenter:
             self._room_spectra = (size, room_spectra(self._rooms, samples, size))
         return self._room_spectra[1]
 
-    def _add_babble(
-        self, config: Babble, speech: Tensor, speakers: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        batch = len(speech)
-        behind = _uniform(batch, generator) < config.probability
-        talkers = torch.randint(
-            config.talkers_low, config.talkers_high + 1, (batch,), generator=generator
-        )
-        snr_db = _between(config.snr_db_low, config.snr_db_high, batch, generator)
-        talking = draw_talkers(speakers, talkers, generator)
-        rows = behind.nonzero().squeeze(1)
-        if not len(rows):
-            return speech
-        voices = babble(speech, talking[rows].to(self._device))
-        return self._with(speech, speech, rows, voices, snr_db)
-
-    def _add_ambiences(
-        self, waveforms: Tensor, speech: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        config, batch = self._config, len(waveforms)
-        noisy = _uniform(batch, generator) < config.noise_probability
-        snr_db = _between(config.snr_db_low, config.snr_db_high, batch, generator)
-        which = torch.randint(max(1, len(self._ambiences)), (batch,), generator=generator)
-        offsets = _uniform(batch, generator)
-        rows = noisy.nonzero().squeeze(1)
-        if not len(rows):
-            return waveforms
+    def _add_ambiences(self, waveforms: Tensor, speech: Tensor, draws: AmbienceDraws) -> Tensor:
         excerpts = torch.stack(
             [
-                excerpt(self._ambiences[which[row]], float(offsets[row]), waveforms.shape[1])
-                for row in rows.tolist()
+                excerpt(self._ambiences[which], offset, waveforms.shape[1])
+                for which, offset in zip(draws.ambiences, draws.offsets, strict=True)
             ]
         )
-        return self._with(waveforms, speech, rows, excerpts, snr_db)
+        return self._with(waveforms, speech, draws.rows, excerpts, draws.snr_db)
 
     def _with(
         self, waveforms: Tensor, speech: Tensor, rows: Tensor, sounds: Tensor, snr_db: Tensor
     ) -> Tensor:
         """Add a sound to some rows, at a level relative to the speech alone."""
-        place = rows.to(self._device)
-        levelled = scale_to_snr(speech[place], sounds, snr_db[rows].to(self._device))
+        place = self._on_device(rows)
+        levelled = scale_to_snr(speech[place], sounds, self._on_device(snr_db))
         return waveforms.index_add(0, place, levelled)
 
-
-def _uniform(count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator)
-
-
-def _between(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:
-    return low + _uniform(count, generator) * (high - low)
+    def _on_device(self, drawn: Tensor) -> Tensor:
+        # What was drawn is known on the host: which rows are touched, and how many, is decided
+        # there, and nothing waits for the device.
+        return copy_to_device(drawn, self._device)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from spkmodel.core.device_copy import copy_to_device
+
 FILTER_POINTS = 8
 """Evenly from 0 to 8 kHz; gain in dB is linear between them."""
 
@@ -65,7 +67,7 @@ def _interpolation(size: int, device: torch.device) -> Tensor:
     """Return the matrix from the filter's points to its gains in dB at every bin of a transform."""
     places = torch.linspace(0, FILTER_POINTS - 1, size // 2 + 1)
     distance = (places.unsqueeze(0) - torch.arange(FILTER_POINTS).unsqueeze(1)).abs()
-    return (1 - distance).clamp(min=0).to(device)
+    return copy_to_device((1 - distance).clamp(min=0), device)
 
 
 @lru_cache(maxsize=64)

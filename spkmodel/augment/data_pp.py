@@ -1,11 +1,15 @@
 """Apply the log's pre-processing: smoothing, noise, a random level; see `config.DataPP`."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from spkmodel.config import DataPP
+from spkmodel.core.device_copy import copy_to_device
 
 _LARGEST_OF_S = 4.0
 """A sigma beyond so many times its own scale is drawn again."""
@@ -13,42 +17,94 @@ _LARGEST_OF_S = 4.0
 _CUT_SIGMAS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """The rows of a batch that are smoothed, and the right half of each one's kernel."""
+
+    rows: Int[Tensor, " rows"]
+    halves: Float[Tensor, "rows taps"]
+
+    @classmethod
+    def from_sigmas(cls, sigmas: Float[Tensor, " batch"]) -> "Smoothing":
+        """Return the smoothing by Gaussians of these deviations, in samples, on the CPU."""
+        rows = (_radii(sigmas) > 0).nonzero().squeeze(1)
+        return cls(rows, gaussians(sigmas[rows]) if len(rows) else torch.ones(0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise that some rows of a batch get, each smoothed by a sigma of its own."""
+
+    rows: Int[Tensor, " rows"]
+    sound: Float[Tensor, "rows samples"]
+    """Of deviation 1."""
+    deviations: Float[Tensor, " rows"]
+    smoothing: Smoothing
+
+
+@dataclass(frozen=True, slots=True)
+class PreProcessingDraws:
+    """What is drawn for one batch, on the CPU."""
+
+    smoothing: Smoothing
+    noises: tuple[Noise, ...]
+    fall_db: Float[Tensor, " batch"]
+
+
 def pre_process(
     waveforms: Float[Tensor, "batch samples"], config: DataPP, generator: torch.Generator
 ) -> Float[Tensor, "batch samples"]:
     """Draw anew for every waveform, and leave what goes in as it is."""
-    batch, device = len(waveforms), waveforms.device
+    batch, samples = waveforms.shape
+    return apply(waveforms, draw(batch, samples, config, generator))
+
+
+def draw(
+    batch: int, samples: int, config: DataPP, generator: torch.Generator
+) -> PreProcessingDraws:
+    """Draw the smoothing, the noises and the level of each waveform."""
     sigmas = _sometimes(batch, config.smooth_probability, config.smooth_samples, generator)
-    processed = smooth(waveforms, sigmas)
-    noise = _noises(waveforms.shape, config, generator, device)
-    if noise is not None:
-        processed = processed + noise
+    noises = tuple(_draw_noises(batch, samples, config, generator))
     fall_db = config.attenuation_db * torch.rand(batch, generator=generator)
-    return processed * (10 ** (-fall_db / 20)).to(device).unsqueeze(1)
+    return PreProcessingDraws(Smoothing.from_sigmas(sigmas), noises, fall_db)
 
 
-def _noises(
-    shape: torch.Size, config: DataPP, generator: torch.Generator, device: torch.device
-) -> Tensor | None:
-    """Return the sum of every waveform's noises; None if no waveform has any."""
-    batch, samples = shape
-    total: Tensor | None = None
+def apply(
+    waveforms: Float[Tensor, "batch samples"], draws: PreProcessingDraws
+) -> Float[Tensor, "batch samples"]:
+    """Return the waveforms after what was drawn for them; the input stays as it is."""
+    device = waveforms.device
+    processed = _smoothed(waveforms, draws.smoothing)
+    if draws.noises:
+        total = torch.zeros_like(waveforms)
+        for noise in draws.noises:
+            sound = copy_to_device(noise.sound, device)
+            # Not in place: on the CPU the copy is the drawn tensor itself.
+            sound = sound * copy_to_device(noise.deviations, device).unsqueeze(1)
+            total.index_add_(
+                0, copy_to_device(noise.rows, device), _smoothed(sound, noise.smoothing)
+            )
+        processed = processed + total
+    level = copy_to_device(10 ** (-draws.fall_db / 20), device)
+    return processed * level.unsqueeze(1)
+
+
+def _draw_noises(
+    batch: int, samples: int, config: DataPP, generator: torch.Generator
+) -> Iterator[Noise]:
     rows = torch.arange(batch)
     while True:
         rows = rows[torch.rand(len(rows), generator=generator) < config.noise_probability]
         if not len(rows):
-            return total
+            return
         deviations = draw_sigmas(len(rows), config.noise_deviation, generator)
         sigmas = _sometimes(
             len(rows), config.noise_smooth_probability, config.noise_smooth_samples, generator
         )
-        noise = torch.randn(len(rows), samples, generator=generator).to(device)
-        noise *= deviations.to(device).unsqueeze(1)
-        if total is None:
-            total = torch.zeros(batch, samples, device=device)
-        total.index_add_(0, rows.to(device), smooth(noise, sigmas))
+        sound = torch.randn(len(rows), samples, generator=generator)
+        yield Noise(rows, sound, deviations, Smoothing.from_sigmas(sigmas))
         if not config.noise_repeats:
-            return total
+            return
 
 
 def draw_sigmas(count: int, scale: float, generator: torch.Generator) -> Float[Tensor, " count"]:
@@ -76,13 +132,15 @@ def smooth(
     a single tap, and nothing changes) and sums to 1. Beyond its ends a waveform is mirrored, its
     end samples doubled.
     """
-    radii = _radii(sigmas)
-    rows = (radii > 0).nonzero().squeeze(1)
-    if not len(rows):
+    return _smoothed(waveforms, Smoothing.from_sigmas(sigmas))
+
+
+def _smoothed(waveforms: Tensor, smoothing: Smoothing) -> Tensor:
+    if not len(smoothing.rows):
         return waveforms
-    place = rows.to(waveforms.device)
-    smoothed = _convolved(waveforms[place], gaussians(sigmas[rows]).to(waveforms.device))
-    return waveforms.index_copy(0, place, smoothed)
+    place = copy_to_device(smoothing.rows, waveforms.device)
+    halves = copy_to_device(smoothing.halves, waveforms.device)
+    return waveforms.index_copy(0, place, _convolved(waveforms[place], halves))
 
 
 def _radii(sigmas: Tensor) -> Tensor:

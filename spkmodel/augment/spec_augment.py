@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spkmodel.config import SpecAugment
+from spkmodel.core.device_copy import copy_to_device
 
 
 class FrameMasks(nn.Module):
@@ -27,9 +28,12 @@ class FrameMasks(nn.Module):
         chosen = torch.rand(batch) < config.probability
         bands = draw_spans(batch, config.frequency_masks, config.frequency_width_mels, mels)
         stretches = draw_spans(batch, config.time_masks, config.time_width_frames, time)
-        masked = (bands.unsqueeze(2) | stretches.unsqueeze(1)) & chosen.view(-1, 1, 1)
+        # A mask of bands and one of frames are copied; the mask of both is made on the device.
+        bands = copy_to_device(bands & chosen.unsqueeze(1), frames.device)
+        stretches = copy_to_device(stretches & chosen.unsqueeze(1), frames.device)
+        masked = bands.unsqueeze(2) | stretches.unsqueeze(1)
         mean = frames.mean(dim=(1, 2), keepdim=True)
-        return torch.where(masked.to(frames.device), mean, frames)
+        return torch.where(masked, mean, frames)
 
 
 def draw_spans(batch: int, count: int, widest: int, size: int) -> Bool[Tensor, "batch size"]:

@@ -6,7 +6,12 @@ import torch
 from spkmodel import config as c
 from spkmodel import losses
 from tests.support.models.loss_family import FAMILY
-from tests.support.models.simulated_gpu import HostWaits, NoHostWaits, simulated_gpu
+from tests.support.models.simulated_gpu import (
+    HostWaits,
+    NoHostWaits,
+    moved_to_simulated_gpu,
+    simulated_gpu,
+)
 
 CHANCY = {
     "triplet-random": c.Triplet(mining="random_semi_hard"),
@@ -17,9 +22,9 @@ CHANCY = {
 @pytest.mark.parametrize("name", [*FAMILY, *CHANCY])
 def test_no_loss_makes_the_host_wait_for_a_gpu(name):
     config = (FAMILY | CHANCY)[name]
+    loss = losses.build(config, embedding_dim=6, speakers=4, most_utterances=3)
     with simulated_gpu():
-        with torch.device("cuda"):
-            loss = losses.build(config, embedding_dim=6, speakers=4, most_utterances=3)
+        moved_to_simulated_gpu(loss)
         embeddings = torch.randn(12, 6, device="cuda")
         speakers = torch.zeros(12, dtype=torch.long, device="cuda")
         with NoHostWaits():

@@ -65,3 +65,18 @@ def simulated_gpu() -> Iterator[FakeTensorMode]:
     """Simulate all tensors while the context lasts, so that `cuda` works on any machine."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         yield mode
+
+
+def moved_to_simulated_gpu(module: torch.nn.Module) -> torch.nn.Module:
+    """Replace all weights and buffers by simulated ones on `cuda`; call it in `simulated_gpu`.
+
+    `Module.to` cannot do that; and to build a module there fails where its weights are computed.
+    """
+    for part in module.modules():
+        for name, weights in part.named_parameters(recurse=False):
+            empty = torch.empty(weights.shape, dtype=weights.dtype, device="cuda")
+            part.register_parameter(name, torch.nn.Parameter(empty, weights.requires_grad))
+        for name, buffer in part.named_buffers(recurse=False):
+            empty = torch.empty(buffer.shape, dtype=buffer.dtype, device="cuda")
+            part.register_buffer(name, empty)
+    return module
