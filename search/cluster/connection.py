@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.cluster import auth_token, preflight
+from search.cluster.local_resources import count_usable_cpus
 from search.core import signals
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home
@@ -31,11 +32,6 @@ class Cluster:
     gpus: float
     local: bool
     """Whether this process started it, on this machine."""
-
-
-def count_usable_cpus() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def prepare_environment() -> None:

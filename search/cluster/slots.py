@@ -4,11 +4,33 @@ A trial must fit on one machine: two machines with three processors each have no
 that needs four, although they have six together.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from search.core.errors import UsageError
+
 _SMALLEST = 1e-4
 """Ray counts resources in steps of this size."""
+
+
+def check_shares(cpus_per_trial: float, gpus_per_trial: float | None) -> None:
+    """Require numbers that Ray takes for the resources of a trial.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if not (_SMALLEST <= cpus_per_trial < math.inf):
+        raise UsageError(
+            f"--cpus-per-trial must be a number from {_SMALLEST:g} on, got {cpus_per_trial:g}"
+        )
+    gpus = gpus_per_trial or 0.0
+    is_share = _SMALLEST <= gpus <= 1
+    if gpus and not (is_share or (gpus > 1 and gpus.is_integer())):
+        raise UsageError(
+            f"--gpus-per-trial must be 0, a share of one GPU ({_SMALLEST:g} to 1) or a whole "
+            f"number, got {gpus:g}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +53,7 @@ class Needs:
     gpus: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
+        return describe_share(self.cpus, self.gpus) if self.gpus else _count(self.cpus, "CPU")
 
     def bundle(self) -> dict[str, float]:
         """Return the resources under Ray's names."""
@@ -67,13 +89,22 @@ def explain_no_slot(nodes: Sequence[Node], needs: Needs) -> str:
     for node in nodes:
         kinds.setdefault((node.cpus, node.gpus), []).append(node.name)
     has = "; ".join(
-        f"{_join_names(names)}: {cpus:g} CPUs and {gpus:g} GPUs"
+        f"{_join_names(names)}: {describe_share(cpus, gpus)}"
         for (cpus, gpus), names in sorted(kinds.items(), reverse=True)
     )
     return (
         f"a trial wants {needs}, and no machine of the cluster has that ({has or 'it has none'}); "
         "lower --cpus-per-trial or --gpus-per-trial"
     )
+
+
+def describe_share(cpus: float, gpus: float) -> str:
+    """Return processors and GPUs in words: 2 CPUs and no GPU."""
+    return f"{_count(cpus, 'CPU')} and {_count(gpus, 'GPU')}"
+
+
+def _count(number: float, unit: str) -> str:
+    return f"{number:g} {unit}s" if number > 1 else f"{number:g} {unit}" if number else f"no {unit}"
 
 
 def _join_names(names: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ from search.core.lease import already_driven_error, find_live_driver
 from search.core.paths import home, ledger_path, search_folder
 from search.launch import exit_record, launch_record
 from search.launch.launch_record import BackgroundLaunch, format_arguments
-from search.launch.settings import LaunchRequest
+from search.launch.resources import require_asked_resources
+from search.launch.settings import LaunchRequest, read_settings
 from spkmodel.worker.processes import process_start
 
 LOG = "launch.log"
@@ -52,6 +53,7 @@ def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
     address = request.address or os.environ.get("RAY_ADDRESS")
     with _launch_lock(name):
         _require_not_driven(name)
+        require_asked_resources(request, read_settings(name))
         if address not in (None, "", "local"):
             from search.launch import ray_job
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
-from search.cluster.connection import Cluster, connect, count_usable_cpus
+from search.cluster.connection import Cluster, connect
+from search.cluster.local_resources import count_usable_cpus
 from search.cluster.slots import Needs, decide_needs, warn_of_unstated_gpus
 from search.core.paths import home, search_folder
 from search.engine import orphan_processes

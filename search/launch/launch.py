@@ -17,7 +17,18 @@ from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceive
 from search.core.paths import home, ledger_path
 from search.engine.graceful_stop import grace_of_environment
 from search.launch import drive, preparation
-from search.launch.settings import DEFAULT_CPUS, LaunchRequest, extensions, surroundings_folders
+from search.launch.resources import (
+    are_resources_new,
+    asked_or_recorded,
+    require_asked_resources,
+    require_resources,
+)
+from search.launch.settings import (
+    LaunchRequest,
+    extensions,
+    read_settings,
+    surroundings_folders,
+)
 from search.launch.summary import LaunchOutcome, summarise_outcome
 from search.ledger.events import (
     FORMAT,
@@ -70,6 +81,7 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     branches = loader.branches(space)
     name = request.name or space.name
     before = read_settings(name)
+    require_asked_resources(request, before)
     known = preparation.known_before(name, space, request, before)
     corpus = preparation.checked_corpus(request, branches, before)
     warm_start.check(request.space, branches)
@@ -90,16 +102,18 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
 
 @contextmanager
 def _looked_at_first(request: LaunchRequest, before: SearchSettings | None) -> Iterator[None]:
-    """Refuse a new search that the cluster cannot run, before anything is packed or written."""
-    if before is not None or is_local(resolve_address(request.address)):
+    """Refuse what the cluster cannot run, before anything is packed or written.
+
+    That is a new search, or one that asks for other resources than before.
+    """
+    is_here = is_local(resolve_address(request.address))
+    if is_here or not are_resources_new(request, before):
         yield
         return
     with connect(request.address, insecure=request.insecure) as resources:
-        cpus = request.cpus_per_trial or DEFAULT_CPUS
         folders = [str(each) for each in surroundings_folders(request, before) if each]
-        list_checked_nodes(
-            decide_needs(cpus, request.gpus_per_trial, resources.gpus), home(), folders
-        )
+        needs = decide_needs(*asked_or_recorded(request, before), resources.gpus)
+        list_checked_nodes(needs, home(), folders)
         yield
 
 
@@ -148,6 +162,7 @@ def run_search(
             ledger.append(PriorEvent(source=prior.source, points=prior.points))
         if has_work(ledger):
             state = ledger.state()
+            require_resources(request, settings)
             with _naming_resume_command(state), signals.raise_signals():
                 drive.drive_search(ledger, state, space, settings, request, display, grace_seconds)
     return Ledger.open(ledger_path(name)).state()
@@ -167,13 +182,6 @@ def _naming_resume_command(state: SearchState) -> Iterator[None]:
             f"on from there:\n  {again}",
             received.signal_number,
         ) from received
-
-
-def read_settings(name: str) -> SearchSettings | None:
-    """Return the settings that a search was last launched with; None if there is no such search."""
-    path = ledger_path(name)
-    event = Ledger.open(path).state().settings if path.is_file() else None
-    return None if event is None else event.settings
 
 
 def has_work(ledger: Ledger) -> bool:

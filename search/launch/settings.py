@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.cluster.slots import check_shares
 from search.core.errors import UsageError
+from search.core.paths import ledger_path
 from search.core.redact import redact
 from search.data.location import format_location
 from search.data.noise_and_rooms import find_recordings
 from search.ledger.kinds import OBJECTIVE, SIZE
+from search.ledger.ledger import Ledger
 from search.ledger.settings import DEFAULT_KEEP, SearchSettings
 from search.sampler.prior import default_count
 from search.scheduler.policy import ladder
@@ -242,14 +245,18 @@ def _check_ranges(settings: SearchSettings) -> None:
         raise UsageError(f"--hours must be positive, got {settings.hours}")
     if settings.disk_gb is not None and settings.disk_gb <= 0:
         raise UsageError(f"--disk-gb must be positive, got {settings.disk_gb}")
-    if settings.cpus_per_trial <= 0:
-        raise UsageError(f"--cpus-per-trial must be positive, got {settings.cpus_per_trial}")
-    if settings.gpus_per_trial is not None and settings.gpus_per_trial < 0:
-        raise UsageError(f"--gpus-per-trial must not be negative, got {settings.gpus_per_trial}")
+    check_shares(settings.cpus_per_trial, settings.gpus_per_trial)
     if settings.warm_start_trials < 0:
         raise UsageError(
             f"--warm-start-trials must not be negative, got {settings.warm_start_trials}"
         )
+
+
+def read_settings(name: str) -> SearchSettings | None:
+    """Return the settings that a search was last launched with; None if there is no such search."""
+    path = ledger_path(name)
+    event = Ledger.open(path).state().settings if path.is_file() else None
+    return None if event is None else event.settings
 
 
 def _check_same(name: str, settings: SearchSettings, before: SearchSettings) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from search.core.errors import UsageError
 from search.core.paths import ledger_path
 from search.launch import launch, preparation
+from search.launch.resources import require_asked_resources
+from search.launch.settings import read_settings
 from search.ledger.events import ReplayedNotebook
 from search.ledger.ledger import Ledger
 from search.ledger.settings import SearchSettings
@@ -54,8 +56,9 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         Interrupted: a signal ended it; everything is saved.
     """
     plan = plan_replay(request)
-    before = launch.read_settings(plan.name)
+    before = read_settings(plan.name)
     _check_same_replay(plan, request, before)
+    require_asked_resources(request.launch, before)
     configs = {entry.number: scale_config(entry.config, plan.scale) for entry in plan.entries}
     branches = [Branch({"entry": number}, (), config) for number, config in configs.items()]
     launch_request = replace(

@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-from spkmodel.data.store import StoreError
-
 BLOCK_BYTES = 4 << 20
 """Read and written at a time."""
 
@@ -23,6 +21,9 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     Raises:
         StoreError: for a scheme that is not supported, or a malformed URI.
     """
+    # Not above: the command line asks `is_uri`, and the store imports torch, which takes seconds.
+    from spkmodel.data.store import StoreError
+
     match = _URI.match(uri)
     scheme = match["scheme"].lower() if match else ""
     if scheme not in _SCHEMES:
@@ -42,6 +43,8 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
 
 def read_small_file(system: Any, path: str, most: int) -> bytes | None:
     """Read a file of at most `most` bytes; None if it is not there."""
+    from spkmodel.data.store import StoreError
+
     try:
         with system.open_input_stream(path) as source:
             data: bytes = source.read(most + 1)

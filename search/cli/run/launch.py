@@ -130,6 +130,7 @@ class LaunchOptions:
 def launch(options: LaunchOptions) -> None:
     """Start a search, or go on with it."""
     request = _build_request(options)
+    _refuse_early(request)
     if options.detach:
         _launch_in_background(request)
         return
@@ -140,6 +141,14 @@ def launch(options: LaunchOptions) -> None:
     console.print_result(*outcome.lines)
     if outcome.problem is not None:
         raise outcome.problem
+
+
+def _refuse_early(request: "LaunchRequest") -> None:
+    """Refuse what this machine has not got before torch is imported, which takes seconds."""
+    from search.launch.resources import require_asked_resources
+    from search.launch.settings import read_settings
+
+    require_asked_resources(request, read_settings(request.name or Path(request.space).stem))
 
 
 def _build_request(options: LaunchOptions) -> "LaunchRequest":

@@ -48,8 +48,8 @@ def test_what_fits_nowhere_is_said_with_what_each_kind_of_machine_has():
     assert explain_no_slot(nodes, Needs(4)) == ""
     reason = explain_no_slot(nodes, Needs(2, 2))
     assert "a trial wants 2 CPUs and 2 GPUs" in reason
-    assert "10.0.0.9: 8 CPUs and 1 GPUs" in reason
-    assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and 0 GPUs" in reason
+    assert "10.0.0.9: 8 CPUs and 1 GPU" in reason
+    assert "10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more: 4 CPUs and no GPU" in reason
 
 
 @pytest.mark.parametrize(

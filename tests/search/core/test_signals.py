@@ -16,7 +16,7 @@ from search.core.paths import ledger_path
 from search.core.progress import Silent
 from search.engine.request_handler import ask
 from search.launch import drive, launch, preparation
-from search.launch.settings import LaunchRequest, decide
+from search.launch.settings import LaunchRequest, decide, read_settings
 from search.ledger.ledger import Ledger
 from search.requests.messages import Budget
 from search.space import loader
@@ -99,7 +99,7 @@ def test_a_signal_while_ray_is_starting_is_told_with_the_command_that_goes_on(
     with pytest.raises(Interrupted, match=r"goes on .*\n  spksearch launch quickstart --name trip"):
         launch.run_search("trip", request_, SPACE, _settings(request_), None, Silent())
     assert find_live_driver(ledger_path("trip").parent) is None
-    assert launch.read_settings("trip") == _settings(request_)
+    assert read_settings("trip") == _settings(request_)
 
 
 def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overruled(
@@ -108,7 +108,7 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
     monkeypatch.setattr(drive, "drive_search", lambda *_: None)
     settings = _settings(request_)
     launch.run_search("trip", request_, SPACE, settings, None, Silent())
-    before = launch.read_settings("trip")
+    before = read_settings("trip")
     ask("trip", Budget(by="anna", trials=48))
     for stale in (None, before):  # one that thought it was the first, and one that had looked
         with pytest.raises(
@@ -116,5 +116,5 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
         ):
             launch.run_search("trip", request_, SPACE, settings, stale, Silent())
     assert Ledger.open(ledger_path("trip")).state().search.trials == 48
-    settings = launch.read_settings("trip")
+    settings = read_settings("trip")
     launch.run_search("trip", request_, None, settings, settings, Silent())

@@ -9,7 +9,7 @@ import pytest
 
 from search.cli.app import run
 from search.core.errors import EnvironmentSetupError
-from search.launch.launch import read_settings
+from search.launch.settings import read_settings
 from search.ledger.events import FORMAT, KnownEvent, LedgerDamaged, UnknownEvent
 from search.ledger.formats import parse
 from search.ledger.ledger import Ledger

@@ -9,8 +9,7 @@ from search.cli.app import run
 from search.core.errors import UsageError
 from search.core.paths import ledger_path
 from search.core.progress import Silent
-from search.launch import launch
-from search.launch.settings import LaunchRequest
+from search.launch.settings import LaunchRequest, read_settings
 from search.ledger.ledger import Ledger
 from search.notebook.replay import run_replay
 from search.notebook.replay_plan import ReplayRequest, plan_replay, queue_key
@@ -238,4 +237,4 @@ def _assert_it_goes_on(request, source):
         run_replay(replace(request, scale=Scale(8)), Silent())
     with pytest.raises(UsageError, match=r"--max-epochs 1 before, 2 now"):
         run_replay(replace(request, epochs=2), Silent())
-    assert launch.read_settings("warm").trials == 0
+    assert read_settings("warm").trials == 0

@@ -10,7 +10,7 @@ from search.core.paths import ledger_path
 from search.core.progress import Silent
 from search.launch import drive, launch, preparation
 from search.launch.open_search import state_of
-from search.launch.settings import LaunchRequest, decide
+from search.launch.settings import LaunchRequest, decide, read_settings
 from search.ledger.ledger import Ledger
 from search.sampler import prior_sources
 from search.space import loader
@@ -225,7 +225,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     assert state.prior == known.prior
 
     earlier.report("t0002", 3, 0.01)
-    before = launch.read_settings("new")
+    before = read_settings("new")
     again = LaunchRequest(space="made", corpus=home, trials=30)
     assert preparation.known_before("new", space, again, before) is None
     extended = _settings(again, before, sha256="other")
@@ -243,7 +243,7 @@ def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, mo
     with Ledger.open(ledger_path("new"), write=True, search="new") as ledger:
         append(ledger, "search", **_settings(request).model_dump(), versions={})
     again = LaunchRequest(space="made", corpus=home)
-    known = preparation.known_before("new", space, again, launch.read_settings("new"))
+    known = preparation.known_before("new", space, again, read_settings("new"))
     assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]
 
 
