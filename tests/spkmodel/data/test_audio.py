@@ -3,12 +3,13 @@
 import os
 import resource
 import struct
+import subprocess
 
 import numpy as np
 import pytest
 import soundfile
 
-from spkmodel.data.audio import AudioError, read, read_resampled
+from spkmodel.data.audio import AudioError, decode, read, read_resampled, seconds
 
 RATE = 16_000
 
@@ -43,9 +44,31 @@ def test_finer_audio_is_rounded_to_sixteen_bits(tmp_path, subtype):
     np.testing.assert_array_equal(read(tmp_path / "a.wav"), noise())
 
 
-def test_floats_beyond_full_scale_are_clipped_not_wrapped(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.tile([1.5, -1.5, 0.0], 600), RATE, subtype="FLOAT")
-    assert read(tmp_path / "a.wav")[:3].tolist() == [32767, -32768, 0]
+@pytest.mark.parametrize("resample", [False, True])
+def test_floats_beyond_full_scale_are_divided_by_the_largest_and_not_clipped(tmp_path, resample):
+    values = np.tile([1.5, -1.5, 0.75, 0.0], 600)
+    soundfile.write(tmp_path / "a.wav", values, RATE, subtype="FLOAT")
+    decoded = decode(tmp_path / "a.wav", resample)
+    assert decoded.samples[:4].tolist() == [32767, -32768, 16384, 0]
+    assert decoded.divided_by == 1.5
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_full_scale_itself_is_not_divided(tmp_path, subtype):
+    values = np.tile([1.0, -1.0, 0.5], 600)
+    soundfile.write(tmp_path / "a.wav", values, RATE, subtype=subtype)
+    decoded = decode(tmp_path / "a.wav")
+    assert decoded.samples[:3].tolist() == [32767, -32768, 16384]
+    assert decoded.divided_by == 1.0
+
+
+def test_what_resampling_lifts_above_full_scale_is_divided_too(tmp_path):
+    square = np.where(np.arange(24_000) // 100 % 2, 32767, -32768).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", square, 48_000)
+    decoded = decode(tmp_path / "a.wav", resample=True)
+    assert decoded.divided_by > 1
+    assert np.abs(decoded.samples.astype(int)).max() in (32767, 32768)
+    assert (np.abs(decoded.samples.astype(int)) >= 32767).mean() < 0.05  # clipped: a half
 
 
 def test_ogg_is_read_close_to_what_was_written(tmp_path):
@@ -58,10 +81,69 @@ def test_a_minute_of_silence_is_not_taken_for_a_bomb(tmp_path):
     assert len(read(tmp_path / "a.flac")) == 60 * RATE
 
 
-def test_a_wav_from_a_pipe_has_no_length_and_is_read_whole(tmp_path):
-    soundfile.write(tmp_path / "a.wav", noise(), RATE)
-    path = damaged(tmp_path / "a.wav", 40, struct.pack("<I", 0xFFFFFFFF))
+PLACEHOLDERS = [0, 0x7FFFF000, 0x7FFFF000 - 36, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x80000000]
+PLACEHOLDERS += [0xFFFFFFFF, 0xFFFFFFFF - 36, 0xFFFFFFFF - 44]
+
+
+@pytest.mark.parametrize("claimed", PLACEHOLDERS)
+@pytest.mark.parametrize("samples", [8000, 8001])
+@pytest.mark.parametrize("form", ["WAV", "WAVEX", "RIFX"])
+def test_a_wav_whose_writer_could_not_seek_back_is_read_whole(tmp_path, form, samples, claimed):
+    endian, form = ("BIG", "WAV") if form == "RIFX" else ("FILE", form)
+    speech = noise(1.0)[:samples]
+    soundfile.write(tmp_path / "a.wav", speech, RATE, format=form, endian=endian, subtype="PCM_16")
+    at = (tmp_path / "a.wav").read_bytes().index(b"data") + 4
+    length = struct.pack(">I" if endian == "BIG" else "<I", claimed)
+    path = damaged(tmp_path / "a.wav", at, length)
+    np.testing.assert_array_equal(read(path), speech)
+    assert seconds(path) == samples / RATE
+
+
+def with_long_length(path, form, claimed):
+    """An RF64 or W64 file that claims so many bytes of samples."""
+    soundfile.write(path, noise(), RATE, format=form, subtype="PCM_16")
+    raw = path.read_bytes()
+    at = raw.index(b"ds64") + 16 if form == "RF64" else raw.index(b"data") + 16
+    own_header = 24 if form == "W64" and claimed else 0
+    return damaged(path, at, struct.pack("<Q", min(claimed + own_header, 2**64 - 1)))
+
+
+@pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("form", ["RF64", "W64"])
+def test_so_are_its_relatives_of_64_bits(tmp_path, form, claimed):
+    path = with_long_length(tmp_path / "a.wav", form, claimed)
     np.testing.assert_array_equal(read(path), noise())
+
+
+@pytest.mark.parametrize("claimed", [16_002, 100_000, 2**40])
+@pytest.mark.parametrize("form", ["RF64", "W64"])
+def test_a_relative_that_claims_more_than_is_there_is_cut_short(tmp_path, form, claimed):
+    path = with_long_length(tmp_path / "a.wav", form, claimed)
+    with pytest.raises(AudioError, match=f"cut short, 16000 of {claimed} bytes"):
+        read(path)
+
+
+def test_a_wav_that_says_it_is_empty_and_goes_on_with_other_chunks_is_empty(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(0, np.int16), RATE)
+    with (tmp_path / "a.wav").open("ab") as out:
+        out.write(b"LIST" + struct.pack("<I", 6000) + b"INFOICMT" + bytes(5992))
+    with pytest.raises(AudioError, match=r"0 frames .* are too few"):
+        read(tmp_path / "a.wav")
+
+
+def test_a_flac_from_a_pipe_has_no_length_and_is_refused_with_the_remedy(tmp_path):
+    soundfile.write(tmp_path / "my speech.flac", noise(), RATE)
+    raw = (tmp_path / "my speech.flac").read_bytes()
+    path = damaged(tmp_path / "my speech.flac", 21, bytes([raw[21] & 0xF0]) + bytes(4))
+    with pytest.raises(AudioError, match="its header has no length") as caught:
+        read(path)
+    remedy = str(caught.value).partition("write it anew: ")[2]
+    # Stands in for ffmpeg, which need not be installed: the words are what is tested.
+    done = subprocess.run(
+        ["sh", "-c", f'ffmpeg() {{ cp "$3" "$4"; }}; {remedy}'], cwd=tmp_path, timeout=30
+    )
+    assert done.returncode == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["my speech.flac"]
 
 
 @pytest.mark.parametrize(
