@@ -41,11 +41,8 @@ def checked_corpus(
     needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
     longest = location.find_longest_seconds(request.corpus, corpus, enough=needed)
     for branch in branches:
-        speakers = branch.config.batches.speakers
         try:
-            branch.config.check_corpus(
-                len(counts), most[speakers - 1] if speakers <= len(most) else 0, longest
-            )
+            branch.config.check_corpus(most, longest)
             branch.config.check_epoch(batches_in_epoch(most, branch.config.batches))
         except ValueError as error:
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())

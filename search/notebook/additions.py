@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,22 +164,12 @@ def _open_store(state: SearchState) -> "Store | None":
 def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
     from spkmodel.training.batches import batches_in_epoch
 
-    counts = _count_utterances(store)
+    counts = store.utterances_of_speakers
     try:
-        config.check_corpus(
-            len(counts),
-            store.utterances_of_most(config.batches.speakers),
-            store.longest_seconds,
-        )
+        config.check_corpus(counts, store.longest_seconds)
         config.check_epoch(batches_in_epoch(counts, config.batches))
     except ValueError as error:
         raise UsageError(f"{name} does not fit the search's corpus: {error}") from error
-
-
-def _count_utterances(store: "Store") -> list[int]:
-    """Return the number of utterances of each training speaker, most first."""
-    counts = Counter(store.speaker(utterance) for utterance in store.of_split("train"))
-    return sorted(counts.values(), reverse=True)
 
 
 def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
@@ -192,5 +181,5 @@ def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None")
             f"--scale needs the packed corpus, and {state.search.store} is not on this machine; "
             "add the entry where the search runs"
         )
-    batches = batches_in_epoch(_count_utterances(store), config.batches)
+    batches = batches_in_epoch(store.utterances_of_speakers, config.batches)
     return max(1, math.ceil(batches / config.batches_per_step)) * int(state.search.max_epochs)

@@ -207,26 +207,13 @@ def check_talkers(place: str, augment: Augment, batches: Batches) -> None:
     own = len(speed.rates) if speed is not None and speed.new_speakers else 1
     others = max(0, batches.speakers - own) * batches.utterances
     if babble.talkers_high > others:
+        needed = own + -(-babble.talkers_high // batches.utterances)
+        advice = f"set batches.speakers to {needed} or more"
+        if others >= babble.talkers_low:
+            advice = f"set it to {others} or less, or batches.speakers to {needed} or more"
+        elif others >= 1:
+            advice = f"set it and talkers_low to {others} or less, or {advice[4:]}"
         raise ValueError(
             f"{place}.babble.talkers_high={babble.talkers_high}, but a batch has only {others} "
-            f"crops that are surely of other speakers; set it to {others} or less, or "
-            "batches.speakers higher"
-        )
-
-
-def check_crop(
-    place: str, crop_seconds: float, speed: Speed | None, longest_seconds: float
-) -> None:
-    """Raise an error if every utterance is shorter than a crop.
-
-    Raises:
-        ValueError: naming the field and the remedy.
-    """
-    fastest = 1.0 if speed is None else speed.fastest
-    if crop_seconds * fastest > longest_seconds:
-        field = f"{place}crop_seconds" if place else "batches.crop_seconds"
-        at_rate = "" if speed is None else f" at {fastest} times the speed ({place}augment.speed)"
-        raise ValueError(
-            f"{field}={crop_seconds}{at_rate} is longer than every training utterance, the longest "
-            f"lasting {longest_seconds:.2f} s; set it to {longest_seconds / fastest:.2f} or less"
+            f"crops that are surely of other speakers; {advice}"
         )

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spkmodel.config.data import Augment, Batches, check_crop, check_talkers
+from spkmodel.config.corpus_rules import check_crop, check_filled
+from spkmodel.config.data import Augment, Batches, check_talkers
 from spkmodel.config.encoders import TDNN, Encoder
 from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.log_net import LogNet
@@ -105,31 +107,19 @@ class TrainConfig(FrozenModel):
         last = (tuning.augment or Augment()).read_seconds(tuning.crop_seconds)
         return max(first, last)
 
-    def check_corpus(self, speakers: int, utterances_of_most: int, longest_seconds: float) -> None:
+    def check_corpus(self, utterances_of: Sequence[int], longest_seconds: float) -> None:
         """Raise an error if the corpus has too little for this config.
 
         Args:
-            speakers: number of training speakers.
-            utterances_of_most: the P-th largest number of utterances a speaker has, P being
-                `batches.speakers` (0 when there are fewer speakers).
+            utterances_of: the number of utterances of each training speaker.
             longest_seconds: the longest training utterance's length. One that is too short for a
                 crop starts over; where all are, every crop would be a repetition.
 
         Raises:
             ValueError: naming the field and the remedy.
         """
-        check_classes(self.loss, self.classes(speakers))
-        if self.batches.speakers > speakers:
-            raise ValueError(
-                f"batches.speakers={self.batches.speakers} is more than the {speakers} speakers of "
-                f"the training list; set it to {speakers} or less"
-            )
-        if self.batches.utterances > utterances_of_most:
-            raise ValueError(
-                f"batches.utterances={self.batches.utterances}, but only few training speakers "
-                f"have that many: {self.batches.speakers} have {utterances_of_most} or more; "
-                f"set it to {utterances_of_most} or less"
-            )
+        check_filled(self.loss, self.batches, utterances_of)
+        check_classes(self.loss, self.classes(len(utterances_of)))
         check_crop("", self.batches.crop_seconds, self.augment.speed, longest_seconds)
         tuning = self.fine_tune
         if tuning is not None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spkmodel.core.shell import quote_path
 from spkmodel.data import audio, splits
 from spkmodel.data.corpus_layout import find_utterances, speakers_by_folder
+from spkmodel.data.listed_files import require_present
 from spkmodel.data.lists import (
     DEV_LIST,
     SPLITS,
@@ -18,10 +20,11 @@ from spkmodel.data.lists import (
     CorpusError,
     ListError,
     Pair,
+    Report,
     TrainEntry,
-    read_pairs,
-    read_train_list,
-    require_present,
+    raise_problem,
+    read_numbered_entries,
+    read_numbered_pairs,
     write_pairs,
     write_train_list,
 )
@@ -80,55 +83,109 @@ class Corpus:
         }
 
 
-def open_corpus(folder: Path, seed: int = 0, allow_overlap: bool = False) -> Corpus:
+def open_corpus(
+    folder: Path, seed: int = 0, allow_overlap: bool = False, report: Report = raise_problem
+) -> Corpus:
     """Read a corpus's lists, or make in memory those that are missing.
 
     Args:
         folder: with lists, or `wav/<speaker>/.../<utterance>.(wav|flac|ogg)`, or both.
         seed: of the choice of dev speakers, where `valid_trials.txt` is missing.
         allow_overlap: let a speaker be in two of train, dev and test.
+        report: raises the first problem. One that keeps problems instead gets all of them, and the
+            corpus is what is left without the lines that are wrong.
 
     Raises:
         ListError: for a wrong line, a missing utterance, a label that contradicts the speakers.
         CorpusError: for what concerns the corpus as a whole.
     """
     if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder; a corpus is one, with wav/ or lists in it")
-    lists = {name: folder / name for name in (TRAIN_LIST, DEV_LIST, TEST_LIST)}
-    found = {name for name, path in lists.items() if os.path.lexists(path)}
-    train = read_train_list(lists[TRAIN_LIST]) if TRAIN_LIST in found else find_utterances(folder)
-    dev_pairs = read_pairs(lists[DEV_LIST]) if DEV_LIST in found else []
-    test_pairs = read_pairs(lists[TEST_LIST]) if TEST_LIST in found else []
-    require_present(
-        folder,
-        {
-            lists[TRAIN_LIST]: [(entry.path,) for entry in train],
-            lists[DEV_LIST]: [(pair.enrolment, pair.test) for pair in dev_pairs],
-            lists[TEST_LIST]: [(pair.enrolment, pair.test) for pair in test_pairs],
-        },
-    )
-    speaker_of = speakers_by_folder(train, _paths([*dev_pairs, *test_pairs]))
-    _require_true_labels(lists[DEV_LIST], dev_pairs, speaker_of)
-    _require_true_labels(lists[TEST_LIST], test_pairs, speaker_of)
-    if TRAIN_LIST not in found:
-        paired_speakers = {speaker_of[path] for path in _paths([*dev_pairs, *test_pairs])}
-        train = [entry for entry in train if entry.speaker not in paired_speakers]
+        raise CorpusError(
+            f"{quote_path(folder)} is not a folder; a corpus is one, with wav/ or lists in it"
+        )
+    problems = 0
+
+    def count(problem: CorpusError | ListError) -> None:
+        nonlocal problems
+        problems += 1
+        report(problem)
+
+    lists = _read_lists(folder, report if report is raise_problem else count)
+    train, dev_pairs, test_pairs = lists.train, lists.dev_pairs, lists.test_pairs
     # Without anybody to train on, pairs alone are a corpus too: for evaluation.
-    dev_from_train = DEV_LIST not in found and (bool(train) or not test_pairs)
-    if dev_from_train:
-        train, dev_pairs = splits.hold_out_dev(train, seed)
+    dev_from_train = lists.makes_dev and (bool(train) or not test_pairs)
+    if dev_from_train and (report is raise_problem or not problems):
+        try:
+            train, dev_pairs = splits.hold_out_dev(train, seed)
+        except CorpusError as error:
+            count(error)
     corpus = Corpus(
         folder=folder,
         train=tuple(train),
         dev_pairs=tuple(dev_pairs),
         test_pairs=tuple(test_pairs),
         dev_from_train=dev_from_train,
-        speaker_of=speaker_of,
-        test_list=lists[TEST_LIST] if TEST_LIST in found else None,
+        speaker_of=lists.speaker_of,
+        test_list=folder / TEST_LIST if lists.has_test_list else None,
     )
     if not allow_overlap:
-        _require_apart(corpus)
+        _require_apart(corpus, count)
     return corpus
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What the lists of a folder say, or its layout where there is no training list."""
+
+    train: list[TrainEntry]
+    dev_pairs: list[Pair]
+    test_pairs: list[Pair]
+    speaker_of: dict[str, str]
+    makes_dev: bool
+    has_test_list: bool
+
+
+def _read_lists(folder: Path, report: Report) -> _Lists:
+    paths = {name: folder / name for name in (TRAIN_LIST, DEV_LIST, TEST_LIST)}
+    found = {name for name, path in paths.items() if os.path.lexists(path)}
+    if TRAIN_LIST in found:
+        entries = read_numbered_entries(paths[TRAIN_LIST], report)
+    else:
+        entries = list(enumerate(find_utterances(folder, report), 1))
+    pairs = {
+        name: read_numbered_pairs(paths[name], report) if name in found else []
+        for name in (DEV_LIST, TEST_LIST)
+    }
+    missing = require_present(
+        folder,
+        {paths[TRAIN_LIST]: [(number, (entry.path,)) for number, entry in entries]}
+        | {paths[name]: _numbered_paths(some) for name, some in pairs.items()},
+        report,
+    )
+    train = [entry for _, entry in entries if entry.path not in missing]
+    speaker_of = speakers_by_folder(
+        train,
+        [
+            each
+            for each in _paths(p for some in pairs.values() for _, p in some)
+            if each not in missing
+        ],
+        report,
+    )
+    for name, some in pairs.items():
+        pairs[name] = [
+            (number, pair)
+            for number, pair in some
+            if pair.enrolment in speaker_of and pair.test in speaker_of
+        ]
+        _require_true_labels(paths[name], pairs[name], speaker_of, report)
+    dev_pairs, test_pairs = ([pair for _, pair in pairs[name]] for name in (DEV_LIST, TEST_LIST))
+    if TRAIN_LIST not in found:
+        paired_speakers = {speaker_of[path] for path in _paths([*dev_pairs, *test_pairs])}
+        train = [entry for entry in train if entry.speaker not in paired_speakers]
+    return _Lists(
+        train, dev_pairs, test_pairs, speaker_of, DEV_LIST not in found, TEST_LIST in found
+    )
 
 
 def split_corpus(
@@ -156,7 +213,9 @@ def split_corpus(
     """
     for name in (TRAIN_LIST, DEV_LIST, TEST_LIST):
         if os.path.lexists(folder / name):
-            raise CorpusError(f"{folder / name} is there already; move it away to split anew")
+            raise CorpusError(
+                f"{quote_path(folder / name)} is there already; move it away to split anew"
+            )
     rng = np.random.default_rng(seed)
     entries = find_utterances(folder)
     parts = splits.assign_splits(entries, assigned or {}, dev_speakers, test_speakers, rng)
@@ -182,9 +241,10 @@ def with_pairs(corpus: Corpus, path: Path, pairs: Sequence[Pair]) -> Corpus:
     fresh = [name for name in _paths(pairs) if name not in corpus.speaker_of]
     if not fresh:
         return corpus
-    require_present(corpus.folder, {path: [(pair.enrolment, pair.test) for pair in pairs]})
+    numbered = list(enumerate(pairs, 1))
+    require_present(corpus.folder, {path: _numbered_paths(numbered)})
     speaker_of = speakers_by_folder(corpus.train, fresh) | dict(corpus.speaker_of)
-    _require_true_labels(path, pairs, speaker_of)
+    _require_true_labels(path, numbered, speaker_of)
     return replace(corpus, test_pairs=(*corpus.test_pairs, *pairs), speaker_of=speaker_of)
 
 
@@ -192,23 +252,35 @@ def _paths(pairs: Iterable[Pair]) -> list[str]:
     return list({path: None for pair in pairs for path in (pair.enrolment, pair.test)})
 
 
+def _numbered_paths(pairs: Iterable[tuple[int, Pair]]) -> list[tuple[int, tuple[str, ...]]]:
+    return [(number, (pair.enrolment, pair.test)) for number, pair in pairs]
+
+
 # --- who speaks -------------------------------------------------------------------------------
 
 
-def _require_true_labels(path: Path, pairs: Sequence[Pair], speaker_of: Mapping[str, str]) -> None:
-    for number, pair in enumerate(pairs, 1):
+def _require_true_labels(
+    path: Path,
+    pairs: Iterable[tuple[int, Pair]],
+    speaker_of: Mapping[str, str],
+    report: Report = raise_problem,
+) -> None:
+    for number, pair in pairs:
         enrolled, tested = speaker_of[pair.enrolment], speaker_of[pair.test]
         if pair.target != (enrolled == tested):
             speakers = f"speaker {enrolled}" if enrolled == tested else f"{enrolled} and {tested}"
-            raise ListError(
-                path,
-                number,
-                f"label {int(pair.target)} for a pair of {speakers}, by the folders of its "
-                f"utterances; it should be {int(not pair.target)}",
+            report(
+                ListError(
+                    path,
+                    number,
+                    f"label {int(pair.target)} for a pair of {speakers}, by the folders of its "
+                    f"utterances; it should be {int(not pair.target)}",
+                    kind="false_label",
+                )
             )
 
 
-def _require_apart(corpus: Corpus) -> None:
+def _require_apart(corpus: Corpus, report: Report) -> None:
     speakers = {
         split: {corpus.speaker_of[path] for path in corpus.of_split(split)} for split in SPLITS
     }
@@ -216,7 +288,11 @@ def _require_apart(corpus: Corpus) -> None:
         shared = sorted(speakers[one] & speakers[other])
         if shared:
             some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
-            raise CorpusError(
-                f"{corpus.folder}: {len(shared)} speakers are in both {one} and {other}: {some}; "
-                "keep each speaker in one of train, dev and test, or insist with --allow-overlap"
+            report(
+                CorpusError(
+                    f"{quote_path(corpus.folder)}: {len(shared)} speakers are in both {one} and "
+                    f"{other}: {some}; keep each speaker in one of train, dev and test, or insist "
+                    "with --allow-overlap",
+                    kind="overlap",
+                )
             )

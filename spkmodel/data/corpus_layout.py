@@ -5,48 +5,120 @@ speakers apart, by default the first one below an optional `wav/`.
 """
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from spkmodel.data.lists import TRAIN_LIST, CorpusError, TrainEntry, utterance_problem
+from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.other_lists import conversion_command
+from spkmodel.data.formats.speaker_folders import find_speaker_folders
+from spkmodel.data.formats.suffixes import OTHER, READ
+from spkmodel.data.lists import (
+    TRAIN_LIST,
+    CorpusError,
+    Report,
+    TrainEntry,
+    raise_problem,
+    utterance_problem,
+)
 
-_SUFFIXES = (".wav", ".flac", ".ogg")
 
-
-def find_utterances(folder: Path) -> list[TrainEntry]:
+def find_utterances(folder: Path, report: Report = raise_problem) -> list[TrainEntry]:
     """Return every audio file below `wav/<speaker>/`, sorted; hidden ones are skipped."""
     top = folder / "wav"
     if not top.is_dir():
-        raise CorpusError(
-            f"{folder} has neither {TRAIN_LIST} nor a folder wav; a corpus has "
-            "wav/<speaker>/.../<utterance>.(wav|flac|ogg), or lists"
-        )
+        report(_without_wav(folder))
+        return []
     entries: list[TrainEntry] = []
+    suffixes: Counter[str] = Counter()
+    for file, suffix in _walk_audio(top, report):
+        suffixes[suffix] += 1
+        if suffix in READ and (entry := _layout_entry(folder, file, report)) is not None:
+            entries.append(entry)
+    if not any(suffixes[suffix] for suffix in READ):
+        report(_without_readable_audio(top, suffixes))
+    return entries
+
+
+def _walk_audio(top: Path, report: Report) -> Iterator[tuple[Path, str]]:
+    """Yield every file of audio below a folder, also of formats that are not read; its suffix."""
     for at, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             if (Path(at) / name).is_symlink():
-                raise CorpusError(
-                    f"{Path(at) / name} is a link to a folder; only wav itself may be one"
-                )
+                link = quote_path(Path(at) / name)
+                problem = f"{link} is a link to a folder; only wav itself may be one"
+                report(CorpusError(problem, kind="link"))
         for name in sorted(names):
-            if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
-                entries.append(_layout_entry(folder, Path(at) / name))
-    if not entries:
-        raise CorpusError(f"{top} has no .wav, .flac or .ogg file in it")
-    return entries
+            suffix = PurePosixPath(name).suffix.lower()
+            if not name.startswith(".") and suffix in (*READ, *OTHER):
+                yield Path(at) / name, suffix
 
 
-def _layout_entry(folder: Path, file: Path) -> TrainEntry:
+def format_counts(suffixes: Counter[str]) -> str:
+    """Format numbers of files by suffix: `3 .mp3, 1 .m4a`."""
+    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
+
+
+def _without_readable_audio(top: Path, others: Counter[str]) -> CorpusError:
+    problem = f"{quote_path(top)} has no .wav, .flac or .ogg file in it"
+    if not others:
+        return CorpusError(problem, kind="no_audio")
+    commands = " && ".join(conversion_command(top, suffix) for suffix in sorted(others))
+    return CorpusError(
+        f"{problem}, but {format_counts(others)}, which are not read; convert them",
+        "other_format",
+        commands,
+    )
+
+
+def _layout_entry(folder: Path, file: Path, report: Report) -> TrainEntry | None:
     path = file.relative_to(folder)
     if problem := utterance_problem(path.as_posix()):
-        raise CorpusError(f"{folder}: {problem}; rename it")
+        remedy = _renaming_command(folder / "wav") if " " in path.as_posix() else ""
+        kind = "space_in_name" if remedy else "path"
+        report(CorpusError(f"{quote_path(folder)}: {problem}; rename it", kind, remedy))
+        return None
     if len(path.parts) < 3:
-        raise CorpusError(f"{file} is in no speaker's folder; put it into wav/<speaker>/")
+        report(
+            CorpusError(
+                f"{quote_path(file)} is in no speaker's folder; put it into wav/<speaker>/",
+                kind="no_speaker",
+            )
+        )
+        return None
     return TrainEntry(speaker=path.parts[1], path=path.as_posix())
 
 
-def speakers_by_folder(train: Sequence[TrainEntry], paired: Sequence[str]) -> dict[str, str]:
+def _renaming_command(top: Path) -> str:
+    """Return the command that puts _ for every space in the names below a folder."""
+    rename = 'mv "$1" "$(printf %s "$1" | tr " " _)"'
+    return f"find {quote_path(top)}/ -depth -name '* *' -execdir sh -c '{rename}' _ {{}} ';'"
+
+
+def _without_wav(folder: Path) -> CorpusError:
+    """Return the error of a folder without lists and wav; names speakers one level too high."""
+    top, speakers = find_speaker_folders(folder.resolve())
+    if not speakers:
+        return CorpusError(
+            f"{quote_path(folder)} has neither {TRAIN_LIST} nor a folder wav; a corpus has "
+            "wav/<speaker>/.../<utterance>.(wav|flac|ogg), or lists",
+            kind="no_corpus",
+        )
+    some = ", ".join(quote_path(each) for each in speakers[:3])
+    corpus = folder.resolve().with_name(f"{folder.resolve().name}-corpus")
+    return CorpusError(
+        f"{quote_path(folder)} has neither {TRAIN_LIST} nor a folder wav, but {len(speakers)} "
+        f"folders with audio that look like speakers ({some}, ...) in {quote_path(top)}; a corpus "
+        f"has them in wav/; make {quote_path(corpus)} one",
+        "speakers_without_wav",
+        f"mkdir {quote_path(corpus)} && ln -s {quote_path(top)} {quote_path(corpus / 'wav')}",
+    )
+
+
+def speakers_by_folder(
+    train: Sequence[TrainEntry], paired: Sequence[str], report: Report = raise_problem
+) -> dict[str, str]:
     """Return the speaker of every training and paired utterance; pairs are read off their folders.
 
     Raises:
@@ -58,10 +130,14 @@ def speakers_by_folder(train: Sequence[TrainEntry], paired: Sequence[str]) -> di
         if path not in speaker_of:
             folders = _folders(path)
             if len(folders) <= depth:
-                raise CorpusError(
-                    f"{path}: its folders do not tell who speaks; put utterances of pairs into "
-                    "wav/<speaker>/, or where the training list has its speakers' folders"
+                report(
+                    CorpusError(
+                        f"{path}: its folders do not tell who speaks; put utterances of pairs into "
+                        "wav/<speaker>/, or where the training list has its speakers' folders",
+                        kind="no_speaker",
+                    )
                 )
+                continue
             speaker_of[path] = names.get(folders[depth], folders[depth])
     return speaker_of
 

@@ -4,10 +4,13 @@ A path in a list is relative to the list's folder and is the utterance's id ever
 """
 
 import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+
+from spkmodel.core.shell import quote_path
+from spkmodel.data.formats import other_lists
 
 TRAIN_LIST = "train_list.txt"
 DEV_LIST = "valid_trials.txt"
@@ -35,66 +38,121 @@ class TrainEntry:
 class CorpusError(ValueError):
     """A corpus that cannot be used as it is; says what and what would be right."""
 
+    def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem = problem
+        self.kind = kind
+        """Which group of problems a check puts it into."""
+        self.remedy = remedy
+        """The command that mends it, where there is one; ends the message."""
+
 
 class ListError(ValueError):
     """A list that cannot be used; says where, what is wrong and what would be right."""
 
-    def __init__(self, path: Path, line: int, problem: str) -> None:
-        super().__init__(f"{path}:{line}: {problem}")
+    def __init__(
+        self, path: Path, line: int, problem: str, kind: str = "line", remedy: str = ""
+    ) -> None:
+        self.problem = f"{quote_path(path)}:{line}: {problem}"
+        super().__init__(f"{self.problem}; {remedy}" if remedy else self.problem)
         self.path = path
         self.line = line
+        self.kind = kind
+        """Which group of problems a check puts it into."""
+        self.remedy = remedy
+        """The command that mends it, where there is one; ends the message."""
+
+
+Report = Callable[[CorpusError | ListError], None]
+"""Called with a problem: raises it, or keeps it; the caller then goes on without what is wrong."""
+
+
+def raise_problem(problem: CorpusError | ListError) -> None:
+    """Raise the problem: the first one ends the reading."""
+    raise problem
 
 
 def utterance_problem(path: str) -> str:
     """Return why `path` cannot be an utterance's path in a list; empty if it can."""
     if not path.isprintable() or any(c.isspace() for c in path):
-        return f"path {path!a} has a character that a list cannot hold; use visible ones, no spaces"
-    if PurePosixPath(path).is_absolute() or path.startswith("~"):
-        return f"path {path} is absolute; write it relative to the list's folder"
+        return (
+            f"path {quote_path(path)} has a character that a list cannot hold; use visible ones, "
+            "no spaces"
+        )
+    if other_lists.is_absolute(path):
+        return f"path {quote_path(path)} is absolute; write it relative to the list's folder"
     if ".." in PurePosixPath(path).parts:
-        return f"path {path} has '..'; utterances must lie below the list's folder"
+        return f"path {quote_path(path)} has '..'; utterances must lie below the list's folder"
     if PurePosixPath(path) == PurePosixPath():
         return f"path {path!r} is the list's folder itself; it must be a file below it"
     return ""
 
 
-def read_train_list(path: Path) -> list[TrainEntry]:
+def read_train_list(path: Path, report: Report = raise_problem) -> list[TrainEntry]:
     """Read the entries of `<speaker> <path>` lines.
 
     Raises:
         ListError: for the first line that is not one, or an utterance that is listed twice.
     """
-    entries: list[TrainEntry] = []
+    return [entry for _, entry in read_numbered_entries(path, report)]
+
+
+def read_numbered_entries(path: Path, report: Report) -> list[tuple[int, TrainEntry]]:
+    """Read the entries of a training list, each with its line; wrong lines are reported."""
+    entries: list[tuple[int, TrainEntry]] = []
     lines_of: dict[str, int] = {}
-    for number, line in numbered_lines(path):
-        fields = line.split()
-        if len(fields) != 2:
-            raise ListError(
-                path, number, f"{_columns(fields)}; a training line is '<speaker> <path>'"
-            )
-        utterance = _utterance(path, number, fields[1])
-        if utterance in lines_of:
-            raise ListError(
-                path,
-                number,
-                f"{utterance} is already on line {lines_of[utterance]}; list each utterance once",
-            )
+    paths = _PathReader(path, 1)
+    for number, line in numbered_lines(path, report):
+        try:
+            speaker, utterance = _train_columns(paths, number, line)
+            if utterance in lines_of:
+                raise ListError(
+                    path,
+                    number,
+                    f"{utterance} is already on line {lines_of[utterance]}; list each utterance "
+                    "once",
+                    kind="listed_twice",
+                )
+        except ListError as error:
+            report(error)
+            continue
         lines_of[utterance] = number
-        entries.append(TrainEntry(speaker=fields[0], path=utterance))
+        entries.append((number, TrainEntry(speaker=speaker, path=utterance)))
     return entries
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path, report: Report = raise_problem) -> list[Pair]:
     """Read the pairs of `<1|0> <path> <path>` lines; entry i stands on line i + 1.
 
     Raises:
         ListError: for the first line that is not one, or when a class is missing altogether.
     """
-    pairs = [_pair(path, number, line.split()) for number, line in numbered_lines(path)]
-    targets = sum(pair.target for pair in pairs)
-    if targets in (0, len(pairs)):
+    return [pair for _, pair in read_numbered_pairs(path, report)]
+
+
+def read_numbered_pairs(path: Path, report: Report) -> list[tuple[int, Pair]]:
+    """Read the pairs of a list, each with its line; wrong lines are reported."""
+    pairs: list[tuple[int, Pair]] = []
+    paths = _PathReader(path, 2)
+    wrong = 0
+    for number, line in numbered_lines(path, report):
+        try:
+            pairs.append((number, _pair(paths, number, line)))
+        except ListError as error:
+            report(error)
+            wrong += 1
+    targets = sum(pair.target for _, pair in pairs)
+    # Where lines are wrong, what they say may be what is missing.
+    if not wrong and pairs and targets in (0, len(pairs)):
         kind = "target pairs (label 1)" if targets == 0 else "non-target pairs (label 0)"
-        raise ListError(path, len(pairs), f"the list has no {kind}; an EER needs pairs of both")
+        report(
+            ListError(
+                path,
+                len(pairs),
+                f"the list has no {kind}; an EER needs pairs of both",
+                kind="one_class",
+            )
+        )
     return pairs
 
 
@@ -108,102 +166,112 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     _write(path, (f"{int(pair.target)} {pair.enrolment} {pair.test}" for pair in pairs))
 
 
-def require_present(folder: Path, lists: Mapping[Path, Sequence[tuple[str, ...]]]) -> None:
-    """Check that every utterance of some lists is a regular file below the folder, links followed.
-
-    The first component of a path may be a link to anywhere (`wav` on another disk); what lies
-    below must stay below its target.
-
-    Args:
-        folder: that paths are relative to.
-        lists: of each list, the utterances of line 1, line 2 and so on.
-
-    Raises:
-        ListError: with the line of the first that is not, and how many are not.
-    """
-    first: tuple[Path, int, str] | None = None
-    problems: dict[str, str] = {}
-    contained: dict[Path, bool] = {}
-    for path, lines in lists.items():
-        for number, utterances in enumerate(lines, 1):
-            for utterance in utterances:
-                if utterance not in problems:
-                    problems[utterance] = _file_problem(folder, utterance, contained)
-                if first is None and problems[utterance]:
-                    first = path, number, f"{utterance} {problems[utterance]}"
-    if first is not None:
-        bad = sum(problem != "" for problem in problems.values())
-        raise ListError(
-            *first[:2],
-            f"{first[2]}; {bad} of {len(problems)} listed utterances cannot be used, paths are "
-            f"relative to {folder}",
-        )
-
-
-def _file_problem(folder: Path, utterance: str, contained: dict[Path, bool]) -> str:
-    """Return the problem with a file, or an empty string; `contained` caches folders."""
-    file = folder / utterance
-    try:
-        mode = file.lstat().st_mode
-        if file.parent not in contained:
-            contained[file.parent] = _is_contained(folder, utterance, file.parent)
-        is_contained = contained[file.parent]
-        if stat.S_ISLNK(mode):
-            mode = file.stat().st_mode
-            is_contained = is_contained and _is_contained(folder, utterance, file)
-    except OSError as error:
-        return f"cannot be opened: {error.strerror}"
-    if not is_contained:
-        return "is or goes through a link that leads out of the folder; copy what it leads to"
-    return "" if stat.S_ISREG(mode) else "is not a regular file"
-
-
-def _is_contained(folder: Path, utterance: str, path: Path) -> bool:
-    roots = [folder.resolve()]
-    parts = PurePosixPath(utterance).parts
-    if len(parts) > 1:
-        roots.append((folder / parts[0]).resolve())
-    return any(path.resolve().is_relative_to(root) for root in roots)
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path, report: Report = raise_problem) -> Iterator[tuple[int, str]]:
     """Yield lines with numbers from 1; blank ones are allowed at the end only."""
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ListError(path, 0, f"cannot be read: {error.strerror}") from error
+        report(ListError(path, 0, f"cannot be read: {error.strerror}", kind="list"))
+        return
     lines = raw.removeprefix(b"\xef\xbb\xbf").rstrip().splitlines()
     if not lines:
-        raise ListError(path, 1, "the list is empty; it needs one entry a line")
+        report(ListError(path, 1, "the list is empty; it needs one entry a line", kind="list"))
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode()
-        except UnicodeDecodeError as error:
-            raise ListError(path, number, "not UTF-8 text; save the list as UTF-8") from error
+        except UnicodeDecodeError:
+            report(ListError(path, number, "not UTF-8 text; save the list as UTF-8", kind="list"))
+            continue
         if not text.strip():
-            raise ListError(path, number, "blank line inside the list; remove it")
+            report(ListError(path, number, "blank line inside the list; remove it"))
+            continue
         yield number, text
 
 
-def _pair(path: Path, number: int, fields: list[str]) -> Pair:
-    if len(fields) != 3:
-        raise ListError(path, number, f"{_columns(fields)}; a pair is '<1|0> <path> <path>'")
-    label, enrolment, test = fields
+class _PathReader:
+    """Reads the paths of a list's lines; finds the remedy of absolute ones once."""
+
+    def __init__(self, path: Path, paths: int) -> None:
+        self.path = path
+        self._paths = paths
+
+    def read(self, number: int, text: str) -> str:
+        """Return a path in its one spelling.
+
+        Raises:
+            ListError: for what cannot be an utterance's path in a list.
+        """
+        problem = utterance_problem(text)
+        if not problem:
+            return str(PurePosixPath(text))
+        if other_lists.is_absolute(text):
+            raise ListError(self.path, number, problem, "absolute_path", self._absolute_remedy)
+        raise ListError(self.path, number, problem, kind="path")
+
+    def wrong_columns(
+        self, number: int, line: str, found: other_lists.Recognised | None, wanted: str
+    ) -> ListError:
+        """Return the error of a line with other columns than wanted."""
+        if found is not None:
+            return ListError(self.path, number, found.problem, found.kind, found.remedy)
+        folder = self.path.parent
+        if spaced := other_lists.find_spaced_paths(folder, line, self._paths):
+            return ListError(
+                self.path,
+                number,
+                f"path {quote_path(spaced[0])} has a space, which a list cannot hold",
+                "space_in_name",
+                other_lists.space_remedy(folder, _lists_beside(self.path), spaced[0]),
+            )
+        return ListError(self.path, number, f"{_columns(line.split())}; {wanted}", kind="columns")
+
+    @cached_property
+    def _absolute_remedy(self) -> str:
+        paths_of = {
+            path: [
+                word
+                for _, line in numbered_lines(path, lambda _: None)
+                for word in line.split()
+                if other_lists.is_absolute(word)
+            ]
+            for path in _lists_beside(self.path)
+        }
+        return other_lists.absolute_remedy(self.path.parent, paths_of)
+
+
+def _lists_beside(path: Path) -> list[Path]:
+    """Return the lists of a folder that are there, and the list itself."""
+    beside = [path.with_name(name) for name in (TRAIN_LIST, DEV_LIST, TEST_LIST)]
+    return list(dict.fromkeys([*(each for each in beside if each.is_file()), path]))
+
+
+def _train_columns(paths: _PathReader, number: int, line: str) -> tuple[str, str]:
+    columns = line.split()
+    found = other_lists.recognise_train_line(paths.path, columns)
+    if found is not None or len(columns) != 2:
+        wanted = "a training line is '<speaker> <path>'"
+        raise paths.wrong_columns(number, line, found, wanted)
+    return columns[0], paths.read(number, columns[1])
+
+
+def _pair(paths: _PathReader, number: int, line: str) -> Pair:
+    columns = line.split()
+    found = other_lists.recognise_pair_line(paths.path, columns)
+    if found is not None or len(columns) != 3:
+        raise paths.wrong_columns(number, line, found, "a pair is '<1|0> <path> <path>'")
+    label, enrolment, test = columns
     if label not in ("0", "1"):
         raise ListError(
-            path, number, f"label {label!a}; it must be 1 (same speaker) or 0 (different speakers)"
+            paths.path,
+            number,
+            f"label {label!a}; it must be 1 (same speaker) or 0 (different speakers)",
+            kind="label",
         )
     return Pair(
         target=label == "1",
-        enrolment=_utterance(path, number, enrolment),
-        test=_utterance(path, number, test),
+        enrolment=paths.read(number, enrolment),
+        test=paths.read(number, test),
     )
-
-
-def _utterance(path: Path, number: int, text: str) -> str:
-    if problem := utterance_problem(text):
-        raise ListError(path, number, problem)
-    return str(PurePosixPath(text))
 
 
 def _columns(fields: list[str]) -> str:

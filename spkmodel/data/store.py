@@ -128,8 +128,8 @@ class Store:
         lengths = self._lengths[self._splits >> SPLITS.index("train") & 1 == 1]
         return float(lengths.max(initial=0)) / audio.SAMPLE_RATE
 
-    def utterances_of_most(self, speakers: int) -> int:
-        """Return the largest n of which `speakers` speakers have n training utterances or more."""
+    @cached_property
+    def utterances_of_speakers(self) -> list[int]:
+        """Number of training utterances of each training speaker, most first."""
         counts = Counter(self.speaker(utterance) for utterance in self.of_split("train"))
-        ranked = sorted(counts.values(), reverse=True)
-        return ranked[speakers - 1] if 0 < speakers <= len(ranked) else 0
+        return sorted(counts.values(), reverse=True)

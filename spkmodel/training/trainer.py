@@ -60,11 +60,7 @@ class Training:
         self.start = "weights drawn from the seed"
         """What the first weights were, for people."""
         self._store = store
-        config.check_corpus(
-            len(store.train_speakers),
-            store.utterances_of_most(config.batches.speakers),
-            store.longest_seconds,
-        )
+        config.check_corpus(store.utterances_of_speakers, store.longest_seconds)
         self._noise_and_rooms = noise_and_rooms
         self._device = torch.device(device)
         self._nan_guard = NaNGuard(self._device, at_once=self._device.type == "cpu")

@@ -132,7 +132,7 @@ def test_a_combination_inside_a_part_is_told_with_where_the_part_stands(config, 
 
 
 def test_our_own_value_error_exits_2_and_a_librarys_1():
-    ours = caught(lambda: TrainConfig().check_corpus(1, utterances_of_most=1, longest_seconds=9.0))
+    ours = caught(lambda: TrainConfig().check_corpus([1], longest_seconds=9.0))
     theirs = caught(lambda: json.loads("{"))
     assert (choose_exit_code(ours), choose_exit_code(theirs)) == (2, 1)
     assert "--debug" in format_message(theirs)

@@ -89,7 +89,7 @@ def test_the_logs_entries_are_as_its_code_has_them():
 
 
 def refusal(config, **corpus):
-    facts = {"speakers": 100, "utterances_of_most": 10, "longest_seconds": 5.0}
+    facts = {"utterances_of": [10] * 100, "longest_seconds": 5.0}
     try:
         config.check_corpus(**(facts | corpus))
     except ValueError as error:
