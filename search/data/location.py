@@ -17,8 +17,8 @@ from spkmodel.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from search.ledger.settings import SearchSettings
+    from spkmodel.data.checks.corpus_check import CorpusReport
     from spkmodel.data.corpus import Corpus
-    from spkmodel.data.corpus_check import CorpusReport
     from spkmodel.data.store import Store
 
 
@@ -144,18 +144,19 @@ def open_lists(place: Path | str) -> Iterator[Path]:
 def check_corpus(
     place: Path | str, seed: int, allow_overlap: bool = False, progress: Progress = silent
 ) -> "CorpusReport":
-    """Check every utterance of a corpus; at a URI every byte that lies there, too.
+    """Check the lists and every utterance of a corpus; at a URI every byte that lies there, too.
 
     Raises:
+        CorpusError: there is no such folder.
         StoreError: what lies at the URI is damaged.
     """
     from spkmodel.data import store_cache
-    from spkmodel.data.corpus_check import check_corpus
+    from spkmodel.data.checks.corpus_check import check_corpus, check_folder
     from spkmodel.data.store import Store
 
-    there = open_corpus_at(place, seed, allow_overlap)
     if isinstance(place, Path):
-        return check_corpus(there, progress)
+        return check_folder(place, seed, allow_overlap, progress)
+    there = open_corpus_at(place, seed, allow_overlap)
     store_cache.verify_store(place)
     store = Store.open(there.folder)
     return check_corpus(there, progress, store.waveform)

@@ -169,13 +169,16 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 def numbered_lines(path: Path, report: Report = raise_problem) -> Iterator[tuple[int, str]]:
     """Yield lines with numbers from 1; blank ones are allowed at the end only."""
     try:
+        # A device has no end, and a pipe may have no writer.
+        if not path.is_file() and path.exists():
+            raise OSError(0, "not a regular file")
         raw = path.read_bytes()
     except OSError as error:
         report(ListError(path, 0, f"cannot be read: {error.strerror}", kind="list"))
         return
     lines = raw.removeprefix(b"\xef\xbb\xbf").rstrip().splitlines()
     if not lines:
-        report(ListError(path, 1, "the list is empty; it needs one entry a line", kind="list"))
+        report(ListError(path, 1, "the list is empty; it needs one entry a line", "list"))
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode()
@@ -205,7 +208,7 @@ class _PathReader:
         if not problem:
             return str(PurePosixPath(text))
         if other_lists.is_absolute(text):
-            raise ListError(self.path, number, problem, "absolute_path", self._absolute_remedy)
+            raise self._absolute(number, text)
         raise ListError(self.path, number, problem, kind="path")
 
     def wrong_columns(
@@ -215,28 +218,38 @@ class _PathReader:
         if found is not None:
             return ListError(self.path, number, found.problem, found.kind, found.remedy)
         folder = self.path.parent
-        if spaced := other_lists.find_spaced_paths(folder, line, self._paths):
-            return ListError(
-                self.path,
-                number,
-                f"path {quote_path(spaced[0])} has a space, which a list cannot hold",
-                "space_in_name",
-                other_lists.space_remedy(folder, _lists_beside(self.path), spaced[0]),
-            )
-        return ListError(self.path, number, f"{_columns(line.split())}; {wanted}", kind="columns")
+        for path in other_lists.split_spaced(folder, line, self._paths):
+            if other_lists.is_absolute(path):
+                return self._absolute(number, path)
+            if " " in path:
+                return ListError(
+                    self.path,
+                    number,
+                    f"path {quote_path(path)} has a space, which a list cannot hold",
+                    "space_in_name",
+                    other_lists.space_remedy(folder, _lists_beside(self.path), path),
+                )
+        columns = len(line.split())
+        count = f"{columns} column{'' if columns == 1 else 's'}"
+        return ListError(self.path, number, f"{count}; {wanted}", kind="columns")
 
     @cached_property
     def _absolute_remedy(self) -> str:
-        paths_of = {
-            path: [
-                word
-                for _, line in numbered_lines(path, lambda _: None)
-                for word in line.split()
-                if other_lists.is_absolute(word)
-            ]
-            for path in _lists_beside(self.path)
-        }
+        paths_of: dict[Path, list[str]] = {}
+        for path in _lists_beside(self.path):
+            paths = 1 if path.name == TRAIN_LIST else 2
+            if path == self.path:
+                paths = self._paths
+            for _, line in numbered_lines(path, lambda _: None):
+                words = line.split()[1:]
+                if len(words) != paths:
+                    words = other_lists.split_spaced(path.parent, line, paths)
+                paths_of.setdefault(path, []).extend(filter(other_lists.is_absolute, words))
         return other_lists.absolute_remedy(self.path.parent, paths_of)
+
+    def _absolute(self, number: int, path: str) -> ListError:
+        problem = f"path {quote_path(path)} is absolute; write it relative to the list's folder"
+        return ListError(self.path, number, problem, "absolute_path", self._absolute_remedy)
 
 
 def _lists_beside(path: Path) -> list[Path]:
@@ -272,10 +285,6 @@ def _pair(paths: _PathReader, number: int, line: str) -> Pair:
         enrolment=paths.read(number, enrolment),
         test=paths.read(number, test),
     )
-
-
-def _columns(fields: list[str]) -> str:
-    return f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

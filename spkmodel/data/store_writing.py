@@ -5,10 +5,11 @@ A store appears in one step, whole or not at all.
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data import audio
+from spkmodel.data.checks import levels
 from spkmodel.data.corpus import Corpus
 from spkmodel.data.lists import (
     DEV_LIST,
@@ -27,6 +29,8 @@ from spkmodel.data.lists import (
     write_train_list,
 )
 from spkmodel.data.store import ABOUT_FILE, AUDIO_FILE, FORMAT, INDEX_FILE, Store, StoreError
+
+log = logging.getLogger(__name__)
 
 Utterance = tuple[str, str, str, np.ndarray]
 """Id, speaker, split, int16 samples; the names of several splits are joined by "+"."""
@@ -48,23 +52,42 @@ def pack_corpus(
     sha256 = _hash_contents(corpus, digests)
     folder = home / "corpora" / sha256[:16]
     if not _is_store_with(folder, sha256):
-        reader = audio.read_resampled if resample else audio.read
-        waveforms = audio.in_parallel(lambda path: reader(corpus.folder / path), utterances)
-
-        def packed() -> Iterable[Utterance]:
-            for done, (path, waveform) in enumerate(zip(utterances, waveforms, strict=True), 1):
-                splits = "+".join(corpus.splits_of(path))
-                yield path, corpus.speaker_of[path], splits, waveform
-                progress(len(utterances) + done, total)
-
         write_store(
             folder,
-            packed(),
+            _decode_all(corpus, utterances, resample, progress),
             {"sha256": sha256, "dev_from_train": corpus.dev_from_train, "resampled": resample},
             dev_pairs=corpus.dev_pairs,
         )
     progress(total, total)
     return folder
+
+
+def _decode_all(
+    corpus: Corpus, utterances: Sequence[str], resample: bool, progress: Progress
+) -> Iterator[Utterance]:
+    """Decode the utterances for the store; say which were scaled.
+
+    Raises:
+        AudioError: for an utterance that cannot be packed, or a silent one in a pair.
+    """
+    total = 2 * len(utterances)
+    scaled: dict[str, float] = {}
+    decoded = audio.in_parallel(
+        lambda path: audio.decode(corpus.folder / path, resample), utterances
+    )
+    for done, (path, each) in enumerate(zip(utterances, decoded, strict=True), 1):
+        splits = corpus.splits_of(path)
+        if each.divided_by > 1:
+            scaled[path] = each.divided_by
+        if splits != ("train",) and audio.is_silent(each.samples):
+            raise audio.AudioError(
+                f"{levels.describe_silent(corpus, path, corpus.folder)}; "
+                f"{levels.silence_remedy(corpus, [path])}"
+            )
+        yield path, corpus.speaker_of[path], "+".join(splits), each.samples
+        progress(len(utterances) + done, total)
+    if scaled:
+        log.warning("%s", levels.describe_scaled(corpus.folder, scaled))
 
 
 def write_store(

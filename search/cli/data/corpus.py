@@ -12,11 +12,8 @@ from search.reporting import console
 from search.reporting.console import help_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from search.data.public.corpus_folder import FetchedCorpus
     from search.data.public.public_corpus import PublicCorpus
-    from spkmodel.data.corpus_check import CorpusReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +40,7 @@ _AllowOverlap = Annotated[
 @app.command(
     context_settings=_HELP,
     help=help_text(
-        "Open every file of a corpus, and name what is wrong.",
+        "Open every list and file of a corpus, and name all that is wrong, by kind.",
         "spksearch corpus check data/speech",
         "spksearch corpus check data/speech --json",
         "spksearch corpus check s3://BUCKET/speech     # every byte that pack --to has put there",
@@ -55,7 +52,8 @@ def check(
     allow_overlap: _AllowOverlap = False,
     json_wanted: Json = False,
 ) -> None:
-    """Read the lists and audio of a corpus; exit with 2 if anything is wrong."""
+    """Read the lists and audio of a corpus; exit with 2 if anything has to be mended."""
+    from search.cli.data import corpus_report
     from search.data import location
     from search.reporting.terminal import stderr_display
 
@@ -68,36 +66,10 @@ def check(
         where = location.format_location(source)
         console.print_json(document("corpus", folder=where, **asdict(report)))
     else:
-        console.print_result(report_table(report))
-        for problem in report.problems:
-            console.print_result(problem)
+        console.print_result(*corpus_report.format_report(report))
     if report.problems:
-        console.print_note(
-            f"{len(report.problems)} of {sum(report.utterances.values())} cannot be used"
-        )
+        console.print_note(corpus_report.format_counts(report))
         raise typer.Exit(2)
-
-
-def report_table(report: "CorpusReport") -> "Table":
-    """Return a table of a corpus, a split a row."""
-    from rich.table import Table
-
-    from search.reporting.formatting import format_duration
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("split")
-    for heading in ("speakers", "utterances", "length", "target pairs", "non-target pairs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for split, speakers in report.speakers.items():
-        table.add_row(
-            split,
-            str(speakers),
-            str(report.utterances[split]),
-            format_duration(report.seconds[split]),
-            str(report.target_pairs.get(split, "")),
-            str(report.non_target_pairs.get(split, "")),
-        )
-    return table
 
 
 @app.command(
@@ -259,6 +231,7 @@ def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool
         ]
         console.print_json(document("corpora", corpora=rows))
         return
+
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -35,8 +35,8 @@ def recognise_pair_line(list_path: Path, columns: Sequence[str]) -> Recognised |
     if len(columns) == 3 and is_label(columns[2]) and not is_label(columns[0]):
         return Recognised(
             "kaldi_order",
-            f"label {columns[0]!a}; the label is in the last column, which is Kaldi's order "
-            "'<enrolment> <test> target|nontarget'; it must be the first, 1 or 0",
+            f"label {columns[0]!a}, and {columns[2]!a} at the end: this is Kaldi's order; the "
+            "label comes first, 1 or 0",
             rewrite(list_path, f"{_label_of('$3')}, $1, $2"),
         )
     if len(columns) == 3 and columns[0].lower() in _LABEL_WORDS:
@@ -103,24 +103,34 @@ def absolute_remedy(folder: Path, paths_of: Mapping[Path, Sequence[str]]) -> str
 
     Args:
         folder: that paths are to be relative to.
-        paths_of: the absolute paths of each list, at least one in all.
+        paths_of: the absolute paths of each list, as far as they can be told apart.
     """
     paths = [path for some in paths_of.values() for path in some]
-    if any(_DRIVE.match(path) or path.startswith("~") for path in paths):
+    if not paths:
+        return ""
+    if not all(path.startswith("/") for path in paths):
         return "write the paths relative to the list's folder, with / between folders"
     lists = [path for path, some in paths_of.items() if some]
     common = Path(os.path.commonpath([str(PurePosixPath(path).parent) for path in paths]))
     for base in (folder.absolute(), folder.resolve()):
         if common.is_relative_to(base):
             return substitute(lists, _escape_pattern(f"{base}/"), "")
+    if common == Path("/"):
+        return "put the files, or links to their folders, below the list's folder"
     # The files lie elsewhere: a link in the corpus's folder may lead to them.
     name = next(each for each in ("wav", "audio", "linked") if not os.path.lexists(folder / each))
     link = f"ln -s {quote_path(common)} {quote_path(folder / name)}"
     return f"{link} && {substitute(lists, _escape_pattern(f'{common}/'), f'{name}/')}"
 
 
-def find_spaced_paths(folder: Path, line: str, paths: int) -> list[str]:
-    """Return the paths with spaces in a line whose last `paths` columns are files that exist."""
+def split_spaced(folder: Path, line: str, paths: int) -> list[str]:
+    """Return the paths of a line with spaces in them, told by the files that exist; else none.
+
+    Args:
+        folder: that paths are relative to.
+        line: of a list, its first column no path.
+        paths: how many follow.
+    """
     words = line.split(" ")[1:]
     if paths == 1:
         candidates = [[" ".join(words)]]
@@ -128,7 +138,7 @@ def find_spaced_paths(folder: Path, line: str, paths: int) -> list[str]:
         candidates = [[" ".join(words[:i]), " ".join(words[i:])] for i in range(1, len(words))]
     for some in candidates[:_MOST_WORDS]:
         if all((folder / each).is_file() for each in some):
-            return [each for each in some if " " in each]
+            return some
     return []
 
 
@@ -164,6 +174,13 @@ def rewrite(list_path: Path, columns: str, before: str = "") -> str:
     old, new = quote_path(list_path), quote_path(f"{list_path}.new")
     program = f"{before}; " if before else ""
     return f"awk '{{{program}print {columns}}}' {old} > {new} && mv {new} {old}"
+
+
+def without_utterances(list_path: Path, utterances: Sequence[str]) -> str:
+    """Return the command that takes all lines with some utterances off a list."""
+    old, new = quote_path(list_path), quote_path(f"{list_path}.new")
+    keep = " && ".join(f'$2 != "{each}" && $3 != "{each}"' for each in utterances)
+    return f"awk '{keep}' {old} > {new} && mv {new} {old}"
 
 
 def substitute(lists: Sequence[Path], pattern: str, text: str) -> str:

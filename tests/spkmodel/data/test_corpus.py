@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from spkmodel.data.checks.corpus_check import check_corpus
 from spkmodel.data.corpus import open_corpus, split_corpus, with_pairs
-from spkmodel.data.corpus_check import check_corpus
 from spkmodel.data.lists import CorpusError, ListError, Pair, read_pairs, read_train_list
 
 
@@ -247,9 +247,11 @@ def test_check_names_every_problem_and_counts_the_rest(complete):
     utterance(complete, "wav/s06/u0.wav", value=32767)
     told = []
     report = check_corpus(open_corpus(complete), lambda done, total: told.append((done, total)))
-    assert len(report.problems) == 2
+    assert len(report.problems) == 3
     assert "8000 Hz" in report.problems[0]
     assert "s03/u0.wav" in report.problems[1]
+    assert "s05/u0.wav: silent" in report.problems[2]
+    assert report.unusable == 2
     assert (report.silent, report.clipped) == (1, 1)
     assert report.speakers == {"train": 3, "dev": 2, "test": 2}
     assert report.utterances == {"train": 6, "dev": 3, "test": 3}

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from search.cli.app import run
 from tests.support.command_line import answered, failed
@@ -17,17 +19,68 @@ def test_a_corpus_that_is_not_there_exits_2_with_its_path(capsys, tmp_path):
 
 def test_a_wrong_line_of_a_list_exits_2_with_its_number(capsys, tmp_path):
     (tmp_path / "train_list.txt").write_text("anna wav/anna/1.wav\nbert\n")
-    code, said = failed(capsys, "corpus", "check", str(tmp_path))
+    assert run(["corpus", "check", str(tmp_path)]) == 2
+    assert "train_list.txt:2" in capsys.readouterr().out
+    code, said = failed(capsys, "corpus", "pack", str(tmp_path))
     assert code == 2
     assert "train_list.txt:2" in said
+
+
+def test_check_shows_findings_by_kind_in_text_and_in_json(capsys, speech):
+    answered(capsys, "corpus", "split", str(speech))
+    quiet = [speech / "wav" / speaker / "0.wav" for speaker in "abcdef"]
+    for path in quiet:
+        soundfile.write(path, np.zeros(16000, np.int16), 16000)
+    assert run(["corpus", "check", str(speech)]) == 2
+    out, err = capsys.readouterr()
+    assert "error: silent utterances in pairs (4)" in out
+    assert "warning: silent utterances (2)" in out
+    assert all(str(path) in out for path in quiet)
+    assert "  remedy: awk " in out
+    assert "largest batches: 2 speakers x 1, 2 speakers x 2, 2 speakers x 4" in out
+    assert "4 errors in all" in err
+    assert run(["corpus", "check", str(speech), "--json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    error, warning = report["findings"]
+    assert (error["kind"], error["severity"], error["count"]) == ("silent_in_pair", "error", 4)
+    assert (warning["kind"], warning["severity"], warning["count"]) == ("silent", "warning", 2)
+    assert set(map(str, quiet)) == {
+        text.partition(":")[0] for found in (error, warning) for text in found["first"]
+    }
+    assert report["silent"] == 6
+    assert len(report["problems"]) == 4
+
+
+def test_warnings_alone_exit_0(capsys, speech):
+    answered(capsys, "corpus", "split", str(speech))
+    (speech / "wav" / "a" / "more.mp3").write_bytes(b"ID3")
+    out = answered(capsys, "corpus", "check", str(speech))
+    assert "1 .mp3 ignored" in out
+    assert json.loads(answered(capsys, "corpus", "check", str(speech), "--json"))["problems"] == []
+
+
+def test_packing_says_which_utterances_were_scaled(capsys, speech, caplog):
+    answered(capsys, "corpus", "split", str(speech))
+    loud = speech / "wav" / "a" / "0.wav"
+    soundfile.write(loud, np.tile([2.0, -1.0], 8000), 16000, subtype="FLOAT")
+    answered(capsys, "corpus", "pack", str(speech))
+    assert f"divided by the largest: {loud} (2)" in caplog.text
+
+
+def test_packing_refuses_a_silent_utterance_of_a_pair_and_leaves_nothing(capsys, speech, home):
+    answered(capsys, "corpus", "split", str(speech))
+    pair = (speech / "test_trials.txt").read_text().split()[1]
+    soundfile.write(speech / pair, np.zeros(16000, np.int16), 16000)
+    code, said = failed(capsys, "corpus", "pack", str(speech))
+    assert code == 2
+    assert f"{speech / pair}: silent" in said
+    assert "awk " in said
+    assert [path for path in (home / "corpora").iterdir() if path.is_dir()] == []
 
 
 @pytest.fixture
 def speech(tmp_path):
     """Six speakers with four seconds of noise each."""
-    import numpy as np
-    import soundfile
-
     folder = tmp_path / "speech"
     rng = np.random.default_rng(0)
     for speaker in "abcdef":

@@ -19,8 +19,8 @@ from search.data.public import catalogue
 from search.data.public import fetch as fetching
 from search.data.public.public_corpus import Archive, Lists
 from search.data.public.transfer import Remote
+from spkmodel.data.checks.corpus_check import check_corpus
 from spkmodel.data.corpus import open_corpus
-from spkmodel.data.corpus_check import check_corpus
 from spkmodel.data.lists import read_pairs
 
 

@@ -1,0 +1,1 @@
+"""Look through a corpus, and tell everything that is wrong with it or worth knowing."""
