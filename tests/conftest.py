@@ -28,6 +28,13 @@ def spksearch_home(tmp_path, monkeypatch):
     return home
 
 
+@pytest.fixture(scope="session", autouse=True)
+def node_cache(tmp_path_factory):
+    """A cache of this node that ends with the tests: packed ambiences and rooms lie there."""
+    if "SPKSEARCH_CACHE" not in os.environ:
+        os.environ["SPKSEARCH_CACHE"] = str(tmp_path_factory.mktemp("node-cache"))
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """The address of a local Ray with two processors, to which this process is connected."""

@@ -75,6 +75,10 @@ def prepared(
     else:
         with display.task("packing the corpus", "utterances") as progress:
             packed = Store.open(pack_corpus(corpus, home(), progress=progress))
+    noise_rooms_fingerprint = noise_and_rooms.fingerprint(None, None)
+    if noise is not None or rooms is not None:
+        with display.task("packing noise and rooms", "files") as progress:
+            noise_rooms_fingerprint = noise_and_rooms.fingerprint(noise, rooms, progress)
     with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
         dev = conditions.conditioned_store(packed, "dev", condition, noise, rooms, progress)
     return decide(
@@ -86,7 +90,7 @@ def prepared(
         store=at_uri.uri if at_uri else packed.folder,
         store_sha256=at_uri.sha256 if at_uri else "",
         dev_store=at_uri.uri if at_uri and dev is packed else dev.folder,
-        noise_rooms_fingerprint=noise_and_rooms.fingerprint(noise, rooms),
+        noise_rooms_fingerprint=noise_rooms_fingerprint,
         warm_start_sha256=warm_start_sha256,
     )
 

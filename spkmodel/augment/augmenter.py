@@ -1,8 +1,9 @@
 """Apply all augmentation steps of a config in their order, drawn anew for each crop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -25,9 +26,13 @@ from spkmodel.augment.draws import (
     draw_gain_db,
 )
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
-from spkmodel.augment.sounds import babble, excerpt, gain, scale_to_snr
+from spkmodel.augment.sound_store import read_excerpt
+from spkmodel.augment.sounds import babble, gain, scale_to_snr
 from spkmodel.config import Augment
 from spkmodel.core.device_copy import copy_to_device
+
+_CACHED_BINS = 1 << 23
+"""Bins of room spectra that are kept, 64 MB; of more rooms, each batch transforms its own."""
 
 
 @dataclass(slots=True)
@@ -44,7 +49,7 @@ class AugmentationDraws:
 class Augmenter:
     """Draws anew for every crop; the same generator state gives the same crops.
 
-    Rooms and ambiences lie on `device`, where the crops must be too; the generator is the CPU's.
+    Crops must be on `device`; the generator is the CPU's, where rooms and ambiences lie too.
     Speed is not in here: `batches` reads what it needs more or less of.
     """
 
@@ -53,8 +58,7 @@ class Augmenter:
     ) -> None:
         self._config = config
         self._device = torch.device(device)
-        self._rooms = [torch.from_numpy(room).to(device) for room in noise_and_rooms.rooms]
-        self._ambiences = [torch.from_numpy(each).to(device) for each in noise_and_rooms.ambiences]
+        self._rooms, self._ambiences = noise_and_rooms.rooms, noise_and_rooms.ambiences
         self._room_spectra: tuple[int, Tensor] | None = None
         if config.room_probability > 0 and not self._rooms:
             raise ValueError("augment.room_probability is above 0, but there are no rooms")
@@ -114,33 +118,41 @@ class Augmenter:
     def _filter_and_reverberate(self, waveforms: Tensor, draws: FilterAndRoomDraws) -> Tensor:
         samples = waveforms.shape[1]
         # Long enough for filter and room together, or the end would wrap around to the beginning.
-        longest = max((len(room) for room in self._rooms), default=1)
+        longest = int(self._rooms.lengths.max(initial=1))
         size = fast_size(samples + min(longest, samples) + LONGEST_FILTER_SAMPLES)
         place = self._on_device(draws.touched)
         spectra = torch.fft.rfft(waveforms[place], size)
         spectra *= filter_response(self._on_device(draws.points_db), size)
         if len(draws.in_room):
-            chosen = self._on_device(draws.rooms)
-            spectra[self._on_device(draws.in_room)] *= self._spectra_of_rooms(samples, size)[chosen]
+            rooms = self._spectra_of_rooms(draws.rooms, samples, size)
+            spectra[self._on_device(draws.in_room)] *= rooms
         # A copy: the crops that come in may still be in use.
         result = waveforms.clone()
         result[place] = torch.fft.irfft(spectra, size)[:, :samples]
         return result
 
-    def _spectra_of_rooms(self, samples: int, size: int) -> Tensor:
-        """Return the spectra of all rooms, cached for crops of one length."""
+    def _spectra_of_rooms(self, rooms: Sequence[int], samples: int, size: int) -> Tensor:
+        """Return the spectrum of each of some rooms, for crops of one length."""
+        if len(self._rooms) * (size // 2 + 1) > _CACHED_BINS:
+            used = sorted(set(rooms))
+            every, places = self._transform(used, samples, size), [used.index(r) for r in rooms]
+            return every[self._on_device(torch.tensor(places))]
         if self._room_spectra is None or self._room_spectra[0] != size:
-            self._room_spectra = (size, room_spectra(self._rooms, samples, size))
-        return self._room_spectra[1]
+            every = self._transform(range(len(self._rooms)), samples, size)
+            self._room_spectra = (size, every)
+        return self._room_spectra[1][self._on_device(torch.tensor(rooms))]
+
+    def _transform(self, rooms: Iterable[int], samples: int, size: int) -> Tensor:
+        taps = [self._on_device(torch.from_numpy(self._rooms[room])) for room in rooms]
+        return room_spectra(taps, samples, size)
 
     def _add_ambiences(self, waveforms: Tensor, speech: Tensor, draws: AmbienceDraws) -> Tensor:
-        excerpts = torch.stack(
-            [
-                excerpt(self._ambiences[which], offset, waveforms.shape[1])
-                for which, offset in zip(draws.ambiences, draws.offsets, strict=True)
-            ]
-        )
-        return self._with(waveforms, speech, draws.rows, excerpts, draws.snr_db)
+        samples = waveforms.shape[1]
+        excerpts = np.empty((len(draws.rows), samples), dtype=np.float32)
+        for row, (which, offset) in enumerate(zip(draws.ambiences, draws.offsets, strict=True)):
+            excerpts[row] = read_excerpt(self._ambiences, which, offset, samples)
+        sounds = self._on_device(torch.from_numpy(excerpts))
+        return self._with(waveforms, speech, draws.rows, sounds, draws.snr_db)
 
     def _with(
         self, waveforms: Tensor, speech: Tensor, rows: Tensor, sounds: Tensor, snr_db: Tensor

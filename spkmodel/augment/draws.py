@@ -24,7 +24,7 @@ class FilterAndRoomDraws:
     """Gains of the filter; 0 for a crop that is only in a room."""
     in_room: Int[Tensor, " reverberant"]
     """Places in `touched` of the crops that are in a room."""
-    rooms: Int[Tensor, " reverberant"]
+    rooms: list[int]
     """The room of each, by its index."""
 
 
@@ -64,7 +64,7 @@ def draw_filter_and_room(
     which = torch.randint(max(1, rooms), (batch,), generator=generator)
     touched = (filtered | in_room).nonzero().squeeze(1)
     places = in_room[touched].nonzero().squeeze(1)
-    return FilterAndRoomDraws(touched, points_db[touched], places, which[touched][places])
+    return FilterAndRoomDraws(touched, points_db[touched], places, which[touched][places].tolist())
 
 
 def draw_babble(

@@ -1,273 +1,114 @@
 """Open ambiences and room responses, split by file between train, dev and test."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import soundfile
-from jaxtyping import Float32, Float64
+from spkmodel.augment import built_in_sounds, sound_store
+from spkmodel.augment.sound_store import (
+    SUFFIXES,
+    Kind,
+    NoiseAndRoomsError,
+    PackedFolder,
+    Sound,
+    Sounds,
+)
+from spkmodel.core.progress import Progress, silent
 
-SAMPLE_RATE = 16_000
-LONGEST_AMBIENCE_SECONDS = 40
-LONGEST_ROOM_SECONDS = 2
+__all__ = ["NoiseAndRooms", "NoiseAndRoomsError", "fingerprint", "open_noise_and_rooms"]
+
 HELD_OUT_FRACTION = 0.2
 """Of the files, for dev and again for test; at least one each."""
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-Sound = Float32[np.ndarray, "_samples"]
-_Noise = Float64[np.ndarray, "_samples"]
-
-_BUILT_IN = "built-in surroundings 1"
-_SUFFIXES = (".flac", ".wav", ".ogg")
-
-
-class NoiseAndRoomsError(ValueError):
-    """A folder of ambiences or rooms cannot be used."""
-
 
 @dataclass(frozen=True, eq=False)
 class NoiseAndRooms:
     """What one split may hear: ambiences in [-1, 1], rooms of unit energy with their peak first."""
 
-    ambiences: tuple[Sound, ...]
-    rooms: tuple[Sound, ...]
+    ambiences: Sounds
+    rooms: Sounds
     names: tuple[str, ...]
     """Of the ambiences, then of the rooms."""
 
+    @classmethod
+    def from_arrays(
+        cls, ambiences: Sequence[Sound], rooms: Sequence[Sound], names: Sequence[str] = ()
+    ) -> "NoiseAndRooms":
+        """Hold sounds that are in no file; rooms must be aligned (`sound_store.align_room`)."""
+        held = [sound_store.hold_in_memory(sounds) for sounds in (ambiences, rooms)]
+        return cls(held[0], held[1], tuple(names))
 
-def open_noise_and_rooms(noise: Path | None, rooms: Path | None, split: Split) -> NoiseAndRooms:
-    """Read one split's share of two folders of audio files; None stands for built-in ones.
 
-    Files are 16 kHz mono WAV, FLAC or Ogg, searched below the folder; of an ambience the first
-    40 s are used, of a room 2 s from its peak on. Which split a file belongs to depends on the
-    names in its folder alone.
+def open_noise_and_rooms(
+    noise: Path | None, rooms: Path | None, split: Split, progress: Progress = silent
+) -> NoiseAndRooms:
+    """Open one split's share of two folders of audio files; None stands for built-in ones.
+
+    A folder is packed on first use (`sound_store.open_packed`). Which split a file belongs to
+    depends on the names in its folder alone.
 
     Raises:
-        NoiseAndRoomsError: if a folder has fewer than 3 such files, or one of them cannot be used;
+        NoiseAndRoomsError: if a folder has fewer than 3 audio files, or one of them cannot be used;
             the message names it.
     """
-    named = [
-        _built_in(_AMBIENCES, "ambience", split)
-        if noise is None
-        else [(path.name, _read_ambience(path)) for path in _files_of(noise, split)],
-        _built_in(_ROOMS, "room", split)
-        if rooms is None
-        else [(path.name, _read_room(path)) for path in _files_of(rooms, split)],
-    ]
-    ambiences, responses = (tuple(sound for _, sound in part) for part in named)
-    return NoiseAndRooms(ambiences, responses, tuple(name for part in named for name, _ in part))
+    ambiences, names_of_ambiences = _open(noise, "ambience", split, progress)
+    responses, names_of_rooms = _open(rooms, "room", split, progress)
+    return NoiseAndRooms(ambiences, responses, (*names_of_ambiences, *names_of_rooms))
 
 
-def fingerprint(noise: Path | None, rooms: Path | None) -> str:
+def fingerprint(noise: Path | None, rooms: Path | None, progress: Progress = silent) -> str:
     """Return 16 hex digits of names and contents; built-in sounds have a version instead."""
     digest = hashlib.sha256()
-    for folder in (noise, rooms):
+    kinds: tuple[tuple[Path | None, Kind], ...] = ((noise, "ambience"), (rooms, "room"))
+    for folder, kind in kinds:
         if folder is None:
-            digest.update(_BUILT_IN.encode())
+            digest.update(built_in_sounds.VERSION.encode())
             continue
-        for path in _audio_files(folder):
-            digest.update(str(path.relative_to(folder).as_posix()).encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        packed = _open_folder(folder, kind, progress)
+        for name, sha256 in zip(packed.names, packed.sha256, strict=True):
+            digest.update(name.encode() + b"\0" + bytes.fromhex(sha256))
         digest.update(b"\1")
     return digest.hexdigest()[:16]
 
 
-# --- folders ---------------------------------------------------------------------------------
+def _open(
+    folder: Path | None, kind: Kind, split: Split, progress: Progress
+) -> tuple[Sounds, Sequence[str]]:
+    if folder is None:
+        named = built_in_sounds.synthesise(kind, split)
+        return sound_store.hold_in_memory([sound for _, sound in named]), [
+            name for name, _ in named
+        ]
+    packed = _open_folder(folder, kind, progress)
+    places = _places_of(packed.names, split)
+    return packed.sounds.select(places), [Path(packed.names[place]).name for place in places]
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise NoiseAndRoomsError(f"{folder}: no such folder of ambiences or rooms")
-    files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
-    )
+def _open_folder(folder: Path, kind: Kind, progress: Progress) -> PackedFolder:
+    files = sound_store.list_files(folder)
     if len(files) < len(SPLITS):
         raise NoiseAndRoomsError(
-            f"{folder}: {len(files)} audio files ({', '.join(_SUFFIXES)}), but at least "
+            f"{folder}: {len(files)} audio files ({', '.join(SUFFIXES)}), but at least "
             f"{len(SPLITS)} are needed, so that train, dev and test each hear their own"
         )
-    return files
+    return sound_store.open_packed(folder, files, kind, progress)
 
 
-def _files_of(folder: Path, split: Split) -> list[Path]:
-    files = _audio_files(folder)
+def _places_of(names: Sequence[str], split: Split) -> list[int]:
     # Names are hashed because neighbours in the alphabet tend to come from one source.
-    files.sort(
-        key=lambda path: hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest()
+    order = sorted(
+        range(len(names)), key=lambda place: hashlib.sha256(names[place].encode()).digest()
     )
-    held_out = max(1, round(HELD_OUT_FRACTION * len(files)))
+    held_out = max(1, round(HELD_OUT_FRACTION * len(names)))
     match split:
         case "dev":
-            return files[:held_out]
+            return order[:held_out]
         case "test":
-            return files[held_out : 2 * held_out]
+            return order[held_out : 2 * held_out]
         case "train":
-            return files[2 * held_out :]
-
-
-def _read(path: Path, most_seconds: int) -> Sound:
-    try:
-        info = soundfile.info(path)
-        if info.samplerate != SAMPLE_RATE or info.channels != 1:
-            raise NoiseAndRoomsError(
-                f"{path}: ambiences and rooms must be {SAMPLE_RATE} Hz mono, this one has "
-                f"{info.samplerate} Hz and {info.channels} channel(s); convert it first"
-            )
-        sound, _ = soundfile.read(path, frames=most_seconds * SAMPLE_RATE, dtype="float32")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise NoiseAndRoomsError(f"{path}: cannot be read as audio ({error})") from error
-    samples = np.asarray(sound, dtype=np.float32)
-    if not np.isfinite(samples).all() or not np.any(samples):
-        raise NoiseAndRoomsError(f"{path}: is empty, silent or holds numbers that are not finite")
-    return samples
-
-
-def _read_ambience(path: Path) -> Sound:
-    return _read(path, LONGEST_AMBIENCE_SECONDS)
-
-
-def _read_room(path: Path) -> Sound:
-    # Twice the length is read: what precedes the peak is cut off.
-    return _align(_read(path, 2 * LONGEST_ROOM_SECONDS))
-
-
-def _align(response: Sound | _Noise) -> Sound:
-    peak = int(np.abs(response).argmax())
-    kept = response[peak : peak + LONGEST_ROOM_SECONDS * SAMPLE_RATE].astype(np.float64)
-    return np.asarray(kept / np.sqrt(np.sum(kept**2)), dtype=np.float32)
-
-
-# --- built-in ones ---------------------------------------------------------------------------
-
-
-def _built_in(
-    makers: dict[str, Callable[[np.random.Generator], Sound]], kind: str, split: Split
-) -> list[tuple[str, Sound]]:
-    copies = 2 if split == "train" else 1
-    named = []
-    for copy in range(copies):
-        for name, make in makers.items():
-            full_name = f"built-in {kind} {name}, {split} {copy}"
-            # The name is the seed: what is added later leaves the others as they are.
-            sound = make(np.random.default_rng(list(full_name.encode())))
-            named.append((full_name, sound))
-    return named
-
-
-_AMBIENCE_SAMPLES = 8 * SAMPLE_RATE
-
-
-def _coloured(
-    chance: np.random.Generator, slope_db: float, low_hz: float = 20.0, high_hz: float = 8000.0
-) -> _Noise:
-    """Synthesise noise of unit power, falling by `slope_db` an octave, soft below `low_hz`."""
-    hz = np.fft.rfftfreq(_AMBIENCE_SAMPLES, 1 / SAMPLE_RATE)
-    spectrum = chance.standard_normal((2, len(hz))).T.copy().view(np.complex128)[:, 0]
-    spectrum *= np.maximum(hz, low_hz) ** (-slope_db / 20 / np.log10(2))
-    spectrum[(hz < low_hz / 2) | (hz > high_hz)] = 0
-    noise = np.fft.irfft(spectrum, _AMBIENCE_SAMPLES)
-    return noise / noise.std()
-
-
-def _slow(chance: np.random.Generator, rate_hz: float) -> _Noise:
-    """Synthesise a curve of unit deviation that wanders about `rate_hz` times a second."""
-    points = chance.standard_normal(max(4, round(rate_hz * 2 * _AMBIENCE_SAMPLES / SAMPLE_RATE)))
-    places = np.linspace(0, len(points) - 1, _AMBIENCE_SAMPLES)
-    return np.interp(places, np.arange(len(points)), points)
-
-
-def _to_sound(noise: _Noise) -> Sound:
-    return np.asarray(0.7 * noise / np.abs(noise).max(), dtype=np.float32)
-
-
-def _hiss(chance: np.random.Generator) -> Sound:
-    return _to_sound(_coloured(chance, chance.uniform(-1, 2)))
-
-
-def _rumble(chance: np.random.Generator) -> Sound:
-    level = np.exp(0.4 * _slow(chance, 0.5))
-    return _to_sound(level * _coloured(chance, chance.uniform(4, 7)))
-
-
-def _hum(chance: np.random.Generator) -> Sound:
-    time = np.arange(_AMBIENCE_SAMPLES) / SAMPLE_RATE
-    mains_hz = chance.choice([50.0, 60.0]) * chance.uniform(0.995, 1.005)
-    harmonics = np.arange(1, 16)
-    weights = chance.uniform(0.2, 1, len(harmonics)) / harmonics ** chance.uniform(0.4, 1.2)
-    phases = chance.uniform(0, 2 * np.pi, len(harmonics))
-    tones = [
-        weight * np.sin(2 * np.pi * mains_hz * harmonic * time + phase)
-        for harmonic, weight, phase in zip(harmonics, weights, phases, strict=True)
-    ]
-    return _to_sound(np.sum(tones, axis=0) + 0.3 * _coloured(chance, 3.0))
-
-
-def _fan(chance: np.random.Generator) -> Sound:
-    time = np.arange(_AMBIENCE_SAMPLES) / SAMPLE_RATE
-    blades_hz = chance.uniform(15, 90)
-    beat = 1 + 0.3 * np.sin(2 * np.pi * blades_hz * time + 0.2 * _slow(chance, 1.0))
-    return _to_sound(beat * _coloured(chance, chance.uniform(3, 5), low_hz=100.0))
-
-
-def _babble(chance: np.random.Generator) -> Sound:
-    """Synthesise several noises in the bands of speech, each with its own rhythm of syllables."""
-    total = np.zeros(_AMBIENCE_SAMPLES)
-    for _ in range(4):
-        centres = chance.uniform((200, 600, 1500), (500, 1400, 3000))
-        rhythm = np.exp(1.2 * _slow(chance, chance.uniform(2, 4)))
-        for centre in centres:
-            band = _coloured(chance, 4.0, float(centre), 1.4 * float(centre))
-            total += rhythm * band * (400 / centre) ** 0.7
-    return _to_sound(total + 0.2 * _coloured(chance, 4.0))
-
-
-def _crackle(chance: np.random.Generator) -> Sound:
-    """Synthesise many short clicks over a soft hiss, like rain on a roof or a fire."""
-    clicks = np.zeros(_AMBIENCE_SAMPLES)
-    count = int(chance.integers(200, 2000))
-    places = chance.integers(0, _AMBIENCE_SAMPLES, count)
-    clicks[places] = chance.standard_normal(count) * np.exp(chance.standard_normal(count))
-    tail = np.exp(-np.arange(400) / chance.uniform(10, 80)) * chance.standard_normal(400)
-    return _to_sound(
-        np.convolve(clicks, tail)[:_AMBIENCE_SAMPLES] / np.sqrt(count / _AMBIENCE_SAMPLES)
-        + 0.3 * _coloured(chance, 2.0)
-    )
-
-
-_AMBIENCES: dict[str, Callable[[np.random.Generator], Sound]] = {
-    "hiss": _hiss,
-    "rumble": _rumble,
-    "hum": _hum,
-    "fan": _fan,
-    "babble": _babble,
-    "crackle": _crackle,
-}
-
-
-def _synthetic_room(chance: np.random.Generator, t60_seconds: float) -> Sound:
-    """Synthesise a room: the direct path, then noise that decays by 60 dB in `t60_seconds`."""
-    samples = round(t60_seconds * SAMPLE_RATE)
-    time = np.arange(samples) / SAMPLE_RATE
-    tail = chance.standard_normal(samples) * 10 ** (-3 * time / t60_seconds)
-    dull = np.convolve(tail, np.ones(4) / 2)[:samples]
-    tail = np.where(time < 0.3 * t60_seconds, tail, dull)
-    tail[: int(chance.uniform(0.001, 0.006) * SAMPLE_RATE)] = 0
-    direct_to_tail_db = chance.uniform(-4, 8)
-    response = tail / np.sqrt(np.sum(tail**2)) * 10 ** (-direct_to_tail_db / 20)
-    response[0] = max(1.0, 1.01 * np.abs(response).max())
-    return _align(response)
-
-
-def _room_of(low: float, high: float) -> Callable[[np.random.Generator], Sound]:
-    return lambda chance: _synthetic_room(chance, chance.uniform(low, high))
-
-
-_ROOMS = {
-    f"t60 {low:.1f}-{low + 0.1:.1f} s": _room_of(low, low + 0.1)
-    for low in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-}
+            return order[2 * held_out :]

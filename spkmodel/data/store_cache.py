@@ -79,7 +79,7 @@ def _fetch_once(uri: str, sha256: str, below: Path, name: str, progress: Progres
     folder = below / (name or sha256[:16])
     if _is_whole(folder, sha256):
         return folder
-    with _node_lock(below / f".{folder.name}.lock"):
+    with node_lock(below / f".{folder.name}.lock"):
         # Another process may have fetched it while this one waited for the lock.
         if _is_whole(folder, sha256):
             return folder
@@ -198,7 +198,7 @@ def _is_whole(folder: Path, sha256: str) -> bool:
 
 
 @contextlib.contextmanager
-def _node_lock(path: Path) -> Iterator[None]:
+def node_lock(path: Path) -> Iterator[None]:
     """Hold a lock on this node; the operating system releases it if the process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

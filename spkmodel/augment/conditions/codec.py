@@ -14,7 +14,7 @@ import torchaudio.functional
 from jaxtyping import Float32
 from torch import Tensor
 
-from spkmodel.augment.noise_and_rooms import SAMPLE_RATE
+from spkmodel.data.audio import SAMPLE_RATE
 
 _SILENCE_AFTER = 1600
 """So that no encoder's last block cuts the end off."""

@@ -9,8 +9,9 @@ from jaxtyping import Float32, Int16
 
 from spkmodel import augment
 from spkmodel.augment.conditions import codec, telephone
-from spkmodel.augment.noise_and_rooms import SAMPLE_RATE, NoiseAndRooms
+from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.core.condition_names import Condition
+from spkmodel.data.audio import SAMPLE_RATE
 
 ROOM_PROBABILITY = 0.5
 FILTER_DB = 8.0

@@ -75,7 +75,7 @@ def noise_and_rooms_for(
     """Open a split's noise and rooms, or none if the condition uses none."""
     if condition in SOMEWHERE:
         return open_noise_and_rooms(noise, rooms, split)
-    return NoiseAndRooms((), (), ())
+    return NoiseAndRooms.from_arrays((), (), ())
 
 
 def _mark(condition: Condition, noise: Path | None, rooms: Path | None) -> str:

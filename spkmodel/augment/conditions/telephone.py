@@ -9,7 +9,7 @@ import torchaudio.functional
 from jaxtyping import Float32
 from torch import Tensor
 
-from spkmodel.augment.noise_and_rooms import SAMPLE_RATE
+from spkmodel.data.audio import SAMPLE_RATE
 
 LINE_RATE = 8_000
 PASSED_HZ = (300.0, 3400.0)

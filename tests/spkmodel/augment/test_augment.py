@@ -33,7 +33,7 @@ def around() -> NoiseAndRooms:
         room[0] = 5
         rooms.append((room / np.linalg.norm(room)).astype(np.float32))
     ambiences = [chance.standard_normal(length).astype(np.float32) for length in (900, 20000)]
-    return NoiseAndRooms(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
+    return NoiseAndRooms.from_arrays(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,9 @@ def test_filter_and_room_in_one_pass_equal_one_after_the_other(waveforms, around
     torch.rand(6, generator=generator)
     which = torch.randint(2, (6,), generator=generator)
     filtered = augment.smooth_filter(waveforms, points_db)
-    apart = augment.reverberate(filtered, [torch.from_numpy(around.rooms[i]) for i in which])
+    apart = augment.reverberate(
+        filtered, [torch.from_numpy(around.rooms[i]) for i in which.tolist()]
+    )
     # The filter has no phase, so what rings before a crop's beginning reaches the room in one
     # pass and is cut off in two.
     torch.testing.assert_close(at_once[:, 600:], apart[:, 600:], rtol=1e-2, atol=3e-3)
@@ -187,7 +189,7 @@ def test_drawn_filters_stay_within_their_range():
 @pytest.mark.parametrize("field", ["room_probability", "noise_probability"])
 def test_a_step_without_anything_to_draw_from_is_an_error(field):
     with pytest.raises(ValueError, match=f"augment.{field}"):
-        Augmenter(Augment.model_validate({field: 0.5}), NoiseAndRooms((), (), ()))
+        Augmenter(Augment.model_validate({field: 0.5}), NoiseAndRooms.from_arrays((), (), ()))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 31, 24000, 37001])

@@ -8,7 +8,7 @@ from spkmodel.augment.noise_and_rooms import NoiseAndRooms
 from spkmodel.augment.sounds import draw_talkers
 from spkmodel.config import Augment, Babble
 
-NOWHERE = NoiseAndRooms((), (), ())
+NOWHERE = NoiseAndRooms.from_arrays((), (), ())
 SPEAKERS = torch.arange(6).repeat_interleave(2)
 
 
@@ -66,7 +66,7 @@ def test_babble_is_made_of_the_others_crops_alone():
 
 def test_the_ambiences_level_is_set_against_the_speech_and_not_against_the_babble(crops):
     ambience = torch.randn(9000, generator=seeded(3)).numpy()
-    around = NoiseAndRooms((ambience,), (), ("a",))
+    around = NoiseAndRooms.from_arrays((ambience,), (), ("a",))
     loud = Babble(probability=1, snr_db_low=-20, snr_db_high=-20)
     alone = Augment(babble=loud)
     both = Augment(babble=loud, noise_probability=1, snr_db_low=10, snr_db_high=10)

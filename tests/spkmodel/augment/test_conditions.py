@@ -34,7 +34,7 @@ def around() -> NoiseAndRooms:
     room = np.concatenate([[3], chance.standard_normal(800) * np.exp(-np.arange(800) / 100)])
     rooms = ((room / np.linalg.norm(room)).astype(np.float32),)
     ambiences = tuple(chance.standard_normal(9000).astype(np.float32) for _ in range(2))
-    return NoiseAndRooms(ambiences, rooms, ("a", "b", "c"))
+    return NoiseAndRooms.from_arrays(ambiences, rooms, ("a", "b", "c"))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_mismatched_condition_is_as_it_was_before_there_were_others():
         room[0] = 5
         rooms.append((room / np.linalg.norm(room)).astype(np.float32))
     ambiences = [chance.standard_normal(length).astype(np.float32) for length in (900, 20000)]
-    around = NoiseAndRooms(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
+    around = NoiseAndRooms.from_arrays(tuple(ambiences), tuple(rooms), ("a", "b", "c", "d"))
     for k, expected in enumerate(
         [
             [1565, 7446, 4539, 8891, 2002, -1969],
@@ -106,7 +106,7 @@ _RECIPE = """
 import hashlib, numpy as np
 from spkmodel.augment import conditions, noise_and_rooms
 sound = np.sin(np.arange(5000) ** 1.1).astype(np.float32)
-around = noise_and_rooms.NoiseAndRooms((sound,), (sound[2:300],), ("a", "b"))
+around = noise_and_rooms.NoiseAndRooms.from_arrays((sound,), (sound[2:300],), ("a", "b"))
 heard = conditions.apply_to_stored("mismatched", (9000 * sound).astype(np.int16), "x", around)
 digest = hashlib.sha256(heard.tobytes()).hexdigest()
 """
@@ -218,8 +218,10 @@ def test_far_field_is_noisier_than_mismatched_and_always_in_a_room():
     click[8000] = 0.5
     room = np.zeros(2000, np.float32)
     room[0], room[1500] = 0.8, 0.6
-    silent = NoiseAndRooms((np.full(100, 1e-9, np.float32),), (room,), ("a", "r"))
-    noisy = NoiseAndRooms((np.resize([0.1, -0.1], 900).astype(np.float32),), (room,), ("a", "r"))
+    silent = NoiseAndRooms.from_arrays((np.full(100, 1e-9, np.float32),), (room,), ("a", "r"))
+    noisy = NoiseAndRooms.from_arrays(
+        (np.resize([0.1, -0.1], 900).astype(np.float32),), (room,), ("a", "r")
+    )
     for name in "abcdefgh":
         dry = conditions.apply_to_waveform("far_field", click, name, silent)
         assert dry[9500] > dry[8000] > 0

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from spkmodel.augment import noise_and_rooms
+from spkmodel.augment import Augmenter, augmenter, noise_and_rooms, sound_store
 from spkmodel.augment.noise_and_rooms import SPLITS, NoiseAndRoomsError, open_noise_and_rooms
+from spkmodel.augment.sound_store import read_excerpt
+from spkmodel.config import Augment
 
 
 def write_sounds(folder: Path, count: int, rate: int = 16000, channels: int = 1) -> Path:
@@ -140,3 +143,95 @@ def test_the_fingerprint_follows_names_and_contents(tmp_path):
     assert noise_and_rooms.fingerprint(one, None) != before
     assert len(before) == 16
     assert int(before, 16) >= 0
+
+
+# --- packed once, read where it is used -------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPKSEARCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "sounds"
+
+
+def packs(cache):
+    return sorted(path.name for path in cache.iterdir() if not path.name.startswith("."))
+
+
+def test_samples_of_sixteen_bits_come_back_as_they_were_stored(tmp_path):
+    folder = write_sounds(tmp_path / "noise", 3)
+    opened = [open_noise_and_rooms(folder, None, split) for split in SPLITS]
+    for around in opened:
+        for sound, name in zip(around.ambiences, around.names, strict=False):
+            assert np.array_equal(sound, soundfile.read(folder / name, dtype="float32")[0])
+
+
+@pytest.mark.parametrize("peak", [0.3, 4.0])
+def test_samples_of_more_bits_are_kept_to_a_part_in_65_000_of_their_peak(tmp_path, peak):
+    chance = np.random.default_rng(1)
+    for number in range(3):
+        samples = peak * chance.uniform(-1, 1, 3000)
+        soundfile.write(tmp_path / f"{number}.wav", samples, 16000, subtype="FLOAT")
+    (sound,) = open_noise_and_rooms(tmp_path, None, "dev").ambiences
+    (name,) = open_noise_and_rooms(tmp_path, tmp_path, "dev").names[:1]
+    stored, _ = soundfile.read(tmp_path / name)
+    assert np.abs(sound - stored).max() <= np.abs(stored).max() / 32767
+
+
+def test_a_folder_is_packed_once_and_anew_when_a_file_has_changed(tmp_path, cache, monkeypatch):
+    folder = write_sounds(tmp_path / "noise", 4)
+    before = noise_and_rooms.fingerprint(folder, folder)
+    first = packs(cache)
+    assert len(first) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(sound_store, "_pack", None)  # would fail if it were called
+        assert noise_and_rooms.fingerprint(folder, folder) == before
+        open_noise_and_rooms(folder, folder, "train")
+    write_sounds(folder, 5)
+    assert noise_and_rooms.fingerprint(folder, folder) != before
+    assert len(packs(cache)) == 2
+    assert not set(packs(cache)) & set(first)
+
+
+def test_a_pack_that_is_cut_or_left_half_written_is_made_anew(tmp_path, cache):
+    folder = write_sounds(tmp_path / "noise", 4)
+    before = list(open_noise_and_rooms(folder, None, "train").ambiences)
+    (pack,) = packs(cache)
+    audio = cache / pack / "audio.i16"
+    audio.write_bytes(audio.read_bytes()[:-2])
+    left = cache / f".{pack}.0123abcd.tmp"
+    left.mkdir()
+    (left / "source").write_text((cache / pack / "source").read_text())
+    after = list(open_noise_and_rooms(folder, None, "train").ambiences)
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    assert not left.exists()
+
+
+def test_every_file_that_cannot_be_used_is_named_and_nothing_is_left(tmp_path, cache):
+    folder = write_sounds(tmp_path / "noise", 15)
+    for number in range(12):
+        (folder / f"sound{number:02d}.wav").write_bytes(b"no audio")
+    with pytest.raises(NoiseAndRoomsError) as caught:
+        open_noise_and_rooms(folder, None, "train")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "and 2 more"
+    assert [path for path in cache.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_an_excerpt_reads_its_own_samples_and_starts_over_at_the_end():
+    sounds = sound_store.hold_in_memory(
+        [np.arange(10, dtype=np.float32), np.arange(100, 104, dtype=np.float32)]
+    )
+    assert read_excerpt(sounds, 0, 0.3, 4).tolist() == [3, 4, 5, 6]
+    assert read_excerpt(sounds, 1, 0.5, 7).tolist() == [102, 103, 100, 101, 102, 103, 100]
+
+
+def test_many_rooms_are_transformed_as_they_are_used_with_the_same_result(monkeypatch):
+    around = open_noise_and_rooms(None, None, "train")
+    crops = 0.1 * torch.randn(6, 4000, generator=torch.Generator().manual_seed(1))
+    config = Augment(room_probability=0.8)
+    kept = Augmenter(config, around)(crops, torch.Generator().manual_seed(2))
+    monkeypatch.setattr(augmenter, "_CACHED_BINS", 0)
+    anew = Augmenter(config, around)(crops, torch.Generator().manual_seed(2))
+    assert torch.equal(kept, anew)

@@ -22,7 +22,7 @@ from spkmodel.nn import encoders
 from spkmodel.training import warm_start
 from spkmodel.training.trainer import Training
 
-NOISE_AND_ROOMS = NoiseAndRooms((), (), ())
+NOISE_AND_ROOMS = NoiseAndRooms.from_arrays((), (), ())
 
 
 def _config(**changes):

@@ -1,0 +1,1 @@
+"""Measure what large data costs: packing, opening, memory, the first batch."""
