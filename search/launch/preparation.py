@@ -30,7 +30,7 @@ def checked_corpus(
     request: LaunchRequest, branches: list[loader.Branch], before: SearchSettings | None
 ) -> "Corpus":
     """Open the corpus, and check every branch of the space against it."""
-    from spkmodel.training.batches import batches_in_epoch
+    from spkmodel.training.epoch_plan import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
     corpus = location.open_corpus_at(request.corpus, seed, request.allow_overlap)

@@ -162,7 +162,7 @@ def _open_store(state: SearchState) -> "Store | None":
 
 
 def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
-    from spkmodel.training.batches import batches_in_epoch
+    from spkmodel.training.epoch_plan import batches_in_epoch
 
     counts = store.utterances_of_speakers
     try:
@@ -174,7 +174,7 @@ def _check_corpus(config: TrainConfig, store: "Store", name: str) -> None:
 
 def _count_steps(state: SearchState, config: TrainConfig, store: "Store | None") -> int:
     """Return the optimiser steps of a whole training."""
-    from spkmodel.training.batches import batches_in_epoch
+    from spkmodel.training.epoch_plan import batches_in_epoch
 
     if store is None:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,25 +179,16 @@ def count_steps_per_epoch(config: TrainConfig, corpus: "Corpus") -> int:
     Raises:
         UsageError: the corpus is too small for one batch.
     """
-    from spkmodel.training import batches
+    from spkmodel.training.epoch_plan import batches_in_epoch
 
-    labels: dict[str, int] = {}
-    for entry in corpus.train:
-        labels.setdefault(entry.speaker, len(labels))
-    made = batches.draw_epoch(
-        [entry.path for entry in corpus.train],
-        [labels[entry.speaker] for entry in corpus.train],
-        config.batches.speakers,
-        config.batches.utterances,
-        config.seed,
-        1,
-    )
+    utterances_of = Counter(entry.speaker for entry in corpus.train)
+    made = batches_in_epoch([*utterances_of.values()], config.batches)
     if not made:
         raise UsageError(
             f"not one batch of {config.batches.speakers} speakers x {config.batches.utterances} "
             "utterances can be made from this corpus; replay at a smaller --scale"
         )
-    return max(1, math.ceil(len(made) / config.batches_per_step))
+    return max(1, math.ceil(made / config.batches_per_step))
 
 
 def default_epochs(plan: ReplayPlan, steps: Mapping[str, int]) -> int:

@@ -6,7 +6,6 @@ that a search may see; the test pairs are not in it. `store_writing` makes it.
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Int16
+from jaxtyping import Int, Int16
 
 from spkmodel.data import audio
 from spkmodel.data.lists import DEV_LIST, SPLITS, Pair, read_pairs
@@ -43,7 +42,6 @@ class Store:
         self.folder = folder
         self.about = about
         """What `corpus.json` says."""
-        self.ids: list[str] = index["id"].tolist()
         self._samples = samples
         self._offsets = index["offset"]
         self._lengths = index["length"]
@@ -51,7 +49,6 @@ class Store:
         self._speakers = index["speaker"]
         self._splits = index["split"]
         """A bit for each of train, dev and test."""
-        self._rows = {utterance: row for row, utterance in enumerate(self.ids)}
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -74,7 +71,10 @@ class Store:
                     f"{about['samples']} samples of 2 bytes; {_PACK_AGAIN}"
                 )
             with np.load(folder / INDEX_FILE, allow_pickle=False) as columns:
-                index = dict(columns)
+                if "id" not in columns.files:
+                    raise KeyError("id")
+                # `ids` are read when they are asked for.
+                index = {name: columns[name] for name in columns.files if name != "id"}
             samples = np.memmap(folder / AUDIO_FILE, dtype="<i2", mode="r").view(np.ndarray)
             return cls(folder, about, index, samples)
         except StoreError:
@@ -87,11 +87,45 @@ class Store:
         """Hash of the contents: of lists and audio of the corpus, not of their location."""
         return str(self.about["sha256"])
 
-    def waveform(self, utterance: str) -> Int16[np.ndarray, " samples"]:
-        """Return a read-only view of a waveform; copy it before it is changed or given to torch."""
-        row = self._rows[utterance]
+    @cached_property
+    def ids(self) -> list[str]:
+        """All utterances in the order of the file.
+
+        Read when they are first asked for: a training goes by rows, and the ids of a million
+        utterances take 200 MB.
+
+        Raises:
+            StoreError: if the index has become unreadable.
+        """
+        try:
+            with np.load(self.folder / INDEX_FILE, allow_pickle=False) as columns:
+                ids: list[str] = columns["id"].tolist()
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+            raise StoreError(
+                f"{self.folder}: not a whole store ({error}); {_PACK_AGAIN}"
+            ) from error
+        return ids
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {utterance: row for row, utterance in enumerate(self.ids)}
+
+    @cached_property
+    def training_rows(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+        """The rows of the training utterances, and the label of each one's speaker."""
+        rows = np.flatnonzero(self._splits >> SPLITS.index("train") & 1)
+        label_of = {name: label for label, name in enumerate(self.train_speakers)}
+        labels = np.array([label_of.get(name, -1) for name in self._speaker_names], dtype=np.int64)
+        return rows, labels[self._speakers[rows]]
+
+    def waveform_at(self, row: int) -> Int16[np.ndarray, " samples"]:
+        """Return the waveform of a row, as `waveform` does."""
         start = int(self._offsets[row])
         return self._samples[start : start + int(self._lengths[row])]
+
+    def waveform(self, utterance: str) -> Int16[np.ndarray, " samples"]:
+        """Return a read-only view of a waveform; copy it before it is changed or given to torch."""
+        return self.waveform_at(self._rows[utterance])
 
     def speaker(self, utterance: str) -> str:
         """Return the speaker of an utterance."""
@@ -114,7 +148,8 @@ class Store:
     @cached_property
     def train_speakers(self) -> list[str]:
         """Training speakers, sorted; a speaker's index is its label in training."""
-        return sorted({self.speaker(utterance) for utterance in self.of_split("train")})
+        present = np.unique(self._speakers[self._splits >> SPLITS.index("train") & 1 == 1])
+        return sorted(self._speaker_names[speaker] for speaker in present.tolist())
 
     @cached_property
     def dev_pairs(self) -> list[Pair]:
@@ -131,5 +166,5 @@ class Store:
     @cached_property
     def utterances_of_speakers(self) -> list[int]:
         """Number of training utterances of each training speaker, most first."""
-        counts = Counter(self.speaker(utterance) for utterance in self.of_split("train"))
-        return sorted(counts.values(), reverse=True)
+        _, labels = self.training_rows
+        return sorted(np.bincount(labels).tolist(), reverse=True)

@@ -9,7 +9,8 @@ import torch
 from spkmodel.augment.speed import change_speed, samples_around, samples_read
 from spkmodel.config import Batches, Speed
 from spkmodel.data.store_writing import write_store
-from spkmodel.training.batches import Batch, batches_of_epoch, crops
+from spkmodel.training.batches import batches_of_epoch, crops
+from spkmodel.training.epoch_plan import Batch
 
 RATES = (0.5, 0.9, 0.95, 1.07, 1.1, 1.5, 2.0)
 
@@ -100,15 +101,20 @@ def test_without_new_speakers_crops_differ_in_rate_and_keep_their_labels(store):
     assert plain == [labels.tolist() for _, labels in batches_of_epoch(store, CONFIG, 0, 1, speed)]
 
 
+def batch_at(store, count, rate):
+    rows = np.full(count, store.ids.index("0/0"))
+    return Batch(rows, np.zeros_like(rows), np.full(count, rate))
+
+
 def test_an_utterance_just_long_enough_at_a_fast_rate_is_not_repeated(store):
-    batch = Batch(("0/0",), (0,), (2.0,))
+    batch = batch_at(store, 1, 2.0)
     crop = crops(store, batch, 4000, np.random.default_rng(0))[0]
     expected = np.sin(2 * np.pi * 600 * np.arange(4000) / 16000) * 9000 / 32768
     np.testing.assert_allclose(crop[50:-50], expected[50:-50], atol=0.003)
 
 
 def test_one_that_is_too_short_starts_over_at_its_rate(store):
-    batch = Batch(("0/0",) * 3, (0,) * 3, (1.25,) * 3)
+    batch = batch_at(store, 3, 1.25)
     cut = crops(store, batch, 8000, np.random.default_rng(0))
     assert cut.shape == (3, 8000)
     # 300 Hz goes into the utterance 150 times, so it goes on without a step.
