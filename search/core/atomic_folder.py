@@ -35,7 +35,8 @@ def fill_folder(folder: Path) -> Iterator[Path]:
         # Written to the disk before the rename, or a power cut could leave the new name with empty
         # files.
         for file in beside.iterdir():
-            _sync(file)
+            if not file.is_symlink():
+                _sync(file)
         if folder.exists():
             # A folder cannot be renamed onto one that has files, so the old one steps aside first.
             old = beside.with_suffix(".old")

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.foreign_folders import recognise_folder
 from spkmodel.data.formats.other_lists import conversion_command
-from spkmodel.data.formats.speaker_folders import find_speaker_folders
 from spkmodel.data.formats.suffixes import OTHER, READ
 from spkmodel.data.lists import (
     TRAIN_LIST,
@@ -97,22 +97,14 @@ def _renaming_command(top: Path) -> str:
 
 
 def _without_wav(folder: Path) -> CorpusError:
-    """Return the error of a folder without lists and wav; names speakers one level too high."""
-    top, speakers = find_speaker_folders(folder.resolve())
-    if not speakers:
-        return CorpusError(
-            f"{quote_path(folder)} has neither {TRAIN_LIST} nor a folder wav; a corpus has "
-            "wav/<speaker>/.../<utterance>.(wav|flac|ogg), or lists",
-            kind="no_corpus",
-        )
-    some = ", ".join(quote_path(each) for each in speakers[:3])
-    corpus = folder.resolve().with_name(f"{folder.resolve().name}-corpus")
+    """Return the error of a folder without lists and wav; names what it looks like."""
+    problem = f"{quote_path(folder)} has neither {TRAIN_LIST} nor a folder wav"
+    found = recognise_folder(folder)
+    if found is not None:
+        return CorpusError(f"{problem}, but {found.problem}", found.kind, found.remedy)
     return CorpusError(
-        f"{quote_path(folder)} has neither {TRAIN_LIST} nor a folder wav, but {len(speakers)} "
-        f"folders with audio that look like speakers ({some}, ...) in {quote_path(top)}; a corpus "
-        f"has them in wav/; make {quote_path(corpus)} one",
-        "speakers_without_wav",
-        f"mkdir {quote_path(corpus)} && ln -s {quote_path(top)} {quote_path(corpus / 'wav')}",
+        f"{problem}; a corpus has wav/<speaker>/.../<utterance>.(wav|flac|ogg), or lists",
+        kind="no_corpus",
     )
 
 

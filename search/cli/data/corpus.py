@@ -1,18 +1,19 @@
-"""The verbs that prepare a corpus: fetch, check, pack, split."""
+"""The verbs that prepare a corpus: fetch, import, check, pack, split."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from search.cli.data import corpus_report
 from search.cli.options import Json
 from search.core.errors import UsageError
 from search.reporting import console
 from search.reporting.console import help_text
+from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
-    from search.data.public.corpus_folder import FetchedCorpus
     from search.data.public.public_corpus import PublicCorpus
 
 app = typer.Typer(
@@ -53,7 +54,6 @@ def check(
     json_wanted: Json = False,
 ) -> None:
     """Read the lists and audio of a corpus; exit with 2 if anything has to be mended."""
-    from search.cli.data import corpus_report
     from search.data import location
     from search.reporting.terminal import stderr_display
 
@@ -143,7 +143,61 @@ def split(
     lists = corpus.split_corpus(folder, seed, dev_speakers, test_speakers, pairs)
     speakers = {name: len({lists.speaker_of[p] for p in lists.of_split(name)}) for name in _SPLITS}
     counts = ", ".join(f"{count} speakers in {name}" for name, count in speakers.items())
-    console.print_result(f"{folder}: lists written, {counts}")
+    console.print_result(f"{quote_path(folder)}: lists written, {counts}")
+
+
+@app.command(
+    "import",
+    context_settings=_HELP,
+    help=help_text(
+        "Make a corpus of audio and lists in another tool's form; the audio stays where it is.",
+        "spksearch corpus import data/train data/test --from kaldi --to speech",
+        "spksearch corpus import people.csv --from csv --to speech    # path, speaker, split",
+        "spksearch corpus import downloads/vctk --from folders --to speech",
+        "spksearch corpus import vox1 --from voxceleb --test veri_test2.txt --to vox",
+        more="kaldi: wav.scp and utt2spk (trials), or WeSpeaker's raw.list. csv: a header, then "
+        "commas, semicolons or tabs. folders: a folder of each speaker, at any depth. voxceleb: "
+        "id10001/..., veri_test2.txt. Speakers of pairs are not trained on. Nothing in a list is "
+        "run.",
+    ),
+)
+def import_corpus(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="What there is; several are one corpus.")
+    ],
+    form: Annotated[
+        Literal["kaldi", "csv", "folders", "voxceleb"], typer.Option("--from", help="Its form.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The new corpus [default: the first DIR, -corpus]."),
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Dev pairs [default: drawn by the seed].")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Test pairs [default: those in DIR].")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of pairs that are drawn.")] = 0,
+    json_wanted: Json = False,
+) -> None:
+    """Make a corpus whose speakers' folders are links; a folder with something in it is refused."""
+    from search.data.imports import writing
+
+    first = sources[0].resolve()
+    folder = to if to is not None else first.with_name(f"{first.stem}-corpus")
+    made = writing.import_corpus(sources, form, folder, dev, test, seed)
+    if json_wanted:
+        from search.reporting.documents import document
+
+        console.print_json(document("imported", folder=str(folder.absolute()), **asdict(made)))
+        return
+    speakers = ", ".join(f"{count} in {split}" for split, count in made.speakers.items() if count)
+    shown = quote_path(folder)
+    console.print_result(f"{shown}: {made.utterances:,} utterances; speakers: {speakers}")
+    for notice in made.notices:
+        console.print_note(notice)
+    console.print_note(f"next: spksearch corpus check {shown}")
 
 
 @app.command(
@@ -217,48 +271,18 @@ def fetch(
 
         console.print_json(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
     else:
-        console.print_result(*_format_fetched(folder, fetched))
+        console.print_result(*corpus_report.format_fetched(folder, fetched))
 
 
 def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
-    if json_wanted:
-        from search.reporting.documents import document
-
-        plain = (str, int, float)
-        rows = [
-            {key: value for key, value in vars(each).items() if isinstance(value, plain)}
-            for each in corpora
-        ]
-        console.print_json(document("corpora", corpora=rows))
+    if not json_wanted:
+        console.print_result(corpus_report.public_corpora_table(corpora))
         return
+    from search.reporting.documents import document
 
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "speakers", "utterances", "hours", "download", "licence", ""):
-        right = heading in ("speakers", "utterances", "hours", "download")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
-    for each in corpora:
-        table.add_row(
-            each.name,
-            f"{each.speakers:,}",
-            f"{each.utterances:,}",
-            f"{each.hours:g}",
-            f"{each.download_bytes / 1e9:.1f} GB",
-            each.licence + (" (by request)" if each.access else ""),
-            each.about,
-        )
-    console.print_result(table)
-
-
-def _format_fetched(folder: Path, fetched: "FetchedCorpus") -> list[str]:
-    speakers = ", ".join(
-        f"{count} in {split}" for split, count in fetched.speakers.items() if count
-    )
-    official = f", its pairs are {fetched.test_list}" if fetched.test_list else ""
-    return [
-        f"{folder}: {fetched.corpus}, {fetched.utterances:,} utterances; "
-        f"speakers: {speakers}{official}",
-        *fetched.notices,
-        f"licence: {fetched.licence}; see {folder / 'SOURCE.md'}",
+    plain = (str, int, float)
+    rows = [
+        {key: value for key, value in vars(each).items() if isinstance(value, plain)}
+        for each in corpora
     ]
+    console.print_json(document("corpora", corpora=rows))

@@ -1,13 +1,18 @@
-"""Format what a check of a corpus has found, for people."""
+"""Format what the verbs on corpora say to people."""
 
 from typing import TYPE_CHECKING
 
+from spkmodel.core.shell import quote_path
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from rich.console import RenderableType
     from rich.table import Table
 
+    from search.data.public.corpus_folder import FetchedCorpus
+    from search.data.public.public_corpus import PublicCorpus
     from spkmodel.data.checks.corpus_check import CorpusReport
     from spkmodel.data.checks.findings import Finding
 
@@ -62,3 +67,38 @@ def _split_table(report: "CorpusReport") -> "Table":
             str(report.non_target_pairs.get(split, "")),
         )
     return table
+
+
+def public_corpora_table(corpora: "Sequence[PublicCorpus]") -> "Table":
+    """Return a table with a row for each public corpus."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("name", "speakers", "utterances", "hours", "download", "licence", ""):
+        right = heading in ("speakers", "utterances", "hours", "download")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    for each in corpora:
+        table.add_row(
+            each.name,
+            f"{each.speakers:,}",
+            f"{each.utterances:,}",
+            f"{each.hours:g}",
+            f"{each.download_bytes / 1e9:.1f} GB",
+            each.licence + (" (by request)" if each.access else ""),
+            each.about,
+        )
+    return table
+
+
+def format_fetched(folder: "Path", fetched: "FetchedCorpus") -> list[str]:
+    """Return what was fetched, its notices and its licence, a line each."""
+    speakers = ", ".join(
+        f"{count} in {split}" for split, count in fetched.speakers.items() if count
+    )
+    official = f", its pairs are {fetched.test_list}" if fetched.test_list else ""
+    return [
+        f"{quote_path(folder)}: {fetched.corpus}, {fetched.utterances:,} utterances; "
+        f"speakers: {speakers}{official}",
+        *fetched.notices,
+        f"licence: {fetched.licence}; see {quote_path(folder / 'SOURCE.md')}",
+    ]

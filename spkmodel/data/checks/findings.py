@@ -38,6 +38,7 @@ _ERRORS = {
     "no_corpus": "a folder that is no corpus",
     "no_audio": "a folder without audio",
     "speakers_without_wav": "speakers one level too high",
+    "foreign_folder": "a folder of another tool",
     "link": "links to folders",
     "no_speaker": "utterances whose folders do not tell who speaks",
     "overlap": "speakers in two of train, dev and test",

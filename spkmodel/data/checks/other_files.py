@@ -39,4 +39,6 @@ def _converted(file: Path) -> Iterator[bool]:
 def _folders(corpus: Corpus) -> list[Path]:
     """Return the folders right below the corpus that have utterances in them."""
     tops = {PurePosixPath(path).parts[0] for path in corpus.utterances()} | {"wav"}
-    return [corpus.folder / top for top in sorted(tops) if (corpus.folder / top).is_dir()]
+    folders = [corpus.folder / top for top in sorted(tops) if (corpus.folder / top).is_dir()]
+    # Links of several speakers may lead to one folder, which is looked through once.
+    return list({folder.resolve(): folder for folder in folders}.values())

@@ -169,6 +169,11 @@ def conversion_command(top: Path, old: str, new: str = ".flac") -> str:
     )
 
 
+def is_target(label: str) -> bool:
+    """Return whether a label says that both sides of a pair are of one speaker."""
+    return label == "1" or label.lower() in _TARGET_WORDS
+
+
 def rewrite(list_path: Path, columns: str, before: str = "") -> str:
     """Return the command that writes other columns of a list in its place."""
     old, new = quote_path(list_path), quote_path(f"{list_path}.new")

@@ -1,6 +1,7 @@
 """The verbs that prepare a corpus."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,25 @@ def test_a_home_that_cannot_be_written_exits_3(capsys, speech, tmp_path, monkeyp
     blocked.touch()  # root may write everywhere, but a file is no folder even for root
     monkeypatch.setenv("SPKSEARCH_HOME", str(blocked / "home"))
     assert failed(capsys, "corpus", "pack", str(speech))[0] == 3
+
+
+def test_a_check_names_the_import_and_the_import_makes_a_corpus(capsys, speech, tmp_path):
+    data = tmp_path / "kaldi data"
+    data.mkdir()
+    files = sorted((speech / "wav").rglob("*.wav"))
+    names = [f"{path.parent.name}-{path.stem}" for path in files]
+    rows = zip(names, files, strict=True)
+    (data / "wav.scp").write_text("".join(f"{name} {path}\n" for name, path in rows))
+    (data / "utt2spk").write_text("".join(f"{name} {name[0]}\n" for name in names))
+    assert run(["corpus", "check", str(data)]) == 2
+    remedy = next(
+        line.strip().removeprefix("remedy: spksearch ")
+        for line in capsys.readouterr().out.splitlines()
+        if "remedy: " in line
+    )
+    made = answered(capsys, *shlex.split(remedy), "--to", str(tmp_path / "made"))
+    assert f"{tmp_path / 'made'}: 24 utterances; speakers: 4 in train, 2 in dev" in made
+    answered(capsys, "corpus", "check", str(tmp_path / "made"))
+    code, said = failed(capsys, *shlex.split(remedy), "--to", str(tmp_path / "made"))
+    assert code == 2
+    assert "is there already" in said

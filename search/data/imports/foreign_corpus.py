@@ -1,0 +1,93 @@
+"""What every form of corpus is read into: utterances with their speakers and files, and pairs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search.core.errors import UsageError
+from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.other_lists import conversion_command
+from spkmodel.data.formats.suffixes import READ, is_audio
+
+_FIRST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignUtterance:
+    """One utterance of somebody's corpus."""
+
+    name: str
+    """What its lists call it."""
+    speaker: str
+    file: Path
+    split: str = ""
+    """train, dev or test, if the corpus says so."""
+
+
+@dataclass(frozen=True)
+class ForeignCorpus:
+    """The utterances of somebody's corpus, and the list of pairs that belongs to it."""
+
+    utterances: Sequence[ForeignUtterance]
+    test_list: Path | None = None
+    notices: Sequence[str] = field(default_factory=tuple)
+    """What was left out, for people."""
+
+
+def find_file(path: Path) -> Path | None:
+    """Return the file of a path that may have been converted: the one that is read, if any."""
+    for suffix in (path.suffix, *READ):
+        candidate = path.with_suffix(suffix)
+        if candidate.suffix.lower() in READ and candidate.is_file():
+            return candidate
+    return path if path.is_file() else None
+
+
+def require_usable(where: Path, files: Mapping[str, Path | None]) -> None:
+    """Raise an error if files are missing or in a format that is not read.
+
+    Args:
+        where: the list or folder that names them.
+        files: by the name that it gives them, as `find_file` has found them.
+
+    Raises:
+        UsageError: with the first ten, and the command that converts them.
+    """
+    missing = [name for name, file in files.items() if file is None]
+    if missing:
+        raise UsageError(
+            f"{quote_path(where)}: {len(missing)} of {len(files)} files are not there: "
+            f"{_format_first(missing)}; paths are taken as they are, or relative to "
+            f"{quote_path(where if where.is_dir() else where.parent)}"
+        )
+    others = [
+        file for file in files.values() if file is not None and file.suffix.lower() not in READ
+    ]
+    audio = [file for file in others if is_audio(file.name)]
+    if audio:
+        top = _common_folder(audio)
+        commands = " && ".join(
+            conversion_command(top, suffix) for suffix in sorted({file.suffix for file in audio})
+        )
+        raise UsageError(
+            f"{quote_path(where)}: {len(audio)} of {len(files)} files are in a format that is not "
+            f"read: {_format_first(list(map(str, audio)))}; convert them, then import again: "
+            f"{commands}"
+        )
+    if others:
+        raise UsageError(
+            f"{quote_path(where)}: {len(others)} of {len(files)} files are no audio by their "
+            f"names: {_format_first(list(map(str, others)))}; an utterance is a .wav, .flac or "
+            ".ogg file"
+        )
+
+
+def _common_folder(files: Sequence[Path]) -> Path:
+    import os
+
+    return Path(os.path.commonpath([file.absolute().parent for file in files]))
+
+
+def _format_first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
+    return ", ".join(quote_path(name) for name in names[:_FIRST]) + more
