@@ -6,7 +6,7 @@ message says that the corpus cannot carry the loss.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from spkmodel.config.data import Batches, Speed
 from spkmodel.config.losses import Loss
@@ -17,7 +17,8 @@ FEWEST_SPEAKERS = 2
 _SHORTEST_CROP_SECONDS = 0.2
 
 
-class BatchShape(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BatchShape:
     """P speakers x K utterances."""
 
     speakers: int

@@ -268,7 +268,8 @@ def _require_true_labels(
     for number, pair in pairs:
         enrolled, tested = speaker_of[pair.enrolment], speaker_of[pair.test]
         if pair.target != (enrolled == tested):
-            speakers = f"speaker {enrolled}" if enrolled == tested else f"{enrolled} and {tested}"
+            one, other = quote_path(enrolled), quote_path(tested)
+            speakers = f"speaker {one}" if enrolled == tested else f"{one} and {other}"
             report(
                 ListError(
                     path,
@@ -287,7 +288,7 @@ def _require_apart(corpus: Corpus, report: Report) -> None:
     for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
         shared = sorted(speakers[one] & speakers[other])
         if shared:
-            some = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+            some = ", ".join(map(quote_path, shared[:5])) + (", ..." if len(shared) > 5 else "")
             report(
                 CorpusError(
                     f"{quote_path(corpus.folder)}: {len(shared)} speakers are in both {one} and "

@@ -156,7 +156,8 @@ class _Utterances:
             speakers = [self._corpus.speaker_of[each] for each in (first, path)]
             kind = "repeated_audio" if speakers[0] == speakers[1] else "same_audio_two_speakers"
             other = quote_path(self._folder / first)
-            self._findings.add(kind, f"{other} ({speakers[0]}) and {shown} ({speakers[1]})")
+            one, two = map(quote_path, speakers)
+            self._findings.add(kind, f"{other} ({one}) and {shown} ({two})")
 
     def _add_silent(self, quiet: list[str]) -> None:
         self.silent = len(quiet)
@@ -193,11 +194,12 @@ def _add_capacity(corpus: Corpus, carries: Capacity, findings: Findings) -> None
     if not corpus.train:
         return
     if not carries.losses:
-        speakers = len({entry.speaker for entry in corpus.train})
+        # With two of them, a softmax can be trained.
+        speaker = quote_path(corpus.train[0].speaker)
         findings.add(
             "one_speaker",
-            f"{quote_path(corpus.folder)}: {speakers} training speaker, "
-            f"{corpus.train[0].speaker}; no loss can tell fewer than 2 apart; add speakers",
+            f"{quote_path(corpus.folder)}: one training speaker, {speaker}; no loss can tell fewer "
+            "than 2 apart; add speakers",
         )
     elif carries.other_losses:
         findings.add(

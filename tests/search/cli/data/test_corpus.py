@@ -49,6 +49,7 @@ def test_check_shows_findings_by_kind_in_text_and_in_json(capsys, speech):
         text.partition(":")[0] for found in (error, warning) for text in found["first"]
     }
     assert report["silent"] == 6
+    assert report["carries"]["batches"][0] == {"speakers": 2, "utterances": 1}
     assert len(report["problems"]) == 4
 
 

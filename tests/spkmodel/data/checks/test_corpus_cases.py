@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from spkmodel.config.corpus_rules import BatchShape
 from spkmodel.data.audio import read
 from spkmodel.data.checks.corpus_check import check_folder
 from spkmodel.data.corpus import open_corpus
@@ -176,8 +177,18 @@ def test_one_problem_does_not_hide_the_others(made):
 
 
 def test_what_a_corpus_can_carry_is_told(made):
-    assert check_folder(made("good").folder).carries.batches == [(5, 1), (5, 2)]
+    assert check_folder(made("good").folder).carries.batches == [BatchShape(5, 1), BatchShape(5, 2)]
     one_each = check_folder(made("one_utterance_each").folder).carries
-    assert one_each.batches == [(5, 1)]
+    assert one_each.batches == [BatchShape(5, 1)]
     assert "triplet" in one_each.other_losses
     assert "aam_softmax" in one_each.losses
+
+
+def test_nothing_that_a_terminal_acts_on_is_shown(made):
+    case = made("same_bytes_two_speakers")
+    rows = [(f"\x1b[2J{speaker}", path) for speaker, path in case.training]
+    case.write("train_list.txt", [*rows, ("\x1b[2J", "wav/\x1b[31mx.wav"), ("\x1b[0m",)])
+    report = check_folder(case.folder)
+    texts = [each for found in report.findings for each in (*found.first, *found.remedies)]
+    assert {"path", "columns", "same_audio_two_speakers"} <= {f.kind for f in report.findings}
+    assert all(text.isprintable() for text in texts)
