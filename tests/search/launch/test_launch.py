@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -233,12 +232,12 @@ def test_a_dry_run_writes_nothing_and_another_corpus_is_refused(
 
 @pytest.mark.usefixtures("spksearch_home", "local_ray", "tracked")
 def test_a_search_whose_every_trial_collapses_has_no_usable_trial(space, tmp_path):
-    silent = tone_corpus.write_corpus(tmp_path / "silent")
-    for path in [*silent.glob("wav/s6/*.flac"), *silent.glob("wav/s7/*.flac")]:
-        soundfile.write(path, np.zeros(16000, dtype=np.int16), 16000)
-    request = LaunchRequest(space=space, corpus=silent, name="silent", trials=2, max_epochs=3)
+    alike = tone_corpus.write_corpus(tmp_path / "alike")
+    for path in [*alike.glob("wav/s6/*.flac"), *alike.glob("wav/s7/*.flac")]:
+        soundfile.write(path, tone_corpus.voice(6, 0), 16000)
+    request = LaunchRequest(space=space, corpus=alike, name="alike", trials=2, max_epochs=3)
     with pytest.raises(NoUsableTrial, match=r"none of its 2 trials has a dev EER .*collapsed"):
         launch.launch(request, Silent())
-    state = Ledger.open(ledger_path("silent")).state()
+    state = Ledger.open(ledger_path("alike")).state()
     assert {trial.state for trial in state.trials.values()} == {"failed"}
     assert not any(trial.reports for trial in state.trials.values())
