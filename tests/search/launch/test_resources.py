@@ -10,6 +10,7 @@ from search.cluster import local_resources
 from search.cluster.slots import Needs
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.paths import ledger_path
+from search.launch import resources
 from search.launch.resources import require_asked_resources
 from search.launch.settings import LaunchRequest, read_settings
 from tests.support.command_line import failed
@@ -21,6 +22,8 @@ from tests.support.tiny_space import SPACE
 def _two_processors_and_no_gpu(monkeypatch):
     monkeypatch.setattr(local_resources, "count_usable_cpus", lambda: 2)
     monkeypatch.setattr(local_resources, "count_usable_gpus", lambda: 0)
+    # Other tests of the run may have started a Ray in this process.
+    monkeypatch.setattr(resources, "_is_connected", lambda: False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
