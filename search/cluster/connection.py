@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.cluster import auth_token, preflight
+from search.cluster import auth_token, local_head, preflight
 from search.cluster.local_resources import count_usable_cpus
 from search.core import signals
 from search.core.errors import EnvironmentSetupError
@@ -81,16 +81,7 @@ def connect(
     try:
         with signals.restore_handlers():
             if local:
-                ray.init(
-                    address="local",
-                    num_cpus=count_usable_cpus(),
-                    num_gpus=gpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    job_config=JobConfig(),
-                )
+                local_head.start(lambda: _init_local(gpus))
             else:
                 ray.init(
                     address=address,
@@ -99,7 +90,7 @@ def connect(
                     job_config=JobConfig(),
                 )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise EnvironmentSetupError(_describe_failure(address, local, error)) from error
+        raise EnvironmentSetupError(_describe_failure(address, error)) from error
     except KeyboardInterrupt:
         ray.shutdown()  # a head may have been started in part
         raise
@@ -114,9 +105,24 @@ def resolve_address(address: str | None) -> str | None:
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
-def _describe_failure(address: str | None, local: bool, error: Exception) -> str:
-    if local:
-        return f"a local Ray head could not be started: {error}; `spksearch doctor` tells more"
+def _init_local(gpus: float | None) -> None:
+    import ray
+
+    from search.cluster.job_config import JobConfig
+
+    ray.init(
+        address="local",
+        num_cpus=count_usable_cpus(),
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=_OBJECT_STORE_BYTES,
+        job_config=JobConfig(),
+    )
+
+
+def _describe_failure(address: str | None, error: Exception) -> str:
     return (
         f"the Ray cluster at {address} answers, and this machine cannot join it: "
         f"{str(error).strip().splitlines()[0]}\n"

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from search.core.process_tree import list_ray_processes
 from search.ledger.events import OrphanEvent
 from spkmodel.worker.processes import (
     Worker,
@@ -104,8 +105,8 @@ def record_head_processes(folder: Path) -> None:
     """Record the processes of the Ray head that this process has started."""
     mine = [
         OrphanProcess(socket.gethostname(), pid, started, "", 0)
-        for pid in _descendants(os.getpid())
-        if _is_rays(pid) and (started := process_start(pid)) is not None
+        for pid in list_ray_processes()
+        if (started := process_start(pid)) is not None
     ]
     beside = folder / f".head-{os.getpid()}"
     with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
@@ -175,24 +176,3 @@ def _orphan_from_worker(worker: Worker, trial: str) -> OrphanProcess:
 
 def _path_for(folder: Path) -> Path:
     return folder / f"head-{os.getpid()}.json"
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return all descendants of a process, on a host with /proc."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(path.parent.name))
-    found, row = [], children.get(pid, [])
-    while row:
-        found += row
-        row = [child for each in row for child in children.get(each, [])]
-    return found
-
-
-def _is_rays(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return line.startswith(b"ray::") or b"/ray/" in line
-    return False
