@@ -7,7 +7,9 @@ import sys
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
     from search.cli.app import run
+    from search.core import restart
 
+    restart.allow()
     sys.exit(run(sys.argv[1:]))
 
 

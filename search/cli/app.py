@@ -13,7 +13,8 @@ from search.cli.data import cluster, corpus
 from search.cli.models import evaluate, import_trainer
 from search.cli.read import doctor, inspect, notebook
 from search.cli.run import launch, promote, replay, steer, ui, watch
-from search.core import signals
+from search.core import restart, signals
+from search.core.errors import EnvironmentSetupError, Interrupted
 from search.launch import exit_record
 from search.reporting import console
 
@@ -138,6 +139,7 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
     arguments = [argument for argument in arguments if argument != "--debug"]
     _quiet_libraries()
     try:
+        _end_if_told(restart.received())
         result: Any = get_command(app).main(arguments, "spksearch", standalone_mode=False)
     except typer.TyperException as error:
         return _print_usage_error(error)
@@ -153,6 +155,15 @@ def _carry_out(arguments: Sequence[str]) -> tuple[int, str]:
         console.print_note("spksearch: interrupted")
         return code, "interrupted"
     return code, ""
+
+
+def _end_if_told(handoff: restart.Handoff) -> None:
+    """End a process that replaced itself only to say why it ends."""
+    restart.reap_children()
+    if handoff.message and handoff.signal:
+        raise Interrupted(handoff.message, handoff.signal)
+    if handoff.message:
+        raise EnvironmentSetupError(handoff.message)
 
 
 def _print_usage_error(error: typer.TyperException) -> tuple[int, str]:

@@ -84,7 +84,7 @@ def inspect_auth(address: str) -> ClusterAuth:
             others.
     """
     place = _normalise(address)
-    with _open_channel(place) as channel:
+    with open_channel(place) as channel:
         # Asked without the token first: a token must not be shown to an open cluster, where anybody
         # may read along.
         machines = _list_machines(channel, place, None)
@@ -180,7 +180,8 @@ def _uses_tls() -> bool:
 
 
 @contextmanager
-def _open_channel(place: str) -> Iterator["grpc.Channel"]:
+def open_channel(place: str) -> Iterator["grpc.Channel"]:
+    """Open a channel to the head at HOST:PORT, by TLS where the environment says so."""
     import grpc
 
     # Without a proxy, which could read the token.

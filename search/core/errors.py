@@ -29,6 +29,10 @@ class StorageUnavailableError(EnvironmentSetupError):
     """The storage cannot be written to, and the time to wait for it is over."""
 
 
+class ClusterLostError(EnvironmentSetupError):
+    """The Ray cluster of a running search is gone, or does not do what it is asked."""
+
+
 class NoUsableTrial(SpksearchError):
     """The search ended without a trial that has a result."""
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, assert_never
 
 from search.checkpoints.manager import CheckpointManager
+from search.core import restart
 from search.core.lease import this_process
 from search.engine.orphan_processes import OrphanProcess
 from search.engine.request_handler import RequestHandler
@@ -103,7 +104,10 @@ class SearchController:
         """Begin a session: attempts that an earlier driver left running count as interrupted."""
         me = this_process()
         self._began = self._clock()
-        self._record(DriverEvent(format=FORMAT, host=me.host, pid=me.pid, started=me.started))
+        again = {"restart": number} if (number := restart.received().number) else {}
+        self._record(
+            DriverEvent(format=FORMAT, host=me.host, pid=me.pid, started=me.started, **again)
+        )
         self._interrupt_all(DRIVER_ENDED, "driver")
         self._record_steps(self._checkpoints.begin())
         self._record_pending_ends()

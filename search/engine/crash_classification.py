@@ -19,6 +19,9 @@ _LOST_NODE = (
     "its node has died",
     "the actor's node was terminated",
     "NodeDiedError",
+    # The driver's node, which ends all that it has started.
+    "Owner's node has crashed",
+    "because its owner has died",
     "the node it was running on is dead or unavailable",
     "temporarily unavailable",
     "is unavailable: ",

@@ -96,6 +96,12 @@ def forget_ended_trials(controller: Any) -> None:
         controller._trial_metadata.pop(trial.trial_id, None)
 
 
+def is_waiting_for_resources(controller: Any) -> bool:
+    """Return whether actors wait for resources of the cluster, and not for their process."""
+    manager = controller._actor_manager
+    return bool(manager.num_pending_actors > 0 and manager.num_live_actors == 0)
+
+
 # --- the registry ----------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ray import tune
 
+from search.cluster.cluster_watch import ClusterWatch
 from search.core import signals
 from search.engine import (
     hang_detection,
@@ -79,6 +80,7 @@ def run(
     patience: hang_detection.HangTimeout = hang_detection.HangTimeout(),  # noqa: B008 (frozen)
     grace_seconds: float = GRACE_SECONDS,
     say: Callable[[str], None] = log.info,
+    watch: ClusterWatch | None = None,
 ) -> None:
     """Drive a search to its end; Ray is connected, the ledger open for writing.
 
@@ -90,27 +92,27 @@ def run(
         trainable: a `tune.Trainable` of segments, as in `spkmodel.worker.trainable`.
         segment_settings: what a segment's actor is given.
         resources: what one trial takes, as Tune counts (`cpu`, `gpu`).
-        slots: how many trials may be under way now; asked at every step, so it must be quick.
+        slots: how many trials may be under way now; quick, since it is asked at every step.
         seed: of the sampler.
         storage: the search's folder, which all machines of the cluster see.
         poll: called again and again from the driver's loop.
         kind: of sampler.
         patience: with attempts that say nothing.
-        grace_seconds: how long those under way may take to write down where they are, once told to
-            leave.
+        grace_seconds: how long those under way may take to checkpoint, once told to leave.
         say: told what is waited for meanwhile.
+        watch: of the cluster; None: nobody watches it.
 
     Raises:
         Interrupted: after SIGINT or SIGTERM, with everything saved.
+        ClusterLostError: the cluster is gone; what the ledger has is sound.
     """
     prepare_environment()
+    watch = watch or ClusterWatch()
     driver = SearchController(ledger, state, space, policy, segment_settings, seed, kind)
-    session = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say)
+    session = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say, watch)
     with (
         signals.handle_signals(session.handle_signal),
-        _quiet_tune(),
-        tune_patches.report_actor_deaths(),
-        tune_patches.cache_trainable_lookups(),
+        _adapted_tune(),
         _tune_folder(storage) as folder,
         session.raise_as_interruption(),
     ):
@@ -155,13 +157,14 @@ def _folder_name(trial: Any) -> str:
 
 
 @contextmanager
-def _quiet_tune() -> Iterator[None]:
-    """What Tune says about its own trials and snapshots would only confuse; ours is recorded."""
+def _adapted_tune() -> Iterator[None]:
+    """Patch Tune, and silence what it says about its own trials and snapshots; ours is recorded."""
     tunes = logging.getLogger("ray.tune")
     level = tunes.level
     tunes.setLevel(logging.CRITICAL)
     try:
-        yield
+        with tune_patches.report_actor_deaths(), tune_patches.cache_trainable_lookups():
+            yield
     finally:
         tunes.setLevel(level)
 

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 import ray
 
+from search.cluster.cluster_watch import ClusterWatch
 from search.core.errors import Interrupted, StorageUnavailableError
 from search.engine import crash_classification, hang_detection, orphan_processes, tune_patches
 from search.engine.attempt_table import AttemptTable
+from search.engine.cluster_progress import ClusterProgress
 from search.engine.controller import SearchController
 from search.engine.graceful_stop import GracefulStop
 from spkmodel.worker.results import WorkerResult
@@ -40,6 +42,7 @@ class TuneSession:
         hang_timeout: hang_detection.HangTimeout,
         grace_seconds: float,
         say: Callable[[str], None],
+        watch: ClusterWatch,
     ) -> None:
         self.folder = folder
         self._driver = driver
@@ -47,12 +50,13 @@ class TuneSession:
         self._poll = poll
         self._hang_timeout = hang_timeout
         self._grace_seconds = grace_seconds
-        self._say = say
+        self._say, self._watch = say, watch
         self._attempts = AttemptTable()
         self._tune_controller: Any = None
         """Tune's, once it has a trial."""
         self._stop: GracefulStop | None = None
         self._heartbeats = hang_detection.Heartbeats()
+        self._progress = ClusterProgress(watch, self._attempts, slots)
         self._problem: Exception | None = None
         self._signal = 0
 
@@ -103,13 +107,14 @@ class TuneSession:
             raise StorageUnavailableError(
                 f"the storage cannot be written ({error.strerror})"
             ) from error
+        self._watch.beat()
         time.sleep(_STORAGE_SECONDS)
 
     def handle_signal(self, number: int) -> None:
         """Leave in order after the first signal, at once after the second."""
         if self._signal:
             os._exit(128 + number)  # nothing is lost: the ledger has it all
-        self._signal = number
+        self._signal = self._watch.signal = number
 
     # --- attempts ----------------------------------------------------------------------------
 
@@ -179,6 +184,7 @@ class TuneSession:
 
     def step(self) -> None:
         """Carry out requests, watch slots and storage, and end by force what must end now."""
+        self._progress.check(self._tune_controller)
         self._driver.poll()
         if self._poll is not None:
             self._poll()
@@ -232,7 +238,8 @@ class TuneSession:
         if self._problem is None and self.capture_error(self._is_stopping_gracefully, False):
             return False
         self.capture_error(lambda: self._driver.interrupt(self._why()), None)
-        self._kill({attempt.trial for attempt in self._attempts})
+        if not self._watch.loss:  # without a cluster nobody would carry it out
+            self._kill({attempt.trial for attempt in self._attempts})
         return True
 
     def _is_stopping_gracefully(self) -> bool:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
+from search.cluster.cluster_watch import watch_cluster
 from search.cluster.connection import Cluster, connect
 from search.cluster.local_resources import count_usable_cpus
 from search.cluster.slots import Needs, decide_needs, warn_of_unstated_gpus
 from search.core.paths import home, search_folder
 from search.engine import orphan_processes
+from search.launch.cluster_loss import ClusterLossHandler
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.ledger.settings import SearchSettings
@@ -54,10 +56,13 @@ def drive_search(
             orphan_processes.record_head_processes(search_folder(ledger.search))
         for warning in _warnings(state, settings, resources):
             display.print_line(f"warning: {warning}")
+        cluster = watch_cluster(resources)
+        loss = ClusterLossHandler(ledger, state, cluster, display.print_line)
         needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         monitor = _slot_monitor(state, settings, needs)
         watched = display.watch(_snapshot_source(ledger, state, tracker))
-        with watched, nullcontext() if resources.local else run_slot_monitor(monitor):
+        slots = nullcontext() if resources.local else run_slot_monitor(monitor)
+        with cluster.running(loss), watched, slots:
             tune_runner.run(
                 ledger,
                 state,
@@ -71,6 +76,7 @@ def drive_search(
                 storage=search_folder(ledger.search),
                 grace_seconds=grace_seconds,
                 say=display.print_line,
+                watch=cluster,
             )
 
 

@@ -13,7 +13,7 @@ from search.cluster.connection import connect, resolve_address
 from search.cluster.preflight import is_local
 from search.cluster.slots import decide_needs
 from search.core import signals
-from search.core.errors import EnvironmentSetupError, Interrupted, SignalReceived
+from search.core.errors import ClusterLostError, EnvironmentSetupError, Interrupted, SignalReceived
 from search.core.paths import home, ledger_path
 from search.engine.graceful_stop import grace_of_environment
 from search.launch import drive, preparation
@@ -170,10 +170,14 @@ def run_search(
 
 @contextmanager
 def _naming_resume_command(state: SearchState) -> Iterator[None]:
-    """Add to an interruption the command that resumes the search."""
+    """Add to an interruption, or the loss of the cluster, the command that resumes the search."""
     again = snapshot.format_resume_command(state.search)
     try:
         yield
+    except ClusterLostError as lost:
+        raise ClusterLostError(
+            f"{lost}; what is recorded is sound, and the same launch goes on from there:\n  {again}"
+        ) from lost
     except Interrupted as interrupted:
         raise Interrupted(f"{interrupted}:\n  {again}", interrupted.signal_number) from interrupted
     except SignalReceived as received:

@@ -49,7 +49,8 @@ def status_of(name: str, state: SearchState) -> str:
     """Return "starting", "running", "finished", or "interrupted": no driver, and no orderly end."""
     driver = find_live_driver(existing_ledger(name).parent)
     if driver is not None:
-        return "running" if identity(driver) == state.driver else "starting"
+        is_at_work = identity(driver) == state.driver and state.cluster_loss is None
+        return "running" if is_at_work else "starting"
     return "finished" if state.finish else "interrupted"
 
 

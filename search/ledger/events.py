@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from search.ledger.event import Event, LedgerDamaged
 from search.ledger.search_events import (
+    ClusterLostEvent,
     DriverEvent,
     ExhaustedEvent,
     FinishEvent,
@@ -42,6 +43,7 @@ from search.ledger.trial_events import (
 __all__ = [
     "FORMAT",
     "CheckpointEvent",
+    "ClusterLostEvent",
     "CrashEvent",
     "DamagedEvent",
     "DriverEvent",
@@ -157,6 +159,7 @@ KnownEvent = (
     SearchEvent
     | DriverEvent
     | OrphanEvent
+    | ClusterLostEvent
     | ExhaustedEvent
     | FinishEvent
     | StopEvent

@@ -56,6 +56,8 @@ class DriverEvent(Event):
     pid: int | str
     started: str
     """Boot and start time of its process: with host and pid it is no other's."""
+    restart: int = 0
+    """How often it has begun anew since the search last got on; 0: somebody launched it."""
 
 
 class OrphanEvent(Event):
@@ -71,6 +73,15 @@ class OrphanEvent(Event):
     attempt: int
     fate: str
     """`killed`, or why it lives on."""
+
+
+class ClusterLostEvent(Event):
+    """The driver has lost its Ray cluster, and begins anew in the same process or ends."""
+
+    event: Literal["cluster_lost"] = "cluster_lost"
+    reason: str
+    restart: int
+    """How often it has begun anew since the search last got on, this time included; 0: it ends."""
 
 
 class ExhaustedEvent(Event):

@@ -1,5 +1,8 @@
 """The work of one driver, and how long it took."""
 
+import functools
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,3 +50,22 @@ class Session:
                 self.last = datetime.fromisoformat(event.time)
         elif not isinstance(event, _NO_DRIVERS):
             self.last = datetime.fromisoformat(event.time)
+
+
+def sum_seconds(
+    sessions: Sequence[Session], now: datetime | None = None, uptime: float | None = None
+) -> float:
+    """Return how long all drivers together have worked.
+
+    Args:
+        sessions: of the drivers, oldest first.
+        now: counts the last driver up to then, by the wall clock; None: up to its last event.
+        uptime: counts the last driver up to then, by its own clock; beats `now`.
+    """
+    # Not sum(), which rounds in another way from Python 3.12 on: one ledger, one answer.
+    seconds = functools.reduce(operator.add, (each.seconds for each in sessions), 0.0)
+    if sessions and uptime is not None:
+        seconds += max(0.0, uptime - sessions[-1].seconds)
+    elif sessions and now is not None:
+        seconds += max(0.0, (now - sessions[-1].last).total_seconds())
+    return seconds

@@ -3,14 +3,13 @@
 Nothing here decides (`search.scheduler.asha`) and nothing reads a file (`search.ledger.ledger`).
 """
 
-import functools
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from search.ledger.events import (
+    ClusterLostEvent,
     CrashEvent,
     DamagedEvent,
     DriverEvent,
@@ -38,7 +37,7 @@ from search.ledger.events import (
 )
 from search.ledger.queue import QueuedTrial
 from search.ledger.report import Partial, Report
-from search.ledger.session import Session
+from search.ledger.session import Session, sum_seconds
 from search.ledger.trial import TrialRecord
 
 TrialChange = SegmentEvent | EndEvent | CrashEvent | RemovedEvent | DamagedEvent
@@ -74,6 +73,8 @@ class SearchState:
     """Whether the whole search was asked to stop, until a driver starts again."""
     exhausted: int | None = None
     """Trials there were when the sampler had no other config left; until a driver starts again."""
+    cluster_loss: ClusterLostEvent | None = None
+    """That the last driver has lost its cluster, until a driver starts again."""
     holds: dict[str, str] = field(default_factory=dict)
     """By cause, why nothing new is started now; a driver begins and ends without any."""
     requests: set[str] = field(default_factory=set)
@@ -140,15 +141,9 @@ class SearchState:
             now: when a search is looked at that another process drives; counts up to then.
             uptime: of the running driver, by its own clock, if it is this process.
         """
-        # Not sum(), which rounds in another way from Python 3.12 on: one ledger, one answer.
-        seconds = functools.reduce(operator.add, (each.seconds for each in self.sessions), 0.0)
-        if self.sessions and self.finish is None:
-            last = self.sessions[-1]
-            if uptime is not None:
-                seconds += max(0.0, uptime - last.seconds)
-            elif now is not None:
-                seconds += max(0.0, (now - last.last).total_seconds())
-        return seconds / 3600
+        if self.finish is not None:
+            now = uptime = None
+        return sum_seconds(self.sessions, now, uptime) / 3600
 
     def apply(self, event: Event) -> None:
         """Take one more event into account; an unknown kind is kept in `other_events`.
@@ -253,16 +248,23 @@ class SearchState:
                 for trial in self.trials.values():
                     trial.find_rung(event.rungs)
             case DriverEvent():
-                self.sessions.append(Session.from_event(event))
-                self.driver = f"{event.host} {event.pid} {event.started}"
-                self.finish, self.search_stop, self.holds = None, "", {}
-                self.exhausted = None
+                self._begin_session(event)
             case StopEvent():
                 self._apply_stop(event)
             case FinishEvent():
                 self.finish, self.holds = event, {}
             case _:
                 self._apply_rare(event)
+
+    def _begin_session(self, event: DriverEvent) -> None:
+        self.sessions.append(Session.from_event(event))
+        self.driver = f"{event.host} {event.pid} {event.started}"
+        self.finish, self.exhausted, self.cluster_loss = None, None, None
+        # A driver that begins anew by itself goes on with what its user has asked of it.
+        asked = self.holds.keys() & {"user"} if event.restart else set()
+        self.holds = {cause: self.holds[cause] for cause in asked}
+        if not event.restart:
+            self.search_stop = ""
 
     def _apply_stop(self, event: StopEvent) -> None:
         self.stops.append(event)
@@ -280,6 +282,8 @@ class SearchState:
         match event:
             case ExhaustedEvent():
                 self.exhausted = event.trials
+            case ClusterLostEvent():
+                self.cluster_loss = event
             case PriorEvent():
                 self.prior = event.prior
             case PromotedEvent():

@@ -135,9 +135,12 @@ def take_snapshot(
 
 
 def _reason(state: SearchState, status: str) -> str:
-    """Return why the search ended, or is about to."""
+    """Return why the search ended, is about to, or is not at work."""
     if status == "finished":
         return state.finish.reason if state.finish else ""
+    if status != "running" and state.cluster_loss is not None:
+        is_restarted = status == "starting" and state.cluster_loss.restart
+        return state.cluster_loss.reason + ("; Ray is started again" if is_restarted else "")
     return "asked to stop" if status == "running" and state.search_stop else ""
 
 

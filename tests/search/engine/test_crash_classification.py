@@ -52,6 +52,13 @@ CASES = {
         "out_of_memory",
         "6.59GB used",
     ),
+    "the driver's own raylet": (
+        ACTOR + "The actor is dead because its owner has died. Owner Id: 01000000ffff Owner Ip "
+        "address: 127.0.0.1 Owner worker exit type: SYSTEM_ERROR Worker exit detail: Owner's node "
+        "has crashed.",
+        "lost_node",
+        "its node died or cannot be reached",
+    ),
     "a process killed": (ACTOR + KILLED, "crash", "its process was killed"),
     "an exit": (
         ACTOR + "The actor is dead because its worker process has died. Worker exit type: "

@@ -219,3 +219,32 @@ def test_checkpoints_of_epochs_that_are_trained_again_use_disk_until_they_are_re
     names = [report.checkpoint for report in trial.superseded]
     tale.record("removed", trial="t0001", checkpoints=names, bytes=2000)
     assert (trial.superseded, tale.state.checkpoint_bytes) == ((), 1000)
+
+
+def _lost(*more, restart=1):
+    """A search that somebody has paused and stopped, and whose driver loses its cluster."""
+    tale = ScriptedSearch()
+    tale.record("hold", cause="user", reason="paused by anna", by="anna")
+    tale.record("hold", cause="disk", reason="the disk is full", by="driver")
+    tale.record("stop", trial=None, now=False, by="anna")
+    tale.record("cluster_lost", reason="Ray's raylet has ended", restart=restart)
+    for event, fields in more:
+        tale.record(event, **fields)
+    return tale
+
+
+def test_a_driver_that_begins_anew_by_itself_goes_on_with_what_was_asked_of_it():
+    state = _lost().state
+    assert (state.cluster_loss.reason, state.cluster_loss.restart) == ("Ray's raylet has ended", 1)
+    again = {"host": "here", "pid": 1, "started": "0-1", "restart": 1}
+    state = _lost(("driver", again)).state
+    assert state.cluster_loss is None
+    assert state.holds == {"user": "paused by anna"}
+    assert state.search_stop == "stop"
+    assert len(state.sessions) == 2
+
+
+def test_a_driver_that_somebody_launches_begins_without_the_orders_of_the_one_before():
+    launched = {"host": "here", "pid": 2, "started": "0-2"}
+    state = _lost(("driver", launched), restart=0).state
+    assert (state.cluster_loss, state.holds, state.search_stop) == (None, {}, "")

@@ -1,11 +1,14 @@
 """What the verbs print that show spaces, searches and trials."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from search.cli.app import run
+from search.core.lease import this_process
 from tests.support.command_line import answered, failed
+from tests.support.ledger_on_disk import LedgerOnDisk
 
 
 def test_an_unknown_space_exits_2_and_names_the_nearest(capsys):
@@ -104,3 +107,20 @@ def test_show_prints_config_curve_checkpoint_and_commands(capsys, home):
 
 def test_json_of_an_empty_home_is_an_empty_list(capsys):
     assert json.loads(answered(capsys, "list", "--json"))["searches"] == []
+
+
+@pytest.mark.parametrize(("lives", "state"), [(True, "starting"), (False, "interrupted")])
+def test_status_says_that_ray_was_lost_and_is_started_again(lives, state, capsys, home):
+    lost = LedgerOnDisk(home, "lost")
+    lost.begin()
+    lost.trial(1)
+    lost.write("segment", trial="t0001", to_rung=1)
+    lost.write("cluster_lost", reason="Ray's raylet (process 7) has ended", restart=int(lives))
+    me = asdict(this_process())
+    (home / "lost" / "driver.json").write_text(json.dumps(me if lives else me | {"pid": 1}))
+    told = json.loads(answered(capsys, "status", "lost", "--json"))
+    assert told["state"] == state
+    again = "; Ray is started again" if lives else ""
+    assert told["reason"] == f"Ray's raylet (process 7) has ended{again}"
+    assert told["running"] == []
+    assert "Ray's raylet (process 7) has ended" in answered(capsys, "status", "lost")
