@@ -70,9 +70,8 @@ def require_present(
             f"{len(missing)} of {total} listed utterances cannot be used, paths are relative to "
             f"{quote_path(folder)}"
         )
-        remedy = f"{count}; {first.remedy}" if first.remedy else count
         text = first.problem.removeprefix(f"{quote_path(first.path)}:{first.line}: ")
-        raise ListError(first.path, first.line, text, first.kind, remedy)
+        raise ListError(first.path, first.line, f"{text}; {count}", first.kind, first.remedy)
     for problem, _ in missing:
         report(problem)
     return {utterance for _, utterance in missing}

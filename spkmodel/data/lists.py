@@ -39,7 +39,7 @@ class CorpusError(ValueError):
     """A corpus that cannot be used as it is; says what and what would be right."""
 
     def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
-        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        super().__init__(f"{problem}\nremedy: {remedy}" if remedy else problem)
         self.problem = problem
         self.kind = kind
         """Which group of problems a check puts it into."""
@@ -54,7 +54,7 @@ class ListError(ValueError):
         self, path: Path, line: int, problem: str, kind: str = "line", remedy: str = ""
     ) -> None:
         self.problem = f"{quote_path(path)}:{line}: {problem}"
-        super().__init__(f"{self.problem}; {remedy}" if remedy else self.problem)
+        super().__init__(f"{self.problem}\nremedy: {remedy}" if remedy else self.problem)
         self.path = path
         self.line = line
         self.kind = kind

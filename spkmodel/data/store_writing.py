@@ -82,7 +82,7 @@ def _decode_all(
         if splits != ("train",) and audio.is_silent(each.samples):
             raise audio.AudioError(
                 f"{levels.describe_silent(corpus, path, corpus.folder)}; `spksearch corpus check` "
-                f"names all such files; remedy: {levels.silence_remedy(corpus, [path])}"
+                f"names all such files\nremedy: {levels.silence_remedy(corpus, [path])}"
             )
         yield path, corpus.speaker_of[path], "+".join(splits), each.samples
         progress(len(utterances) + done, total)
