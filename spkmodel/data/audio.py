@@ -3,6 +3,7 @@
 What a header claims is bounded before anything is allocated for it.
 """
 
+import math
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ _BLOCK = 64
 
 _RESAMPLED_RATES_HZ = (4_000, 192_000)
 _MOST_CHANNELS = 16
+_MOST_WEIGHTS = 5_000_000
+"""Of the resampling filter: about the product of its two rates, reduced."""
 _PACK = "`spksearch corpus pack DIR --resample` converts it"
 
 _DATA_CUT = re.compile(r"data : (\d+) \(should be (\d+)\)")
@@ -197,6 +200,13 @@ def _require_resamplable(path: Path, file: soundfile.SoundFile) -> None:
             f"{quote_path(path)}: {_form(file)}; resampling takes {low} to {high} Hz and up to "
             f"{_MOST_CHANNELS} channels"
         )
+    ratio = math.lcm(file.samplerate, SAMPLE_RATE) ** 2 // (file.samplerate * SAMPLE_RATE)
+    if ratio > _MOST_WEIGHTS:
+        raise AudioError(
+            f"{quote_path(path)}: {_form(file)}; the ratio of this rate to {SAMPLE_RATE} Hz is not "
+            f"one of small integers; convert it: {_rewriting_command(path, '-ar 16000 ')}",
+            kind="other_form",
+        )
 
 
 def _floats(path: Path, file: soundfile.SoundFile) -> Float32[np.ndarray, "samples channels"]:
@@ -225,11 +235,11 @@ def _cut_short(path: Path, present: int, claimed: int, what: str) -> AudioError:
     )
 
 
-def _rewriting_command(path: Path) -> str:
+def _rewriting_command(path: Path, options: str = "") -> str:
     # Moved last, so that nothing is lost where ffmpeg fails.
     new = path.with_name(f"{path.stem}.new{path.suffix}")
     return (
-        f"ffmpeg -nostdin -i {quote_path(path)} {quote_path(new)} && "
+        f"ffmpeg -nostdin -i {quote_path(path)} {options}{quote_path(new)} && "
         f"mv {quote_path(new)} {quote_path(path)}"
     )
 

@@ -91,7 +91,8 @@ def _find_in_wav(file: BinaryIO, size: int, order: Literal["<", ">"]) -> DataChu
 def _find_in_w64(file: BinaryIO, size: int) -> DataChunk | None:
     at = 40
     for _ in range(_MOST_CHUNKS):
-        file.seek(at)
+        # A damaged length may exceed what can be sought.
+        file.seek(min(at, size))
         header = file.read(_W64_HEADER)
         if len(header) < _W64_HEADER:
             return None
@@ -156,3 +157,10 @@ class PatchedFile(io.FileIO):
             if low < high:
                 view[low - start : high - start] = new[low - at : high - at]
         return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Seek; a place that a damaged header names, and that cannot be sought, changes nothing."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()

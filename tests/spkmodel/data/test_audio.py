@@ -123,6 +123,13 @@ def test_a_relative_that_claims_more_than_is_there_is_cut_short(tmp_path, form, 
         read(path)
 
 
+def test_a_chunk_of_absurd_length_is_an_error_that_names_the_file(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(), RATE, format="W64", subtype="PCM_16")
+    damaged(tmp_path / "a.wav", 56, b"\xff" * 8)
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be decoded"):
+        read(tmp_path / "a.wav")
+
+
 def test_a_wav_that_says_it_is_empty_and_goes_on_with_other_chunks_is_empty(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.int16), RATE)
     with (tmp_path / "a.wav").open("ab") as out:
@@ -173,6 +180,21 @@ def test_absurd_rates_and_channel_counts_are_not_resampled(tmp_path, rate, chann
     soundfile.write(tmp_path / "a.wav", np.zeros((rate // 9 + 1, channels), np.int16), rate)
     with pytest.raises(AudioError, match="resampling takes 4000 to 192000 Hz"):
         read_resampled(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("rate", [16_127, 15_999, 191_999])
+def test_a_rate_whose_filter_would_fill_the_memory_is_refused_with_the_remedy(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", np.zeros(rate, np.int16), rate)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(AudioError, match=r"small integers; convert it: ffmpeg .* -ar 16000 "):
+        read_resampled(tmp_path / "a.wav")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("rate", [5512, 11_025, 22_050, 32_000, 37_800, 44_100, 96_000, 192_000])
+def test_usual_rates_are_resampled(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", np.zeros(rate // 2, np.int16), rate)
+    assert abs(len(read_resampled(tmp_path / "a.wav")) - RATE // 2) < 2
 
 
 def test_a_header_that_claims_a_quarter_of_a_tebibyte_costs_no_memory(tmp_path):

@@ -132,14 +132,12 @@ def _absolute_paths(case: Case) -> None:
 
 
 def _absolute_elsewhere(case: Case) -> None:
-    there = case.folder.parent / "the [disk] of 1&2"
+    there = case.folder.parent / "disk.1&2"
     (case.folder / "wav").rename(there)
-    spaceless = case.folder.parent / "disk.1&2"
-    there.rename(spaceless)
     moved = {"train_list.txt": case.training, "valid_trials.txt": case.dev}
     moved["test_trials.txt"] = draw_pairs(TRAIN + DEV, TEST)
     for name, rows in moved.items():
-        case.write(name, [[str(e).replace("wav/", f"{spaceless}/") for e in row] for row in rows])
+        case.write(name, [[str(e).replace("wav/", f"{there}/") for e in row] for row in rows])
 
 
 def _backslashes(case: Case) -> None:
