@@ -6,7 +6,13 @@ import numpy as np
 
 from bench.chaos import services
 from bench.chaos.experiment import Experiment, Size
-from bench.chaos.faults import mlflow_faults, process_faults, request_faults, storage_faults
+from bench.chaos.faults import (
+    mlflow_faults,
+    process_faults,
+    ray_faults,
+    request_faults,
+    storage_faults,
+)
 from bench.chaos.faults.fault import Fault, FaultContext, InjectFault
 from bench.chaos.toy import training
 from search.ledger.events import DamagedEvent
@@ -124,6 +130,7 @@ FAULTS: dict[str, Fault] = {
             request_faults.steer,
             size=Size(trials=10, epoch_seconds=0.3),
         ),
+        *ray_faults.FAULTS,
         Fault("mixed", "two or three of them in one search", mixed, mlflow_route="proxy"),
     )
 }
@@ -132,7 +139,7 @@ FAULTS: dict[str, Fault] = {
 def unmet_expectations(experiment: Experiment, fault: Fault) -> list[str]:
     """Return what a fault promises beside the invariants, and is not so."""
     state = SearchState.from_events(experiment.events())
-    wrong = []
+    wrong = ray_faults.unmet_expectations(experiment, fault)
     if fault.has_failing_configs:
         wrong += _named(state)
     flipped = experiment.notes.get("flipped")
