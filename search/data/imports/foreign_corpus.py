@@ -1,11 +1,13 @@
 """What every form of corpus is read into: utterances with their speakers and files, and pairs."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.core.errors import UsageError
 from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.existing import is_file
 from spkmodel.data.formats.other_lists import conversion_command
 from spkmodel.data.formats.suffixes import READ, is_audio
 
@@ -36,11 +38,11 @@ class ForeignCorpus:
 
 def find_file(path: Path) -> Path | None:
     """Return the file of a path that may have been converted: the one that is read, if any."""
-    for suffix in (path.suffix, *READ):
+    for suffix in (path.suffix, *READ) if path.name else ():
         candidate = path.with_suffix(suffix)
-        if candidate.suffix.lower() in READ and candidate.is_file():
+        if candidate.suffix.lower() in READ and is_file(candidate):
             return candidate
-    return path if path.is_file() else None
+    return path if is_file(path) else None
 
 
 def require_usable(where: Path, files: Mapping[str, Path | None]) -> None:
@@ -83,8 +85,6 @@ def require_usable(where: Path, files: Mapping[str, Path | None]) -> None:
 
 
 def _common_folder(files: Sequence[Path]) -> Path:
-    import os
-
     return Path(os.path.commonpath([file.absolute().parent for file in files]))
 
 

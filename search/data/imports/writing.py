@@ -32,6 +32,7 @@ from spkmodel.data.lists import (
     write_train_list,
 )
 
+_LONGEST_NAME = 200
 Form = Literal["kaldi", "csv", "folders", "voxceleb"]
 
 
@@ -142,6 +143,8 @@ def _link_speakers(
     copied = 0
     for speaker, some in of_speaker.items():
         name = _plain_name(speaker)
+        if len(name.encode()) > _LONGEST_NAME:
+            raise UsageError(f"speaker {speaker[:40]!a}... has too long a name for a folder")
         if names.setdefault(name, speaker) != speaker:
             raise UsageError(f"speakers {speaker!a} and {names[name]!a} would both be {name}")
         top = Path(os.path.commonpath([each.file.absolute().parent for each in some]))

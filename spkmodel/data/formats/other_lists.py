@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.existing import is_file
 from spkmodel.data.formats.suffixes import READ, is_audio
 
 _TARGET_WORDS = ("target", "tgt", "true", "same")
@@ -78,7 +79,7 @@ def recognise_missing(
             f"{shown} has back-slashes, as paths have on Windows; write / between folders",
             substitute([list_path], r"\\", "/"),
         )
-    if (folder / "wav" / utterance).is_file():
+    if is_file(folder / "wav" / utterance):
         assignments = "; ".join(f'${column} = "wav/" ${column}' for column in path_columns)
         return Recognised(
             "without_wav",
@@ -137,7 +138,7 @@ def split_spaced(folder: Path, line: str, paths: int) -> list[str]:
     else:
         candidates = [[" ".join(words[:i]), " ".join(words[i:])] for i in range(1, len(words))]
     for some in candidates[:_MOST_WORDS]:
-        if all((folder / each).is_file() for each in some):
+        if all(is_file(folder / each) for each in some):
             return some
     return []
 
@@ -224,7 +225,7 @@ def _is_like_a_file(word: str) -> bool:
 def _find_other_suffix(file: Path) -> str | None:
     """Return the suffix of an audio file of the same name, if there is one."""
     for suffix in (*READ, *_USUAL):
-        if suffix != file.suffix and file.with_suffix(suffix).is_file():
+        if suffix != file.suffix and is_file(file.with_suffix(suffix)):
             return suffix
     return None
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spkmodel.data.listed_files import require_present
 from spkmodel.data.lists import (
     ListError,
     Pair,
@@ -140,3 +141,13 @@ def test_pairs_survive_being_written(tmp_path_factory, pairs):
 def test_nothing_is_left_beside_a_written_list(tmp_path):
     write_pairs(tmp_path / "pairs.txt", [Pair(True, "a/1", "a/2")])
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.txt"]
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path):
+    long = "x" * 300
+    lines = f"a wav/{long}/1.wav\na b c {long}\n"
+    found = []
+    entries = read_train_list(written(tmp_path, lines, "train_list.txt"), found.append)
+    listed = {tmp_path / "train_list.txt": [(1, (entries[0].path,))]}
+    assert require_present(tmp_path, listed, found.append) == {entries[0].path}
+    assert [problem.kind for problem in found] == ["columns", "missing"]

@@ -55,6 +55,13 @@ def test_two_speakers_whose_names_become_one_are_refused(tmp_path):
         import_corpus([tmp_path], "csv", tmp_path / "new")
 
 
+@pytest.mark.usefixtures("disk")
+def test_a_speaker_whose_name_no_folder_can_have_is_refused(tmp_path):
+    (tmp_path / "people.csv").write_text(f"path,speaker\ndisk/a-0.wav,{'a' * 300}\n")
+    with pytest.raises(UsageError, match="has too long a name for a folder"):
+        import_corpus([tmp_path], "csv", tmp_path / "new")
+
+
 def test_folders_of_speakers_are_found_at_any_depth(tmp_path, speak):
     for speaker in ("p225", "p226", "p227", "p228", "wav"):
         for number in range(2):
