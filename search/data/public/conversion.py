@@ -29,6 +29,8 @@ class ConvertedUtterances:
     texts: dict[str, str] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     """Targets of utterances that cannot be decoded or are too short, and why."""
+    scaled: int = 0
+    """Utterances that were above full scale when they were converted now, and were divided."""
 
 
 def convert_members(
@@ -48,7 +50,8 @@ def convert_members(
     while block := list(islice(_unpack(work, folder, scratch, into), _BLOCK)):
         # The archive is read in order; decoding, which takes most of the time, runs in parallel.
         problems = audio.in_parallel(lambda job: _convert(*job, folder), block)
-        for (target, _), problem in zip(block, problems, strict=True):
+        for (target, _), (problem, divided_by) in zip(block, problems, strict=True):
+            into.scaled += divided_by > 1
             if problem:
                 into.unusable[target] = problem
                 del into.destinations[target]
@@ -97,20 +100,27 @@ def _unpack(
         yield destination.target, file
 
 
-def _convert(target: str, file: Path, folder: Path) -> str:
-    """Move or convert an unpacked file to its target; return why it cannot be used, or empty."""
+def _convert(target: str, file: Path, folder: Path) -> tuple[str, float]:
+    """Move or convert an unpacked file to its target.
+
+    Returns:
+        Why it cannot be used, or empty; and by what its samples were divided.
+    """
+    divided_by = 1.0
     final = folder / target
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
         if not _has_wanted_format(file):
-            waveform = audio.read_resampled(file)
+            decoded = audio.decode(file, resample=True)
+            divided_by = decoded.divided_by
             file = file.with_suffix(".converted.flac")
-            soundfile.write(file, waveform, audio.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+            samples = decoded.samples
+            soundfile.write(file, samples, audio.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     except audio.AudioError as error:
-        return str(error).partition(": ")[2]
+        return str(error).partition(": ")[2], 1.0
     # A rename within the folder: the file is whole wherever the work is interrupted.
     file.replace(final)
-    return ""
+    return "", divided_by
 
 
 def _has_wanted_format(file: Path) -> bool:

@@ -197,6 +197,11 @@ def _convert(
         files.notices.append(
             f"{count + bad:,} utterances were found of about {public.utterances:,}"
         )
+    if converted.scaled:
+        files.notices.append(
+            f"{converted.scaled:,} utterances were above full scale as 16 kHz mono; divided "
+            "by their largest sample"
+        )
     return converted
 
 

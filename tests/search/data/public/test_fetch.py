@@ -172,6 +172,20 @@ def test_official_speakers_stay_where_they_are_and_dev_is_drawn_from_train(small
     assert fetched.files["speechocean762.tar.gz"] in note
 
 
+def test_sound_above_full_scale_is_divided_and_counted(file_server, tmp_path):
+    files = ocean()
+    loud = io.BytesIO()
+    samples = np.tile([2.0, -1.0], 2400)
+    soundfile.write(loud, samples, 16_000, format="WAV", subtype="FLOAT")
+    files["speechocean762/WAVE/SPEAKER0001/000010000.WAV"] = loud.getvalue()
+    archive = tar_gz(files)
+    public = published(file_server, "speechocean762", speechocean762_DOT_tar_DOT_gz=archive)
+    fetched = fetch(public, tmp_path / "c")
+    assert any(notice.startswith("1 utterances were above full") for notice in fetched.notices)
+    (path,) = (tmp_path / "c/wav/0001").glob("*0000.flac")
+    assert soundfile.read(path, dtype="int16")[0][:2].tolist() == [32767, -16384]
+
+
 def test_sound_that_is_as_wanted_is_kept_bit_for_bit(file_server, tmp_path):
     files = librispeech("dev-clean", range(10, 20))
     public = published(
