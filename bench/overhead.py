@@ -73,7 +73,7 @@ def _both(home: Path, trials: int, shipped: int, slots: int) -> dict[str, Any]:
                 subprocess.run(
                     [sys.executable, "-P", "-m", "bench.drivers", *words],
                     check=True,
-                    env=import_path.child_environment(),
+                    env=import_path.child_environment() | server.client_environment(),
                 )
                 found[which] = json.loads((home / f"{which}.json").read_text(encoding="utf-8"))
             return found

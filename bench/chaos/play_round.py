@@ -128,7 +128,9 @@ def _catch_up(experiment: Experiment, context: FaultContext) -> None:
 
 def _new_experiment(place: Path, fault: Fault, context: FaultContext, seed: int) -> Experiment:
     uri = context.proxy.uri if fault.mlflow_route == "proxy" else context.server.uri
-    extra = {movable_clock.CLOCK: str(place / "clock")} if fault.name == "clock" else {}
+    extra = context.server.client_environment()
+    if fault.name == "clock":
+        extra[movable_clock.CLOCK] = str(place / "clock")
     return Experiment(place, uri, fault.size, fault.real, fault.has_failing_configs, seed, extra)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from search.tracking.server import HOST
+from search.tracking.server_access import HOST
 
 ProxyBehaviour = Literal["fine", "slow", "failing", "away"]
 

@@ -1,5 +1,6 @@
 """Start the servers that the rounds of a run share, and stop them at its end."""
 
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -24,7 +25,15 @@ class SharedServers:
         self._on_postgres: FaultContext | None = None
 
     def context_for(self, fault: Fault) -> FaultContext:
-        """Return the servers that a fault needs; start them if they do not run yet."""
+        """Return the servers that a fault needs; start them if they do not run yet.
+
+        MLflow's client in this process is let in to the one that is returned.
+        """
+        context = self._context_for(fault)
+        os.environ.update(context.server.client_environment())
+        return context
+
+    def _context_for(self, fault: Fault) -> FaultContext:
         if fault.mlflow_route == "postgres":
             if self._on_postgres is None:
                 postgres = services.Postgres(Path(tempfile.mkdtemp(prefix="chaos-pg-")) / "pg")

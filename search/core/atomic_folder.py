@@ -1,9 +1,10 @@
-"""Write a folder of results so that it appears whole or not at all."""
+"""Write folders of results, and secrets, so that they appear whole or not at all."""
 
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,3 +76,54 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_secret_once(path: Path, text: str) -> None:
+    """Write a file of mode 0600, whole, unless there is one, which is then kept.
+
+    Raises:
+        EnvironmentSetupError: if the one that is there can be read by others.
+        OSError: if it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # Written aside and then linked: two commands at once must not use half a secret or two secrets.
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    try:
+        os.link(beside, path)  # fails where one is there already
+    except FileExistsError:
+        require_private(path)
+    finally:
+        beside.unlink()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600 in place of the one that is there, whole.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    beside.replace(path)
+
+
+def require_private(path: Path) -> None:
+    """Require that a secret's file is ours, and that nobody else can read it.
+
+    Raises:
+        EnvironmentSetupError: if others can read it, or it belongs to another user.
+    """
+    status = path.stat()
+    # The owner of a file may change its mode and contents at any time.
+    if status.st_uid not in (os.geteuid(), 0):
+        raise EnvironmentSetupError(
+            f"{path} holds a secret and belongs to another user; move it away, and a new one is "
+            "made"
+        )
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise EnvironmentSetupError(
+            f"{path} holds a secret that others can read; if other people use this machine remove "
+            f"it, and a new one is made, else: chmod 600 {path}"
+        )

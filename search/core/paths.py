@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, NotFound, UsageError
@@ -33,6 +34,36 @@ def home() -> Path:
             "a URI: corpus pack --to)"
         )
     return Path(named).absolute()
+
+
+def make_home(folder: Path | None = None) -> bool:
+    """Make the home folder for its owner alone; return whether it was made now.
+
+    One that exists keeps its mode, which its owner may have chosen for a group.
+
+    Args:
+        folder: instead of the one that `SPKSEARCH_HOME` names.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    folder = folder or home()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
+
+
+def describe_openness(folder: Path) -> str:
+    """Return who else can open a folder of ours; empty if nobody can, or it is another user's."""
+    status = folder.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    others = [name for name, bits in (("its group", 0o070), ("every user", 0o007)) if mode & bits]
+    if status.st_uid != os.geteuid() or not others:
+        return ""
+    return f"{' and '.join(others)} can open {folder} (mode {mode:04o})"
 
 
 def search_folder(name: str) -> Path:

@@ -165,12 +165,12 @@ def check_tracking() -> Check:
 
 
 def _check_own_server() -> Check:
-    from search.tracking.server import answers, find_running
+    from search.tracking.server import find_running
 
     server = find_running()
     if server is None:
         return Check("MLflow", "ok", "none configured: a local server starts with a search")
-    if answers(server.port):
+    if server.answers():
         return Check("MLflow", "ok", f"our own server answers at {server.uri}")
     return Check("MLflow", "note", f"our own server, {server.uri}, gives no answer yet")
 

@@ -1,5 +1,6 @@
 """Connect to the MLflow server that holds the model registry, without pickle."""
 
+import http.client
 import logging
 import os
 import warnings
@@ -8,8 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from search.core.errors import EnvironmentSetupError
+from search.core.paths import home
 from search.core.redact import HIDDEN, redact
 from search.tracking import server as mlflow_server
+from search.tracking import server_access
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,6 +47,7 @@ def connect_mlflow(tracking_uri: str | None, recorded: str = "") -> Iterator["Ml
             "MLFLOW_TRACKING_URI to the full address"
         )
     if uri:
+        _require_own_to_answer(uri)
         with _open_client(uri) as client:
             yield client
         return
@@ -56,9 +60,25 @@ def connect_mlflow(tracking_uri: str | None, recorded: str = "") -> Iterator["Ml
         server.stop()
 
 
+def _require_own_to_answer(uri: str) -> None:
+    """Require that what answers at the address of our own server is ours, before it is told more.
+
+    Raises:
+        EnvironmentSetupError: if it is not, or does not answer.
+    """
+    try:
+        server_access.require_proof(uri, home())
+    except (OSError, http.client.HTTPException) as error:
+        raise EnvironmentSetupError(
+            f"MLflow at {redact(uri)}: no answer ({error}); what is done is kept, give the same "
+            "command again once `spksearch doctor` finds it well"
+        ) from error
+
+
 @contextmanager
 def _open_client(uri: str) -> Iterator["MlflowClient"]:
-    ours = _ENVIRONMENT | {
+    ours = _ENVIRONMENT | server_access.client_environment(uri, home())
+    ours |= {
         name: ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
         for name in ("NO_PROXY", "no_proxy")
     }

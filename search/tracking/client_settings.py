@@ -3,6 +3,9 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from search.tracking.server_access import client_environment
 
 _CLIENT_SETTINGS = {
     # A repeated "create run" whose first answer was lost would make a second run, so the client
@@ -16,11 +19,17 @@ _CLIENT_SETTINGS = {
 
 
 @contextlib.contextmanager
-def client_settings() -> Iterator[None]:
-    """Set the environment, from which MLflow's client reads its settings at every call."""
+def client_settings(uri: str, folder: Path) -> Iterator[None]:
+    """Set the environment, from which MLflow's client reads its settings at every call.
+
+    Args:
+        uri: of the tracking server.
+        folder: the home folder, whose own server that may be: then the credential is handed over.
+    """
     local = ("NO_PROXY", "no_proxy")
-    before = {key: os.environ.get(key) for key in (*_CLIENT_SETTINGS, *local)}
-    os.environ.update(_CLIENT_SETTINGS)
+    ours = _CLIENT_SETTINGS | client_environment(uri, folder)
+    before = {key: os.environ.get(key) for key in (*ours, *local)}
+    os.environ.update(ours)
     for key in local:
         os.environ[key] = ",".join(filter(None, [before[key], "127.0.0.1,localhost"]))
     try:

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from search.core.errors import EnvironmentSetupError
+from search.tracking import server_access
 from search.tracking.projection import Point
+from search.tracking.server_access import require_proof_on
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,13 +56,21 @@ class RunCalls(Protocol):
         """End the connection: nothing more is sent."""
 
 
-def for_server(uri: str, client: "MlflowClient") -> RunCalls:
+def for_server(uri: str, client: "MlflowClient", folder: Path) -> RunCalls:
     """Return the quickest client for a tracking server, or store.
+
+    Args:
+        uri: its address.
+        client: MLflow's, which knows every kind of server.
+        folder: the home folder, whose own server it may be.
 
     Raises:
         OSError: if it has to be asked, and does not answer.
     """
-    return ByClient(client) if why_client(uri) or _sends_elsewhere(uri) else ByHttp(uri)
+    if why_client(uri) or _sends_elsewhere(uri):
+        return ByClient(client)
+    own = server_access.is_own(uri, folder)
+    return ByHttp(uri, server_access.read_credential(folder) if own else "")
 
 
 def why_client(uri: str) -> str:
@@ -128,7 +139,14 @@ class ByClient:
 class ByHttp:
     """Calls over one HTTP connection that is kept open; for one thread."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, credential: str = "") -> None:
+        """Connect at the first request.
+
+        Args:
+            uri: of the server.
+            credential: which our own server has to know before it is sent anything.
+        """
+        self._credential = credential
         self._uri = urlsplit(uri)
         assert self._uri.hostname is not None
         self._connection = http.client.HTTPConnection(
@@ -168,7 +186,7 @@ class ByHttp:
         path = f"{self._uri.path.rstrip('/')}{_PATH}/{what}"
         try:
             status, answer = self._exchange(path, json.dumps(body, allow_nan=False).encode())
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, EnvironmentSetupError) as error:
             self._connection.close()
             raise MlflowException(f"runs/{what}: {type(error).__name__}: {error}") from error
         said = None
@@ -184,6 +202,11 @@ class ByHttp:
         if _is_dropped(self._connection):
             self._connection.close()
         if self._connection.sock is None:
+            if self._credential:
+                # Connected by hand: a connection that is lost from here on must be proven again.
+                self._connection.auto_open = 0
+                self._connection.connect()
+                require_proof_on(self._connection, self._connection.port, self._credential)
             self._headers = {"Content-Type": "application/json", **self._authorization()}
         self._connection.request("POST", path, content, self._headers)
         answer = self._connection.getresponse()

@@ -2,10 +2,8 @@
 
 import contextlib
 import fcntl
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,13 +13,13 @@ from pathlib import Path
 
 from search.core import import_path
 from search.core.errors import EnvironmentSetupError
-from search.core.paths import home
+from search.core.paths import home, make_home
 from search.core.redact import redact
-from search.tracking import server_guard
+from search.tracking import ports, server_access, server_app, server_guard
+from search.tracking.server_access import HOST, answers
 from search.tracking.server_record import ServerRecord, digest_store, read_record, write_record
 from spkmodel.worker.processes import process_start
 
-HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 """A first start makes the database: 13 s measured on two busy cores, more on slow disks."""
 _TAIL_LINES = 15
@@ -73,6 +71,14 @@ class Server:
             return self._guard.poll() is None
         return self._record.is_alive()
 
+    def answers(self) -> bool:
+        """Return whether it answers, and is ours."""
+        return answers(self.port, server_access.read_credential(self._folder))
+
+    def client_environment(self) -> dict[str, str]:
+        """Return the variables with which MLflow's client in any process is let in."""
+        return server_access.client_environment(self.uri, self._folder)
+
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until it answers.
 
@@ -80,7 +86,7 @@ class Server:
             EnvironmentSetupError: with the end of its log, if it ended or the time is up.
         """
         end = time.monotonic() + seconds
-        while not answers(self.port):
+        while not self.answers():
             if not self.alive():
                 raise EnvironmentSetupError(f"the MLflow server ended{self._log_tail()}")
             if time.monotonic() > end:
@@ -96,7 +102,7 @@ class Server:
             if self.alive():
                 return
             self._release_guard()
-            _wait_until_is_free(self.port)
+            ports.wait_until_is_free(self.port)
             other = start(self._folder, self.port, self._store)
             self._record, self._pipe, self._guard = other._record, other._pipe, other._guard
 
@@ -150,7 +156,7 @@ def start(folder: Path | None = None, port: int | None = None, store: str | None
         last = read_record(folder)
         if last is not None and last.is_alive() and not last.is_owned():
             _end_group(last)
-        return _start_new(folder, _pick_port(port, last), store)
+        return _start_new(folder, ports.pick_port(port, last.port if last else None), store)
 
 
 def find_running(folder: Path | None = None, store: str | None = None) -> Server | None:
@@ -166,20 +172,9 @@ def find_running(folder: Path | None = None, store: str | None = None) -> Server
     return Server(folder, store, record, pipe=None) if record.is_owned() else None
 
 
-def answers(port: int, seconds: float = 2.0) -> bool:
-    """Return whether an MLflow server answers on this port of 127.0.0.1, asked without a proxy."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def _command(port: int) -> list[str]:
-    command = import_path.module_command("mlflow", "server", "--host", HOST, "--port", str(port))
+    command = import_path.module_command("search.tracking.server_app", "server", "--host", HOST)
+    command += ["--port", str(port), "--app-name", server_app.APP_NAME]
     command += ["--workers", "1", "--serve-artifacts"]
     # Uvicorn puts its working folder first on the path unless told another one: here, none.
     command += ["--uvicorn-opts", f"--app-dir {os.devnull}"]
@@ -188,6 +183,7 @@ def _command(port: int) -> list[str]:
 
 
 def _start_new(folder: Path, port: int, store: str) -> Server:
+    server_access.provide_credential(folder)
     reader, writer = os.pipe()
     with _log_path(folder).open("wb") as log:
         guard = subprocess.Popen(
@@ -221,44 +217,13 @@ def _environment(folder: Path, store: str) -> dict[str, str]:
     return kept | {
         # Not on the command line, where `ps` would show a password.
         "MLFLOW_BACKEND_STORE_URI": store,
+        server_app.FOLDER_VARIABLE: str(folder),
         "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "mlartifacts"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "OMP_NUM_THREADS": "1",
     }
-
-
-def _pick_port(asked: int | None, last: ServerRecord | None) -> int:
-    if asked is not None:
-        if not _is_free(asked):
-            raise EnvironmentSetupError(
-                f"port {asked} on {HOST} is occupied; give another one with --port, or none for "
-                f"any that is free"
-            )
-        return asked
-    if last is not None and _is_free(last.port):
-        return last.port
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError):
-            return False
-    return True
-
-
-def _wait_until_is_free(port: int, seconds: float = 3.0) -> None:
-    """Wait until a port is free: a killed process gives it back a moment after its end."""
-    end = time.monotonic() + seconds
-    while not _is_free(port) and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 def _end_group(record: ServerRecord) -> None:
@@ -278,7 +243,7 @@ def _end_group(record: ServerRecord) -> None:
 def _start_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of starts: two commands started together make one server."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_home(folder)
         lock = (folder / "mlflow-server.lock").open("w")
     except OSError as problem:
         raise EnvironmentSetupError(

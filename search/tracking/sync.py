@@ -22,7 +22,8 @@ from search.ledger.ledger import Ledger
 from search.tracking import ui_view
 from search.tracking.client_settings import client_settings
 from search.tracking.projection import SEARCH, RunProjection
-from search.tracking.server import READY_SECONDS, answers, find_running
+from search.tracking.server import READY_SECONDS, find_running
+from search.tracking.server_access import require_proof
 
 if TYPE_CHECKING:
     from search.tracking.stop_tags import StopTags
@@ -69,6 +70,7 @@ class Tracker:
             revive: called while the server does not answer, to start it again without waiting.
         """
         self._ledger = Ledger.open(ledger_path)
+        self._home = ledger_path.absolute().parent.parent
         self._uri = tracking_uri
         self._revive = revive
         self._offset = 0
@@ -141,7 +143,7 @@ class Tracker:
 
     def _run(self) -> None:
         try:
-            with client_settings(), self._turn() as turn:
+            with client_settings(self._uri, self._home), self._turn() as turn:
                 self._await_server()
                 while turn and not self._closing.is_set():
                     self._cycle()
@@ -154,10 +156,10 @@ class Tracker:
 
     def _await_server(self) -> None:
         """Wait for a local server that is starting: that is no outage."""
-        server = find_running(self._ledger.path.parent.parent)
+        server = find_running(self._home)
         end = time.monotonic() + READY_SECONDS
         while server is not None and server.uri == self._uri and server.alive():
-            if answers(server.port) or self._closing.wait(0.2) or time.monotonic() > end:
+            if server.answers() or self._closing.wait(0.2) or time.monotonic() > end:
                 return
 
     @contextlib.contextmanager
@@ -212,6 +214,9 @@ class Tracker:
     def _deliver(self) -> None:
         if not self._mirror.runs:
             return
+        # Others may have taken the port of a server that was lost.
+        if self._delivery is None or self._failures:
+            require_proof(self._uri, self._home)
         if self._delivery is None:
             self._delivery, self._stop_tags = _clients(
                 self._uri, self._mirror, self._ledger.path.parent
@@ -290,4 +295,5 @@ def _clients(uri: str, mirror: RunProjection, folder: Path) -> "tuple[Uploader, 
     from search.tracking.uploader import Uploader
 
     client = MlflowClient(tracking_uri=uri)
-    return Uploader(client, for_server(uri, client), mirror), StopTags(client, folder)
+    calls = for_server(uri, client, folder.absolute().parent)
+    return Uploader(client, calls, mirror), StopTags(client, folder, uri)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError
-from search.core.paths import existing_ledger, ledger_path, list_searches
+from search.core.paths import existing_ledger, home, ledger_path, list_searches
 from search.core.redact import HIDDEN, redact, strip_credentials
 from search.ledger.ledger import Ledger
 from search.tracking import server as mlflow_server
-from search.tracking import sync, ui_view
+from search.tracking import server_access, sync, ui_view
+from search.tracking.client_settings import client_settings
 
 _POLL_SECONDS = 1.0
 
@@ -32,7 +33,7 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
     )
     uri = tracking_uri(ledgers[0] if name is not None else None)
     if uri.startswith("http"):
-        say(page(ledgers, name, uri, say))
+        say_page(page(ledgers, name, uri, say), uri, say)
         return
     server = mlflow_server.start(port=port, store=uri or None)
     try:
@@ -40,7 +41,7 @@ def serve(name: str | None, *, port: int | None = None, say: Callable[[str], Non
         server.wait_ready()
         # Those that record elsewhere are shown there, under their own names.
         here = [each for each in ledgers if name is not None or not recorded_uri(each)]
-        say(page(here, name, server.uri, say))
+        say_page(page(here, name, server.uri, say), server.uri, say)
         say("Ctrl-C ends it" if server.owned else "it ends with the command that started it")
         _keep_up(server)
     except KeyboardInterrupt:
@@ -59,6 +60,15 @@ def page(ledgers: list[Path], name: str | None, uri: str, say: Callable[[str], N
     return ui_view.address(uri, experiment_of(ledgers[0], uri), name)
 
 
+def say_page(address: str, uri: str, say: Callable[[str], None]) -> None:
+    """Say the address; for our own server, also the file that lets its owner's browser in."""
+    say(address)
+    if server_access.is_own(uri, home()):
+        _, mark, fragment = address.partition("#")
+        path = server_access.write_start_page(home(), uri, mark + fragment)
+        say(f"open this file in a browser, which it lets in: {path.as_uri()}")
+
+
 def experiment_of(ledger: Path, uri: str) -> str:
     """Return the id of a search's experiment.
 
@@ -70,7 +80,8 @@ def experiment_of(ledger: Path, uri: str) -> str:
 
     name = f"spksearch/{Ledger.open(ledger).state().search.space}"
     try:
-        experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
+        with client_settings(uri, ledger.absolute().parent.parent):
+            experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name(name)
     except MlflowException as problem:
         raise EnvironmentSetupError(
             f"MLflow at {redact(uri)} does not answer: {redact(str(problem))}"

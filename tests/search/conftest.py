@@ -1,5 +1,7 @@
 """One MLflow server for a whole test run, and ledgers of searches that never ran."""
 
+import os
+
 import pytest
 
 from search.tracking import server as servers
@@ -29,7 +31,11 @@ def mlflow_server(request):
     """The server of the test run; a test that kills it revives it."""
     server = request.config.stash[_SERVER]
     server.wait_ready()
-    return server
+    # Tests name it by its address, from homes that are not its own: as a server of the user's.
+    os.environ.update(server.client_environment())
+    yield server
+    for name in server.client_environment():
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

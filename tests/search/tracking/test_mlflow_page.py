@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from search.tracking.server_access import write_start_page
 from search.tracking.ui import page
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
@@ -91,6 +92,9 @@ def table(mlflow_server, ledger_on_disk, tmp_path):
         if number > 6:
             search.end(trial, ["stopped", "failed"][number % 2], rung=1)
     address = page([search.path], "browsed", mlflow_server.uri, [].append)
+    # Without the start page the browser would be let in nowhere.
+    to = "#" + address.partition("#")[2]
+    address = write_start_page(mlflow_server.folder, mlflow_server.uri, to).as_uri()
     for attempt in (1, 2, 3):
         found = shown(address, tmp_path / f"chromium-{attempt}", attempt * 30_000)
         if found.column("tags.`state`"):

@@ -148,7 +148,7 @@ def test_passwords_and_tokens_go_where_mlflows_client_would_send_them(server, mo
 
 def test_mlflows_client_is_used_where_more_than_an_address_decides(server, monkeypatch, tmp_path):
     assert why_client(server.uri) == ""
-    assert isinstance(for_server(server.uri, None), ByHttp)
+    assert isinstance(for_server(server.uri, None, tmp_path), ByHttp)
     assert why_client("sqlite:///mlflow.db")
     assert why_client("https://mlflow.example")
     with monkeypatch.context() as only_here:
@@ -162,6 +162,6 @@ def test_mlflows_client_is_used_where_more_than_an_address_decides(server, monke
         assert why_client("http://mlflow.example") == "a proxy is set"
         assert why_client(server.uri) == ""
     server.status = 302
-    assert isinstance(for_server(server.uri, None), ByClient)
+    assert isinstance(for_server(server.uri, None, tmp_path), ByClient)
     (tmp_path / ".netrc").write_text("machine x login y password z")
     assert "netrc" in why_client(server.uri)

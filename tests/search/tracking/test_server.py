@@ -14,6 +14,7 @@ import pytest
 from search.core.errors import EnvironmentSetupError
 from search.tracking import server_guard
 from search.tracking.server import find_running, start
+from search.tracking.server_access import read_credential
 from spkmodel.worker.processes import process_start
 from tests.support import users_folder
 
@@ -27,10 +28,12 @@ def ended(pid: int, seconds: float = 5.0) -> bool:
     return process_start(pid) is None
 
 
-def status_of(port: int, host_header: str) -> int:
+def status_of(port: int, host_header: str, credential: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(
-        "GET", "/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": host_header}
+        "GET",
+        "/api/2.0/mlflow/experiments/get?experiment_id=0",
+        headers={"Host": host_header, "Authorization": f"Bearer {credential}"},
     )
     answer = connection.getresponse()
     answer.read()
@@ -54,11 +57,11 @@ def test_the_server_imports_nothing_of_the_folder_that_it_serves(mlflow_server):
 
 @pytest.mark.slow
 def test_only_names_of_this_machine_are_let_in(mlflow_server):
-    port = mlflow_server.port
-    assert status_of(port, f"127.0.0.1:{port}") == 200
-    assert status_of(port, f"localhost:{port}") == 200
-    assert status_of(port, "10.evil.example") == 403
-    assert status_of(port, "localhost.evil.example") == 403
+    port, known = mlflow_server.port, read_credential(mlflow_server.folder)
+    assert status_of(port, f"127.0.0.1:{port}", known) == 200
+    assert status_of(port, f"localhost:{port}", known) == 200
+    assert status_of(port, "10.evil.example", known) == 403
+    assert status_of(port, "localhost.evil.example", known) == 403
 
 
 def test_an_occupied_port_is_named(tmp_path):

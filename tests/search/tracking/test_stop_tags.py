@@ -1,6 +1,8 @@
 """A tag in MLflow stops what it is set on, once, and nothing else."""
 
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,7 @@ from search.tracking.projection import SEARCH
 from search.tracking.stop_tags import StopTags
 from search.tracking.sync import Tracker
 
+STORE = "sqlite:///a database is guarded by its own file or login"
 RUNS = {"r0": SEARCH, "r1": "t0001", "r2": "t0002"}
 
 
@@ -54,7 +57,7 @@ def polled(folder, monkeypatch):
     """A server, and a function that looks at it and gives the trials that are asked to stop."""
     monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.0)
     server = Server()
-    tags = StopTags(server, folder)
+    tags = StopTags(server, folder, STORE)
 
     def poll_requests():
         tags.poll("7", RUNS)
@@ -109,19 +112,57 @@ def test_a_tag_that_stopped_an_earlier_launch_does_not_stop_the_next(folder, mon
     monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.0)
     server = Server()
     server.tags["r0"]["stop"] = server.tags["r1"]["stop"] = "yes"
-    StopTags(server, folder).poll("7", RUNS)
+    StopTags(server, folder, STORE).poll("7", RUNS)
     assert [each.read().trial for each in mailbox.pending(folder)] == ["t0001"]
     assert "before the search was launched" in server.tags["r0"]["stop_taken"]
 
 
 def test_the_server_is_asked_now_and_then_and_only_while_somebody_drives(folder, tmp_path):
     server = Server()
-    tags = StopTags(server, folder)
+    tags = StopTags(server, folder, STORE)
     for _ in range(5):
         tags.poll("7", RUNS)
     assert server.calls == 1
-    StopTags(server, tmp_path / "still").poll("7", RUNS)
+    StopTags(server, tmp_path / "still", STORE).poll("7", RUNS)
     assert server.calls == 1
+
+
+class _Tracking(BaseHTTPRequestHandler):
+    """Answers every request with the status that it is told."""
+
+    def do_GET(self):
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "obeyed"), [(401, True), (200, False), (302, False), (403, False), (500, False)]
+)
+def test_a_tag_is_obeyed_only_where_the_server_asks_for_a_credential(
+    folder, monkeypatch, status, obeyed
+):
+    monkeypatch.setattr(stop_tags, "POLL_SECONDS", 0.0)
+    asked = HTTPServer(("127.0.0.1", 0), _Tracking)
+    asked.status = status
+    thread = threading.Thread(target=asked.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        server = Server()
+        tags = StopTags(server, folder, f"http://me:secret@127.0.0.1:{asked.server_port}")
+        tags.poll("7", RUNS)
+        server.tags["r1"]["stop"] = "yes"
+        tags.poll("7", RUNS)
+        assert bool(mailbox.pending(folder)) == obeyed
+        assert ("stop" in server.tags["r1"]) != obeyed
+    finally:
+        asked.shutdown()
+        asked.server_close()
+        thread.join()
 
 
 @pytest.mark.slow
