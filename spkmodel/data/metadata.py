@@ -104,6 +104,9 @@ def _table(path: Path, kind: Kind) -> list[Column]:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and stripped cells; blank lines are allowed at the end only."""
     try:
+        # A device has no end, and a pipe may have no writer.
+        if not path.is_file() and path.exists():
+            raise OSError(0, "not a regular file")
         text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
     except OSError as error:
         raise ListError(path, 0, f"cannot be read: {error.strerror}") from error

@@ -15,7 +15,8 @@ from spkmodel.data.checks.capacity import Capacity, measure_capacity
 from spkmodel.data.checks.findings import Finding, Findings
 from spkmodel.data.checks.other_files import find_ignored
 from spkmodel.data.corpus import Corpus, open_corpus
-from spkmodel.data.lists import SPLITS
+from spkmodel.data.lists import SPLITS, ListError
+from spkmodel.data.metadata import read_columns
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ def check_folder(
     """
     findings = Findings()
     corpus = open_corpus(folder, seed, allow_overlap, report=findings.add_problem)
+    try:
+        read_columns(folder)
+    except ListError as error:
+        findings.add("table", error.problem)
     return check_corpus(corpus, progress, findings=findings)
 
 

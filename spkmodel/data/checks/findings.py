@@ -25,6 +25,7 @@ _ERRORS = {
     "one_class": "lists with one kind of pairs only",
     "false_label": "labels that contradict the speakers",
     # paths
+    "table": "tables of speakers or utterances that cannot be read",
     "path": "paths that a list cannot hold",
     "space_in_name": "names with spaces",
     "absolute_path": "absolute paths",

@@ -195,6 +195,14 @@ def _same_bytes_one_speaker(case: Case) -> None:
     (case.folder / case.training[1][1]).write_bytes(data)
 
 
+def _wrong_table(case: Case) -> None:
+    (case.folder / "speakers.tsv").write_text("speaker\tgender\ns00\tf\tmore\n")
+
+
+def _table_is_a_device(case: Case) -> None:
+    (case.folder / "utterances.tsv").symlink_to("/dev/zero")
+
+
 def _list_is_a_device(case: Case) -> None:
     (case.folder / "train_list.txt").unlink()
     (case.folder / "train_list.txt").symlink_to("/dev/zero")
@@ -234,6 +242,8 @@ CASES: dict[str, Callable[[Case], None]] = {
         _one_level_too_deep,
         _same_bytes_two_speakers,
         _same_bytes_one_speaker,
+        _wrong_table,
+        _table_is_a_device,
         _list_is_a_device,
     )
 }
