@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from spkmodel.core.shell import quote_path
 from spkmodel.data.lists import ListError, utterance_problem
 
 SPEAKERS, UTTERANCES = "speakers.tsv", "utterances.tsv"
@@ -93,7 +94,9 @@ def _table(path: Path, kind: Kind) -> list[Column]:
         if problem := _key_problem(kind, who):
             raise ListError(path, line, problem)
         if who in seen:
-            raise ListError(path, line, f"{who} is already on line {seen[who]}; one line each")
+            raise ListError(
+                path, line, f"{quote_path(who)} is already on line {seen[who]}; one line each"
+            )
         seen[who] = line
         for column, cell in zip(words, cells[1:], strict=True):
             if cell:

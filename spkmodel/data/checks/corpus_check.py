@@ -14,6 +14,7 @@ from spkmodel.data.checks import levels
 from spkmodel.data.checks.capacity import Capacity, measure_capacity
 from spkmodel.data.checks.findings import Finding, Findings
 from spkmodel.data.checks.other_files import find_ignored
+from spkmodel.data.checks.pair_check import find_empty_evidence
 from spkmodel.data.corpus import Corpus, open_corpus
 from spkmodel.data.lists import SPLITS, ListError
 from spkmodel.data.metadata import read_columns
@@ -56,6 +57,8 @@ def check_folder(
         read_columns(folder)
     except ListError as error:
         findings.add("table", error.problem)
+    for kind, text in find_empty_evidence(folder):
+        findings.add(kind, text)
     return check_corpus(corpus, progress, findings=findings)
 
 

@@ -1,6 +1,5 @@
 """A small corpus of the built-in one's voices, to be changed into a case."""
 
-import random
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,13 +62,11 @@ def make_base(demo: Path, folder: Path) -> Path:
 
 def draw_pairs(first: int, speakers: int) -> list[tuple[int, str, str]]:
     """Return three target and three non-target pairs of each of some speakers."""
-    chance = random.Random(first)
     numbers = range(first, first + speakers)
     pairs = []
-    for number in numbers:
+    for number, stranger in zip(numbers, [*numbers[1:], first], strict=True):
         for utterance in range(EACH):
-            own = f"wav/s{number:02d}/u{utterance}.wav"
-            pairs.append((1, own, f"wav/s{number:02d}/u{(utterance + 1) % EACH}.wav"))
-            stranger = chance.choice([each for each in numbers if each != number])
-            pairs.append((0, own, f"wav/s{stranger:02d}/u{utterance}.wav"))
+            own, other = (f"u{each % EACH}.wav" for each in (utterance, utterance + 1))
+            pairs.append((1, f"wav/s{number:02d}/{own}", f"wav/s{number:02d}/{other}"))
+            pairs.append((0, f"wav/s{number:02d}/{own}", f"wav/s{stranger:02d}/{other}"))
     return pairs

@@ -45,6 +45,7 @@ WARNINGS = {
     "silent_without_lists": {"silent"},
     "float_above_one": {"above_full_scale"},
     "clipped": {"clipped"},
+    "self_pairs": {"self_pair", "repeated_pair"},
     "one_utterance_each": {"cannot_carry"},
     "mp3_beside": {"ignored_format"},
     "same_bytes_two_speakers": {"same_audio_two_speakers"},
@@ -162,6 +163,18 @@ def test_every_finding_of_a_case_has_its_path(made):
         report = check_folder(made(name).folder)
         texts = [text for found in report.findings for text in found.first]
         assert any(path in text for text in texts), (name, texts)
+
+
+def test_pairs_without_evidence_are_named_with_their_lines(made):
+    case = made("good")
+    (_, a, b), *others = case.dev
+    case.write("valid_trials.txt", [(1, a, b), (2, a, b), (1, a, a), *others, (1, b, a)])
+    findings = {found.kind: found for found in check_folder(case.folder).findings}
+    where = f"'{case.folder / 'valid_trials.txt'}'"
+    assert findings["self_pair"].first == [f"{where}:3: {a} with itself"]
+    last = 3 + len(others) + 1
+    assert findings["repeated_pair"].first == [f"{where}:{last}: the pair of line 1 again"]
+    assert findings["label"].count == 1
 
 
 def test_the_first_ten_of_a_kind_are_shown_and_all_are_counted(made):
