@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from spkmodel.core import foreign_file
+
 TENSORS = "tensors.safetensors"
 STATE = "state.json"
 _LARGEST_BYTES = 8 << 30
@@ -91,7 +93,8 @@ def read(folder: Path, sha256: str | None = None) -> Checkpoint:
             f"{sha256[:16]}...: it was changed or damaged; use an earlier checkpoint"
         )
     try:
-        return Checkpoint(load(tensor_bytes), json.loads(state_bytes), found)
+        state = foreign_file.parse_json_object(state_bytes, STATE)
+        return Checkpoint(load(tensor_bytes), state, found)
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{folder}: not a checkpoint of ours: {error}") from error
 
@@ -101,12 +104,12 @@ def _bytes_of(path: Path) -> bytes:
         raise CheckpointError(
             f"{path}: no such file; a checkpoint is a folder with {TENSORS} and {STATE}"
         )
-    size = path.stat().st_size
-    # The whole file is read into memory, so a damaged size must not exhaust it.
-    if size > _LARGEST_BYTES:
-        raise CheckpointError(f"{path}: {size} bytes are more than the {_LARGEST_BYTES} allowed")
-    with _named(path):
-        return path.read_bytes()
+    try:
+        # The whole file is read into memory, so a damaged size must not exhaust it.
+        with _named(path):
+            return foreign_file.read_bytes(path, _LARGEST_BYTES)
+    except foreign_file.ForeignFileError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _hash(weights: bytes, state: bytes) -> str:

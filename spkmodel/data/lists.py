@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from spkmodel.core import foreign_file
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats import other_lists
 
@@ -169,10 +170,10 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 def numbered_lines(path: Path, report: Report = raise_problem) -> Iterator[tuple[int, str]]:
     """Yield lines with numbers from 1; blank ones are allowed at the end only."""
     try:
-        # A device has no end, and a pipe may have no writer.
-        if not path.is_file() and path.exists():
-            raise OSError(0, "not a regular file")
-        raw = path.read_bytes()
+        raw = foreign_file.read_bytes(path, foreign_file.MOST_LIST_BYTES)
+    except foreign_file.ForeignFileError as error:
+        report(ListError(path, 0, error.problem, kind="list"))
+        return
     except OSError as error:
         report(ListError(path, 0, f"cannot be read: {error.strerror}", kind="list"))
         return

@@ -1,12 +1,11 @@
 import errno
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
 
-from spkmodel.core import checkpoint
+from spkmodel.core import checkpoint, foreign_file
 
 
 def _written(folder):
@@ -77,6 +76,16 @@ def test_what_the_storage_refuses_is_told_with_its_place(tmp_path, monkeypatch):
         patch.setattr(os, "fsync", refuse)
         with pytest.raises(OSError, match=f"{tmp_path}/.*tensors"):
             _written(tmp_path / "b")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(foreign_file, "read_bytes", refuse)
     with pytest.raises(OSError, match=f"{tmp_path}/a/tensors"):
         checkpoint.read(tmp_path / "a", sha256)
+
+
+@pytest.mark.parametrize(
+    "state", [b"[1]", b'{"a":' + b"[" * 200_000, b'{"a": NaN}', b"\xff", b"", b'{"a":1,"a":2}']
+)
+def test_a_state_that_is_no_object_is_the_checkpoints_fault(tmp_path, state):
+    checkpoint.write(tmp_path / "c", {"w": torch.zeros(1)}, {})
+    (tmp_path / "c" / checkpoint.STATE).write_bytes(state)
+    with pytest.raises(checkpoint.CheckpointError, match=r"not a checkpoint of ours: state\.json"):
+        checkpoint.read(tmp_path / "c")
