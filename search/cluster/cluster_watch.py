@@ -45,6 +45,7 @@ class ClusterWatch:
         checks: Sequence[Check] = (),
         *,
         shared: bool = False,
+        head: LocalHead | None = None,
         stall_seconds: float = STALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,10 +54,12 @@ class ClusterWatch:
         Args:
             checks: asked again and again.
             shared: whether others use the cluster: then its resources may be theirs for long.
+            head: started by this process; None: by somebody else.
             stall_seconds: how long nothing may start.
             clock: seconds, of a clock that nobody sets.
         """
         self.shared = shared
+        self.head = head
         self.stall_seconds = stall_seconds
         self.loss = ""
         """Why the cluster is lost."""
@@ -133,8 +136,9 @@ def watch_cluster(cluster: Cluster) -> ClusterWatch:
 
     seconds = read_seconds(STALL, STALL_SECONDS, least=10)
     service = ControlService(str(ray.get_runtime_context().gcs_address)).find_silence
-    processes = LocalHead.from_ray().find_ended if cluster.local else _own_raylet()
-    return ClusterWatch([processes, service], shared=not cluster.local, stall_seconds=seconds)
+    head = LocalHead.from_ray() if cluster.local else None
+    processes = _own_raylet() if head is None else head.find_ended
+    return ClusterWatch([processes, service], shared=head is None, head=head, stall_seconds=seconds)
 
 
 class ControlService:

@@ -7,11 +7,13 @@ died only to who asks something of them.
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from search.core.environment_seconds import read_seconds
@@ -30,6 +32,9 @@ _RAYS_SECONDS = 30.0
 """What Ray waits for its raylet in any case."""
 _POLL_SECONDS = 0.5
 _GONE_SECONDS = 5.0
+_ENDS = ("out", "err")
+_KEPT_LINES = 100
+"""Of each log of a head that was lost."""
 
 _VITAL = ("gcs_server", "raylet")
 """Without them nothing starts any more. The raylet ends by itself when one of its agents does."""
@@ -51,6 +56,8 @@ class LocalHead:
 
     processes: Mapping[str, Process]
     """By Ray's name of their kind: the vital ones."""
+    session_folder: Path
+    """Where its processes write."""
 
     @classmethod
     def from_ray(cls) -> "LocalHead":
@@ -58,8 +65,10 @@ class LocalHead:
         from ray._private import worker
 
         # Ray has no public way to it.
-        started = worker._global_node.all_processes
-        return cls({kind: started[kind][0].process for kind in _VITAL if kind in started})
+        node = worker._global_node
+        started = node.all_processes
+        vital = {kind: started[kind][0].process for kind in _VITAL if kind in started}
+        return cls(vital, Path(node.get_session_dir_path()))
 
     def find_ended(self) -> str:
         """Say which of its processes has ended, and how; empty while all live."""
@@ -69,6 +78,26 @@ class LocalHead:
                 how = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
                 return f"Ray's {kind} on this machine (process {process.pid}) has ended ({how})"
         return ""
+
+    def end(self, keep: Path) -> None:
+        """End all of its processes, and remove what they wrote but for the last lines of the logs.
+
+        Args:
+            keep: the file that gets those lines.
+        """
+        end_processes(list_ray_processes())
+        logs = [self.session_folder / "logs" / f"{kind}.{end}" for kind in _VITAL for end in _ENDS]
+        with contextlib.suppress(OSError):
+            keep.write_text("\n".join(_last_lines(log) for log in logs), encoding="utf-8")
+        shutil.rmtree(self.session_folder, ignore_errors=True)
+
+
+def _last_lines(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        lines = [str(error)]
+    return "\n".join([f"--- {log.name}", *lines[-_KEPT_LINES:], ""])
 
 
 def _signal_name(number: int) -> str:

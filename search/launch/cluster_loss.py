@@ -10,11 +10,10 @@ import sys
 import threading
 from collections.abc import Callable
 
-from search.cluster import local_head
 from search.cluster.cluster_watch import ClusterWatch
 from search.core import restart
 from search.core.errors import SignalReceived
-from search.core.process_tree import list_children, list_ray_processes
+from search.core.process_tree import list_children
 from search.core.restart import Handoff
 from search.ledger.events import ClusterLostEvent
 from search.ledger.ledger import Ledger
@@ -25,6 +24,9 @@ log = logging.getLogger(__name__)
 
 MOST_RESTARTS = 3
 """In a row, with no epoch recorded in between."""
+
+LOST_HEAD_LOG = "ray-lost.log"
+"""In the search's folder: the last lines of the head that was lost last."""
 
 _RECORD_SECONDS = 5.0
 """How long the ledger may take: its storage may be what is in trouble."""
@@ -45,6 +47,7 @@ class ClusterLossHandler:
         self._state = state
         self._watch = watch
         self._say = say
+        self._log = ledger.path.parent / LOST_HEAD_LOG
         self._epochs = _count_epochs(state)
 
     def __call__(self, reason: str) -> None:
@@ -57,10 +60,11 @@ class ClusterLossHandler:
         if number:
             self._say(
                 f"{reason}; Ray is started again, and the search goes on from what is recorded "
-                f"(restart {number}, of {MOST_RESTARTS} without an epoch in between)"
+                f"(restart {number}, of {MOST_RESTARTS} without an epoch in between); the last "
+                f"lines of its logs: {self._log}"
             )
-        if not self._watch.shared:
-            local_head.end_processes(list_ray_processes())
+        if self._watch.head is not None:
+            self._watch.head.end(self._log)
         if sys.stderr.isatty():
             sys.stderr.write(_SHOW_CURSOR)  # which a live table has hidden
         restart.run_again(
@@ -82,7 +86,9 @@ class ClusterLossHandler:
         if self._watch.signal:
             why = f"{SignalReceived(self._watch.signal)}, and {reason}"
             return Handoff(message=f"{why}; {recorded}:\n  {again}", signal=self._watch.signal)
-        tried = "" if self._watch.shared else f" {MOST_RESTARTS} restarts brought nothing;"
+        tried = f" {MOST_RESTARTS} restarts brought nothing, its last lines are in {self._log};"
+        if self._watch.shared:
+            tried = ""
         if self._state.search_stop:
             tried = " the search was asked to stop;"
         return Handoff(message=f"{reason};{tried} {recorded}:\n  {again}")

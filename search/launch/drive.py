@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.cluster import gpu_memory
 from search.cluster.autoscaling import SlotMonitor, list_checked_nodes, run_slot_monitor
-from search.cluster.cluster_watch import watch_cluster
+from search.cluster.cluster_watch import ClusterWatch, watch_cluster
 from search.cluster.connection import Cluster, connect
 from search.cluster.local_resources import count_usable_cpus
 from search.cluster.slots import Needs, decide_needs, warn_of_unstated_gpus
@@ -46,7 +46,7 @@ def drive_search(
     """Connect to Ray, run the search to its end, and deliver to MLflow what it has not had yet."""
     with (
         _track(ledger, request, display) as tracker,
-        connect(request.address, insecure=request.insecure) as resources,
+        _watched_cluster(ledger, state, request, display) as (resources, cluster),
     ):
         # Imported here because Ray reads its environment, the token's place in it, on import.
         from search.engine import tune_runner
@@ -56,13 +56,11 @@ def drive_search(
             orphan_processes.record_head_processes(search_folder(ledger.search))
         for warning in _warnings(state, settings, resources):
             display.print_line(f"warning: {warning}")
-        cluster = watch_cluster(resources)
-        loss = ClusterLossHandler(ledger, state, cluster, display.print_line)
         needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
         monitor = _slot_monitor(state, settings, needs)
         watched = display.watch(_snapshot_source(ledger, state, tracker))
         slots = nullcontext() if resources.local else run_slot_monitor(monitor)
-        with cluster.running(loss), watched, slots:
+        with watched, slots:
             tune_runner.run(
                 ledger,
                 state,
@@ -78,6 +76,17 @@ def drive_search(
                 say=display.print_line,
                 watch=cluster,
             )
+
+
+@contextmanager
+def _watched_cluster(
+    ledger: Ledger, state: SearchState, request: LaunchRequest, display: "SearchDisplay"
+) -> Iterator[tuple[Cluster, ClusterWatch]]:
+    """Connect to Ray, and act if it is lost while the context lasts."""
+    with connect(request.address, insecure=request.insecure) as resources:
+        watch = watch_cluster(resources)
+        with watch.running(ClusterLossHandler(ledger, state, watch, display.print_line)):
+            yield resources, watch
 
 
 def _warnings(state: SearchState, settings: SearchSettings, resources: Cluster) -> Iterator[str]:

@@ -123,8 +123,8 @@ def test_a_half_started_head_is_ended_before_the_next_try(monkeypatch, child):
     assert child.pid not in list_children()
 
 
-def test_the_process_that_has_ended_is_named_with_how(child):
-    head = LocalHead({"gcs_server": child})
+def test_the_process_that_has_ended_is_named_with_how(child, tmp_path):
+    head = LocalHead({"gcs_server": child}, tmp_path)
     assert head.find_ended() == ""
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -133,7 +133,7 @@ def test_the_process_that_has_ended_is_named_with_how(child):
     )
     done = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
     done.wait()
-    assert "has ended (exit code 1)" in LocalHead({"raylet": done}).find_ended()
+    assert "has ended (exit code 1)" in LocalHead({"raylet": done}, tmp_path).find_ended()
 
 
 def test_processes_are_ended_and_waited_for(child):
@@ -143,3 +143,19 @@ def test_processes_are_ended_and_waited_for(child):
     local_head.end_processes([child.pid])
     assert child.pid not in list_children()
     local_head.end_processes([child.pid])
+
+
+def test_a_lost_head_leaves_the_last_lines_of_its_logs_and_nothing_else(
+    child, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(local_head, "list_ray_processes", lambda: [child.pid])
+    session = tmp_path / "session_1"
+    (session / "logs").mkdir(parents=True)
+    (session / "logs" / "raylet.out").write_text("\n".join(map(str, range(1000))))
+    LocalHead({"raylet": child}, session).end(tmp_path / "ray-lost.log")
+    kept = (tmp_path / "ray-lost.log").read_text()
+    assert "--- raylet.out\n900\n" in kept
+    assert "\n999\n" in kept
+    assert "gcs_server.err" in kept  # and that there was none
+    assert not session.exists()
+    assert child.pid not in list_children()

@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from search.cluster import local_head
 from search.cluster.cluster_watch import ClusterWatch
 from search.core import restart
 from search.core.restart import Handoff
@@ -17,6 +16,14 @@ RAYLET = "Ray's raylet on this machine (process 7) has ended (killed by SIGKILL)
 RESUME = "\n  spksearch launch made --name lost"
 
 
+class FakeHead:
+    def __init__(self):
+        self.logs_kept_in = []
+
+    def end(self, keep):
+        self.logs_kept_in.append(keep)
+
+
 class Launch:
     """A launch of a search with one trial, in a process that is not really replaced."""
 
@@ -26,7 +33,7 @@ class Launch:
         self.write("search")
         self.write("driver", pid=self.ledger.path.stat().st_size)
         self.write("trial", trial="t0001")
-        self.watch = ClusterWatch(shared=shared)
+        self.watch = ClusterWatch(shared=shared, head=None if shared else FakeHead())
         self.said = []
         self.handler = ClusterLossHandler(self.ledger, self.state, self.watch, self.said.append)
 
@@ -48,14 +55,11 @@ class Launch:
 @pytest.fixture
 def replaced(monkeypatch):
     """What the process was told each time that it was replaced."""
-    handed_on, ended = [], []
+    handed_on = []
     monkeypatch.setattr(restart, "is_allowed", lambda: True)
     monkeypatch.setattr(restart, "run_again", handed_on.append)
-    monkeypatch.setattr(cluster_loss, "list_ray_processes", lambda: [7])
     monkeypatch.setattr(cluster_loss, "list_children", lambda: [8])
-    monkeypatch.setattr(local_head, "end_processes", ended.append)
-    yield handed_on
-    assert ended in ([], [[7]])
+    return handed_on
 
 
 def restarted(monkeypatch, number):
@@ -66,10 +70,12 @@ def test_the_first_loss_is_recorded_told_and_followed_by_a_new_head(tmp_path, re
     launch = Launch(tmp_path)
     launch.handler(RAYLET)
     assert replaced == [Handoff(number=1, children=(8,))]
+    assert launch.watch.head.logs_kept_in == [tmp_path / "ray-lost.log"]
     assert launch.losses() == [(RAYLET, 1)]
     assert launch.said == [
         f"{RAYLET}; Ray is started again, and the search goes on from what is recorded "
-        "(restart 1, of 3 without an epoch in between)"
+        "(restart 1, of 3 without an epoch in between); the last lines of its logs: "
+        f"{tmp_path / 'ray-lost.log'}"
     ]
     launch.ledger.close()
 
@@ -102,14 +108,15 @@ def test_after_three_restarts_without_an_epoch_the_launch_ends_and_says_how_to_r
     launch.handler(RAYLET)
     (handoff,) = replaced
     assert (handoff.number, handoff.signal) == (0, 0)
-    assert handoff.message.startswith(f"{RAYLET}; 3 restarts brought nothing;")
+    assert handoff.message.startswith(
+        f"{RAYLET}; 3 restarts brought nothing, its last lines are in {tmp_path / 'ray-lost.log'};"
+    )
     assert handoff.message.endswith(RESUME)
     assert launch.losses() == [(RAYLET, 0)]
     launch.ledger.close()
 
 
-def test_a_cluster_of_others_is_not_started_again(tmp_path, monkeypatch, replaced):
-    monkeypatch.setattr(local_head, "end_processes", lambda _: pytest.fail("it is not ours"))
+def test_a_cluster_of_others_is_neither_started_again_nor_ended(tmp_path, replaced):
     launch = Launch(tmp_path, shared=True)
     launch.handler("the Ray head at 10.0.0.1:6379 has not answered for 42 s")
     (handoff,) = replaced
