@@ -20,6 +20,7 @@ from search.reporting import snapshot
 from search.sampler import prior_sources
 from search.sampler.prior_sources import WarmStart
 from search.space import loader
+from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
     from search.core.progress import Display
@@ -48,9 +49,17 @@ def checked_corpus(
             chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
             raise UsageError(
                 f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
-                f"{error}"
+                f"{error}{_where_to_change(request.space)}"
             ) from error
     return corpus
+
+
+def _where_to_change(space: str) -> str:
+    """Return where the batches of a space are written; nothing for a replay, which has no file."""
+    if space not in loader.available() and not space.endswith(".py"):
+        return ""
+    path = quote_path(loader.load(space).path)
+    return f"\nthe space is {path}; change a copy of it, and launch the copy"
 
 
 def prepared(
