@@ -17,6 +17,8 @@ TRAIN_LIST = "train_list.txt"
 DEV_LIST = "valid_trials.txt"
 TEST_LIST = "test_trials.txt"
 SPLITS = ("train", "dev", "test")
+_MOST_SHOWN = 2000
+"""Characters of a problem; a line may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +38,34 @@ class TrainEntry:
     path: str
 
 
-class CorpusError(ValueError):
-    """A corpus that cannot be used as it is; says what and what would be right."""
+class _Problem(ValueError):
+    """What is wrong with a corpus; says what and what would be right."""
 
-    def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
-        super().__init__(f"{problem}\nremedy: {remedy}" if remedy else problem)
-        self.problem = problem
+    def __init__(self, problem: str, kind: str, remedy: str = "") -> None:
+        self.problem = foreign_file.shorten(problem, _MOST_SHOWN)
+        super().__init__(f"{self.problem}\nremedy: {remedy}" if remedy else self.problem)
         self.kind = kind
         """Which group of problems a check puts it into."""
         self.remedy = remedy
         """The command that mends it, where there is one; ends the message."""
 
 
-class ListError(ValueError):
+class CorpusError(_Problem):
+    """A corpus that cannot be used as it is."""
+
+    def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
+        super().__init__(problem, kind, remedy)
+
+
+class ListError(_Problem):
     """A list that cannot be used; says where, what is wrong and what would be right."""
 
     def __init__(
         self, path: Path, line: int, problem: str, kind: str = "line", remedy: str = ""
     ) -> None:
-        self.problem = f"{quote_path(path)}:{line}: {problem}"
-        super().__init__(f"{self.problem}\nremedy: {remedy}" if remedy else self.problem)
+        super().__init__(f"{quote_path(path)}:{line}: {problem}", kind, remedy)
         self.path = path
         self.line = line
-        self.kind = kind
-        """Which group of problems a check puts it into."""
-        self.remedy = remedy
-        """The command that mends it, where there is one; ends the message."""
 
 
 Report = Callable[[CorpusError | ListError], None]

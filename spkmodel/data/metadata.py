@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from spkmodel.core import foreign_file
 from spkmodel.core.shell import quote_path
 from spkmodel.data.lists import ListError, utterance_problem
 
@@ -107,10 +108,10 @@ def _table(path: Path, kind: Kind) -> list[Column]:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and stripped cells; blank lines are allowed at the end only."""
     try:
-        # A device has no end, and a pipe may have no writer.
-        if not path.is_file() and path.exists():
-            raise OSError(0, "not a regular file")
-        text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
+        raw = foreign_file.read_bytes(path, foreign_file.MOST_LIST_BYTES)
+        text = raw.removeprefix(b"\xef\xbb\xbf").decode()
+    except foreign_file.ForeignFileError as error:
+        raise ListError(path, 0, error.problem) from error
     except OSError as error:
         raise ListError(path, 0, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

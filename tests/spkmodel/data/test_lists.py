@@ -151,3 +151,19 @@ def test_a_name_that_no_file_can_have_is_missing(tmp_path):
     listed = {tmp_path / "train_list.txt": [(1, (entries[0].path,))]}
     assert require_present(tmp_path, listed, found.append) == {entries[0].path}
     assert [problem.kind for problem in found] == ["columns", "missing"]
+
+
+@pytest.mark.parametrize("line", ["{0}", "1 {0} {0}", "{0} {0} target", "{0}.wav a", "a {0}/\x1b"])
+def test_a_line_of_a_megabyte_is_not_shown_whole(tmp_path, line):
+    text = line.format("x" * 1_000_000)
+    path = written(tmp_path, f"{text}\n")
+    for read in (read_train_list, read_pairs):
+        for problem in _problems(read, path):
+            assert len(str(problem)) < 5000
+
+
+def _problems(read, path):
+    found = []
+    read(path, found.append)
+    assert found or read is read_train_list
+    return found
