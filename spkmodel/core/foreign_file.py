@@ -22,6 +22,8 @@ MOST_LIST_BYTES = 1 << 31
 MOST_DOCUMENT_BYTES = 16 << 20
 """Of a JSON, TOML or YAML document."""
 
+_PART_BYTES = 1 << 16
+
 MOST_DEPTH = 50
 """Levels of objects and lists within each other; our own documents have under ten."""
 
@@ -52,10 +54,13 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
     with os.fdopen(os.open(path, flags), "rb") as file:
         _require_regular(path, os.fstat(file.fileno()))
         size = os.fstat(file.fileno()).st_size
-        # It may grow while it is read.
-        raw = file.read(most_bytes + 1) if size <= most_bytes else b""
-    if size > most_bytes or len(raw) > most_bytes:
-        size = max(size, len(raw))
+        raw = b""
+        # In parts: asked for at once, memory for the limit would be taken whatever the size. It may
+        # grow while it is read.
+        while size <= most_bytes and (part := file.read(max(_PART_BYTES, size - len(raw) + 1))):
+            raw += part
+            size = max(size, len(raw))
+    if size > most_bytes:
         raise ForeignFileError(path, f"has {size} bytes; at most {most_bytes} are read")
     return raw
 

@@ -41,20 +41,15 @@ class TrainEntry:
 class _Problem(ValueError):
     """What is wrong with a corpus; says what and what would be right."""
 
-    def __init__(self, problem: str, kind: str, remedy: str = "") -> None:
+    def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
         self.problem = foreign_file.shorten(problem, _MOST_SHOWN)
         super().__init__(f"{self.problem}\nremedy: {remedy}" if remedy else self.problem)
-        self.kind = kind
-        """Which group of problems a check puts it into."""
-        self.remedy = remedy
-        """The command that mends it, where there is one; ends the message."""
+        # A check groups by kind. A remedy is a command, and ends the message.
+        self.kind, self.remedy = kind, remedy
 
 
 class CorpusError(_Problem):
     """A corpus that cannot be used as it is."""
-
-    def __init__(self, problem: str, kind: str = "corpus", remedy: str = "") -> None:
-        super().__init__(problem, kind, remedy)
 
 
 class ListError(_Problem):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,13 @@ def test_a_long_text_keeps_its_ends() -> None:
     assert foreign_file.shorten("a" * 100 + "z" * 100, 10) == "aaaaaa…zzz"
     assert foreign_file.shorten("short", 10) == "short"
     assert len(foreign_file.shorten("x" * 10_000_000)) == foreign_file.MOST_SHOWN
+
+
+def test_a_small_file_takes_little_memory_whatever_the_limit(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"small")
+    tracemalloc.start()
+    try:
+        assert foreign_file.read_bytes(tmp_path / "a.txt", 1 << 31) == b"small"
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
