@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.reporting import console
+from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,7 +77,7 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
 
 
 def _next_commands(folder: Path) -> list[str]:
-    prefix = "" if folder == Path("runs").absolute() else f"SPKSEARCH_HOME={folder} "
+    prefix = "" if folder == Path("runs").absolute() else f"SPKSEARCH_HOME={quote_path(folder)} "
     return [
         "next:",
         f"  {prefix}spksearch ui {NAME}               # browse every trial",

@@ -5,7 +5,6 @@ recorded, resumed, steered and browsed like any other search.
 """
 
 import hashlib
-import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from search.notebook.replay_plan import (
 from search.space.loader import Branch, Space
 from spaces.logged.scale import scale_config
 from spkmodel.config import TrainConfig
+from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
     from search.reporting.terminal import SearchDisplay
@@ -135,7 +135,7 @@ def _format_command(request: ReplayRequest) -> str:
     words += ["--file", str(request.file)] if request.file else []
     words += ["--check"] if request.check else []
     words += ["--seeds", str(request.seeds)] if request.seeds > 1 else []
-    return shlex.join(words)
+    return " ".join(quote_path(word) for word in words)
 
 
 def _replay_space(plan: ReplayPlan) -> Space:

@@ -10,6 +10,7 @@ from search.reporting.trial_tables import format_config
 from search.space.model_size import WeightCount
 from spaces.logged import delta as deltas
 from spaces.logged.notebook import Entry, Notebook, dump_before
+from spkmodel.core.shell import quote_path
 
 
 def entry_table(entries: Sequence[Entry]) -> Table:
@@ -169,7 +170,7 @@ def format_value(value: Any) -> str:
 
 
 def _next(notebook: Notebook, entry: Entry) -> list[str]:
-    own = "" if notebook.name == "logged" else f" --file {notebook.path}"
+    own = "" if notebook.name == "logged" else f" --file {quote_path(notebook.path)}"
     pair = f"{entry.based_on},{entry.number}" if entry.based_on else entry.number
     return [
         f"next    spksearch notebook --tree{own}",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.reporting.formatting import format_percent
+from search.reporting.markdown import escape_text, format_code
 
 Facts = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ def _format_heading(report: Facts) -> str:
         f"(training head excluded): 16 kHz mono speech in, an embedding of "
         f"{model['embedding_dim']} numbers out. Two utterances are compared by the cosine of their "
         f"embeddings. It was found by the search `{report['search']}` of the space "
-        f"`{report['space']}` and trained on the training list of a corpus with SHA-256 "
+        f"{format_code(report['space'])} and trained on the training list of a corpus with SHA-256 "
         f"`{report['corpus_sha256'][:16]}...`.\n\n"
         f"Weights: `encoder.safetensors`, SHA-256 `{model['sha256']}`."
     )
@@ -57,8 +58,10 @@ def _format_test_figures(report: Facts) -> str:
         [
             "## What it is worth",
             "",
-            f"`{listed['name']}`: {listed['pairs']:,} pairs ({listed['targets']:,} target, "
-            f"{listed['non_targets']:,} non-target) of {listed['speakers']:,} speakers, SHA-256 "
+            # Not at the start of a line, where a long row of backticks would open a block.
+            f"The list {format_code(listed['name'])}: {listed['pairs']:,} pairs "
+            f"({listed['targets']:,} target, {listed['non_targets']:,} non-target) of "
+            f"{listed['speakers']:,} speakers, SHA-256 "
             f"`{listed['sha256'][:16]}...`. {looks} Scores are the {report['scoring']}, "
             "without score normalisation, mean subtraction or calibration; the interval is a "
             "bootstrap over speakers.",
@@ -79,7 +82,7 @@ def _format_test_figures(report: Facts) -> str:
 
 def _format_rows(condition: str, numbers: Facts) -> list[str]:
     systems = [("**this model**", numbers)]
-    systems += [(floor["name"], floor) for floor in numbers["floors"]]
+    systems += [(escape_text(floor["name"]), floor) for floor in numbers["floors"]]
     return [
         f"| {condition} | {name} | {format_percent(each['eer'])} "
         f"| {format_percent(each['eer_low'])} to {format_percent(each['eer_high'])} "
@@ -143,7 +146,7 @@ def _format_loading(report: Facts) -> str:
         "## Loading it\n\n"
         "```python\n"
         "import mlflow\n\n"
-        f'model = mlflow.pyfunc.load_model("{report["registered_as"]}")\n'
+        f"model = mlflow.pyfunc.load_model({json.dumps(report['registered_as'])})\n"
         "embeddings = model.predict(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
         "```\n\n"
         "No pickle is involved: it loads with `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. With "

@@ -1,7 +1,6 @@
 """Compute a snapshot of a search: the numbers that a live view, `status` and programs show."""
 
 import math
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from search.ledger.events import SearchEvent
 from search.ledger.report import Report
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from spkmodel.core.shell import quote_path
 
 ENDED = ("complete", "stopped", "failed", "killed")
 
@@ -179,7 +179,7 @@ def format_resume_command(search: SearchEvent) -> str:
     name, space = search.search, search.space
     if search.replay is not None:
         return f"{search.replay.command} --name {name}"
-    source = shlex.quote(search.space_file or space)
+    source = quote_path(search.space_file or space)
     return f"spksearch launch {source}" + ("" if name == space else f" --name {name}")
 
 

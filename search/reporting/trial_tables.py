@@ -24,6 +24,7 @@ from search.reporting.formatting import (
 from search.reporting.snapshot import displayed_state, find_best
 from search.reporting.tables import format_best
 from search.scheduler import pareto
+from spkmodel.core.shell import quote_path
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
 _CURVE_ROWS = 24
@@ -155,7 +156,8 @@ def trial_page(
     parts += ["", *format_curve(trial)] if trial.reports else []
     parts += ["", *_checkpoint_lines(trial, folder)]
     parts += ["", f"next    spksearch promote {name} --trial {trial.trial}"]
-    parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {state.search.corpus}"]
+    corpus = quote_path(state.search.corpus)
+    parts += [f"        spksearch evaluate {name}/{trial.trial} --corpus {corpus}"]
     parts[-1] = f"{parts[-1]} --pairs valid_trials.txt"
     return parts
 

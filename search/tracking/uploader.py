@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from search.core.redact import redact
+from search.reporting.markdown import escape_text, format_code
 from search.tracking import ui_view
 from search.tracking.projection import (
     CURSOR,
@@ -286,8 +287,8 @@ def note(mirror: RunProjection) -> str:
     search, name = mirror.state.search, mirror.name
     hold = mirror.runs[SEARCH].tags.get(HOLD)
     lines = [
-        f"# {name}: {result}" + (f"; on hold: {hold}" if hold else ""),
-        f"Space `{search.space}`, dev condition {search.dev_condition}, "
+        f"# {name}: {result}" + (f"; on hold: {escape_text(hold)}" if hold else ""),
+        f"Space {format_code(search.space)}, dev condition {search.dev_condition}, "
         f"seed {search.seed}, rungs {'/'.join(str(rung) for rung in search.rungs)}.",
         "Rates are fractions. `state` tells stopped trials from complete ones; `rung` is the "
         "highest epoch at which a trial was compared with others.",

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from search.cli.options import Json
 from search.reporting import console
 from search.reporting.console import help_text
+from spkmodel.core.shell import quote_path
 
 HELP = help_text(
     "The experiment log as data, or a notebook of your own in the same form.",
@@ -101,8 +102,9 @@ def init(
 
     notebook = create_notebook(file, title, continues_log=not fresh)
     after = "" if fresh else f", after {notebook.entries[-1].number} of the log"
-    console.print_result(f"{file}: an empty notebook{after}")
-    console.print_result(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {file}")
+    shown = quote_path(file)
+    console.print_result(f"{shown}: an empty notebook{after}")
+    console.print_result(f"next    spksearch notebook add --from-trial SEARCH/TRIAL --file {shown}")
 
 
 @app.command(

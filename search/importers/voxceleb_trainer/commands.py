@@ -1,9 +1,9 @@
 """Format the commands that do here what the trainer would have done."""
 
-import shlex
 from pathlib import PurePosixPath
 
 from search.importers.voxceleb_trainer.options import Options
+from spkmodel.core.shell import quote_path
 
 _FRAMES_A_SECOND = 100
 
@@ -17,10 +17,10 @@ def format_training_commands(options: Options, space: str, epochs: int, corpus: 
         epochs: how many to train.
         corpus: its folder.
     """
-    name = PurePosixPath(space).stem
+    name = quote_path(PurePosixPath(space).stem)
     recordings = " --noise NOISE --rooms ROOMS" if options["augment"] else ""
     return [
-        f"spksearch launch {shlex.quote(space)} --corpus {shlex.quote(corpus)} --trials 1 "
+        f"spksearch launch {quote_path(space)} --corpus {quote_path(corpus)} --trials 1 "
         f"--max-epochs {epochs}{recordings}",
         f"spksearch trials {name}",
         f"spksearch promote {name}",
@@ -35,7 +35,7 @@ def format_evaluation_commands(options: Options, corpus: str) -> list[str]:
         words += ["--crops", "10", "--backend", "crop_distance"]
         seconds = options["eval_frames"] / _FRAMES_A_SECOND
         words += [] if seconds == 4 else ["--crop-seconds", f"{seconds:g}"]
-    return [shlex.join([*words, *_list_reading_flags(options)])]
+    return [" ".join(quote_path(word) for word in [*words, *_list_reading_flags(options)])]
 
 
 def _list_reading_flags(options: Options) -> list[str]:

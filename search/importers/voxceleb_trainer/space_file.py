@@ -20,7 +20,7 @@ def format_space(config: TrainConfig, about: str) -> str:
     names = sorted({type(part).__name__ for part in _collect_parts(config)}, key=_sort_key)
     imports = "".join(f"{_INDENT}{name},\n" for name in names)
     return (
-        f'"""{about}"""\n\n'
+        f"{_format_docstring(about)}\n\n"
         "from typing import TYPE_CHECKING\n\n"
         f"from spkmodel.config import (\n{imports})\n\n"
         "if TYPE_CHECKING:\n"
@@ -29,6 +29,12 @@ def format_space(config: TrainConfig, about: str) -> str:
         f'{_INDENT}"""One config; replace a value by a suggestion to search around it."""\n'
         f"{_INDENT}return {_format(config, 1)}\n"
     )
+
+
+def _format_docstring(text: str) -> str:
+    """Return a text as a docstring: whatever stands in it stays a text."""
+    printable = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return '"""' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"""'
 
 
 def _collect_parts(value: Any) -> list[FrozenModel]:
@@ -71,9 +77,17 @@ def _format(value: Any, depth: int) -> str:
             comma = "," if len(entries) == 1 else ""
             return _format_call("(", entries, f"{comma})", depth)
         case str():
-            return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
+            return _format_text(value)
         case _:
             return repr(value)
+
+
+def _format_text(text: str) -> str:
+    literal = repr(text)
+    # In double quotes, as ruff formats it.
+    if literal.startswith("'"):
+        literal = '"' + literal[1:-1].replace('"', '\\"') + '"'
+    return literal
 
 
 def _format_call(opening: str, entries: list[str], closing: str, depth: int) -> str:
