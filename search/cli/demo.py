@@ -36,9 +36,10 @@ def demo(
     ] = None,
 ) -> None:
     """Launch, promote and evaluate on voices made here."""
-    from search.core.paths import home
+    from search.core.paths import home, make_home
     from search.reporting.terminal import stderr_display
 
+    make_home(folder, console.print_note)
     console.print_result(*run_demo(folder or home(), stderr_display()))
 
 

@@ -16,7 +16,7 @@ from search.cluster import auth_token, local_head, preflight
 from search.cluster.local_resources import count_usable_cpus
 from search.core import signals
 from search.core.errors import EnvironmentSetupError
-from search.core.paths import home
+from search.core.paths import home, make_home, private_temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,8 @@ def _init_local(gpus: float | None) -> None:
         logging_level="ERROR",
         object_store_memory=_OBJECT_STORE_BYTES,
         job_config=JobConfig(),
+        # By default Ray's sockets and logs lie in a folder that every user can write to.
+        _temp_dir=None if "RAY_TMPDIR" in os.environ else str(private_temporary_folder() / "ray"),
     )
 
 
@@ -161,7 +163,7 @@ def _provide_token() -> None:
 
 
 def _write_token(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_home(path.parent)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     # Written aside and then linked: two launches at once must not use half a token or two tokens.
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

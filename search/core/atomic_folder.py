@@ -1,5 +1,6 @@
 """Write folders of results, and secrets, so that they appear whole or not at all."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -49,6 +50,11 @@ def fill_folder(folder: Path) -> Iterator[Path]:
         _sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a small file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

@@ -1,8 +1,12 @@
 """Find the folders of searches below the home folder, `$SPKSEARCH_HOME` or `./runs`."""
 
+import contextlib
 import os
 import re
+import shlex
 import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError, NotFound, UsageError
@@ -13,6 +17,9 @@ CODE = Path(__file__).resolve().parents[2]
 
 LEDGER = "ledger.jsonl"
 """The name of the ledger in the folder of every search."""
+
+_RESERVED = ("corpora", "corpus", "evaluations", "mlartifacts", "ray-token")
+"""What stands in the home folder beside the searches; MLflow's files begin with its name."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
@@ -36,13 +43,14 @@ def home() -> Path:
     return Path(named).absolute()
 
 
-def make_home(folder: Path | None = None) -> bool:
-    """Make the home folder for its owner alone; return whether it was made now.
+def make_home(folder: Path | None = None, say: Callable[[str], None] | None = None) -> None:
+    """Make the home folder for its owner alone, if it is not there yet.
 
     One that exists keeps its mode, which its owner may have chosen for a group.
 
     Args:
         folder: instead of the one that `SPKSEARCH_HOME` names.
+        say: told that it was made, and how a group is let in.
 
     Raises:
         OSError: if it cannot be made.
@@ -52,8 +60,10 @@ def make_home(folder: Path | None = None) -> bool:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        return False
-    return True
+        return
+    if say is not None:
+        quoted = shlex.quote(str(folder))
+        say(f"made {folder} for you alone; to let your group read it: chmod 750 {quoted}")
 
 
 def describe_openness(folder: Path) -> str:
@@ -64,6 +74,24 @@ def describe_openness(folder: Path) -> str:
     if status.st_uid != os.geteuid() or not others:
         return ""
     return f"{' and '.join(others)} can open {folder} (mode {mode:04o})"
+
+
+def private_temporary_folder() -> Path:
+    """Return a folder of ours below the temporary one, made if need be, that nobody else can enter.
+
+    Raises:
+        OSError: if none can be made.
+    """
+    folder = Path(tempfile.gettempdir()) / f"spksearch-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    # The name can be guessed: another user may have put a folder, or a link, there before us.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return Path(tempfile.mkdtemp(prefix="spksearch-"))
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        folder.chmod(0o700)
+    return folder
 
 
 def search_folder(name: str) -> Path:
@@ -77,7 +105,20 @@ def search_folder(name: str) -> Path:
             f"a search's name is 1 to 64 letters, digits, '.', '_' or '-', starting with a letter "
             f"or digit; got {name!r}"
         )
-    return home() / name
+    folder = home() / name
+    # A search of such a name that is there already stays readable.
+    if is_reserved(name) and not (folder / LEDGER).is_file():
+        raise UsageError(
+            f"a search cannot be called {name!r}: SPKSEARCH_HOME keeps something else under this "
+            "name; choose another with --name"
+        )
+    return folder
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether the home folder keeps, or may keep, something else than a search there."""
+    # In lower case, since some file systems know no other difference.
+    return name.lower() in _RESERVED or name.lower().startswith("mlflow")
 
 
 def ledger_path(name: str) -> Path:

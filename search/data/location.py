@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.core.errors import UsageError
-from search.core.paths import home
+from search.core.paths import home, make_home
 from search.core.redact import redact
 from spkmodel.core.progress import Progress, silent
 
@@ -74,6 +74,7 @@ def fetch_store(uri: str, progress: Progress = silent) -> PublishedStore:
             return PublishedStore(uri, there.sha256, folder)  # packed here, or fetched before
     except StoreError:
         pass
+    make_home()
     folder = store_cache.fetch_store(
         uri, there.sha256, home() / "corpora", name=there.contents[:16], progress=progress
     )

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from search.cluster.preflight import ClusterAuth, inspect_auth
 from search.core.errors import SpksearchError
-from search.core.paths import home
+from search.core.paths import describe_openness, home, make_home
 from search.core.redact import redact
 from search.doctor.check import Check, Level
 from search.doctor.hardware import check_devices, check_processor, check_shared_memory
@@ -105,7 +106,7 @@ def check_home() -> Check:
     """Check that files can be created and renamed in the home folder."""
     folder = home()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_home(folder)
         # Unique names: two doctors at once must not disturb each other.
         draft, final = (folder / f".doctor-{uuid.uuid4().hex}{end}" for end in (".tmp", ""))
         draft.write_text("x")
@@ -114,7 +115,10 @@ def check_home() -> Check:
     except OSError as error:
         todo = "set SPKSEARCH_HOME to a folder that can be written"
         return Check("home", "problem", f"{folder}: {error.strerror}", todo)
-    return Check("home", "ok", f"{folder} can be written")
+    if openness := describe_openness(folder):
+        todo = f"to keep ledgers, checkpoints and logs to yourself: chmod 700 {quote(str(folder))}"
+        return Check("home", "note", f"{folder} can be written; {openness}", todo)
+    return Check("home", "ok", f"{folder} can be written, by you alone")
 
 
 def check_disk() -> Check:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.core.errors import UsageError
-from search.core.paths import home
+from search.core.paths import home, make_home
 from search.core.progress import Display
 from search.data import location
 from search.evaluation.analysis import AnalysisRequest
@@ -62,5 +62,6 @@ def open_packed_corpus(
     # Such as VoxCeleb1-E, whose utterances may be on none of the three lists.
     if also is not None:
         opened = with_pairs(opened, also, lists.read_pairs(also))
+    make_home(say=display.print_line)
     with display.task("packing the corpus", "steps") as progress:
         return Store.open(pack_corpus(opened, home(), progress=progress))

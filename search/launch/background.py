@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from search.core import import_path
 from search.core.errors import EnvironmentSetupError, UsageError
 from search.core.lease import already_driven_error, find_live_driver
-from search.core.paths import home, ledger_path, search_folder
+from search.core.paths import home, ledger_path, make_home, search_folder
 from search.launch import exit_record, launch_record
 from search.launch.launch_record import BackgroundLaunch, format_arguments
 from search.launch.resources import require_asked_resources
@@ -72,7 +72,8 @@ def _launch_lock(name: str) -> Iterator[None]:
     folder = search_folder(name)
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):  # a folder that cannot be written is told later
-            folder.mkdir(parents=True, exist_ok=True)
+            make_home(folder.parent)
+            folder.mkdir(exist_ok=True)
             lock = held.enter_context((folder / "detached.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from search.core.errors import UsageError
-from search.core.paths import home, ledger_path, search_folder
+from search.core.paths import home, ledger_path, make_home, search_folder
 from search.data import location
 from search.launch.open_search import state_of
 from search.launch.settings import (
@@ -82,6 +82,7 @@ def prepared(
         at_uri = location.fetch_store(request.corpus)
         packed = Store.open(at_uri.folder)
     else:
+        make_home(say=display.print_line)
         with display.task("packing the corpus", "utterances") as progress:
             packed = Store.open(pack_corpus(corpus, home(), progress=progress))
     noise_rooms_fingerprint = noise_and_rooms.fingerprint(None, None)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from search.core.errors import EnvironmentSetupError
 from search.core.lock import Lock
+from search.core.paths import make_home
 from search.ledger import formats
 from search.ledger.events import Event, LedgerDamaged
 from search.ledger.state import SearchState
@@ -78,7 +79,8 @@ class Ledger:
         if not write:
             return cls(path, name, None)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_home(path.absolute().parent.parent)
+            path.parent.mkdir(exist_ok=True)
             return cls(path, name, Lock.acquire(path.parent, say, drives=drives))
         except OSError as error:
             raise EnvironmentSetupError(

@@ -203,12 +203,22 @@ def _read_registered(source: str, device: str, tracking_uri: str | None) -> Mode
         mlflow_client.connect_mlflow(tracking_uri) as client,
         registry.download_version(client, source) as found,
     ):
+        config_sha256 = found.tags.get("config_sha256", "")  # of versions made before: none
+        _require_hash(found.folder / CONFIG, config_sha256, found.uri)
         model = read_promoted(found.folder, device, found.tags["sha256"], found.uri)
     tags = found.tags
     return Model(
         model.encoder, model.config, found.uri, model.sha256,
         tags.get("search", ""), tags.get("trial", ""), int(tags.get("epoch", "0")),
     )  # fmt: skip
+
+
+def _require_hash(path: Path, sha256: str, source: str) -> None:
+    if sha256 and hashlib.sha256(_read_bytes(path, _LARGEST_CONFIG)).hexdigest() != sha256:
+        raise SpksearchError(
+            f"{source}: the SHA-256 of {path.name} is not the recorded one: it was changed or "
+            "damaged, and is not used"
+        )
 
 
 def _read_origin(folder: Path) -> tuple[str, str, int]:

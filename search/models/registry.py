@@ -24,7 +24,13 @@ REQUIREMENTS = (
 )  # fmt: skip
 """Packages that `spkmodel` imports on the way from waveforms to embeddings."""
 _CODE = Path(__file__).with_name("pyfunc.py")
+_CARD = "MODEL_CARD.md"
 _MODELS = CODE / "spkmodel"
+_NAME = re.compile(r"(?!.* $)[\w-][\w. -]{0,249}")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]+")
+_VERSION_ALIAS = re.compile(r"[vV]\d+")
+_MOST_ALIAS = 250
+"""MLflow's databases have room for 256 characters."""
 _URI = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 
 
@@ -89,6 +95,30 @@ def parse_uri(uri: str) -> tuple[str, str | None, str | None]:
     return match[1], match[2], match[3]
 
 
+def check_names(name: str, alias: str) -> None:
+    """Require that MLflow will take the name of a registered model, and an alias.
+
+    It refuses them after the files of the version are stored, and the test pairs are used by then.
+
+    Raises:
+        UsageError: if it will not, or `parse_uri` would not find the version again.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--model {name!r}: a registered model's name is 1 to 250 letters, digits, spaces, "
+            "'.', '_' or '-', the first and the last no space and the first no '.'"
+        )
+    if not _ALIAS.fullmatch(alias) or len(alias) > _MOST_ALIAS:
+        raise UsageError(
+            f"--alias {alias!r}: an alias has 1 to {_MOST_ALIAS} letters, digits, _ or -"
+        )
+    if alias.lower() == "latest" or _VERSION_ALIAS.fullmatch(alias):
+        raise UsageError(
+            f"--alias {alias!r}: MLflow keeps latest, and v with a number, for itself; choose "
+            "another, such as champion"
+        )
+
+
 def _find_version(
     client: "MlflowClient", name: str, alias: str | None, version: str | None
 ) -> "ModelVersion":
@@ -128,8 +158,25 @@ def register_version(
     found = _find_same_weights(client, name, tags["sha256"])
     # The same weights are one version, however often they are promoted.
     version = found or _create(client, folder, name, experiment, title, tags, metrics)
+    if found:
+        _update_card(client, folder, name, found)
     client.set_registered_model_alias(name, alias, version)
     return RegisteredVersion(name, version, alias, created=found is None)
+
+
+def _update_card(client: "MlflowClient", folder: Path, name: str, version: str) -> None:
+    """Replace the card of a version, where it says something else than the folder's."""
+    card = _read_card(folder)
+    known = client.get_model_version(name, version)
+    if known.description == card:
+        return
+    for file in (_CARD, "report.json"):
+        client.log_artifact(known.run_id, str(folder / file), "promotion")
+    client.update_model_version(name, version, description=card)
+
+
+def _read_card(folder: Path) -> str:
+    return (folder / _CARD).read_text(encoding="utf-8")
 
 
 def _find_same_weights(client: "MlflowClient", name: str, sha256: str) -> str | None:
@@ -166,10 +213,14 @@ def _create(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     # Last, with all tags in one call: a version without tags would look like one of another tool.
     made = client.create_model_version(
-        name, info.model_uri, run, tags=dict(tags), description=card, model_id=info.model_id
+        name,
+        info.model_uri,
+        run,
+        tags=dict(tags),
+        description=_read_card(folder),
+        model_id=info.model_id,
     )
     return str(made.version)
 
@@ -205,12 +256,12 @@ def build_model_parts(folder: Path) -> dict[str, Any]:
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     single = np.dtype("float32")
+    # Without the card: it names an alias, which may change, and these files do not.
     files = {
         "weights": "encoder.safetensors",
         "config": "config.json",
         "threshold": "threshold.json",
         "report": "report.json",
-        "card": "MODEL_CARD.md",
     }
     return {
         "python_model": str(_CODE),

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from search.core.atomic_folder import REPORT, write_json
 from search.reporting.formatting import format_percent
 from search.reporting.markdown import escape_text, format_code
 
@@ -23,6 +25,19 @@ def format_card(report: Facts, config: Facts) -> str:
         f"```json\n{json.dumps(config, indent=2)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def rewrite_card(folder: Path, report: Facts, registered_as: str) -> dict[str, Any]:
+    """Give card and report of a promoted folder another address, and return the new report."""
+    document = {**report, "registered_as": registered_as}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    card, recorded = folder / "MODEL_CARD.md", folder / REPORT
+    card.with_suffix(".tmp").write_text(format_card(document, config), encoding="utf-8")
+    card.with_suffix(".tmp").replace(card)
+    # The report last: a call that died before this line rewrites both again.
+    write_json(recorded.with_suffix(".tmp"), document)
+    recorded.with_suffix(".tmp").replace(recorded)
+    return document
 
 
 def _format_heading(report: Facts) -> str:
@@ -142,17 +157,25 @@ def _format_limits(report: Facts) -> str:
 
 
 def _format_loading(report: Facts) -> str:
+    address = json.dumps(report["registered_as"])
     return (
         "## Loading it\n\n"
-        "```python\n"
-        "import mlflow\n\n"
-        f"model = mlflow.pyfunc.load_model({json.dumps(report['registered_as'])})\n"
-        "embeddings = model.predict(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
-        "```\n\n"
-        "No pickle is involved: it loads with `MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. With "
-        "the project installed, from this folder:\n\n"
+        "With the project installed, which compares the hashes of weights and config with the "
+        "registered ones before it uses them, and runs no code of the model's files:\n\n"
         "```python\n"
         "from search.models.loader import load\n\n"
-        'encoder = load("FOLDER", device="cpu").encoder\n'
-        "```"
+        f'encoder = load({address}, device="cpu").encoder\n'
+        "embeddings = encoder(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
+        "```\n\n"
+        "This folder can be named instead of the address. Without the project:\n\n"
+        "```python\n"
+        "import mlflow\n\n"
+        f"model = mlflow.pyfunc.load_model({address})\n"
+        "embeddings = model.predict(waveforms)\n"
+        "```\n\n"
+        "MLflow runs the code that is stored with the model and checks no hash: this trusts "
+        "whoever can write to the store. No pickle is involved: it loads with "
+        "`MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. The server that `spksearch` starts asks for "
+        'a credential: `export MLFLOW_TRACKING_TOKEN="$(cat "$SPKSEARCH_HOME/mlflow-credential'
+        '")"`.'
     )

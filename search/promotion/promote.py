@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import manager, selection
-from search.core.atomic_folder import read_report
+from search.core.atomic_folder import hash_file, read_report
 from search.core.errors import UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
@@ -17,9 +17,9 @@ from search.core.redact import redact
 from search.evaluation import access_record, pair_evaluation, pair_list
 from search.ledger.events import PromotedCheckpoint, PromotedEvent
 from search.ledger.ledger import Ledger
-from search.models import mlflow_client, registry
+from search.models import loader, mlflow_client, registry
 from search.models.registry import RegisteredVersion
-from search.promotion import bundle
+from search.promotion import bundle, model_card
 from search.reporting.formatting import format_percent
 from search.reporting.snapshot import format_resume_command
 from search.tracking import sync
@@ -73,6 +73,7 @@ def promote(
         display: shows the progress of long work.
 
     Raises:
+        UsageError: the name or the alias is one that MLflow refuses.
         NotFound: no such search or trial.
         NotFinished: the search still runs.
         NoUsableTrial: nothing to promote.
@@ -80,18 +81,21 @@ def promote(
         EnvironmentSetupError: the tracking server does not answer; what was computed is kept.
     """
     path = existing_ledger(name)
+    space = Ledger.open(path).state().search.space
+    registered_name = model or f"spksearch-{space}"
+    # What MLflow would refuse at the end is refused before the test pairs are opened.
+    registry.check_names(registered_name, alias)
     display = display or Silent()
     with access_record.open_idle_ledger(path, "it can be promoted") as ledger:
-        search = ledger.state().search
         choice = _select_intact_checkpoint(ledger, name, trial, display)
-        registered_name = model or f"spksearch-{search.space}"
         folder = _bundle_folder(name, choice)
+        registered_as = f"models:/{registered_name}@{alias}"
         document = _read_earlier_report(folder, choice)
         again = document is not None
         if document is None:
-            document = bundle.build_bundle(
-                ledger, choice, folder, f"models:/{registered_name}@{alias}", display
-            )
+            document = bundle.build_bundle(ledger, choice, folder, registered_as, display)
+        elif document["registered_as"] != registered_as:
+            document = model_card.rewrite_card(folder, document, registered_as)
         _record_test_access(ledger, document)
         registered = _register(ledger, document, folder, registered_name, alias, tracking_uri)
     return PromotionReport(document, folder, registered, again and not registered.created)
@@ -204,7 +208,7 @@ def _register(
             alias,
             f"spksearch/{search.space}",
             title=title,
-            tags=_collect_tags(document),
+            tags=_collect_tags(document, hash_file(folder / loader.CONFIG)),
             metrics=_collect_metrics(document),
         )
         _record_promotion(ledger, document, folder, registered, client.tracking_uri)
@@ -232,10 +236,11 @@ def _record_promotion(
         ledger.append(event)
 
 
-def _collect_tags(document: dict[str, Any]) -> dict[str, str]:
+def _collect_tags(document: dict[str, Any], config_sha256: str) -> dict[str, str]:
     model = document["model"]
     tags = {
         "sha256": model["sha256"],
+        "config_sha256": config_sha256,
         "checkpoint_sha256": model["checkpoint_sha256"],
         "signature": model["signature"],
         "search": document["search"],

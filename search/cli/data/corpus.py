@@ -96,7 +96,7 @@ def pack(
     allow_overlap: _AllowOverlap = False,
 ) -> None:
     """Write the store of a corpus below SPKSEARCH_HOME, and publish it if a URI is given."""
-    from search.core.paths import home
+    from search.core.paths import home, make_home
     from search.data import location
     from search.reporting.terminal import stderr_display
     from spkmodel.data import corpus
@@ -105,6 +105,7 @@ def pack(
 
     opened = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
     with stderr_display().task("packing", "utterances") as progress:
+        make_home(say=console.print_note)
         packed = pack_corpus(opened, home(), resample=resample, progress=progress)
     console.print_result(str(packed))
     if to is not None:

@@ -123,6 +123,10 @@ def test_another_python_is_a_problem(monkeypatch, minor):
 
 def test_a_home_that_can_be_written_is_left_as_it_was(bare):
     assert local.check_home().level == "ok"
+    bare.chmod(0o755)
+    check = local.check_home()
+    assert (check.level, check.todo.endswith(f"chmod 700 {bare}")) == ("note", True)
+    assert "every user can open" in check.found
     assert list(bare.iterdir()) == []
 
 

@@ -118,15 +118,70 @@ def test_the_version_carries_hash_search_and_figures(promoted, mlflow_server):
     assert {"promotion/det.png", "promotion/report.json"} <= artifacts
 
 
+@pytest.mark.parametrize(
+    ("model", "alias"),
+    [
+        (None, "cand<b>"),
+        (None, ""),
+        (None, "latest"),
+        (None, "V7"),
+        (None, "a" * 256),
+        ("a/b", "candidate"),
+        ("a:b", "candidate"),
+        ("a@b", "candidate"),
+        ("it's", "candidate"),
+        ("..", "candidate"),
+        (" a", "candidate"),
+        ("a ", "candidate"),
+        ("a\nb", "candidate"),
+        ("m" * 251, "candidate"),
+    ],
+)
+def test_what_mlflow_refuses_is_refused_before_anything_is_opened(
+    home, corpus, monkeypatch, model, alias
+):
+    if not (home / "early").exists():
+        untrained_search.make_search(home, corpus, "early", space="early")
+
+    def dies(*_, **__):
+        raise AssertionError("opened")
+
+    monkeypatch.setattr(bundle, "build_bundle", dies)
+    monkeypatch.setattr(promote.mlflow_client, "connect_mlflow", dies)
+    before = (home / "early" / "ledger.jsonl").read_bytes()
+    with pytest.raises(UsageError, match="--model" if model else "--alias"):
+        promote.promote("early", model=model, alias=alias)
+    assert (home / "early" / "ledger.jsonl").read_bytes() == before
+    assert not (home / "early" / "promoted").exists()
+
+
+@pytest.mark.parametrize("alias", ["candidate", "v", "v1a", "A-b_9", "a" * 250])
+@pytest.mark.parametrize("model", ["spksearch-tiny", "Stimme 2.0", "\u00fcber", "a" * 250])
+def test_what_is_taken_is_what_mlflow_takes(model, alias):
+    from mlflow.utils import validation
+
+    promote.registry.check_names(model, alias)
+    validation._validate_model_name(model)
+    validation._validate_model_alias_name(alias)
+    validation._validate_model_alias_name_reserved(alias)
+    assert promote.registry.parse_uri(f"models:/{model}@{alias}") == (model, alias, None)
+
+
 def test_promoting_again_computes_nothing_and_moves_the_alias(promoted, tiny, mlflow_server):
     import mlflow
 
     again = promote.promote("night", alias="champion", tracking_uri=mlflow_server.uri)
     assert again.again
-    assert again.document == promoted.document
+    renamed = {"registered_as": "models:/spksearch-tiny@champion"}
+    assert again.document == promoted.document | renamed
+    card = (again.folder / "MODEL_CARD.md").read_text()
+    assert 'load("models:/spksearch-tiny@champion", device="cpu")' in card
+    assert "candidate" not in card
+    assert json.loads((again.folder / "report.json").read_text()) == again.document
     assert again.registered.version == promoted.registered.version
     client = mlflow.MlflowClient(mlflow_server.uri)
-    assert len(client.search_model_versions("name='spksearch-tiny'")) == 1
+    (version,) = client.search_model_versions("name='spksearch-tiny'")
+    assert version.description == card
     assert sorted(client.get_registered_model("spksearch-tiny").aliases) == [
         "candidate",
         "champion",
@@ -200,6 +255,23 @@ def test_weights_that_differ_from_the_recorded_hash_are_refused(promoted, tmp_pa
     )
     with pytest.raises(SpksearchError, match="SHA-256"):
         loader.read_promoted(folder, "cpu", promoted.document["model"]["sha256"])
+
+
+def test_a_registered_config_that_was_changed_in_the_store_is_refused(promoted, mlflow_server):
+    stored = mlflow_server.folder / "mlartifacts"
+    (config,) = [
+        path
+        for path in stored.rglob("artifacts/artifacts/config.json")
+        if (path.parent / "report.json").read_text().count('"night"')
+    ]
+    before = config.read_text()
+    config.write_text(before.replace("}", " }", 1))
+    try:
+        with pytest.raises(SpksearchError, match=r"config\.json is not the recorded one"):
+            loader.load(promoted.registered.uri, "cpu", mlflow_server.uri)
+    finally:
+        config.write_text(before)
+    assert loader.load(promoted.registered.uri, "cpu", mlflow_server.uri).sha256
 
 
 def test_a_checkpoint_whose_dev_eer_is_not_the_recorded_one_is_not_promoted(tiny):
