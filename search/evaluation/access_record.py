@@ -72,7 +72,8 @@ def run_metrics(
         prefix = "test" if each["condition"] == "clean" else f"{each['condition']}_test"
         prefix = f"{prefix}_{label}" if label else prefix
         for name in ("eer", "eer_low", "eer_high", "min_dcf_p01", "min_dcf_p05"):
-            metrics[f"{prefix}_{name}"] = each[name]
+            if each[name] is not None:  # a bound that too few speakers have
+                metrics[f"{prefix}_{name}"] = each[name]
         if each.get("calibration"):
             for name in ("cllr", "min_cllr", "act_dcf_p01", "act_dcf_p05"):
                 metrics[f"{prefix}_{name}"] = each["calibration"][name]

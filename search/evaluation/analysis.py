@@ -16,7 +16,7 @@ from search.core.progress import Display
 from search.evaluation import pair_list, subgroups
 from search.evaluation.pair_evaluation import PairEvaluation, Recordings, apply_condition
 from search.evaluation.pair_list import PairList
-from search.evaluation.verifier import REPLICATES, Verifier
+from search.evaluation.verifier import Verifier
 from search.reporting.formatting import format_percent
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def analyse(
         )
     numbers = {
         "calibration": calibrated,
-        "by": subgroups.measure_subgroups(plan.cuts, scored, REPLICATES),
+        "by": subgroups.measure_subgroups(plan.cuts, scored),
         "worst_speakers": subgroups.find_worst_speakers(scored, plan.worst) if plan.worst else None,
         "against": None if plan.against is None else _compare(plan.against, listed, scored),
     }
@@ -219,16 +219,11 @@ def _calibrate(
 
 
 def _compare(other: "ScoreFile", listed: PairList, scored: "ScoredPairs") -> dict[str, Any]:
-    from spkmodel.verification import bootstrap, metrics
+    from spkmodel.verification import intervals, metrics
 
     scores = other.scores_of(listed.pairs)
-    difference = bootstrap.paired_bootstrap(
-        scored.scores,
-        scores,
-        scored.targets,
-        scored.enrol_speakers,
-        scored.test_speakers,
-        replicates=REPLICATES,
+    difference = intervals.difference_interval(
+        scored.scores, scores, scored.targets, scored.enrol_speakers, scored.test_speakers
     )
     eer = metrics.eer(scores, scored.targets)
     return {
@@ -237,6 +232,8 @@ def _compare(other: "ScoreFile", listed: PairList, scored: "ScoredPairs") -> dic
         "difference": metrics.eer(scored.scores, scored.targets) - eer,
         "difference_low": difference.low,
         "difference_high": difference.high,
+        "speakers": difference.speakers,
+        "why_no_interval": difference.why_not,
     }
 
 
@@ -264,9 +261,11 @@ def _format_calibration(numbers: dict[str, Any], found: dict[str, Any] | None) -
 def _format_comparison(found: dict[str, Any] | None) -> Sequence[str]:
     if found is None:
         return []
-    low, high = 100 * found["difference_low"], 100 * found["difference_high"]
+    low, high = found["difference_low"], found["difference_high"]
+    interval = f"no interval: {found['why_no_interval']}"
+    if low is not None:
+        interval = f"95 %: {100 * low:+.2f} to {100 * high:+.2f}, {found['speakers']} speakers"
     return [
         f"against {found['file']}: EER {format_percent(found['eer'])} there; difference "
-        f"{100 * found['difference']:+.2f} points (95 %: {low:+.2f} to {high:+.2f}), lower is "
-        "better here"
+        f"{100 * found['difference']:+.2f} points ({interval}), lower is better here"
     ]

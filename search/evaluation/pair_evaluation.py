@@ -14,7 +14,7 @@ import numpy as np
 from search.core.errors import UsageError
 from search.core.progress import Display
 from search.evaluation.pair_list import PairList, format_counts
-from search.evaluation.verifier import REPLICATES, Verifier
+from search.evaluation.verifier import Verifier
 from search.reporting import det_figure, formatting
 from spkmodel.core.condition_names import SOMEWHERE
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 DEFINITIONS = (
     "Rates are fractions. eer: linear interpolation on the ROC, ties merged; eer_clova: nearest "
-    "point, the larger of both rates; eer_rocch: on the ROC convex hull. Interval: 95 %, bootstrap "
-    f"over speakers, {REPLICATES:,} replicates. min_dcf: normalised, unit costs. min_cllr: bits, "
-    "after pooling adjacent violators. A pair is accepted if its score is at least the threshold."
+    "point, the larger of both rates; eer_rocch: on the ROC convex hull. Interval: 95 % over the "
+    "draw of speakers, by influence functions; null with fewer than 5 speakers. min_dcf: "
+    "normalised, unit costs. min_cllr: bits, after pooling adjacent violators. A pair is accepted "
+    "if its score is at least the threshold."
 )
 
 
@@ -147,12 +148,18 @@ def format_numbers(numbers: Mapping[str, Any]) -> list[str]:
     """Return one condition's error rates as lines: the network, then the baselines."""
     percent = formatting.format_percent
     head = (
-        f"{numbers['condition']}: EER {percent(numbers['eer'])} (95 %: "
-        f"{percent(numbers['eer_low'])} to {percent(numbers['eer_high'])})  minDCF .01 "
-        f"{numbers['min_dcf_p01']:.3f}  .05 {numbers['min_dcf_p05']:.3f}  threshold "
+        f"{numbers['condition']}: EER {percent(numbers['eer'])} ({_describe_interval(numbers)})  "
+        f"minDCF .01 {numbers['min_dcf_p01']:.3f}  .05 {numbers['min_dcf_p05']:.3f}  threshold "
         f"{numbers['threshold']:.4f}"
     )
     return [head, *(f"  {f['name']}: EER {percent(f['eer'])}" for f in numbers["floors"])]
+
+
+def _describe_interval(numbers: Mapping[str, Any]) -> str:
+    if numbers["eer_low"] is None:
+        return f"no interval: {numbers['why_no_interval']}"
+    low, high = formatting.format_percent(numbers["eer_low"]), numbers["eer_high"]
+    return f"95 %: {low} to {formatting.format_percent(high)}, {numbers['speakers']} speakers"
 
 
 def compute_error_rates(verdict: "Verdict") -> dict[str, Any]:
@@ -164,6 +171,8 @@ def compute_error_rates(verdict: "Verdict") -> dict[str, Any]:
         "eer": verdict.eer,
         "eer_low": verdict.low,
         "eer_high": verdict.high,
+        "speakers": verdict.speakers,
+        "why_no_interval": verdict.why_no_interval,
         "eer_clova": metrics.eer_clova(scores, targets),
         "eer_rocch": metrics.eer_rocch(scores, targets),
         "min_dcf_p01": verdict.min_dcf_p01,

@@ -15,7 +15,7 @@ import numpy as np
 
 from search.core.errors import UsageError
 from search.evaluation.pair_list import PairList
-from search.reporting.formatting import format_percent
+from search.reporting.formatting import format_interval, format_percent
 from spkmodel.data import metadata
 from spkmodel.data.metadata import DURATION, SPEAKERS, UTTERANCES, Column
 from spkmodel.verification import subsets
@@ -155,19 +155,14 @@ def _make_bins(
 # --- figures ---------------------------------------------------------------------------------
 
 
-def measure_subgroups(
-    cuts: Sequence[Subgrouping], scored: "ScoredPairs", replicates: int
-) -> list[dict[str, Any]]:
+def measure_subgroups(cuts: Sequence[Subgrouping], scored: "ScoredPairs") -> list[dict[str, Any]]:
     """Return every column with the error rates of its subgroups, for a report."""
     return [
         {
             "column": cut.column,
             "of": cut.of,
             "unknown_pairs": cut.unknown,
-            "slices": [
-                asdict(subsets.measure_subset(each, scored, replicates=replicates))
-                for each in cut.slices
-            ],
+            "slices": [asdict(subsets.measure_subset(each, scored)) for each in cut.slices],
         }
         for cut in cuts
     ]
@@ -225,7 +220,7 @@ def _format_subgroup(each: dict[str, Any]) -> tuple[str, ...]:
     return (
         each["name"],
         format_percent(each["eer"]) if has_eer else "none",
-        f"{100 * each['eer_low']:.1f}-{100 * each['eer_high']:.1f}" if has_eer else "",
+        format_interval(each["eer_low"], each["eer_high"]),
         *(
             "" if each[key] is None else format_percent(each[key])
             for key in ("miss", "false_alarm")

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from spkmodel.verification.back_end import BackEnd
     from spkmodel.verification.embed_and_score import Verdict
 
-REPLICATES = 2000
-"""Bootstrap replicates of a published interval."""
-
 
 @dataclass(frozen=True)
 class TrainingStatistics:
@@ -61,7 +58,7 @@ class Verifier:
 
         embeddings = embed(self, store, pairs.utterances, what, display)
         return embed_and_score.evaluate_embeddings(
-            embeddings, pairs.pairs, store.speaker, REPLICATES, score=self.back_end.score
+            embeddings, pairs.pairs, store.speaker, score=self.back_end.score
         )
 
 

@@ -189,9 +189,8 @@ def _verify_on_dev(
     pairs = PairList.from_pairs("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = embed_and_score.evaluate_encoder(
-            model.encoder, heard, pairs.pairs, device,
-            verifier.REPLICATES, progress,
-        )  # fmt: skip
+            model.encoder, heard, pairs.pairs, device, progress
+        )
     recorded = choice.report.metrics["dev_eer"]
     facts = pairs.facts(store)
     allowed = TOLERANCE

@@ -78,8 +78,8 @@ def _format_test_figures(report: Facts) -> str:
             f"({listed['targets']:,} target, {listed['non_targets']:,} non-target) of "
             f"{listed['speakers']:,} speakers, SHA-256 "
             f"`{listed['sha256'][:16]}...`. {looks} Scores are the {report['scoring']}, "
-            "without score normalisation, mean subtraction or calibration; the interval is a "
-            "bootstrap over speakers.",
+            "without score normalisation, mean subtraction or calibration; the interval is "
+            "over the draw of speakers.",
             "",
             "| condition | system | EER | 95 % interval | minDCF .01 | minDCF .05 |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -100,10 +100,16 @@ def _format_rows(condition: str, numbers: Facts) -> list[str]:
     systems += [(escape_text(floor["name"]), floor) for floor in numbers["floors"]]
     return [
         f"| {condition} | {name} | {format_percent(each['eer'])} "
-        f"| {format_percent(each['eer_low'])} to {format_percent(each['eer_high'])} "
+        f"| {_format_interval(each)} "
         f"| {each['min_dcf_p01']:.3f} | {each['min_dcf_p05']:.3f} |"
         for name, each in systems
     ]
+
+
+def _format_interval(numbers: Facts) -> str:
+    if numbers["eer_low"] is None:
+        return "none, too few speakers"
+    return f"{format_percent(numbers['eer_low'])} to {format_percent(numbers['eer_high'])}"
 
 
 def _format_dev_figures(report: Facts) -> str:
@@ -112,7 +118,7 @@ def _format_dev_figures(report: Facts) -> str:
     return (
         f"On the dev pairs that chose it ({listed['pairs']:,} of {listed['speakers']:,} speakers, "
         f"{dev['condition']}): EER {format_percent(dev['eer'])} "
-        f"({format_percent(dev['eer_low'])} to {format_percent(dev['eer_high'])}).\n\n"
+        f"({_format_interval(dev)}).\n\n"
         "![dev EER and training loss by epoch](epochs.png)"
     )
 

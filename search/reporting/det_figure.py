@@ -41,8 +41,8 @@ class Curve:
     scores: np.ndarray
     targets: np.ndarray
     eer: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     """The 95 % interval of `eer`."""
     threshold: float
     """The score at the EER."""
@@ -94,6 +94,9 @@ class _DetLine:
     colour: str
     eer: float
     interval: tuple[float, float] | None
+    """None for a baseline, and where the speakers are too few."""
+    is_marked: bool
+    """Whether its EER and minDCF points are drawn; not those of a baseline."""
     miss: np.ndarray
     false_alarm: np.ndarray
     style: dict[str, Any]
@@ -109,24 +112,27 @@ def _lines_of_curve(curve: Curve, colour: str) -> list[_DetLine]:
     miss, false_alarm = det_points(curve.scores, curve.targets)
     thick = {"linewidth": 2.2, "zorder": 4}
     lines = [
-        _DetLine(curve.name, colour, curve.eer, (curve.low, curve.high), miss, false_alarm, thick)
+        _DetLine(curve.name, colour, curve.eer, _bounds(curve), True, miss, false_alarm, thick)
     ]
     for baseline, dashes in zip(curve.baselines, _BASELINE_DASHES, strict=False):
         miss, false_alarm = det_points(baseline.scores, curve.targets)
         thin = {"linewidth": 1.2, "alpha": 0.7, "linestyle": dashes, "zorder": 3}
-        lines.append(_DetLine(baseline.name, colour, baseline.eer, None, miss, false_alarm, thin))
+        lines.append(
+            _DetLine(baseline.name, colour, baseline.eer, None, False, miss, false_alarm, thin)
+        )
     return lines
 
 
 def _draw_line(axis: "Axes", line: _DetLine, low: float, high: float) -> None:
     across, up = _probit(line.false_alarm, low), _probit(line.miss, low)
     axis.plot(across, up, color=line.colour, **line.style)
-    if line.interval is None:
+    if not line.is_marked:
         return
-    left, right = _probit(np.array(line.interval), low)
-    axis.fill_between(
-        [left, right], left, right, color=line.colour, alpha=0.14, linewidth=0, zorder=2
-    )
+    if line.interval is not None:
+        left, right = _probit(np.array(line.interval), low)
+        axis.fill_between(
+            [left, right], left, right, color=line.colour, alpha=0.14, linewidth=0, zorder=2
+        )
     centre = _probit(np.array([line.eer]), low)
     axis.plot(
         centre, centre, "o", color=line.colour, markersize=9.5, markeredgecolor="white", zorder=6
@@ -167,11 +173,11 @@ def _write_table(figure: "Figure", lines: Sequence[_DetLine]) -> None:
         write(x, top, f"minDCF {p_target:g}".replace("0.", "."), color=FAINT)
     for row, line in zip(range(top - 1, -1, -1), lines, strict=True):
         mark(0.095, 0.145, row, color=line.colour, **{**line.style, "zorder": 4})
-        weight = {"color": INK, "fontweight": "normal" if line.interval is None else "bold"}
+        weight = {"color": INK, "fontweight": "bold" if line.is_marked else "normal"}
         write(0.16, row, line.name, **weight)
         write(0.455, row, format_percent(line.eer), **weight)
-        if line.interval is not None:
-            write(0.56, row, _format_interval(*line.interval), **weight)
+        if line.is_marked:
+            write(0.56, row, _format_interval(line.interval), **weight)
         for (p_target, _), x in zip(_OPERATING_POINTS, _DCF_COLUMNS, strict=True):
             write(x, row, f"{line.find_lowest_cost(p_target)[1]:.3f}", **weight)
 
@@ -196,7 +202,7 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
     )
     axis.set_title(
         f"{curve.name}: EER {format_percent(curve.eer)}  "
-        f"({_format_interval(curve.low, curve.high)})",
+        f"({_format_interval(_bounds(curve))})",
         loc="left", fontsize=12, color=colour, fontweight="bold",
     )  # fmt: skip
     axis.set_ylabel("share of pairs in %", color=INK, fontsize=11)
@@ -209,8 +215,12 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
     )  # fmt: skip
 
 
-def _format_interval(low: float, high: float) -> str:
-    return f"{100 * low:.2f} to {100 * high:.2f} %"
+def _bounds(curve: Curve) -> tuple[float, float] | None:
+    return None if curve.low is None or curve.high is None else (curve.low, curve.high)
+
+
+def _format_interval(bounds: tuple[float, float] | None) -> str:
+    return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %" if bounds else "too few speakers"
 
 
 def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
@@ -232,7 +242,7 @@ def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, 
     """Return the rates at the ends of the axes: every EER inside, marked misses if possible."""
     # Rates below half a pair of n cannot be resolved, so the axes need not show them.
     resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
-    networks = [line for line in lines if line.interval is not None]
+    networks = [line for line in lines if line.is_marked]
     marked = [
         (line, line.find_lowest_cost(p)[0]) for line in networks for p, _ in _OPERATING_POINTS
     ]

@@ -16,7 +16,7 @@ from spkmodel.augment.conditions import Condition, apply_to_stored, noise_and_ro
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
-from spkmodel.verification import bootstrap, metrics
+from spkmodel.verification import intervals, metrics
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512
@@ -41,9 +41,9 @@ class Baseline:
 
     name: str
     eer: float
-    low: float
-    high: float
-    """The 95 % interval of `eer`, by a bootstrap over speakers."""
+    low: float | None
+    high: float | None
+    """The 95 % interval of `eer` over the draw of speakers; None: too few speakers."""
     scores: Float[np.ndarray, " pairs"]
 
 
@@ -54,8 +54,6 @@ def compute_baselines(
     condition: Condition = "clean",
     noise: Path | None = None,
     rooms: Path | None = None,
-    replicates: int = 200,
-    seed: int = 0,
     progress: Progress = silent,
 ) -> list[Baseline]:
     """Score `pairs`, whose utterances `store` has in `condition`, by every baseline.
@@ -82,7 +80,7 @@ def compute_baselines(
             (_COSINE, _normalise(tested, scaler)),
             (_LDA, _normalise(tested, scaler, directions)),
         ]
-    return [_score_baseline(name, units, store, pairs, replicates, seed) for name, units in named]
+    return [_score_baseline(name, units, store, pairs) for name, units in named]
 
 
 def _conditioned_waveforms(
@@ -128,18 +126,14 @@ def _score_baseline(
     units: Mapping[str, Float[np.ndarray, " dim"]],
     store: Store,
     pairs: Sequence[Pair],
-    replicates: int,
-    seed: int,
 ) -> Baseline:
     scores = np.array([float(units[pair.enrolment] @ units[pair.test]) for pair in pairs])
     targets = np.array([pair.target for pair in pairs], dtype=bool)
-    interval = bootstrap.bootstrap_eer(
+    interval = intervals.eer_interval(
         scores,
         targets,
         [store.speaker(pair.enrolment) for pair in pairs],
         [store.speaker(pair.test) for pair in pairs],
-        replicates=replicates,
-        seed=seed,
     )
     return Baseline(name, metrics.eer(scores, targets), interval.low, interval.high, scores)
 

@@ -1,12 +1,17 @@
-"""Intervals of the EER when the speakers of a list are a chance draw."""
+"""Bootstrap intervals of the EER over speakers.
+
+Figures that are shown have their intervals from `intervals`, which are right for sparse lists too;
+the bootstrap is part of the Python contract, and what `bench.intervals` compares with.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from spkmodel.verification.ranking import Numbers, Ranking, rank_scores, weighted_eers
+from spkmodel.verification.speaker_sides import index_speakers
 
 _WEIGHTS_AT_ONCE = 2_000_000  # weights held at once by the bootstrap: 16 MB an array
 
@@ -67,7 +72,10 @@ def _replicate_eers(
         raise ValueError(f"replicates must be at least 1, got {replicates}")
     is_target = np.zeros(rankings[0].pairs, dtype=bool)
     is_target[rankings[0].targets] = True
-    speakers, enrol, test = _speaker_indices(enrol_speakers, test_speakers, is_target)
+    sides = index_speakers(enrol_speakers, test_speakers, rankings[0])
+    speakers = sides.speakers
+    if speakers < 2:
+        raise ValueError("a speaker bootstrap needs at least 2 speakers, got 1")
     draws = np.random.default_rng(seed).multinomial(
         speakers, np.full(speakers, 1 / speakers), size=replicates
     )
@@ -76,7 +84,7 @@ def _replicate_eers(
     for start in range(0, replicates, rows):
         counts = draws[start : start + rows].astype(np.float64)
         # Speakers, not pairs, are drawn: pairs of one speaker are not independent.
-        weights = counts[:, enrol] * np.where(is_target, 1.0, counts[:, test])
+        weights = counts[:, sides.enrol] * np.where(is_target, 1.0, counts[:, sides.test])
         has_both = weights[:, is_target].any(axis=1) & weights[:, ~is_target].any(axis=1)
         weights = weights[has_both]
         chunks.append(np.stack([weighted_eers(ranking, weights) for ranking in rankings]))
@@ -87,30 +95,6 @@ def _replicate_eers(
             "pairs; an interval needs more speakers or more replicates"
         )
     return values
-
-
-def _speaker_indices(
-    enrol_speakers: Numbers, test_speakers: Numbers, is_target: np.ndarray
-) -> tuple[int, Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Return the number of speakers, and each pair's two speakers as indices."""
-    sides = np.asarray(enrol_speakers), np.asarray(test_speakers)
-    if sides[0].shape != is_target.shape or sides[1].shape != is_target.shape:
-        raise ValueError(
-            f"enrol_speakers and test_speakers need one speaker for each of {len(is_target)} "
-            f"pairs, got shapes {sides[0].shape} and {sides[1].shape}"
-        )
-    names, indices = np.unique(np.concatenate(sides), return_inverse=True)
-    enrol, test = np.split(indices.astype(np.int64), 2)
-    torn = np.flatnonzero(is_target & (enrol != test))
-    if len(torn):
-        first = torn[0]
-        raise ValueError(
-            "the two sides of a target pair must be one speaker, got "
-            f"{names[enrol[first]]} and {names[test[first]]} at index {first}"
-        )
-    if len(names) < 2:
-        raise ValueError("a speaker bootstrap needs at least 2 speakers, got 1")
-    return len(names), enrol, test
 
 
 def _interval_of(values: Float[np.ndarray, " replicates"]) -> Interval:

@@ -17,7 +17,7 @@ from spkmodel.data.crops import Crops, cut_crops
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
 from spkmodel.nn import encoders
-from spkmodel.verification import bootstrap, metrics, scoring
+from spkmodel.verification import intervals, metrics, scoring
 
 LENGTH_STEP = 1600
 """Samples; utterances are cut at the end to multiples of 0.1 s, so that equal lengths batch."""
@@ -33,9 +33,9 @@ class Verdict:
     """Scores and error rates of a list of pairs. Rates are fractions."""
 
     eer: float
-    low: float
-    high: float
-    """The 95 % interval of `eer`, by a bootstrap over speakers."""
+    low: float | None
+    high: float | None
+    """The 95 % interval of `eer` over the draw of speakers; None: too few speakers."""
     min_dcf_p01: float
     min_dcf_p05: float
     threshold: float
@@ -43,6 +43,7 @@ class Verdict:
     scores: np.ndarray
     targets: np.ndarray
     speakers: int
+    why_no_interval: str = ""
 
     @property
     def pairs(self) -> int:
@@ -127,8 +128,6 @@ def evaluate_embeddings(
     embeddings: Mapping[str, Tensor],
     pairs: Sequence[Pair],
     speaker_of: Callable[[str], str],
-    replicates: int = 200,
-    seed: int = 0,
     score: Scorer = scoring.score_pairs,
 ) -> Verdict:
     """Score pairs, by default by cosine, and compute the error rates.
@@ -142,9 +141,7 @@ def evaluate_embeddings(
     targets = np.array([pair.target for pair in pairs], dtype=bool)
     enrolment = [speaker_of(pair.enrolment) for pair in pairs]
     test = [speaker_of(pair.test) for pair in pairs]
-    interval = bootstrap.bootstrap_eer(
-        scores, targets, enrolment, test, replicates=replicates, seed=seed
-    )
+    interval = intervals.eer_interval(scores, targets, enrolment, test)
     return Verdict(
         eer=metrics.eer(scores, targets),
         low=interval.low,
@@ -154,7 +151,8 @@ def evaluate_embeddings(
         threshold=metrics.threshold_at_eer(scores, targets),
         scores=scores,
         targets=targets,
-        speakers=len({*enrolment, *test}),
+        speakers=interval.speakers,
+        why_no_interval=interval.why_not,
     )
 
 
@@ -168,12 +166,11 @@ def evaluate_encoder(
     store: Store,
     pairs: Sequence[Pair],
     device: torch.device | str = "cpu",
-    replicates: int = 200,
     progress: Progress = silent,
 ) -> Verdict:
     """Embed the utterances of `pairs` and score them."""
     embeddings = embed(encoder, store, utterances_of(pairs), device, progress)
-    return evaluate_embeddings(embeddings, pairs, store.speaker, replicates)
+    return evaluate_embeddings(embeddings, pairs, store.speaker)
 
 
 def load_encoder(

@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spkmodel.verification import bootstrap, metrics
+from spkmodel.verification import intervals, metrics
 
 Chosen = Bool[np.ndarray, " pairs"]
 Words = Sequence[str]
 
-LEAST_PAIRS, LEAST_SPEAKERS = 30, 5
+LEAST_PAIRS, LEAST_SPEAKERS = 30, intervals.LEAST_SPEAKERS
 """Of each class, and of the speakers, for an EER: fewer give a number, but no knowledge."""
 LEAST_OF_A_SPEAKER = 5
 """Pairs of each class, for a speaker to be ranked."""
@@ -181,9 +181,7 @@ def bin_names(column: str, edges: Sequence[float]) -> list[str]:
 # --- what they are worth ---------------------------------------------------------------------
 
 
-def measure_subset(
-    subset: Subset, scored: ScoredPairs, replicates: int = 2000, seed: int = 0
-) -> SubsetFigures:
+def measure_subset(subset: Subset, scored: ScoredPairs) -> SubsetFigures:
     """Measure counts, rates at the list's threshold and, with enough pairs, the EER of a subset."""
     part = scored.select(subset.chosen)
     speakers = len({*part.enrol_speakers.tolist(), *part.test_speakers.tolist()})
@@ -191,13 +189,8 @@ def measure_subset(
     eer = low = high = None
     if not why_not:
         eer = metrics.eer(part.scores, part.targets)
-        interval = bootstrap.bootstrap_eer(
-            part.scores,
-            part.targets,
-            part.enrol_speakers,
-            part.test_speakers,
-            replicates=replicates,
-            seed=seed,
+        interval = intervals.eer_interval(
+            part.scores, part.targets, part.enrol_speakers, part.test_speakers
         )
         low, high = interval.low, interval.high
     return SubsetFigures(

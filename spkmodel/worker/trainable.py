@@ -281,10 +281,11 @@ def _device(name: str) -> str:
 
 
 def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
+    bounds = {"dev_eer_low": verdict.low, "dev_eer_high": verdict.high}
     metrics = {
         "dev_eer": verdict.eer,
-        "dev_eer_low": verdict.low,
-        "dev_eer_high": verdict.high,
+        # Too few speakers have no interval: then these are absent, also from MLflow.
+        **{name: bound for name, bound in bounds.items() if bound is not None},
         "dev_min_dcf_p01": verdict.min_dcf_p01,
         "train_loss": epoch.train_loss,
         "learning_rate": epoch.learning_rate,

@@ -8,7 +8,7 @@ import pytest
 
 from search.cli.app import run
 from search.core.errors import UsageError
-from search.evaluation import access_record, evaluate, verifier
+from search.evaluation import access_record, evaluate
 from search.evaluation.analysis import AnalysisRequest
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.ledger.ledger import Ledger
@@ -30,9 +30,7 @@ def home(tmp_path_factory):
         patch.setenv("SPKSEARCH_HOME", str(folder))
         for variable in ("SPKSEARCH_NOISE", "SPKSEARCH_ROOMS"):
             patch.delenv(variable, raising=False)
-        # Floors, intervals and pictures are tested elsewhere, and take most of the time.
-        patch.setattr(verifier, "REPLICATES", 20)
-        patch.setattr("search.evaluation.analysis.REPLICATES", 20)
+        # Baselines and pictures are tested elsewhere, and take most of the time.
         patch.setattr("spkmodel.verification.baselines.compute_baselines", lambda *_, **__: [])
         patch.setattr("search.evaluation.pair_evaluation.draw_figures", lambda *_: None)
         yield folder

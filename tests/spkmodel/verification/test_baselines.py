@@ -94,13 +94,15 @@ def test_lda_bears_more_dimensions_than_utterances():
 
 
 def test_both_floors_are_computed_from_a_training_list(store, pairs):
-    found = baselines.compute_baselines(store, store, pairs, replicates=20)
+    found = baselines.compute_baselines(store, store, pairs)
     assert [floor.name for floor in found] == [
         "mel statistics, cosine",
         "mel statistics, LDA, cosine",
     ]
     for floor in found:
-        assert 0 <= floor.low <= floor.eer <= floor.high <= 0.5
+        assert 0 <= floor.eer <= 0.5
+        # Its 4 speakers are too few for an interval.
+        assert (floor.low, floor.high) == (None, None)
         assert floor.scores.shape == (len(pairs),)
         assert np.abs(floor.scores).max() <= 1 + 1e-9
 
@@ -108,14 +110,14 @@ def test_both_floors_are_computed_from_a_training_list(store, pairs):
 def test_without_a_training_list_there_is_the_cosine_alone_and_its_name_says_so(
     store, pairs, tmp_path
 ):
-    (floor,) = baselines.compute_baselines(None, store, pairs, replicates=2)
+    (floor,) = baselines.compute_baselines(None, store, pairs)
     assert floor.name == "mel statistics, cosine (standardised on these utterances)"
     untrained = write_store(
         tmp_path / "bare",
         [(path, "x", "test", store.waveform(path)) for path in store.of_split("test")],
         {"sha256": "1" * 64},
     )
-    (same,) = baselines.compute_baselines(untrained, store, pairs, replicates=2)
+    (same,) = baselines.compute_baselines(untrained, store, pairs)
     assert same.eer == floor.eer
 
 
@@ -129,13 +131,11 @@ def test_in_a_condition_the_floors_are_trained_in_it(store, pairs, monkeypatch):
         return waveform
 
     monkeypatch.setattr(baselines, "apply_to_stored", hear)
-    baselines.compute_baselines(store, store, pairs, "mismatched", replicates=2)
+    baselines.compute_baselines(store, store, pairs, "mismatched")
     assert heard == store.of_split("train")
 
 
 def test_progress_counts_training_and_tested_utterances_once(store, pairs):
     calls: list[tuple[int, int]] = []
-    baselines.compute_baselines(
-        store, store, pairs, replicates=2, progress=lambda *call: calls.append(call)
-    )
+    baselines.compute_baselines(store, store, pairs, progress=lambda *call: calls.append(call))
     assert calls == [(done, 40) for done in range(1, 41)]

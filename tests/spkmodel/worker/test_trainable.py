@@ -65,7 +65,9 @@ def test_a_segment_ends_at_its_rung_with_a_checkpoint_of_every_epoch(segment, to
     verdict = evaluate_encoder(encoder, tone_store, tone_store.dev_pairs)
     assert verdict.eer == pytest.approx(two.metrics["dev_eer"], abs=1e-9)
     assert 0 <= two.metrics["train_accuracy"] <= 1
-    assert {"dev_eer_low", "dev_eer_high", "dev_min_dcf_p01", "train_loss"} <= set(two.metrics)
+    assert {"dev_min_dcf_p01", "train_loss"} <= set(two.metrics)
+    # Two dev speakers are too few for an interval.
+    assert not {"dev_eer_low", "dev_eer_high"} & set(two.metrics)
     assert all(math.isfinite(value) for value in two.metrics.values())
 
 

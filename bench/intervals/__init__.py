@@ -1,0 +1,1 @@
+"""Measure by simulation how often intervals of the EER cover the truth."""
