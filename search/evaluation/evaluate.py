@@ -29,6 +29,7 @@ from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.evaluation.verifier import TrainingStatistics
 from search.models import loader
+from spkmodel.data.pair_evidence import describe_pairs_without_evidence
 
 if TYPE_CHECKING:
     from search.models.foreign.architecture import Reading
@@ -144,6 +145,9 @@ def _prepare(
         plan = plan_analysis(analysis, lists, store, listed)
         scored = [listed] if plan.calibration is None else [listed, plan.calibration]
         statistics = verifier.plan_statistics(protocol, store, lists, scored)
+    for each in scored:
+        for warning in describe_pairs_without_evidence(each.pairs, each.name):
+            display.print_line(f"warning: {warning}")
     return _Evaluation(
         model, device, store, listed, condition, recordings, protocol, statistics, analysis, plan
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search.core.errors import UsageError
 from spkmodel.data.lists import ListError, Pair, read_pairs
+from spkmodel.data.pair_evidence import find_repeated_pairs, find_self_pairs
 
 if TYPE_CHECKING:
     from spkmodel.augment.noise_and_rooms import Split
@@ -59,6 +60,8 @@ class PairList:
             "non_targets": len(self.pairs) - targets,
             "speakers": len({store.speaker(utterance) for utterance in utterances}),
             "utterances": len(utterances),
+            "self_pairs": len(find_self_pairs(self.pairs)),
+            "repeated_pairs": len(find_repeated_pairs(self.pairs)),
         }
 
 

@@ -87,7 +87,10 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     warm_start.check(request.space, branches)
     if request.dry_run:
         lines = preparation.plan(name, space, request, before, corpus, branches, known)
-        return LaunchOutcome(name, "planned", [*lines])
+        warnings = preparation.warn_of_dev_pairs(corpus)
+        return LaunchOutcome(name, "planned", [*lines, *warnings])
+    for line in preparation.warn_of_dev_pairs(corpus):
+        display.print_line(line)
     for line in known.format_lines() if known else ():
         display.print_line(line)
     with _looked_at_first(request, before):

@@ -62,6 +62,22 @@ def _where_to_change(space: str) -> str:
     return f"\nthe space is {path}; change a copy of it, and launch the copy"
 
 
+def warn_of_dev_pairs(corpus: "Corpus") -> list[str]:
+    """Return a warning for each reason why dev EERs will say less than they seem to."""
+    from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL
+    from spkmodel.data.lists import DEV_LIST
+    from spkmodel.data.pair_evidence import describe_pairs_without_evidence
+
+    warnings = describe_pairs_without_evidence(corpus.dev_pairs, DEV_LIST)
+    speakers = len({corpus.speaker_of[path] for path in corpus.of_split("dev")})
+    if speakers < LEAST_SPEAKERS_OF_AN_INTERVAL:
+        warnings.append(
+            f"the dev pairs are of {speakers} speakers: no interval is shown for dev EERs, which "
+            f"needs {LEAST_SPEAKERS_OF_AN_INTERVAL}"
+        )
+    return [f"warning: {warning}" for warning in warnings]
+
+
 def prepared(
     request: LaunchRequest,
     before: SearchSettings | None,

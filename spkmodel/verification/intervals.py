@@ -14,11 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL as LEAST_SPEAKERS
 from spkmodel.verification.ranking import Numbers, Ranking, rank_scores
 from spkmodel.verification.speaker_sides import SpeakerSides, index_speakers
-
-LEAST_SPEAKERS = 5
-"""Of fewer speakers no interval is given: what they would cover cannot be told from them."""
 
 LEVEL = 0.95
 _BANDWIDTH = 1.5

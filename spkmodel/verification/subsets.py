@@ -10,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float
 
+from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL
 from spkmodel.verification import intervals, metrics
 
 Chosen = Bool[np.ndarray, " pairs"]
 Words = Sequence[str]
 
-LEAST_PAIRS, LEAST_SPEAKERS = 30, intervals.LEAST_SPEAKERS
+LEAST_PAIRS, LEAST_SPEAKERS = 30, LEAST_SPEAKERS_OF_AN_INTERVAL
 """Of each class, and of the speakers, for an EER: fewer give a number, but no knowledge."""
 LEAST_OF_A_SPEAKER = 5
 """Pairs of each class, for a speaker to be ranked."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL
 from spkmodel.core.progress import Progress, silent
 from spkmodel.core.shell import quote_path
 from spkmodel.data import audio
@@ -83,6 +84,7 @@ def check_corpus(
     if read is None and not findings.has("other_format"):
         for text, remedy in find_ignored(corpus):
             findings.add("ignored_format", text, remedy)
+    _add_dev_speakers(corpus, findings)
     carries = measure_capacity(corpus.train)
     _add_capacity(corpus, carries, findings)
     members = {split: corpus.of_split(split) for split in SPLITS}
@@ -196,6 +198,16 @@ def _inspect(
         divided_by=decoded.divided_by,
         digest=hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=16).digest(),
     )
+
+
+def _add_dev_speakers(corpus: Corpus, findings: Findings) -> None:
+    dev_speakers = len({corpus.speaker_of[path] for path in corpus.of_split("dev")})
+    if corpus.dev_pairs and dev_speakers < LEAST_SPEAKERS_OF_AN_INTERVAL:
+        findings.add(
+            "few_dev_speakers",
+            f"{dev_speakers}; intervals of the dev EER need {LEAST_SPEAKERS_OF_AN_INTERVAL}",
+            "add pairs of other speakers to the list, or give the corpus more speakers",
+        )
 
 
 def _add_capacity(corpus: Corpus, carries: Capacity, findings: Findings) -> None:

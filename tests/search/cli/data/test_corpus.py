@@ -42,7 +42,8 @@ def test_check_shows_findings_by_kind_in_text_and_in_json(capsys, speech):
     assert "4 errors in all" in err
     assert run(["corpus", "check", str(speech), "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
-    error, warning = report["findings"]
+    error, warning, few = report["findings"]
+    assert (few["kind"], few["severity"]) == ("few_dev_speakers", "warning")
     assert (error["kind"], error["severity"], error["count"]) == ("silent_in_pair", "error", 4)
     assert (warning["kind"], warning["severity"], warning["count"]) == ("silent", "warning", 2)
     assert set(map(str, quiet)) == {
