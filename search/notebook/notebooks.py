@@ -13,6 +13,7 @@ from spaces.logged import Entry, Notebook
 from spaces.logged.delta import Delta
 from spaces.logged.writing import append_entry, find_config_delta, next_number
 from spkmodel.config import TrainConfig
+from spkmodel.core.shell import quote_path
 
 
 def load_notebook(file: Path | None) -> Notebook:
@@ -24,7 +25,9 @@ def load_notebook(file: Path | None) -> Notebook:
     if file is None:
         return logged.load_log()
     if not file.is_file():
-        raise NotFound(f"no notebook {file}; `spksearch notebook init {file}` begins one")
+        raise NotFound(
+            f"no notebook {file}; `spksearch notebook init {quote_path(file)}` begins one"
+        )
     return logged.open_notebook(file)
 
 

@@ -39,7 +39,7 @@ def print_result(*parts: RenderableType) -> None:
     console = stdout_console()
     for part in parts:
         if isinstance(part, str):
-            console.print(part, soft_wrap=True)
+            console.print(_printable(part), soft_wrap=True)
         elif console.is_terminal:
             console.print(part)
         else:
@@ -55,13 +55,18 @@ def _without_padding(console: Console, part: RenderableType) -> str:
 
 def print_raw(text: str) -> None:
     """Print text of another program unchanged on stdout, without its control characters."""
-    sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\t"))
+    sys.stdout.write(_printable(text))
     sys.stdout.flush()
 
 
 def print_note(text: str) -> None:
     """Print a line that accompanies a result, on stderr."""
-    stderr_console().print(text, soft_wrap=True)
+    stderr_console().print(_printable(text), soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Return the text without what a terminal would act on: names of files may hold anything."""
+    return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 
 def print_json(document: dict[str, Any]) -> None:
