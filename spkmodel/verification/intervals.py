@@ -4,7 +4,7 @@ The variance comes from influence functions that are summed by speaker (Fafchamp
 Aronow, Samii & Assenova 2015, arXiv:1312.3398, eq. 2): two pairs vary together if they share a
 speaker. A bootstrap over the speakers of both sides counts the noise of the pairs themselves twice:
 where there is about one non-target pair of each two speakers, its intervals are 1.2 to 1.35 times
-too wide. `docs/decisions/38` compares both by simulation.
+too wide. `docs/decisions/34` compares both by simulation.
 """
 
 import math
