@@ -78,6 +78,7 @@ _NOTED = {
     "flushed_seconds": "all written down within {:g} s",
     "exit_seconds": "ended within {:g} s",
     "refused_seconds": "refused within {:g} s",
+    "noticed_seconds": "noticed within {:g} s",
 }
 """Which notes the page shows: the largest value of all rounds."""
 
