@@ -27,8 +27,8 @@ without a usable trial; 5 a condition was not met; 6 no such search, trial or mo
 Environment: SPKSEARCH_HOME (default ./runs) holds everything that is written;
 SPKSEARCH_NOISE, SPKSEARCH_ROOMS, MLFLOW_TRACKING_URI, RAY_ADDRESS, RAY_AUTH_TOKEN_PATH
 and NO_COLOR are honoured; a flag beats the environment. SPKSEARCH_GRACE_SECONDS (10),
-SPKSEARCH_RAY_START_SECONDS (180) and SPKSEARCH_STALL_SECONDS (300) are how long trials may
-take to save, Ray to start, and trials to start while none runs."""
+SPKSEARCH_RAY_START_SECONDS (180) and SPKSEARCH_STALL_SECONDS (300, on a cluster 900) are how
+long trials may take to save, Ray to start, and trials to start while none runs."""
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -26,6 +26,8 @@ STALL = "SPKSEARCH_STALL_SECONDS"
 
 STALL_SECONDS = 300.0
 """Unless the environment says otherwise: a worker imports torch in under a minute at load 15."""
+SHARED_STALL_SECONDS = 900.0
+"""The same on a cluster that was joined: its machines may fetch an image first."""
 
 _POLL_SECONDS = 0.5
 _ASK_SECONDS = 5.0
@@ -134,7 +136,8 @@ def watch_cluster(cluster: Cluster) -> ClusterWatch:
     """
     import ray
 
-    seconds = read_seconds(STALL, STALL_SECONDS, least=10)
+    default = STALL_SECONDS if cluster.local else SHARED_STALL_SECONDS
+    seconds = read_seconds(STALL, default, least=10)
     service = ControlService(str(ray.get_runtime_context().gcs_address)).find_silence
     head = LocalHead.from_ray() if cluster.local else None
     processes = _own_raylet() if head is None else head.find_ended

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from search.cluster.cluster_watch import ClusterWatch
+from search.cluster.cluster_watch import STALL, ClusterWatch
 from search.core.errors import ClusterLostError
 from search.engine import tune_patches
 from search.engine.attempt_table import AttemptTable
@@ -45,7 +45,9 @@ class ClusterProgress:
         self._measured = now
         self._waited = self._waited + passed if self._waits(tune_controller) else 0.0
         if self._waited > self._watch.stall_seconds:
-            self._watch.report(f"no trial has started for {self._waited:.0f} s, and none runs")
+            self._watch.report(
+                f"no trial has started for {self._waited:.0f} s, and none runs ({STALL})"
+            )
         if self._watch.loss:
             raise ClusterLostError(self._watch.loss)
 
