@@ -58,8 +58,6 @@ def check_folder(
         read_columns(folder)
     except ListError as error:
         findings.add("table", error.problem)
-    for kind, text in find_empty_evidence(folder):
-        findings.add(kind, text)
     return check_corpus(corpus, progress, findings=findings)
 
 
@@ -78,6 +76,8 @@ def check_corpus(
         findings: what was found before.
     """
     findings = findings or Findings()
+    for kind, text in find_empty_evidence(corpus, at_folder=read is None):
+        findings.add(kind, text)
     # At a URI there is no file to name: an utterance is named by its path in the lists.
     utterances = _Utterances(corpus, findings, corpus.folder if read is None else Path())
     utterances.inspect_all(progress, read)

@@ -56,6 +56,25 @@ def test_a_uri_is_checked_as_its_folder_is(uri, corpus, capsys):
     assert at_uri == at_path
 
 
+@pytest.mark.usefixtures("spksearch_home")
+def test_repeated_pairs_are_named_at_a_uri_as_in_a_folder(corpus, tmp_path, capsys):
+    lists = {name: (corpus / name).read_text() for name in ("valid_trials.txt", "test_trials.txt")}
+    folder = tmp_path / "twice"
+    shutil.copytree(corpus, folder)
+    for name, text in lists.items():
+        (folder / name).write_text(text + text)
+    uri = f"file://{tmp_path}/store"
+    assert app.run(["corpus", "pack", str(folder), "--to", uri]) == 0
+    capsys.readouterr()
+    for place in (str(folder), uri):
+        assert app.run(["corpus", "check", place, "--json"]) == 0
+        findings = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+        repeated = findings["repeated_pair"]
+        assert repeated["count"] == sum(len(text.splitlines()) for text in lists.values())
+        line = len(lists["valid_trials.txt"].splitlines()) + 1
+        assert repeated["first"][0].endswith(f"valid_trials.txt:{line}: the pair of line 1 again")
+
+
 @pytest.mark.parametrize("name", ["audio.i16", "test_trials.txt"])
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_check_of_a_uri_reads_what_lies_there_whatever_was_fetched_before(
