@@ -42,10 +42,11 @@ def launch(request: LaunchRequest, by: str) -> BackgroundLaunch:
         EnvironmentSetupError: somebody drives the search, or the cluster takes no jobs.
         SpksearchError: it ended at once.
     """
-    from search.space import loader
+    from search.space import loader, trial_walk
 
     if request.dry_run:
         raise UsageError("--dry-run starts nothing: leave out --detach")
+    trial_walk.require_end(request.space)
     space = loader.load(request.space)
     loader.branches(space)
     name = request.name or space.name

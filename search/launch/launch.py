@@ -46,7 +46,7 @@ from search.reporting import snapshot
 from search.sampler.prior_sources import WarmStart
 from search.scheduler.next_job import Done, choose_next_job
 from search.scheduler.policy import AshaPolicy
-from search.space import loader
+from search.space import loader, trial_walk
 
 if TYPE_CHECKING:
     from search.reporting.terminal import SearchDisplay
@@ -77,6 +77,7 @@ def launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
 
 
 def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
+    trial_walk.require_end(request.space)
     space = loader.load(request.space)
     branches = loader.branches(space)
     name = request.name or space.name

@@ -58,7 +58,11 @@ def parse(line: bytes) -> Event:
 
 
 def _parse_other(line: bytes) -> Event:
-    return from_json(json.loads(line, parse_constant=_refuse_constant))
+    try:
+        record = json.loads(line, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return from_json(record)
 
 
 def from_json(record: Any) -> Event:

@@ -6,7 +6,6 @@ is executed.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from search.core.errors import NotFound, SpksearchError, UsageError
 from search.core.paths import existing_ledger, list_searches, search_folder
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, registry
+from spkmodel.core import foreign_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -157,7 +157,7 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
             f"{sha256[:16]}...: they were changed or damaged and are not used"
         )
     try:
-        document = json.loads(_read_bytes(folder / CONFIG, _LARGEST_CONFIG))
+        document = foreign_file.read_json_object(folder / CONFIG, _LARGEST_CONFIG)
         config = TrainConfig.model_validate(document)
         encoder = encoders.build(config.encoder)
         encoder.load_state_dict(tensors_of(raw))
@@ -227,7 +227,7 @@ def _read_origin(folder: Path) -> tuple[str, str, int]:
     if not report.is_file():
         return "", "", 0
     try:
-        document = json.loads(_read_bytes(report, _LARGEST_CONFIG))
+        document = foreign_file.read_json_object(report, _LARGEST_CONFIG)
         return str(document["search"]), str(document["trial"]), int(document["epoch"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{report}: not the report of a promoted model: {error!r}") from error
@@ -236,10 +236,7 @@ def _read_origin(folder: Path) -> tuple[str, str, int]:
 def _read_bytes(path: Path, most: int) -> bytes:
     if not path.is_file():
         raise UsageError(f"{path}: no such file; a promoted model has {WEIGHTS} and {CONFIG}")
-    size = path.stat().st_size
-    if size > most:
-        raise UsageError(f"{path}: {size} bytes are more than the {most} allowed")
-    return path.read_bytes()
+    return foreign_file.read_bytes(path, most)
 
 
 def _no_model_error(source: str, folder: Path) -> SpksearchError:

@@ -14,6 +14,7 @@ from pathlib import Path
 from search.core.lease import DriverInfo, find_live_driver
 from search.requests import messages
 from search.requests.messages import Request
+from spkmodel.core import foreign_file
 
 _MOST_BYTES = 1 << 20
 _GLANCE_SECONDS = 0.5
@@ -39,9 +40,7 @@ class Pending:
         """
         if self.path.is_symlink() or not self.path.is_file():
             raise ValueError("no plain file")
-        if self.path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"larger than {_MOST_BYTES} bytes")
-        return messages.read(self.path.read_bytes())
+        return messages.read(foreign_file.read_bytes(self.path, _MOST_BYTES))
 
     def done(self) -> None:
         """Remove the request, which has been applied."""

@@ -27,6 +27,12 @@ Position = Literal["low", "middle", "high"]
 MOST_BRANCHES = 20_000
 """A space with more combinations is enumerated in part."""
 
+MOST_CHOICES = 1000
+"""Of one axis: more is a number, which a range describes."""
+
+MOST_AXES = 1000
+"""Of one branch."""
+
 _RESERVED_NAMES = re.compile(r"(?:.*_)?seed|epochs?|max_epochs|fidelity")
 
 
@@ -98,6 +104,11 @@ class PlannedTrial:
         return int(extent.value_at(self.position))
 
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
+        if len(choices) > MOST_CHOICES:
+            raise ValueError(
+                f"axis {name!r} has {len(choices)} choices; at most {MOST_CHOICES} are taken: ask "
+                "for a number with suggest_int or suggest_float"
+            )
         self._record(name, Range("categorical", choices=tuple(choices)))
         answer = choices[self.plan.get(name, 0)]
         self.answers[name] = answer
@@ -107,6 +118,8 @@ class PlannedTrial:
         if _RESERVED_NAMES.fullmatch(name):
             raise ValueError(f"axis {name!r}: neither a seed nor the fidelity may be an axis")
         _check_range(name, extent)
+        if name not in self.asked and len(self.asked) == MOST_AXES:
+            raise ValueError(f"it asks for more than {MOST_AXES} axes")
         before = self.asked.setdefault(name, extent)
         if before != extent:
             raise ValueError(_format_two_ranges(name, before, extent))

@@ -25,6 +25,7 @@ from spaces.logged.notebook import (
     find_nearest,
 )
 from spkmodel.config import FrozenModel, TrainConfig
+from spkmodel.core import foreign_file
 
 
 class Line(FrozenModel):
@@ -119,11 +120,11 @@ def _load_continued(
 
 def _parse(path: Path) -> _File:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise NotebookError(f"{path}: not TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise NotebookError(f"{path}: not UTF-8 text: {error.reason}") from error
+        text = foreign_file.read_text(path)
+        with foreign_file.blame_file(path, "TOML"):
+            table = tomllib.loads(text)
+    except foreign_file.ForeignFileError as error:
+        raise NotebookError(str(error)) from error
     try:
         return _File.model_validate(table)
     except ValidationError as error:

@@ -5,7 +5,6 @@ each utterance is, and whose), `corpus.json` (counts and the hash of the content
 that a search may see; the test pairs are not in it. `store_writing` makes it.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Int, Int16
 
+from spkmodel.core import foreign_file
 from spkmodel.data import audio
 from spkmodel.data.lists import DEV_LIST, SPLITS, Pair, read_pairs
 
@@ -58,7 +58,7 @@ class Store:
             StoreError: if files are missing or disagree.
         """
         try:
-            about = json.loads((folder / ABOUT_FILE).read_bytes())
+            about = foreign_file.read_json_object(folder / ABOUT_FILE)
             if about["format"] != FORMAT:
                 raise StoreError(
                     f"{folder}: format {about['format']}, known is {FORMAT}; {_PACK_AGAIN}"

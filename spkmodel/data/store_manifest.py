@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spkmodel.core import foreign_file
 from spkmodel.data import store_uri
 from spkmodel.data.store import StoreError
 
@@ -80,7 +81,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         StoreError: if it is not a manifest, or one of an unknown format.
     """
     try:
-        document = json.loads(text)
+        document = foreign_file.parse_json_object(text, MANIFEST)
         if document["format"] != _FORMAT:
             raise StoreError(f"{where}: format {document['format']}, known is {_FORMAT}")
         return Manifest(

@@ -30,8 +30,9 @@ def describe(
     json_wanted: Json = False,
 ) -> None:
     """Print the axes of a space."""
-    from search.space import loader
+    from search.space import loader, trial_walk
 
+    trial_walk.require_end(space)
     loaded = loader.load(space)
     described = loader.describe(loaded)
     if json_wanted:

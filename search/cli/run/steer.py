@@ -23,7 +23,7 @@ _NOT_ANSWERED = (
 STOP = console.help_text(
     "Stop a search, or one trial of it, from another terminal.",
     "spksearch stop triplet              # running trials finish the epoch they are in",
-    "spksearch stop triplet --now        # that epoch is lost",
+    "spksearch stop triplet --now        # at once; the steps of that epoch are kept",
     "spksearch stop triplet t0007",
     more="Launching the search again goes on with everything but the trials stopped by name. In "
     "the MLflow page a tag `stop` on a trial's run stops it, on the search's run the search; the "

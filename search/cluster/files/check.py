@@ -17,6 +17,7 @@ from search.cluster.files import (
 from search.cluster.files.findings import FileFindings, Finding
 from search.cluster.files.yaml_source import Document
 from search.core.errors import UsageError
+from spkmodel.core import foreign_file
 
 _YAML = (".yaml", ".yml")
 _SKYPILOT_KEYS = {"run", "setup", "resources", "num_nodes"}
@@ -43,9 +44,9 @@ def check_file(path: Path) -> FileFindings:
         # Not read at all: a corpus or a checkpoint may lie in the folder.
         if path.stat().st_size > yaml_source.MOST_CHARACTERS:
             return FileFindings(path, "", skipped=f"over {yaml_source.MOST_CHARACTERS} bytes")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return FileFindings(path, "", skipped="not text")
+        text = foreign_file.read_text(path, yaml_source.MOST_CHARACTERS)
+    except foreign_file.ForeignFileError as error:
+        return FileFindings(path, "", skipped=f"not read: {error.problem}")
     if path.suffix in _YAML:
         return _check_yaml(path, text)
     if dockerfile.is_dockerfile(text):

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from search.cluster.files.findings import Finding, Place, format_place
+from spkmodel.core import foreign_file
 
 MOST_CHARACTERS = 1 << 20
 MOST_NODES = 50_000
@@ -72,8 +73,12 @@ def read_documents(text: str) -> tuple[list[Document], list[Finding]]:
             value = loader.construct_document(node)
             if value is not None:
                 documents.append(Document(value, lines))
+    except Unreadable:
+        raise
     except yaml.YAMLError as error:
         raise _unreadable_error(error) from error
+    except (ValueError, TypeError, OverflowError) as error:  # of a number or date that is none
+        raise Unreadable(0, f"not valid YAML: {foreign_file.shorten(str(error))}") from error
     finally:
         loader.dispose()
     return documents, findings

@@ -14,6 +14,7 @@ from search.core.errors import EnvironmentSetupError, UsageError
 from search.data.public.conversion import ConvertedUtterances
 from search.data.public.layouts import Layout, Split
 from search.data.public.public_corpus import PublicCorpus
+from spkmodel.core import foreign_file
 from spkmodel.data import corpus as corpora
 from spkmodel.data import splits
 from spkmodel.data.lists import (
@@ -115,11 +116,13 @@ def write_identification(
         seed: for the pairs that are drawn.
     """
     entries: dict[str, list[TrainEntry]] = {"1": [], "2": [], "3": []}
-    for number, line in enumerate(parts.read_text(encoding="utf-8").splitlines(), 1):
+    text = foreign_file.read_text(parts, foreign_file.MOST_LIST_BYTES)
+    for number, line in enumerate(text.splitlines(), 1):
         part, _, path = line.partition(" ")
         destination = layout.locate(path.strip())
         if part not in entries or destination is None:
-            raise UsageError(f"{parts}:{number}: {line!a} is not '<1|2|3> <path>'")
+            shown = foreign_file.shorten(ascii(line))
+            raise UsageError(f"{parts}:{number}: {shown} is not '<1|2|3> <path>'")
         if destination.target in converted.destinations:
             entries[part].append(TrainEntry(destination.speaker, destination.target))
     rng = np.random.default_rng(seed)
@@ -200,7 +203,7 @@ def read_mark(folder: Path) -> FetchedCorpus | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_bytes())
+        document = foreign_file.read_json_object(path)
         return FetchedCorpus(
             **{name: document[name] for name in FetchedCorpus.__dataclass_fields__}
         )

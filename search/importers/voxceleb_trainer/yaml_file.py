@@ -13,6 +13,7 @@ from search.importers.voxceleb_trainer.option_table import (
     make_unknown_remark,
 )
 from search.importers.voxceleb_trainer.remarks import Remark
+from spkmodel.core import foreign_file
 
 _LARGEST_YAML = 1 << 20
 
@@ -25,15 +26,18 @@ def read_yaml(path: Path, remarks: list[Remark]) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; its --config names a YAML file")
-    if path.stat().st_size > _LARGEST_YAML:
-        raise UsageError(f"{path}: larger than any config ({_LARGEST_YAML} bytes at most)")
+    text = foreign_file.read_text(path, _LARGEST_YAML)
     try:
-        text = path.read_text(encoding="utf-8")
         # Before loading: the loaded mapping no longer shows that a key stood twice.
         _require_unique_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a YAML file that can be used: {error}") from error
+    except RecursionError as error:
+        raise UsageError(
+            f"{path}: nested too deeply; a config has `option: value` lines"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:
+        why = foreign_file.shorten(str(error))
+        raise UsageError(f"{path}: not a YAML file that can be used: {why}") from error
     scalars = (str, int, float, bool, type(None))
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, scalars) for key, value in content.items()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from search.core.errors import UsageError
+from spkmodel.core import foreign_file
 
 LARGEST_BYTES = 8 << 30
 _PREFIX = "__S__."
@@ -58,7 +59,10 @@ def read_weights_file(path: Path) -> WeightsFile:
             f"{path}: holds more than tensors, and what it would run was not run "
             f"({_shorten(error)}); {RIGHT}"
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+    except (
+        RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, MemoryError,
+        OverflowError,
+    ) as error:  # fmt: skip
         raise UsageError(
             f"{path}: cut short, damaged or not a torch file ({_shorten(error)}); {RIGHT}"
         ) from error
@@ -70,6 +74,7 @@ def read_weights_file(path: Path) -> WeightsFile:
 def _require_plausible(path: Path) -> None:
     """Refuse a file by its size and first bytes."""
     # torch.load reads all of a file before it knows what it is.
+    foreign_file.require_regular(path)
     size = path.stat().st_size
     if not 0 < size <= LARGEST_BYTES:
         raise UsageError(f"{path}: {size} bytes; a checkpoint has up to {LARGEST_BYTES}; {RIGHT}")
@@ -78,7 +83,7 @@ def _require_plausible(path: Path) -> None:
     if what := _recognise(start):
         raise UsageError(f"{path}: {what}; {RIGHT}")
     if start.startswith(b"PK"):
-        _require_torch_zip(path)
+        _require_torch_zip(path, size)
 
 
 def _recognise(start: bytes) -> str:
@@ -97,12 +102,15 @@ def _recognise(start: bytes) -> str:
     return "not a torch file"
 
 
-def _require_torch_zip(path: Path) -> None:
+def _require_torch_zip(path: Path, size: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except zipfile.BadZipFile as error:
         raise UsageError(f"{path}: cut short or damaged ({error}); {RIGHT}") from error
+    # torch writes its records as they are; packed ones could be a thousand times larger.
+    if sum(entry.file_size for entry in entries) > size:
+        raise UsageError(f"{path}: packed records, which torch does not write; {RIGHT}")
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in names or "code" in {name.partition("/")[0] for name in names}:
         raise UsageError(f"{path}: a TorchScript program, which is not run here; {RIGHT}")
@@ -144,7 +152,23 @@ def _read_state(path: Path, content: Any) -> dict[str, Tensor]:
                 f"{path}: holds {_describe_entry(entry)} under {name!r} where a tensor should be "
                 f"(its keys: {_list_some(content)}); {RIGHT}"
             )
+        _require_stored(path, name, entry)
     return {_strip_wrapper(name): tensor for name, tensor in content.items()}
+
+
+def _require_stored(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor that claims more values than its file holds, as an expanded one does."""
+    is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if is_plain and not tensor.is_quantized:
+        claimed = tensor.numel() * tensor.element_size()
+        stored = tensor.untyped_storage().nbytes()
+        if claimed > stored:
+            raise UsageError(
+                f"{path}: {foreign_file.shorten(name)} claims {claimed} bytes, of which the file "
+                f"holds {stored}; {RIGHT}"
+            )
+        return
+    raise UsageError(f"{path}: {foreign_file.shorten(name)} is no plain tensor of numbers; {RIGHT}")
 
 
 def _strip_wrapper(name: str) -> str:
