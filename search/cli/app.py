@@ -172,7 +172,7 @@ def _print_usage_error(error: typer.TyperException) -> tuple[int, str]:
     """Print what is wrong with a command line; return the exit code and the message."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "spksearch"
-    message = error.format_message()
+    message = error_handling.rephrase_usage(error.format_message())
     if type(error).__name__ != "NoArgsIsHelpError":
         message = f"{message.replace('Value error, ', '').rstrip('.')}\nsee: {command} --help"
         console.print_note(f"{command}: {message}")

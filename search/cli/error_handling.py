@@ -1,5 +1,6 @@
 """Turn an error into one message and an exit code."""
 
+import re
 import signal
 import traceback
 from pathlib import Path
@@ -10,6 +11,19 @@ from search.core.paths import CODE, home
 FAILURE = 1
 USAGE = 2
 ENVIRONMENT = 3
+
+_NUMBER = re.compile(
+    r"Invalid value for '(?P<name>[^':]+)'[^:]*: Input should be (?P<wanted>.*)", re.DOTALL
+)
+_WANTED = (
+    ("greater than or equal to ", "must be at least "),
+    ("less than or equal to ", "must be at most "),
+    ("greater than ", "must be more than "),
+    ("less than ", "must be less than "),
+    ("a valid integer", "takes a whole number"),
+    ("a valid number", "takes a number"),
+)
+"""By what pydantic says of an option's number: what we say."""
 
 _OWN_PACKAGES = tuple(CODE / package for package in ("search", "spaces", "spkmodel"))
 
@@ -34,6 +48,18 @@ def choose_exit_code(error: BaseException) -> int:
             return ENVIRONMENT
         case _:
             return FAILURE
+
+
+def rephrase_usage(message: str) -> str:
+    """Return a message of the command line's library about a number in our own words."""
+    found = _NUMBER.fullmatch(message)
+    if found is None:
+        return message
+    for theirs, ours in _WANTED:
+        if found["wanted"].startswith(theirs):
+            limit = found["wanted"].removeprefix(theirs) if theirs.endswith(" ") else ""
+            return f"{found['name']} {ours}{limit}"
+    return message
 
 
 def format_message(error: BaseException) -> str:

@@ -88,6 +88,11 @@ def _pause_event(state: SearchState, request: Pause | Unpause) -> Event:
 def _require_driver(state: SearchState, request: Request, me: str) -> None:
     """Refuse a pause or stop that was meant for another driver."""
     name, verb = state.search.search, request.kind
+    if not me and state.finish is not None and not state.search_stop:
+        raise UsageError(
+            f"search {name!r} has finished: nothing to {verb}; launching it again with larger "
+            "budgets goes on with it"
+        )
     if not me:
         raise UsageError(
             f"search {name!r} is not running: nothing to {verb}; launching it again goes on with "

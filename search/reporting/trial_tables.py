@@ -24,9 +24,11 @@ from search.reporting.formatting import (
 from search.reporting.snapshot import displayed_state, find_best
 from search.reporting.tables import format_best
 from search.scheduler import pareto
+from spkmodel.core.foreign_file import shorten
 from spkmodel.core.shell import quote_path
 
 COLUMNS = ("trial", "state", "rung", "epochs", "dev_eer", SIZE)
+_AXIS_WIDTH = 32
 _CURVE_ROWS = 24
 _CURVE_WIDTH = 40
 
@@ -82,7 +84,7 @@ def trial_table(state: SearchState, trials: Sequence[TrialRecord], status: str) 
     for heading in ("rung", "epochs", "dev EER", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for axis in axes:
-        table.add_column(axis, overflow="fold")
+        table.add_column(shorten(axis, _AXIS_WIDTH), overflow="fold")
     for trial in trials:
         best = trial.best()
         table.add_row(

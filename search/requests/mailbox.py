@@ -40,6 +40,8 @@ class Pending:
         """
         if self.path.is_symlink() or not self.path.is_file():
             raise ValueError("no plain file")
+        if self.path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"larger than {_MOST_BYTES} bytes")
         return messages.read(foreign_file.read_bytes(self.path, _MOST_BYTES))
 
     def done(self) -> None:

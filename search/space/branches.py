@@ -7,6 +7,7 @@ two choices occur together (`search.space.pairwise`).
 """
 
 import math
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from search.core.errors import UsageError
 from search.core.validation_messages import describe_validation_error
 from search.space import pairwise
 from spkmodel.config import TrainConfig
+from spkmodel.core.foreign_file import shorten
 
 Choice = str | int | float | bool | None
 Position = Literal["low", "middle", "high"]
@@ -33,6 +35,7 @@ MOST_CHOICES = 1000
 MOST_AXES = 1000
 """Of one branch."""
 
+_LEGAL_NAME = re.compile(r"[/\w.\- :]{1,250}")
 _RESERVED_NAMES = re.compile(r"(?:.*_)?seed|epochs?|max_epochs|fidelity")
 
 
@@ -117,6 +120,7 @@ class PlannedTrial:
     def _record(self, name: str, extent: Range) -> None:
         if _RESERVED_NAMES.fullmatch(name):
             raise ValueError(f"axis {name!r}: neither a seed nor the fidelity may be an axis")
+        _check_name(name)
         _check_range(name, extent)
         if name not in self.asked and len(self.asked) == MOST_AXES:
             raise ValueError(f"it asks for more than {MOST_AXES} axes")
@@ -244,6 +248,16 @@ def _format_two_ranges(name: str, first: Range, second: Range) -> str:
         f"axis {name!r} has two ranges, {first.format()} and {second.format()}; one name, one "
         "range: give each its own name"
     )
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name under which MLflow would not record the axis."""
+    is_path = name in (posixpath.normpath(name), "") and not name.startswith(("/", "."))
+    if not _LEGAL_NAME.fullmatch(name) or not is_path:
+        raise ValueError(
+            f"axis {shorten(name, 60)!r}: its name has {len(name)} characters; one that MLflow "
+            "records has 1 to 250 of letters, digits, '_', '-', '.', ' ', ':' and '/' between parts"
+        )
 
 
 def _check_range(name: str, extent: Range) -> None:

@@ -147,7 +147,7 @@ def blame_file(source: Path | str, form: str) -> Iterator[None]:
         raise ForeignFileError(source, message) from error
     except (ValueError, TypeError, KeyError, OverflowError, AttributeError, LookupError) as error:
         why = shorten(str(error)) or type(error).__name__
-        raise ForeignFileError(source, f"is not {form} that can be used: {why}") from error
+        raise ForeignFileError(source, f"not {form}: {why}") from error
 
 
 def shorten(text: str, most: int = MOST_SHOWN) -> str:

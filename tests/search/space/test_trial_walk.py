@@ -46,6 +46,8 @@ def test_a_shipped_space_is_not_walked_before(monkeypatch):
     ("body", "said"),
     [
         ("trial.suggest_categorical('a', range(1_000_000))", "1000000 choices; at most 1000"),
+        ("trial.suggest_int('a' * 300, 0, 1)", "its name has 300 characters"),
+        ("trial.suggest_int('a=b', 0, 1)", "one that MLflow records"),
         ("[trial.suggest_int(f'a{i}', 0, 1) for i in range(5000)]", "more than 1000 axes"),
     ],
 )

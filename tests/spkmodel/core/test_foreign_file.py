@@ -18,12 +18,12 @@ MALFORMED = {
     "nested_whole": (b'{"a":' + b"[" * 60 + b"]" * 60 + b"}", "at most 50 levels"),
     "nul": (b'{"a":\n"\0"}', "line 2 has a NUL byte"),
     "invalid_utf8": (b'{"a": "\xff"}', "line 1 is not UTF-8"),
-    "huge_int": (b'{"a": ' + b"9" * 5000 + b"}", "is not JSON that can be used"),
+    "huge_int": (b'{"a": ' + b"9" * 5000 + b"}", "not JSON: "),
     "nan": (b'{"a": NaN}', "NaN is not a number of JSON"),
     "overflow": (b'{"a": 1e999}', "1e999 is larger than any number"),
     "double_key": (b'{"a": 1, "a": 2}', "the key 'a' is there twice"),
     "empty": (b"", "is empty"),
-    "cut": (b'{"a": ', "is not JSON that can be used"),
+    "cut": (b'{"a": ', "not JSON: "),
 }
 """By kind: what somebody may put into a file that should hold a JSON object, and what is said."""
 
