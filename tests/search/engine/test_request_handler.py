@@ -93,6 +93,13 @@ def test_a_trial_that_only_a_budget_ended_can_be_stopped_for_good(folder):
         ask("trip", Stop(by=BY, trial="t0001"))
 
 
+def test_a_search_that_has_finished_says_so_when_it_is_asked_to_stop(folder):
+    with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
+        append(ledger, "finish", reason="all trials are done", totals={})
+    with pytest.raises(UsageError, match="has finished: nothing to stop; launching it again with"):
+        ask("trip", Stop(by=BY))
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("request_", "nothing"),
