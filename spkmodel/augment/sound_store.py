@@ -1,7 +1,7 @@
 """Pack a folder of ambiences or rooms into one memory-mapped file, once for each node.
 
-MUSAN has 2,016 files and RIRS_NOISES 60,000. Decoded into the memory of every trial they would take
-gigabytes and minutes; from a store, a batch reads the excerpts that it uses, and all trials of a
+MUSAN has 2,016 files and RIRS_NOISES 60,000. Decoded into the memory of every training they would
+take gigabytes and minutes; from a store, a batch reads its excerpts, and all trainings of a
 node share what the system keeps of the file in memory.
 """
 
@@ -151,7 +151,7 @@ def list_files(folder: Path) -> list[FoundFile]:
 
 
 def _walk(folder: str, prefix: str) -> Iterator[FoundFile]:
-    # By hand and with text: Path.rglob takes three times as long for 60,000 files, in every trial.
+    # By hand and with text: Path.rglob takes three times as long for 60,000 files, each time.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,7 +1,7 @@
 """Plan the batches of one epoch: which utterances of which speakers meet.
 
 Everything is a function of (seed, epoch). All of it is arrays: VoxCeleb2 has a million utterances,
-and a plan of Python objects would take seconds and hundreds of megabytes in every trial.
+and a plan of Python objects would take seconds and hundreds of megabytes in every training.
 """
 
 from collections.abc import Sequence
