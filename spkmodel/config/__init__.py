@@ -41,27 +41,27 @@ from spkmodel.config.loss_rules import (
 )
 from spkmodel.config.losses import (
     GE2E,
-    AAMSoftmax,
-    AMSoftmax,
     AngularPrototypical,
     Centre,
     Classification,
     Combined,
-    Fallback,
     Loss,
     Prototypical,
     SingleLoss,
     Softmax,
-    SubCentreAAMSoftmax,
     Triplet,
     Weighted,
 )
 from spkmodel.config.margins import (
+    AAMSoftmax,
+    AMSoftmax,
     ConstantMargin,
     ExponentialMargin,
+    Fallback,
     LinearMargin,
     MarginSchedule,
     StepMargin,
+    SubCentreAAMSoftmax,
 )
 from spkmodel.config.optimisation import (
     EMA,

@@ -1,17 +1,19 @@
 """Check what a loss requires of batches and corpus, and change a loss as a whole."""
 
 from spkmodel.config.losses import (
-    AAMSoftmax,
-    AMSoftmax,
     Centre,
     Combined,
     Loss,
     SingleLoss,
-    SubCentreAAMSoftmax,
     Triplet,
     Weighted,
 )
-from spkmodel.config.margins import ConstantMargin
+from spkmodel.config.margins import (
+    AAMSoftmax,
+    AMSoftmax,
+    ConstantMargin,
+    SubCentreAAMSoftmax,
+)
 
 
 def terms_of(loss: Loss) -> tuple[Weighted, ...]:

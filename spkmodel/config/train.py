@@ -13,7 +13,8 @@ from spkmodel.config.encoders import TDNN, Encoder
 from spkmodel.config.frozen_model import FrozenModel
 from spkmodel.config.log_net import LogNet
 from spkmodel.config.loss_rules import check_batches, check_classes, with_margin
-from spkmodel.config.losses import AAMSoftmax, Loss
+from spkmodel.config.losses import Loss
+from spkmodel.config.margins import AAMSoftmax
 from spkmodel.config.optimisation import EMA, AdamW, CosineRestarts, Optimiser, Schedule
 from spkmodel.config.stages import LargeMarginFineTuning, WarmStart
 
