@@ -48,12 +48,8 @@ def build(
     match loss:
         case c.Softmax() | c.AMSoftmax() | c.AAMSoftmax() | c.SubCentreAAMSoftmax():
             return _classification(loss, embedding_dim, speakers)
-        case c.AngularPrototypical():
-            return AngularPrototypicalLoss(loss.initial_scale, loss.initial_bias)
-        case c.Prototypical():
-            return PrototypicalLoss()
-        case c.GE2E():
-            return GE2ELoss(loss.initial_scale, loss.initial_bias, loss.form, loss.floor_cosines)
+        case c.AngularPrototypical() | c.Prototypical() | c.GE2E():
+            return _prototypical(loss)
         case c.Triplet():
             return _triplet(loss, most_utterances)
         case c.Centre():
@@ -92,6 +88,18 @@ def _classification(loss: c.Classification, embedding_dim: int, speakers: int) -
                 loss.hard_speakers,
                 penalty_per_margin=loss.hard_penalty_rad / loss.margin_rad,
             )
+        case _:
+            assert_never(loss)
+
+
+def _prototypical(loss: c.AngularPrototypical | c.Prototypical | c.GE2E) -> nn.Module:
+    match loss:
+        case c.AngularPrototypical():
+            return AngularPrototypicalLoss(loss.initial_scale, loss.initial_bias)
+        case c.Prototypical():
+            return PrototypicalLoss()
+        case c.GE2E():
+            return GE2ELoss(loss.initial_scale, loss.initial_bias, loss.form, loss.floor_cosines)
         case _:
             assert_never(loss)
 
