@@ -10,14 +10,16 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-cluster check bench
+.PHONY: help demo test test-slow test-cluster check docs wheel bench
 
 help:
 	@echo 'make demo         the whole story on the built-in corpus: launch, promote, evaluate (minutes)'
 	@echo 'make test         the tests (under ten minutes on two cores), the same every day'
 	@echo 'make test-slow    the tests that take minutes each, and those that draw other cases every time'
 	@echo 'make test-cluster real clusters on this machine: hosts from namespaces (root; minutes)'
-	@echo 'make check        layout, lint, types, import rules, declared dependencies, structure, names'
+	@echo 'make check        layout, lint, types, import rules, declared dependencies, structure, names, docs'
+	@echo 'make docs         the documentation site, in site/'
+	@echo 'make wheel        the wheel, in dist/'
 	@echo 'make bench        the published figures, measured again'
 
 demo: $(INSTALLED)
@@ -41,6 +43,15 @@ check: $(INSTALLED)
 	$(BIN)/deptry .
 	$(BIN)/python -m bench.structure
 	$(BIN)/python -m pytest -q tests/test_names.py tests/test_decisions.py
+	$(MAKE) docs
+
+# Strict: a broken link, a page that the index does not reach or a request to another host is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# Built from a copy: a build leaves folders in the tree it is built from.
+wheel: $(INSTALLED)
+	$(BIN)/python -m bench.site.wheel dist
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
