@@ -146,8 +146,10 @@ def check_loopback() -> Check:
 
 def check_tracking() -> Check:
     """Check the tracking server that is configured, or our own."""
+    from search.tracking.server_access import is_own
+
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri is None:
+    if uri is None or is_own(uri, home()):
         return _check_own_server()
     if urlsplit(uri).scheme not in ("http", "https"):
         return Check("MLflow", "ok", f"{redact(uri)}, which needs no server")
