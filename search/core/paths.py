@@ -18,8 +18,26 @@ CODE = Path(__file__).resolve().parents[2]
 LEDGER = "ledger.jsonl"
 """The name of the ledger in the folder of every search."""
 
-_RESERVED = ("corpora", "corpus", "evaluations", "mlartifacts", "ray-token")
-"""What stands in the home folder beside the searches; MLflow's files begin with its name."""
+_RESERVED = frozenset(
+    [
+        "corpora",
+        "corpus",
+        "evaluations",
+        "mlartifacts",
+        "ray-token",
+        "mlflow-credential",
+        "mlflow-page.html",
+        "mlflow-server.json",
+        "mlflow-server.tmp",
+        "mlflow-server.lock",
+        "mlflow-server.log",
+        "mlflow.db",
+        "mlflow.db-wal",
+        "mlflow.db-shm",
+        "mlflow.db-journal",
+    ]
+)
+"""What may stand in the home folder beside the searches."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 
@@ -118,7 +136,7 @@ def search_folder(name: str) -> Path:
 def is_reserved(name: str) -> bool:
     """Return whether the home folder keeps, or may keep, something else than a search there."""
     # In lower case, since some file systems know no other difference.
-    return name.lower() in _RESERVED or name.lower().startswith("mlflow")
+    return name.lower() in _RESERVED
 
 
 def ledger_path(name: str) -> Path:

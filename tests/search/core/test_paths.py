@@ -98,3 +98,7 @@ def test_a_search_cannot_be_called_as_what_the_home_keeps(name, spksearch_home):
     (spksearch_home / name).mkdir()
     (spksearch_home / name / LEDGER).touch()
     assert search_folder(name) == spksearch_home / name
+
+
+def test_a_search_may_begin_as_what_the_home_keeps(spksearch_home):
+    assert search_folder("mlflow_down-1") == spksearch_home / "mlflow_down-1"
