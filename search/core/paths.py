@@ -18,24 +18,11 @@ CODE = Path(__file__).resolve().parents[2]
 LEDGER = "ledger.jsonl"
 """The name of the ledger in the folder of every search."""
 
-_RESERVED = frozenset(
-    [
-        "corpora",
-        "corpus",
-        "evaluations",
-        "mlartifacts",
-        "ray-token",
-        "mlflow-credential",
-        "mlflow-page.html",
-        "mlflow-server.json",
-        "mlflow-server.tmp",
-        "mlflow-server.lock",
-        "mlflow-server.log",
-        "mlflow.db",
-        "mlflow.db-wal",
-        "mlflow.db-shm",
-        "mlflow.db-journal",
-    ]
+_RESERVED = (
+    *("corpora", "corpus", "evaluations", "ray-token"),
+    *("mlartifacts", "mlflow-credential", "mlflow-page.html"),
+    *(f"mlflow-server.{end}" for end in ("json", "tmp", "lock", "log")),
+    *(f"mlflow.db{end}" for end in ("", "-wal", "-shm", "-journal")),
 )
 """What may stand in the home folder beside the searches."""
 
