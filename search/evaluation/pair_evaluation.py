@@ -191,6 +191,8 @@ def _describe_baseline(baseline: "Baseline", targets: np.ndarray) -> dict[str, A
         "eer": baseline.eer,
         "eer_low": baseline.low,
         "eer_high": baseline.high,
+        "speakers": baseline.speakers,
+        "why_no_interval": baseline.why_no_interval,
         "min_dcf_p01": metrics.min_dcf(scores, targets, p_target=0.01),
         "min_dcf_p05": metrics.min_dcf(scores, targets, p_target=0.05),
     }

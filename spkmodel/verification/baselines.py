@@ -45,6 +45,9 @@ class Baseline:
     high: float | None
     """The 95 % interval of `eer` over the draw of speakers; None: too few speakers."""
     scores: Float[np.ndarray, " pairs"]
+    speakers: int
+    why_no_interval: str = ""
+    """Empty where there is one."""
 
 
 def compute_baselines(
@@ -135,7 +138,15 @@ def _score_baseline(
         [store.speaker(pair.enrolment) for pair in pairs],
         [store.speaker(pair.test) for pair in pairs],
     )
-    return Baseline(name, metrics.eer(scores, targets), interval.low, interval.high, scores)
+    return Baseline(
+        name,
+        metrics.eer(scores, targets),
+        interval.low,
+        interval.high,
+        scores,
+        interval.speakers,
+        interval.why_not,
+    )
 
 
 # --- the numbers of an utterance -------------------------------------------------------------

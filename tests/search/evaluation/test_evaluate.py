@@ -16,6 +16,7 @@ from search.reporting import snapshot
 from spkmodel.data.lists import ListError
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score, metrics
+from spkmodel.verification.intervals import LEAST_SPEAKERS
 from tests.support import untrained_search
 from tests.support.events import append
 
@@ -81,6 +82,40 @@ def test_floors_stand_beside_the_network_on_the_same_pairs(tiny, corpus, tmp_pat
     text = "\n".join(evaluate.format_summary(report))
     assert "276 pairs (36 target) of 6 speakers" in text
     assert "mel statistics, LDA" in text
+
+
+@pytest.mark.usefixtures("tiny")
+def test_pairs_of_two_speakers_have_an_eer_and_the_reason_for_no_interval(corpus, tmp_path):
+    speakers = sorted({Path(row[1]).parent for row in lines_of(corpus / "valid_trials.txt")})[:2]
+    rows = [
+        row
+        for row in lines_of(corpus / "valid_trials.txt")
+        if {Path(row[1]).parent, Path(row[2]).parent} <= set(speakers)
+    ]
+    listed = tmp_path / "two.txt"
+    listed.write_text("".join(" ".join(row) + "\n" for row in rows))
+    report = evaluate.evaluate("night/t0003", corpus, listed, out=tmp_path / "o")
+    reason = f"2 speakers; an interval needs at least {LEAST_SPEAKERS}"
+    for found in (report.document, *report.document["floors"]):
+        assert (found["eer_low"], found["eer_high"]) == (None, None)
+        assert (found["speakers"], found["why_no_interval"]) == (2, reason)
+    assert f"(no interval: {reason})" in "\n".join(evaluate.format_summary(report))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_pairs_without_evidence_are_counted_and_named_with_their_lines(corpus, tmp_path, capsys):
+    rows = lines_of(corpus / "valid_trials.txt")
+    _, one, other = rows[0]
+    rows += [["1", one, one], [rows[0][0], other, one]]
+    listed = tmp_path / "mine.txt"
+    listed.write_text("".join(" ".join(row) + "\n" for row in rows))
+    line = ["evaluate", "night/t0003", "--corpus", str(corpus), "--pairs", str(listed), "--json"]
+    assert app.run([*line, "--out", str(tmp_path / "o")]) == 0
+    said = capsys.readouterr()
+    counts = json.loads(said.out)["list"]
+    assert (counts["self_pairs"], counts["repeated_pairs"]) == (1, 1)
+    assert f"(line {len(rows) - 1}); they are counted" in said.err
+    assert f"(line {len(rows)}); they are counted" in said.err
 
 
 @pytest.mark.usefixtures("tiny")

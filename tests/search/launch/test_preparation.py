@@ -3,10 +3,12 @@
 import pytest
 
 from search.core.errors import UsageError
-from search.launch.preparation import checked_corpus, stages_beyond
+from search.launch.preparation import checked_corpus, stages_beyond, warn_of_dev_pairs
 from search.launch.settings import LaunchRequest
 from search.space.loader import Branch
 from spkmodel.config import LargeMarginFineTuning, TrainConfig
+from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL
+from spkmodel.data.corpus import open_corpus
 from tests.support import tone_corpus
 
 
@@ -34,3 +36,18 @@ def test_a_space_that_does_not_fit_is_named_with_its_file(tmp_path, space, ends)
     advice = f"{ends}; change a copy of it, and launch the copy"
     assert str(caught.value).endswith(advice) == bool(space)
     assert ("change a copy" in str(caught.value)) == bool(space)
+
+
+def test_dev_pairs_without_evidence_and_of_few_speakers_are_warned_of(tmp_path):
+    folder = tone_corpus.write_corpus(tmp_path / "corpus")
+    listed = folder / "valid_trials.txt"
+    lines = listed.read_text().splitlines()
+    _, one, _ = lines[0].split()
+    listed.write_text("\n".join([*lines, f"1 {one} {one}", lines[0]]) + "\n")
+    itself, again, few = warn_of_dev_pairs(open_corpus(folder))
+    assert f"(line {len(lines) + 1}); they are counted" in itself
+    assert f"(line {len(lines) + 2}); they are counted" in again
+    assert few == (
+        "warning: the dev pairs are of 2 speakers: no interval is shown for dev EERs, which needs "
+        f"{LEAST_SPEAKERS_OF_AN_INTERVAL}"
+    )
