@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Backend = Literal["cosine", "crop_distance"]
 Norm = Literal["none", "as_norm1", "as_norm2"]
 
-CROP_SECONDS = 4.0
+EVAL_FRAMES = 400
+"""The length of a crop where none is given, as in voxceleb_trainer: 4.015 s."""
 TOP = 300
 """Members of the cohort that count by default, or all of a smaller one."""
 
@@ -30,7 +31,9 @@ class Protocol:
     crops: int = 0
     """How many crops of each utterance are embedded; 0: the whole utterance."""
     crop_seconds: float | None = None
-    """None: 4, where there are crops."""
+    """The length of a crop; None: by `eval_frames`."""
+    eval_frames: int | None = None
+    """The length of a crop in voxceleb_trainer's frames; None: 400, unless in seconds."""
     backend: Backend = "cosine"
     norm: Norm = "none"
     cohort: Path | None = None
@@ -40,10 +43,18 @@ class Protocol:
     subtract_mean: bool = False
 
     def __post_init__(self) -> None:
-        if self.crop_seconds is not None and not self.crops:
+        for flag, given in (
+            ("--crop-seconds", self.crop_seconds),
+            ("--eval-frames", self.eval_frames),
+        ):
+            if given is not None and not self.crops:
+                raise UsageError(
+                    f"{flag} says how long each of --crops N is; give both, or neither for whole "
+                    "utterances"
+                )
+        if self.crop_seconds is not None and self.eval_frames is not None:
             raise UsageError(
-                "--crop-seconds says how long each of --crops N is; give both, or neither for "
-                "whole utterances"
+                "--crop-seconds and --eval-frames both give the length of a crop; give one"
             )
         if self.norm == "none" and (self.cohort is not None or self.top is not None):
             raise UsageError("--cohort and --top belong to --norm as_norm1 or as_norm2")
@@ -54,9 +65,9 @@ class Protocol:
             raise UsageError(f"--top must be at least 2, got {self.top}")
 
     @property
-    def seconds(self) -> float:
-        """The length of a crop."""
-        return CROP_SECONDS if self.crop_seconds is None else self.crop_seconds
+    def frames(self) -> int | None:
+        """The length of a crop in voxceleb_trainer's frames; None if it is given in seconds."""
+        return None if self.crop_seconds is not None else self.eval_frames or EVAL_FRAMES
 
     def make_crops(self) -> "Crops | None":
         """Return which crops of an utterance are embedded; None for the whole utterance.
@@ -66,7 +77,12 @@ class Protocol:
         """
         from spkmodel.data.crops import Crops
 
-        return Crops(self.crops, self.seconds) if self.crops else None
+        if not self.crops:
+            return None
+        if self.frames is not None:
+            return Crops.from_frames(self.crops, self.frames)
+        assert self.crop_seconds is not None
+        return Crops.from_seconds(self.crops, self.crop_seconds)
 
     def selection(self) -> "Selection":
         """Return which part of the cohort normalises a side: its own nearest, or the other's."""
@@ -74,10 +90,12 @@ class Protocol:
 
     def facts(self) -> dict[str, Any]:
         """Return the fields for a report; two protocols are the same if these are equal."""
+        crops = self.make_crops()
         return {
             "label": self.label(),
             "crops": self.crops,
-            "crop_seconds": self.seconds if self.crops else None,
+            "crop_seconds": crops.seconds if crops else None,
+            "eval_frames": self.frames if crops else None,
             "backend": self.backend,
             "norm": self.norm,
             "cohort": self.cohort.name if self.cohort else None,
@@ -87,7 +105,7 @@ class Protocol:
 
     def label(self) -> str:
         """Return a short name for folders and metrics; empty for the default."""
-        parts = [f"{self.crops}x{self.seconds:g}s"] if self.crops else []
+        parts = [f"{self.crops}x{self._length('f', 's')}"] if self.crops else []
         parts += [self.backend] if self.backend != "cosine" else []
         parts += ["mean"] if self.subtract_mean else []
         parts += [self.norm] if self.norm != "none" else []
@@ -96,9 +114,17 @@ class Protocol:
             parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", self.cohort.stem))
         return "_".join(parts)
 
+    def _length(self, frames: str, seconds: str) -> str:
+        return (
+            f"{self.crop_seconds:g}{seconds}" if self.frames is None else f"{self.frames}{frames}"
+        )
+
     def describe(self) -> str:
         """Say in words what a score is."""
-        parts = f"{self.crops} crops of {self.seconds:g} s" if self.crops else "whole utterances"
+        parts = "whole utterances"
+        if (crops := self.make_crops()) is not None:
+            parts = f"{crops.count} crops of {crops.seconds:g} s"
+            parts += "" if self.frames is None else f" ({self.frames} frames)"
         match self.backend:
             case "cosine" if self.crops:
                 return (

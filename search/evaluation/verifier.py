@@ -181,7 +181,7 @@ def _require_long_enough(protocol: Protocol, store: "Store", lists: Sequence[Pai
         longest = max(store.seconds(utterance) for utterance in listed.utterances)
         if longest < crops.samples / SAMPLE_RATE:
             raise UsageError(
-                f"--crop-seconds {protocol.seconds:g}: no utterance of {listed.name} is as long "
+                f"crops of {crops.seconds:g} s: no utterance of {listed.name} is as long "
                 f"(the longest has {longest:.2f} s), so that all {protocol.crops} crops would be "
                 "one repeated sound; take shorter crops, or none"
             )

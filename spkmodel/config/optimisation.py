@@ -55,8 +55,10 @@ class NAdam(FrozenModel):
     epsilon: float = Field(default=1e-8, gt=0, le=1)
     momentum_decay: float = Field(default=4e-3, ge=0, le=1e6)
     """Momentum at step t is beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)): from about half of
-    beta1 at first to all of it. From 1e4 on it is beta1 from the first step, as in TensorFlow 1's
-    Nadam, which the log used; 0: half of beta1 for ever."""
+    beta1 at first to all of it; 0: half of beta1 for ever. From 1e4 on it is beta1 from the first
+    step, as in TensorFlow 1's Nadam, which the log used. The first steps still differ: with beta1
+    0.9 the first one is 1.47 times the learning rate here and 1.90 times there, since torch divides
+    the momentum by 1 - beta1^(t + 1) and TensorFlow 1 by 1 - beta1^t."""
 
     @model_validator(mode="after")
     def _decays_once(self) -> "NAdam":
@@ -196,7 +198,8 @@ class OneCycle(FrozenModel):
     rise_fraction: float = Field(default=0.3, gt=0, lt=1)
     """Of the cycle, on the way up."""
     initial_fraction: float = Field(default=0.04, gt=0, le=1)
-    """The first rate as a fraction of the full one."""
+    """What the way up begins at, as a fraction of the full rate. The first step is one step further
+    up, since rates are taken where a step ends; torch and WeSpeaker take them where it begins."""
     floor: float = Field(default=4e-6, ge=0, lt=1)
     """The last rate as a fraction of the full one."""
 

@@ -16,29 +16,49 @@ LEAST_SECONDS, MOST_SECONDS = 0.1, 60.0
 
 @dataclass(frozen=True)
 class Crops:
-    """As many crops of each utterance, evenly spaced: voxceleb_trainer hears 10 of 4 s.
+    """As many crops of each utterance, evenly spaced.
 
     Raises:
         ValueError: if there is no such number of crops, or none of such a length.
     """
 
     count: int
-    seconds: float
+    samples: int
+    """Of one crop."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_CROPS:
             raise ValueError(
                 f"crops of an utterance: 1 to {MOST_CROPS}, got {self.count}; 0 hears it as a whole"
             )
-        if not LEAST_SECONDS <= self.seconds <= MOST_SECONDS:
-            raise ValueError(
-                f"a crop lasts {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds, got {self.seconds:g}"
-            )
+        _require_possible(self.seconds)
+
+    @classmethod
+    def from_seconds(cls, count: int, seconds: float) -> "Crops":
+        """Return crops of a length in seconds."""
+        _require_possible(seconds)
+        return cls(count, round(seconds * SAMPLE_RATE))
+
+    @classmethod
+    def from_frames(cls, count: int, frames: int) -> "Crops":
+        """Return crops of what `frames` frames of 25 ms every 10 ms span: voxceleb_trainer's.
+
+        Its `eval_frames` 400 are 4.015 s.
+        """
+        return cls(count, frames * HOP + SPAN)
 
     @property
-    def samples(self) -> int:
-        """Of one crop: what its frames of 25 ms every 10 ms span, 100 a second."""
-        return round(100 * self.seconds) * HOP + SPAN
+    def seconds(self) -> float:
+        """The length of a crop."""
+        return self.samples / SAMPLE_RATE
+
+
+def _require_possible(seconds: float) -> None:
+    # Not a number is in no range.
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise ValueError(
+            f"a crop lasts {LEAST_SECONDS:g} to {MOST_SECONDS:g} seconds, got {seconds:g}"
+        )
 
 
 def crop_starts(samples: int, crops: Crops) -> Int[np.ndarray, " crops"]:

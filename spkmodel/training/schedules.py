@@ -1,4 +1,9 @@
-"""Compute the learning rate of each step, as pure functions of epochs and steps."""
+"""Compute the learning rate of each step, as pure functions of epochs and steps.
+
+Schedules in epochs, and the rise of a warm-up, give the rate of the moment at which a step ends:
+the first step of a warm-up is then not lost on a rate of 0. torch's schedulers and WeSpeaker's take
+the moment at which it begins, so theirs are one step behind.
+"""
 
 import math
 from typing import assert_never

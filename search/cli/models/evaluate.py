@@ -51,7 +51,15 @@ class ScoringOptions:
     ] = 0
     crop_seconds: Annotated[
         float | None,
-        typer.Option(metavar="T", help="Of each crop [default: 4, where there are crops]."),
+        typer.Option(metavar="T", help="Of each crop."),
+    ] = None
+    eval_frames: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Of each crop, in voxceleb_trainer's frames: N x 160 + 240 samples [default: 400, "
+            "where there are crops and no --crop-seconds].",
+        ),
     ] = None
     backend: Annotated[
         Backend,
@@ -207,6 +215,7 @@ def _build_protocol(options: ScoringOptions) -> "Protocol":
     return Protocol(
         crops=options.crops,
         crop_seconds=options.crop_seconds,
+        eval_frames=options.eval_frames,
         backend=options.backend,
         norm=options.norm,
         cohort=options.cohort,

@@ -2,10 +2,9 @@
 
 from pathlib import PurePosixPath
 
+from search.evaluation.protocol import EVAL_FRAMES
 from search.importers.voxceleb_trainer.options import Options
 from spkmodel.core.shell import quote_path
-
-_FRAMES_A_SECOND = 100
 
 
 def format_training_commands(options: Options, space: str, epochs: int, corpus: str) -> list[str]:
@@ -33,8 +32,8 @@ def format_evaluation_commands(options: Options, corpus: str) -> list[str]:
     words += ["--corpus", corpus, "--pairs", PurePosixPath(options["test_list"]).name or "FILE"]
     if options["eval_frames"] > 0:
         words += ["--crops", "10", "--backend", "crop_distance"]
-        seconds = options["eval_frames"] / _FRAMES_A_SECOND
-        words += [] if seconds == 4 else ["--crop-seconds", f"{seconds:g}"]
+        frames = options["eval_frames"]
+        words += [] if frames == EVAL_FRAMES else ["--eval-frames", str(frames)]
     return [" ".join(quote_path(word) for word in [*words, *_list_reading_flags(options)])]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Literal, assert_never
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -71,6 +70,8 @@ class LogNetEncoder(nn.Module):
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         maps = self.in_block(self.front_end(waveforms).unsqueeze(2))  # (batch, channels, 1, time)
+        # Innermost on a CPU too: maps of one row are half as slow again otherwise, and differ by a
+        # hundred-thousandth.
         maps = self.eblocks(maps.contiguous(memory_format=torch.channels_last))
         average = self.global_pooling == "average"
         pooled = maps.mean(dim=(2, 3)) if average else maps.amax(dim=(2, 3))

@@ -1,12 +1,12 @@
 """ResNet-34 over mel frames, pooled over time alone; see `config.ResNet34`."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spkmodel.config import ResNet34
 from spkmodel.nn import features, pooling
 from spkmodel.nn.encoders.residual import normed, stage
+from spkmodel.nn.memory_format import arrange_maps
 
 _STRIDES = (1, 2, 2, 2)
 
@@ -56,6 +56,5 @@ class ResNet34Encoder(nn.Module):
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         maps = self.stem(self.front_end(waveforms).unsqueeze(1))
-        # As in ResNetSEEncoder: channels innermost is faster on CPU.
-        maps = self.stages(maps.contiguous(memory_format=torch.channels_last))
+        maps = self.stages(arrange_maps(maps))
         return self.head(self.pool(maps.flatten(1, 2)))  # pooled: (batch, channels * bands, time)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spkmodel.config import ResNetSE34Half, ResNetSE34L, ResNetSE34V2
 from spkmodel.nn import features, pooling
 from spkmodel.nn.encoders.squeeze import SqueezeExcitation
+from spkmodel.nn.memory_format import arrange_maps
 from spkmodel.nn.strided import pointwise_conv2d
 
 _SQUEEZE = 8
@@ -85,8 +86,7 @@ class ResNetSEEncoder(nn.Module):
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch dim"]:
         frames = self.front_end(waveforms)
-        # On CPU the convolutions are a quarter faster with the channels innermost.
-        maps = self.stem(frames.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
+        maps = arrange_maps(self.stem(frames.unsqueeze(1)))
         maps = self.stages(maps)  # (batch, channels, mels / 8, time / 4 or / 8)
         return self.head(self.pool(self.collapse(maps)))
 

@@ -79,7 +79,7 @@ def embedded(store, names, crops=None):
 def test_crops_are_scored_by_either_backend(evaluated, store, backend):
     report = evaluated(Protocol(crops=3, crop_seconds=0.4, backend=backend))
     names = embed_and_score.utterances_of(store.dev_pairs)
-    crops = embedded(store, names, Crops(3, 0.4))
+    crops = embedded(store, names, Crops.from_seconds(3, 0.4))
     expected = scoring.score_pairs(crops, store.dev_pairs, backend)
     assert scores_in(report) == pytest.approx(expected, abs=1e-6)
     assert report.document["eer"] == pytest.approx(
@@ -290,7 +290,9 @@ def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path)
     ("flags", "words"),
     [
         (["--crop-seconds", "3"], "--crop-seconds says how long each of --crops N is"),
-        (["--crops", "2"], "--crop-seconds 4: no utterance of valid_trials.txt is as long"),
+        (["--eval-frames", "300"], "--eval-frames says how long each of --crops N is"),
+        (["--crops", "2", "--crop-seconds", "1", "--eval-frames", "99"], "give one"),
+        (["--crops", "2"], "crops of 4.015 s: no utterance of valid_trials.txt is as long"),
         (["--crops", "2", "--crop-seconds", "0.01"], "a crop lasts 0.1 to 60 seconds, got 0.01"),
         (["--crops", "101"], "should be less than or equal to 100"),
         (["--top", "5"], "--cohort and --top belong to --norm"),

@@ -6,6 +6,7 @@ import torch
 from spkmodel.config import TDNN, MultiHead
 from spkmodel.nn import encoders
 from tests.support.models import field_networks, log_networks, trainer_networks
+from tests.support.models.simulated_gpu import moved_to_simulated_gpu, simulated_gpu
 
 SMALL = {
     **trainer_networks.SMALL,
@@ -123,3 +124,17 @@ def test_encoders_run_under_autocast(name):
     assert torch.isfinite(embeddings).all()
     embeddings.float().sum().backward()
     assert all(torch.isfinite(weights.grad).all() for _, weights in trained(encoder))
+
+
+@pytest.mark.parametrize("name", ["resnet_sap", "resnet_v2_asp", "resnet34"])
+def test_maps_over_mels_are_contiguous_on_a_cpu_and_have_channels_innermost_on_a_gpu(name):
+    encoder = seeded(SMALL[name])
+    seen = []
+    hook = encoder.stages.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    encoder(waveforms())
+    with simulated_gpu():
+        moved_to_simulated_gpu(encoder)(torch.randn(4, 8_000, device="cuda"))
+    hook.remove()
+    on_cpu, on_gpu = seen
+    assert on_cpu.is_contiguous()
+    assert on_gpu.is_contiguous(memory_format=torch.channels_last)

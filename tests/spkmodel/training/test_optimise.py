@@ -95,3 +95,13 @@ def test_nadams_momentum_is_whole_from_the_first_step_where_it_decays_at_once():
     first = 0.1 / (1 - 0.9) + 0.9 * 0.1 / (1 - 0.9**2)
     assert moved[0] == pytest.approx(0.01 * (first + second), rel=1e-4)
     assert moved[1] != pytest.approx(moved[0], rel=1e-2)
+
+
+def test_nadams_first_step_is_torchs_and_not_that_of_tensorflow_1():
+    weights = torch.nn.Parameter(torch.zeros(1, 1))
+    config = NAdam(learning_rate=0.001, momentum_decay=1e4, epsilon=1e-12)
+    stepper = Stepper(config, {"weights": weights}, clip=None)
+    weights.grad = torch.ones(1, 1)
+    stepper.step(0.001)
+    # 1 + beta1 / (1 + beta1); TensorFlow 1's is 1 + beta1.
+    assert float(-weights.detach()) / 0.001 == pytest.approx(1 + 0.9 / 1.9, rel=1e-5)

@@ -37,7 +37,7 @@ class Ears(nn.Module):
 
 
 def test_crops_are_embedded_each_for_itself_and_in_batches_of_many_utterances(store):
-    ears, crops = Ears(), Crops(3, 1.0)
+    ears, crops = Ears(), Crops.from_seconds(3, 1.0)
     embeddings = embed_and_score.embed(ears, store, list(LENGTHS), crops=crops)
     assert list(embeddings) == list(LENGTHS)
     for name, found in embeddings.items():
@@ -51,11 +51,11 @@ def test_crops_are_embedded_each_for_itself_and_in_batches_of_many_utterances(st
 
 def test_a_batch_of_crops_is_no_longer_than_one_of_utterances(store):
     ears = Ears()
-    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops(10, 2.0))
+    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops.from_seconds(10, 2.0))
     assert [rows for rows, _ in ears.heard] == [20, 20, 10]
     ears = Ears()
-    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops(100, 1.0))
-    assert [rows for rows, _ in ears.heard] == [47, 47, 6] * len(LENGTHS)  # of one utterance
+    embed_and_score.embed(ears, store, list(LENGTHS), crops=Crops.from_seconds(100, 1.0))
+    assert [rows for rows, _ in ears.heard] == [48, 48, 4] * len(LENGTHS)  # of one utterance
 
 
 def test_without_crops_equal_lengths_go_together(store):
@@ -66,7 +66,9 @@ def test_without_crops_equal_lengths_go_together(store):
 
 
 def test_one_crop_has_the_distance_of_its_cosine(store):
-    embeddings = embed_and_score.embed(Ears(), store, list(LENGTHS), crops=Crops(1, 1.0))
+    embeddings = embed_and_score.embed(
+        Ears(), store, list(LENGTHS), crops=Crops.from_seconds(1, 1.0)
+    )
     pairs = [Pair(True, "a/0", "a/1"), Pair(False, "a/0", "b/1"), Pair(False, "b/0", "a/1")]
     distances = score_pairs(embeddings, pairs, "crop_distance")
     assert distances == pytest.approx(-np.sqrt(2 - 2 * score_pairs(embeddings, pairs)))
