@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, assert_never
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
