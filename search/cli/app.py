@@ -15,6 +15,7 @@ from search.cli.read import doctor, inspect, notebook
 from search.cli.run import launch, promote, replay, steer, ui, watch
 from search.core import restart, signals
 from search.core.errors import EnvironmentSetupError, Interrupted
+from search.core.paths import CODE
 from search.launch import exit_record
 from search.reporting import console
 
@@ -98,13 +99,9 @@ app.add_typer(notebook.app, name="notebook", context_settings=HELP)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from search.cli.version import describe_version
 
-        try:
-            number = version("spksearch")
-        except PackageNotFoundError:
-            number = "unknown (not installed)"
-        console.print_result(f"spksearch {number}")
+        console.print_result(describe_version(CODE))
         raise typer.Exit
 
 
@@ -113,7 +110,10 @@ def root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version; in a clone, the commit too.",
         ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
