@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from search.core import signals
 from search.core.environment_seconds import read_seconds
 from search.core.errors import EnvironmentSetupError
 from search.core.process_tree import list_ray_processes
@@ -124,7 +125,7 @@ def start(init: Callable[[], object]) -> None:
     for number in range(1, _TRIES + 1):
         there = set(list_ray_processes())
         try:
-            with _patient_ray(seconds):
+            with _patient_ray(seconds), signals.ignore_hangups():
                 init()
         # Ray raises a bare Exception where its raylet does not come up in time.
         except Exception as error:

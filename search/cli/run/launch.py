@@ -1,5 +1,8 @@
 """The verb `launch`: start a search, resume it, extend it, or hand it to the background."""
 
+import os
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -137,10 +140,23 @@ def launch(options: LaunchOptions) -> None:
     from search.launch.launch import launch as launch_search
     from search.reporting.terminal import stderr_display
 
+    if not options.dry_run and _is_in_terminal_over_ssh():
+        console.print_note(
+            "this terminal came over ssh: when it closes, the search saves and stops; --detach, or "
+            "a terminal in tmux, lets it go on"
+        )
     outcome = launch_search(request, stderr_display())
     console.print_result(*outcome.lines)
     if outcome.problem is not None:
         raise outcome.problem
+
+
+def _is_in_terminal_over_ssh() -> bool:
+    is_remote = any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY"))
+    # In tmux or screen, and under nohup, a closed connection ends nothing.
+    is_kept = any(os.environ.get(name) for name in ("TMUX", "STY"))
+    ignores_hangups = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return is_remote and not is_kept and not ignores_hangups and sys.stderr.isatty()
 
 
 def _refuse_early(request: "LaunchRequest") -> None:

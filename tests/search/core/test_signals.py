@@ -1,8 +1,12 @@
 """A signal to end that comes while nothing is training."""
 
+import fcntl
 import os
+import pty
 import signal
+import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager
 
@@ -118,3 +122,56 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
     assert Ledger.open(ledger_path("trip")).state().search.trials == 48
     settings = read_settings("trip")
     launch.run_search("trip", request_, None, settings, settings, Silent())
+
+
+# --- closed terminals -------------------------------------------------------------------------
+
+
+def test_a_closed_terminal_counts_as_sigterm_and_only_once():
+    heard = []
+    before = signal.getsignal(signal.SIGHUP)
+    with signals.handle_signals(heard.append):
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.05)
+    assert heard == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_a_closed_terminal_that_is_ignored_from_the_start_stays_ignored():
+    heard = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.handle_signals(heard.append):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert heard == []
+
+
+def test_processes_that_are_started_while_hangups_are_ignored_outlive_their_terminal():
+    command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGHUP).name)"]
+    with signals.ignore_hangups():
+        ignoring = subprocess.run(command, check=True, capture_output=True, text=True)
+    plain = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert (ignoring.stdout.strip(), plain.stdout.strip()) == ("SIG_IGN", "SIG_DFL")
+
+
+def test_what_is_written_to_a_terminal_that_is_gone_goes_nowhere():
+    program = (
+        "import os, sys, time\n"
+        "from search.core import signals\n"
+        "with signals.handle_signals(lambda n: (print('more'), sys.stdout.flush(), os._exit(7))):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(30)\n"
+    )
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(slave)
+    assert b"ready" in os.read(master, 100)
+    os.close(master)
+    assert process.wait(timeout=20) == 7
