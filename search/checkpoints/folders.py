@@ -74,29 +74,39 @@ def forgotten(folder: Path, state: SearchState, there: set[str]) -> set[str]:
 
 
 class Remover:
-    """Removes folders one after the other, on its own thread."""
+    """Removes folders one after the other, on its own thread, which ends when nothing is left."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._queue: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def remove(self, places: Iterable[str]) -> None:
         """Queue folders for removal; the next driver tries those again that cannot be removed."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="remover", daemon=True)
-            self._thread.start()
-        for place in places:
-            self._queue.put(place)
+        with self._lock:
+            for place in places:
+                self._queue.put(place)
+            if self._thread is None and not self._queue.empty():
+                self._thread = threading.Thread(target=self._work, name="remover", daemon=True)
+                self._thread.start()
 
     def drain(self, seconds: float) -> bool:
         """Wait until all queued folders are removed; return whether they are."""
-        done = threading.Event()
-        self._queue.put(done)
-        return self._thread is None or done.wait(seconds)
+        with self._lock:
+            if self._thread is None:
+                return True
+            done = threading.Event()
+            self._queue.put(done)
+        return done.wait(seconds)
 
     def _work(self) -> None:
         while True:
+            # Under the lock, so that no folder is queued between the look and the thread's end.
+            with self._lock:
+                if self._queue.empty():
+                    self._thread = None
+                    return
             item = self._queue.get()
             if isinstance(item, threading.Event):
                 item.set()
