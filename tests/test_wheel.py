@@ -4,15 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from bench.site.wheel import PACKAGES, build_wheel
+
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("search", "spaces", "spkmodel")
 GENERATED = shutil.ignore_patterns("__pycache__", ".*")
 
 
@@ -23,14 +26,8 @@ def pip(*words):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built offline, of a copy: a build leaves folders in the tree."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, tree / package, ignore=GENERATED)
-    pip("wheel", "--no-build-isolation", "--wheel-dir", out, tree)
-    return next(out.glob("spksearch-*.whl"))
+    """Built offline, as `make wheel` builds it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +74,34 @@ def test_what_runs_there_is_what_is_installed(installed, tmp_path):
     said = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     files = said.stdout.split()
     assert files == [str(installed / package / "__init__.py") for package in PACKAGES]
+
+
+@pytest.mark.timeout(900)
+def test_the_demo_runs_in_a_clean_environment_with_the_wheel(wheel, tmp_path):
+    """The dependencies are those of this environment, by a path: nothing is downloaded."""
+    place = tmp_path / "clean"
+    venv.create(place, with_pip=True)
+    python = place / "bin" / "python"
+    line = [python, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", wheel]
+    subprocess.run(line, check=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    # A plain path: what is installed there as editable, a clone of ours, is not taken along.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"SPKSEARCH_HOME": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [place / "bin" / "spksearch", "demo"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "demo finished" in done.stdout
+    (card,) = (tmp_path / "runs" / "demo" / "promoted").glob("*/MODEL_CARD.md")
+    assert (card.parent / "encoder.safetensors").exists()
+    version = subprocess.run(
+        [place / "bin" / "spksearch", "--version"], env=environment, capture_output=True, text=True
+    )
+    assert version.stdout.startswith("spksearch 0.")
+    assert "commit" not in version.stdout
