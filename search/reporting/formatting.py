@@ -9,9 +9,14 @@ def format_percent(rate: float | None) -> str:
     return "-" if rate is None else f"{rate * 100:.2f} %"
 
 
-def format_interval(low: float | None, high: float | None) -> str:
-    """Return an interval of a rate in percent: `2.5-3.8`; empty where a bound is missing."""
-    return "" if low is None or high is None else f"{low * 100:.1f}-{high * 100:.1f}"
+def format_interval(low: float | None, high: float | None, speakers: int | None = None) -> str:
+    """Return an interval of a rate in percent: `2.5-3.8`, or `2.5-3.8, 40 speakers`.
+
+    It is empty where a bound is missing.
+    """
+    if low is None or high is None:
+        return ""
+    return f"{low * 100:.1f}-{high * 100:.1f}" + (f", {speakers} speakers" if speakers else "")
 
 
 def format_duration(seconds: float) -> str:

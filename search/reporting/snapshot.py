@@ -29,6 +29,8 @@ class BestEpoch:
     low: float | None
     high: float | None
     axes: Mapping[str, Any]
+    speakers: int | None = None
+    """Of the dev pairs, by which the interval goes; None in ledgers of before 0.2.0."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,25 @@ def find_best(state: SearchState) -> BestEpoch | None:
     report = trial.best() if trial is not None else None
     if trial is None or report is None:
         return None
-    return BestEpoch(trial.trial, report.epoch, *read_dev_eer(report), axes=trial.axes)
+    return BestEpoch(
+        trial.trial,
+        report.epoch,
+        *read_dev_eer(report),
+        axes=trial.axes,
+        speakers=read_dev_speakers(report),
+    )
 
 
 def read_dev_eer(report: Report) -> tuple[float, float | None, float | None]:
     """Return the dev EER of an epoch and the bounds of its interval, as fractions."""
     metrics = report.metrics
     return metrics["dev_eer"], metrics.get("dev_eer_low"), metrics.get("dev_eer_high")
+
+
+def read_dev_speakers(report: Report) -> int | None:
+    """Return how many speakers the dev pairs of an epoch had, if it was recorded."""
+    speakers = report.metrics.get("dev_speakers")
+    return None if speakers is None else round(speakers)
 
 
 def estimate_epochs(rungs: Sequence[int], eta: int, trials: int, finalists: int = 1) -> int:

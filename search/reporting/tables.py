@@ -17,7 +17,7 @@ from search.reporting.snapshot import ENDED, BestEpoch, RunningTrial, Snapshot
 
 def format_best(best: BestEpoch) -> str:
     """Return the best epoch so far, on one line."""
-    span = format_interval(best.low, best.high)
+    span = format_interval(best.low, best.high, best.speakers)
     span = f" ({span})" if span else ""
     return f"{best.trial}: dev EER {format_percent(best.dev_eer)}{span} at epoch {best.epoch}"
 

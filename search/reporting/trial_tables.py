@@ -21,7 +21,12 @@ from search.reporting.formatting import (
     format_percent,
     format_value,
 )
-from search.reporting.snapshot import displayed_state, find_best
+from search.reporting.snapshot import (
+    displayed_state,
+    find_best,
+    read_dev_eer,
+    read_dev_speakers,
+)
 from search.reporting.tables import format_best
 from search.scheduler import pareto
 from spkmodel.core.foreign_file import shorten
@@ -141,7 +146,8 @@ def front_table(state: SearchState) -> Table:
 def _format_eer_interval(report: Report | None) -> str:
     if report is None:
         return ""
-    return format_interval(report.metrics.get("dev_eer_low"), report.metrics.get("dev_eer_high"))
+    _, low, high = read_dev_eer(report)
+    return format_interval(low, high, read_dev_speakers(report))
 
 
 # --- one trial -------------------------------------------------------------------------------

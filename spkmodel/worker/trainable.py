@@ -286,6 +286,7 @@ def _metrics(epoch: EpochResult, verdict: Verdict) -> dict[str, float]:
         "dev_eer": verdict.eer,
         # Too few speakers have no interval: then these are absent, also from MLflow.
         **{name: bound for name, bound in bounds.items() if bound is not None},
+        "dev_speakers": float(verdict.speakers),
         "dev_min_dcf_p01": verdict.min_dcf_p01,
         "train_loss": epoch.train_loss,
         "learning_rate": epoch.learning_rate,
