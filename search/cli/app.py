@@ -43,12 +43,12 @@ app = typer.Typer(
     epilog=console.mark_verbatim(EXIT_CODES),
     help=console.help_text(
         "Search for speaker-verification networks: launch, browse, promote.",
-        "spksearch demo                              # the whole story in minutes",
+        "spksearch demo                              # launch, promote and evaluate, in minutes",
         "spksearch describe quickstart               # what would be tried",
         "spksearch launch quickstart --corpus DIR    # the same call again resumes it",
         "spksearch trials quickstart                 # best first",
         "spksearch ui quickstart                     # the same in the MLflow UI",
-        "spksearch promote quickstart                # what the winner is worth",
+        "spksearch promote quickstart                # evaluate the winner on test pairs",
     ),
 )
 
@@ -57,25 +57,25 @@ Verb = tuple[Callable[..., Any], str, str]
 
 VERBS: dict[str, Verb] = {
     "demo": (demo.demo, demo.DEMO, "Launch, promote and evaluate on voices made here."),
-    "describe": (inspect.describe, inspect.DESCRIBE, "The axis table of a space."),
+    "describe": (inspect.describe, inspect.DESCRIBE, "Print the parameters (axes) of a space."),
     "launch": (launch.launch, launch.LAUNCH, "Start a search, or go on with it."),
-    "list": (inspect.list_searches, inspect.LIST, "All searches, by name."),
+    "list": (inspect.list_searches, inspect.LIST, "Print all searches, by name."),
     "status": (
         inspect.status,
         inspect.STATUS,
-        "State, rungs, best so far, speed, what to do next.",
+        "Print the state of a search, its best trial, its speed and the next commands.",
     ),
-    "trials": (inspect.trials, inspect.TRIALS, "One trial a line."),
-    "show": (inspect.show, inspect.SHOW, "One trial in detail."),
-    "logs": (watch.logs, watch.LOGS, "What a trial, or a launch in the background, has said."),
+    "trials": (inspect.trials, inspect.TRIALS, "Print the trials of a search, one a line."),
+    "show": (inspect.show, inspect.SHOW, "Print one trial in detail."),
+    "logs": (watch.logs, watch.LOGS, "Print the log of a trial, or of a launch in the background."),
     "wait": (watch.wait, watch.WAIT, "Wait until a search has ended."),
     "stop": (steer.stop, steer.STOP, "Ask a running search to stop."),
-    "pause": (steer.pause, steer.PAUSE, "Start nothing new in a running search."),
-    "resume": (steer.resume, steer.RESUME, "Go on with a paused search."),
+    "pause": (steer.pause, steer.PAUSE, "Start no new trial in a running search."),
+    "resume": (steer.resume, steer.RESUME, "Continue a paused search."),
     "budget": (steer.budget, steer.BUDGET, "Change the budgets of a search."),
-    "add": (steer.add, steer.ADD, "Have a config tried next."),
+    "add": (steer.add, steer.ADD, "Add a config to be tried next."),
     "promote": (promote.promote, promote.PROMOTE, "Register a winner and evaluate it."),
-    "evaluate": (evaluate.evaluate, evaluate.EVALUATE, "Judge a model on a list of pairs."),
+    "evaluate": (evaluate.evaluate, evaluate.EVALUATE, "Evaluate a model on a list of pairs."),
     "replay": (
         replay.replay,
         replay.REPLAY,
@@ -84,10 +84,10 @@ VERBS: dict[str, Verb] = {
     "import-voxceleb-trainer": (
         import_trainer.import_voxceleb_trainer,
         import_trainer.IMPORT,
-        "Take over a training of voxceleb_trainer.",
+        "Convert a training of voxceleb_trainer.",
     ),
     "ui": (ui.ui, ui.UI, "Serve the MLflow UI."),
-    "doctor": (doctor.doctor, doctor.DOCTOR, "Look at this machine, or at a cluster."),
+    "doctor": (doctor.doctor, doctor.DOCTOR, "Check this machine, or a cluster."),
 }
 
 for _name, (_function, _help, _short) in VERBS.items():

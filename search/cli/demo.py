@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from search.reporting.terminal import SearchDisplay
 
 DEMO = console.help_text(
-    "The whole story on the built-in corpus: launch, promote, evaluate. Minutes on two cores.",
+    "Launch, promote and evaluate on the built-in corpus; takes minutes on two cores.",
     "spksearch demo",
     "spksearch demo --dir /tmp/demo",
 )
@@ -31,7 +31,9 @@ def demo(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--dir", metavar="DIR", help="Where everything goes [default: SPKSEARCH_HOME]."
+            "--dir",
+            metavar="DIR",
+            help="Folder for everything that is written [default: SPKSEARCH_HOME].",
         ),
     ] = None,
 ) -> None:

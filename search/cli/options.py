@@ -9,12 +9,14 @@ from spkmodel.core.condition_names import Condition
 
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="The search.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Concurrent = Annotated[int | None, typer.Option(metavar="N", min=1, help="Trials at once.")]
+Concurrent = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Trials that run at once.")
+]
 GpusPerTrial = Annotated[
-    float | None, typer.Option(metavar="N", min=0.0, help="May be a fraction.")
+    float | None, typer.Option(metavar="N", min=0.0, help="GPUs of one trial; may be a fraction.")
 ]
 CpusPerTrial = Annotated[
-    float | None, typer.Option(metavar="N", min=0.1, help="Threads of one trial.")
+    float | None, typer.Option(metavar="N", min=0.1, help="CPU threads of one trial.")
 ]
 KeepCheckpoints = Annotated[
     int | None,
@@ -22,27 +24,31 @@ KeepCheckpoints = Annotated[
 ]
 DiskGb = Annotated[
     float | None,
-    typer.Option(metavar="GB", help="What all checkpoints may use [default: what there is]."),
+    typer.Option(metavar="GB", help="Disk space for all checkpoints [default: no limit]."),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="A running Ray cluster [default: this machine]."),
+    typer.Option(metavar="HOST:PORT", help="Join a running Ray cluster [default: this machine]."),
 ]
 Insecure = Annotated[
     bool,
     typer.Option("--insecure", help="Join a cluster without a token although others can reach it."),
 ]
 TrackingUri = Annotated[
-    str | None, typer.Option(metavar="URI", help="An MLflow server [default: one of our own].")
+    str | None,
+    typer.Option(metavar="URI", help="MLflow server [default: a local one, started for you]."),
 ]
 DevCondition = Annotated[
-    Condition | None, typer.Option(help="How the dev pairs sound [default: clean].")
+    Condition | None,
+    typer.Option(help="Condition that the dev utterances are put into [default: clean]."),
 ]
 Noise = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Ambiences; also $SPKSEARCH_NOISE.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of background noise; also $SPKSEARCH_NOISE."),
 ]
 Rooms = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Room responses; also $SPKSEARCH_ROOMS.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of room responses; also $SPKSEARCH_ROOMS."),
 ]
 AllowOverlap = Annotated[
     bool, typer.Option("--allow-overlap", help="Accept a speaker in two of train, dev, test.")

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from search.cluster.files.findings import FileFindings
 
 app = typer.Typer(
-    name="cluster", no_args_is_help=True, rich_markup_mode=None, help="Where searches run."
+    name="cluster",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check files that describe clusters.",
 )
 
 CHECK = console.help_text(
@@ -21,9 +24,10 @@ CHECK = console.help_text(
     "spksearch cluster check cluster",
     "spksearch cluster check my-cluster.yaml job.sh --json",
     more="Files are recognised by what is in them: ray up, KubeRay and core Kubernetes manifests, "
-    "compose, SkyPilot, Slurm and other shell scripts, Dockerfiles. Each is held against its "
-    "schema, misspelt names are told with the right one, and what would leave a cluster open is "
-    "told too: no token, a dashboard on every interface, a secret in clear. Folders are walked. "
+    "compose, SkyPilot, Slurm and other shell scripts, Dockerfiles. Each is checked by its "
+    "schema; misspelt names are shown with the right one. What would leave a cluster open is "
+    "shown too: no token, a dashboard on every interface, a secret in clear text. Folders are "
+    "searched. "
     "Exit code 2 if any file is bad.",
 )
 

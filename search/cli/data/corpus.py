@@ -49,7 +49,12 @@ _AllowOverlap = Annotated[
 )
 def check(
     corpus: Annotated[str, typer.Argument(metavar="DIR|URI", help="The corpus.")],
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Seed of drawing dev speakers where there is no dev list."
+        ),
+    ] = 0,
     allow_overlap: _AllowOverlap = False,
     json_wanted: Json = False,
 ) -> None:
@@ -75,7 +80,7 @@ def check(
 @app.command(
     context_settings=_HELP,
     help=help_text(
-        "Decode a corpus once into the store that trials read; re-used by its content.",
+        "Decode a corpus once into the file that trials read.",
         "spksearch corpus pack data/speech",
         "spksearch corpus pack data/phone --resample     # from another rate, or from stereo",
         "spksearch corpus pack data/speech --to s3://BUCKET/speech",
@@ -90,9 +95,17 @@ def pack(
         bool, typer.Option("--resample", help="Convert to 16 kHz mono while packing.")
     ] = False,
     to: Annotated[
-        str | None, typer.Option(metavar="URI", help="Publish it there, its test pairs beside it.")
+        str | None,
+        typer.Option(
+            metavar="URI", help="Publish the packed corpus at this URI, with its test pairs."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of dev speakers carved out.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Seed of drawing dev speakers where there is no dev list."
+        ),
+    ] = 0,
     allow_overlap: _AllowOverlap = False,
 ) -> None:
     """Write the store of a corpus below SPKSEARCH_HOME, and publish it if a URI is given."""
@@ -127,7 +140,10 @@ def pack(
 )
 def split(
     folder: _Corpus,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides who goes where.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Seed that decides which speaker is in which list."),
+    ] = 0,
     dev_speakers: Annotated[
         int | None, typer.Option(metavar="N", min=2, help="[default: a fifth, at most 100].")
     ] = None,
@@ -135,7 +151,7 @@ def split(
         int | None, typer.Option(metavar="N", min=2, help="[default: a fifth, at most 100].")
     ] = None,
     pairs: Annotated[
-        int, typer.Option(metavar="N", min=2, help="In each of the two lists.")
+        int, typer.Option(metavar="N", min=2, help="Pairs in each of the two lists.")
     ] = 6000,
 ) -> None:
     """Write the lists of a corpus; existing lists are never overwritten."""
@@ -151,7 +167,7 @@ def split(
     "import",
     context_settings=_HELP,
     help=help_text(
-        "Make a corpus of audio and lists in another tool's form; the audio stays where it is.",
+        "Make a corpus from audio and lists of another tool; the audio stays where it is.",
         "spksearch corpus import data/train data/test --from kaldi --to speech",
         "spksearch corpus import people.csv --from csv --to speech    # path, speaker, split",
         "spksearch corpus import downloads/vctk --from folders --to speech",
@@ -164,10 +180,14 @@ def split(
 )
 def import_corpus(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="What there is; several are one corpus.")
+        list[Path],
+        typer.Argument(
+            metavar="DIR...", help="Folders or files to import; several make one corpus."
+        ),
     ],
     form: Annotated[
-        Literal["kaldi", "csv", "folders", "voxceleb"], typer.Option("--from", help="Its form.")
+        Literal["kaldi", "csv", "folders", "voxceleb"],
+        typer.Option("--from", help="Form of the lists."),
     ],
     to: Annotated[
         Path | None,
@@ -179,7 +199,7 @@ def import_corpus(
     test: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Test pairs [default: those in DIR].")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of pairs that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of drawing pairs.")] = 0,
     json_wanted: Json = False,
 ) -> None:
     """Make a corpus whose speakers' folders are links; a folder with something in it is refused."""
@@ -204,7 +224,7 @@ def import_corpus(
 @app.command(
     context_settings=_HELP,
     help=help_text(
-        "Make a folder a public corpus: downloaded, checked, converted, with its lists.",
+        "Download a public corpus, check and convert it, and write its lists.",
         "spksearch corpus fetch --list                            # what there is",
         "spksearch corpus fetch speechocean762 data/ocean         # the same call again resumes it",
         "spksearch corpus fetch voxceleb1-test data/vox --from downloads",
@@ -215,7 +235,7 @@ def import_corpus(
 )
 def fetch(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Of the corpus; see --list.")
+        str | None, typer.Argument(metavar="NAME", help="Name of the corpus; see --list.")
     ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="A new folder, or one left unfinished.")
@@ -226,24 +246,29 @@ def fetch(
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="FOLDER", help="Has the archives, or what was in them, already."
+            "--from",
+            metavar="FOLDER",
+            help="Folder that has the archives, or their contents, already.",
         ),
     ] = None,
     mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the same files lie, too.")
+        str | None, typer.Option(metavar="URL", help="Another address of the same files.")
     ] = None,
     test_list: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The official list to become test_trials.txt [default: the first it has].",
+            help="Official list that becomes test_trials.txt [default: the first one].",
         ),
     ] = None,
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Do not remove what was downloaded.")
     ] = False,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Of what has no official split or pairs.")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Seed of splits and pairs where there are no official ones."
+        ),
     ] = 0,
     json_wanted: Json = False,
 ) -> None:

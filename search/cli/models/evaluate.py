@@ -34,8 +34,9 @@ EVALUATE = console.help_text(
     "      --crops 10 --backend crop_distance",
     more="MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, SEARCH/TRIAL, the folder of a "
     "promoted model or of a checkpoint, or a file that voxceleb_trainer saved. --by takes duration "
-    "and the columns of speakers.tsv (speaker and more, parted by tabs) and utterances.tsv (path "
-    "and more) in the corpus. Another way of scoring the test pairs is another look at them.",
+    "and the columns of speakers.tsv (speaker and other columns, separated by tabs) and "
+    "utterances.tsv (path and other columns) in the corpus. Each evaluation of the test pairs "
+    "is counted in the ledger, whatever the way of scoring.",
 )
 
 
@@ -46,18 +47,22 @@ class ScoringOptions:
     crops: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, max=100, help="Of each utterance, evenly spaced; 0: the whole."
+            metavar="N",
+            min=0,
+            max=100,
+            help="Crops of each utterance, evenly spaced; 0: the whole utterance.",
         ),
     ] = 0
     crop_seconds: Annotated[
         float | None,
-        typer.Option(metavar="T", help="Of each crop."),
+        typer.Option(metavar="T", help="Length of each crop in seconds."),
     ] = None
     eval_frames: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Of each crop, in voxceleb_trainer's frames: N x 160 + 240 samples [default: 400, "
+            help="Length of each crop in voxceleb_trainer's frames: N x 160 + 240 samples "
+            "[default: 400, "
             "where there are crops and no --crop-seconds].",
         ),
     ] = None
@@ -70,7 +75,8 @@ class ScoringOptions:
     norm: Annotated[
         Norm,
         typer.Option(
-            help="Each side's scores measured by its own nearest strangers (as_norm1), or by the "
+            help="Adaptive score normalisation: each side by its own nearest cohort members "
+            "(as_norm1), or by the "
             "other side's (as_norm2)."
         ),
     ] = "none"
@@ -78,20 +84,23 @@ class ScoringOptions:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The strangers, an utterance a line [default: means of the training list's "
+            help="The cohort, one utterance a line [default: means of the training list's "
             "speakers].",
         ),
     ] = None
     top: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=2, help="How many are nearest [default: 300, or all of fewer]."
+            metavar="N",
+            min=2,
+            help="Cohort members that count as nearest [default: 300, or all of fewer].",
         ),
     ] = None
     subtract_mean: Annotated[
         bool,
         typer.Option(
-            "--subtract-mean", help="The training list's mean embedding, from every embedding."
+            "--subtract-mean",
+            help="Subtract the mean embedding of the training list from every embedding.",
         ),
     ] = False
 
@@ -103,12 +112,15 @@ class AnalysisOptions:
     calibrate_on: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Pairs of other speakers that teach what a score is worth."
+            metavar="FILE",
+            help="Pairs of other speakers, to calibrate scores as log-likelihood ratios.",
         ),
     ] = None
     prior: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Of a target, when calibrating [default: 0.5]."),
+        typer.Option(
+            metavar="P", help="Prior probability of a target in calibration [default: 0.5]."
+        ),
     ] = None
     by: Annotated[
         str,
@@ -118,21 +130,22 @@ class AnalysisOptions:
         ),
     ] = ""
     worst: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Name the speakers that fare worst.")
+        int,
+        typer.Option(metavar="N", min=0, help="Name the N speakers with the highest error rates."),
     ] = 0
     against: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Another system's scores of these pairs, in any of the forms."
+            metavar="FILE", help="Compare with another system's score file of the same pairs."
         ),
     ] = None
     score_format: Annotated[
-        Form, typer.Option(help="A second file of scores, as another tool writes it.")
+        Form, typer.Option(help="Also write the scores in the form of another tool.")
     ] = "ours"
     exact_scores: Annotated[
         bool,
         typer.Option(
-            "--exact-scores", help="Every digit in it, where that tool keeps 4 or 5 decimals."
+            "--exact-scores", help="Write every digit, where that tool writes 4 or 5 decimals."
         ),
     ] = False
 
@@ -145,23 +158,26 @@ class ForeignModelOptions:
         bool | None,
         typer.Option(
             "--log-input/--no-log-input",
-            help="Whether a voxceleb_trainer file was trained on log mels [default: it was].",
+            help="Whether a voxceleb_trainer model was trained on log mels [default: yes].",
         ),
     ] = None
     int16_scale: Annotated[
         bool | None,
         typer.Option(
             "--int16-scale/--no-int16-scale",
-            help="Whether it was trained on samples of +-32768, as before 2021-04-24 [default: by "
-            "what the file tells].",
+            help="Whether it was trained on samples of +-32768, as before 2021-04-24 [default: "
+            "as the file says].",
         ),
     ] = None
     vggvox_pooling: Annotated[
         Literal["mean", "max"] | None,
-        typer.Option(help="Of a VGGVox whose encoder_type was TAP or MAX."),
+        typer.Option(help="Pooling of a VGGVox whose encoder_type was TAP or MAX."),
     ] = None
     sinc_stride: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Of a RawNet3 [default: 10].")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=64, help="Stride of the first layer of a RawNet3 [default: 10]."
+        ),
     ] = None
 
 
@@ -170,9 +186,11 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The model.")],
     corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="Where the utterances are.")],
     pairs: Annotated[Path, typer.Option(metavar="FILE", help="A list of pairs.")],
-    condition: Annotated[Condition, typer.Option(help="How the pairs sound.")] = "clean",
+    condition: Annotated[
+        Condition, typer.Option(help="Condition that the utterances are put into.")
+    ] = "clean",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where report, plots and scores go.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report, plots and scores.")
     ] = None,
     *,
     scoring: ScoringOptions,

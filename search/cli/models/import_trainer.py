@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from spkmodel.config import TrainConfig
 
 IMPORT = console.help_text(
-    "Turn a voxceleb_trainer config or command line into a config of ours; say what was wrong.",
+    "Convert a voxceleb_trainer config or command line to a config of this project, and say what "
+    "would go wrong.",
     "spksearch import-voxceleb-trainer configs/ResNetSE34L_AM.yaml",
     "spksearch import-voxceleb-trainer --space mine.py -- \\\n"
     "      python ./trainSpeakerNet.py --model ResNetSE34Half --trainfunc triplet --batch_size 20",

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from search.doctor.check import Check
 
 DOCTOR = console.help_text(
-    "What is installed, reachable and wrong, and what to do about it.",
+    "Check what is installed and reachable, and say what to do about each problem.",
     "spksearch doctor",
     "spksearch doctor --json",
     "spksearch doctor --address 10.0.0.1:6379     # every machine of that cluster",
-    more="With --address a task on every machine of the cluster looks: whether versions and code "
-    "are the driver's, whether it shares SPKSEARCH_HOME, its corpora, disk, GPUs and clock. Exit "
+    more="With --address a task on every machine of the cluster checks whether versions and code "
+    "are the same as here, whether SPKSEARCH_HOME is shared, and its corpora, disk, GPUs and "
+    "clock. Exit "
     "code 3 if something that a search needs does not work, or others can reach an open cluster.",
 )
 
@@ -31,7 +32,7 @@ def doctor(
     ] = None,
     insecure: Insecure = False,
     seconds: Annotated[
-        float, typer.Option(min=1.0, help="How long machines may take to answer.")
+        float, typer.Option(min=1.0, help="Seconds that machines may take to answer.")
     ] = 60.0,
     json_wanted: Json = False,
 ) -> None:

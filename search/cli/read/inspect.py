@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search.space.loader import Axis
 
 DESCRIBE = help_text(
-    "The axes of a space: name, range, when it is asked, entries of the log behind it.",
+    "Print the parameters (axes) of a space: name, range, condition, log entries behind it.",
     "spksearch describe triplet",
     "spksearch describe spaces/mine.py --json",
 )
@@ -69,7 +69,7 @@ def _axis_table(axes: "Sequence[Axis]") -> "Table":
     return table
 
 
-LIST = help_text("All searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")
+LIST = help_text("Print all searches in SPKSEARCH_HOME.", "spksearch list", "spksearch list --json")
 
 
 def list_searches(json_wanted: Json = False) -> None:
@@ -111,7 +111,9 @@ def _row(name: str) -> dict[str, Any] | None:
 
 
 STATUS = help_text(
-    "One search on one screen.", "spksearch status triplet", "spksearch status triplet --json"
+    "Print the state of a search on one screen.",
+    "spksearch status triplet",
+    "spksearch status triplet --json",
 )
 
 
@@ -132,14 +134,14 @@ def status(name: SearchName, json_wanted: Json = False) -> None:
 
 
 TRIALS = help_text(
-    "All trials of a search, best first.",
+    "Print all trials of a search, best first.",
     "spksearch trials triplet",
     "spksearch trials triplet --sort learning_rate",
     "spksearch trials triplet --json",
     "spksearch trials triplet --pareto --plot front.png    # dev EER against size",
     more="--sort takes trial, state, rung, epochs, dev_eer, encoder_parameters or the name of an "
-    "axis. --pareto leaves those trials that no other beats in both: the lowest dev EER of each "
-    "size of encoder, counted in weights without the loss's head.",
+    "axis. --pareto shows only the trials that no other trial beats in both dev EER and number "
+    "of encoder weights.",
 )
 
 
@@ -214,7 +216,7 @@ def _print_front(
 
 
 SHOW = help_text(
-    "One trial: config, what is different in it, learning curve, checkpoint.",
+    "Print one trial: its config, what differs in it from the others, learning curve, checkpoint.",
     "spksearch show triplet t0007",
     "spksearch show triplet t0007 --plot t0007.png    # dev EER and training loss by epoch",
     "spksearch show triplet t0007 --json",
@@ -223,7 +225,7 @@ SHOW = help_text(
 
 def show(
     name: SearchName,
-    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Such as t0007.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial, such as t0007.")],
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw dev EER and training loss by epoch, as a PNG."),

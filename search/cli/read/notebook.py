@@ -37,7 +37,7 @@ app = typer.Typer(
     name="notebook",
     cls=EntriesOrVerbs,
     help=HELP,
-    short_help="The experiment log as data: read it, continue it.",
+    short_help="Read and continue the experiment log.",
     no_args_is_help=False,
     rich_markup_mode=None,
     subcommand_metavar="[ENTRY | init | add] [--tree] [--file FILE] [--json]",
@@ -51,7 +51,7 @@ def show(
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="As branches.")] = False,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A notebook of yours [default: the log].")
+        Path | None, typer.Option(metavar="FILE", help="Your own notebook [default: the log].")
     ] = None,
     json_wanted: Json = False,
 ) -> None:
@@ -83,7 +83,7 @@ def show(
 @app.command(
     "init",
     help=help_text(
-        "Begin a notebook of your own.",
+        "Create your own notebook.",
         "spksearch notebook init my.toml",
         "spksearch notebook init my.toml --fresh   # not based on the log",
     ),

@@ -43,10 +43,10 @@ LAUNCH = console.help_text(
     "spksearch launch fewer_parameters --corpus data/speech \\\n"
     "      --objectives dev_eer,encoder_parameters",
     more="SPACE is a file of spaces/ by name, or a path to a file of yours; a space is code and is "
-    "run. --warm-start begins with what is known: the best and most different points of the log or "
-    "of an earlier search are tried first. All known points form a prior whose weight decays; "
-    "points outside the space are skipped and reported. With two --objectives a small encoder "
-    "counts beside a low EER: trials --pareto shows the front.",
+    "run. --warm-start uses known results: the best and most different points of the log or of "
+    "an earlier search are tried first, and all of them guide the sampler, less and less as "
+    "the search's own trials end. Points outside the space are skipped and reported. With two "
+    "--objectives a small encoder counts beside a low EER; trials --pareto shows the front.",
 )
 
 
@@ -63,24 +63,28 @@ class LaunchOptions:
         str | None, typer.Option(metavar="NAME", help="The search's name [default: the space's].")
     ] = None
     trials: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Configs to try [default: 24].")
+        int | None, typer.Option(metavar="N", min=1, help="Trials to run [default: 24].")
     ] = None
     hours: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend.")
+        float | None, typer.Option(metavar="HOURS", min=0.0, help="Hours to spend.")
     ] = None
     max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Of one trial [default: 9].")
+        int | None, typer.Option(metavar="N", min=1, help="Epochs of one trial [default: 9].")
     ] = None
     max_failed: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, help="End when more trials than these have failed [default: never]."
+            metavar="N",
+            min=0,
+            help="End the search when more than N trials have failed [default: never].",
         ),
     ] = None
     finalists: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Trials trained to the last epoch at least [default: 1]."
+            metavar="N",
+            min=1,
+            help="Least number of trials trained to the last epoch [default: 1].",
         ),
     ] = None
     keep_checkpoints: KeepCheckpoints = None
@@ -93,7 +97,11 @@ class LaunchOptions:
     tracking_uri: TrackingUri = None
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="Of the sampler and of the carving of dev speakers."),
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Seed of the sampler, and of drawing dev speakers where there is no dev list.",
+        ),
     ] = None
     dev_condition: DevCondition = None
     rule: Annotated[
@@ -104,12 +112,15 @@ class LaunchOptions:
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="What is to be low: dev_eer, or dev_eer,encoder_parameters [default: dev_eer].",
+            help="What to minimise: dev_eer, or dev_eer,encoder_parameters [default: dev_eer].",
         ),
     ] = None
     warm_start: Annotated[
         str | None,
-        typer.Option(metavar="logged|SEARCH", help="Begin with the log, or an earlier search."),
+        typer.Option(
+            metavar="logged|SEARCH",
+            help="Start from the results of the log, or of an earlier search.",
+        ),
     ] = None
     warm_start_trials: Annotated[
         int | None,
@@ -125,7 +136,9 @@ class LaunchOptions:
     dry_run: DryRun = False
     detach: Annotated[
         bool,
-        typer.Option("--detach", help="In the background; with --address as a job of the cluster."),
+        typer.Option(
+            "--detach", help="Run in the background; with --address as a job of the cluster."
+        ),
     ] = False
 
 

@@ -8,7 +8,7 @@ from search.cli.options import Json, SearchName
 from search.reporting import console
 
 PROMOTE = console.help_text(
-    "Verify the best checkpoint, register it, and judge it once on the test pairs.",
+    "Verify the best checkpoint, register it, and evaluate it once on the test pairs.",
     "spksearch promote triplet",
     "spksearch promote triplet --trial t0007 --alias champion",
 )
@@ -23,7 +23,9 @@ def promote(
             metavar="NAME", help="The registered model's name [default: spksearch-SPACE]."
         ),
     ] = None,
-    alias: Annotated[str, typer.Option(metavar="NAME", help="Of the new version.")] = "candidate",
+    alias: Annotated[
+        str, typer.Option(metavar="NAME", help="Alias of the new version.")
+    ] = "candidate",
     json_wanted: Json = False,
 ) -> None:
     """Register a trial's checkpoint, evaluate it on the test pairs, and print the result."""

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from search.notebook.replay_results import EntryResult
 
 REPLAY = console.help_text(
-    "Run entries of the log, or of a notebook of yours, as the trials of a search.",
+    "Train entries of the log, or of your own notebook, as the trials of a search.",
     "spksearch replay 100-111 --corpus data/speech --scale small",
     "spksearch replay 101-106,116,122 --corpus data/speech",
     "spksearch replay --check --seeds 3 --corpus data/speech --scale small   # all claims",
     "spksearch replay 20,33 --check --seeds 3 --corpus data/speech --scale small",
-    more="An entry that was retrained from another one starts from that one's weights, which is "
-    "run before it. Every trial is trained to the last epoch. The same call again goes on. "
+    more="An entry that was retrained from another one starts from its weights; that entry is "
+    "trained first. Every trial is trained to the last epoch. The same call again continues. "
     "--scale small is 1/4: a quarter of the widths, half the crops and the speakers a batch, "
     "schedules in proportion; the names of trials say so.",
 )
@@ -49,17 +49,21 @@ class ReplayOptions:
 
     corpus: Annotated[str, typer.Option(metavar="DIR|URI", help="The corpus.")]
     entries: Annotated[
-        str, typer.Argument(metavar="ENTRIES", help="Such as 101-106,116.", show_default=False)
+        str,
+        typer.Argument(metavar="ENTRIES", help="Numbers, such as 101-106,116.", show_default=False),
     ] = ""
     scale: Annotated[
         str, typer.Option(metavar="SCALE", help="full, small, 1/2, 1/4, 1/8 or 1/16.")
     ] = "full"
     check: Annotated[
-        bool, typer.Option("--check", help="Test what the log claims of these entries, or of all.")
+        bool,
+        typer.Option("--check", help="Test the log's claims about these entries, or about all."),
     ] = False
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Of each entry.")] = 1
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Seeds of each entry.")
+    ] = 1
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A notebook of yours [default: the log].")
+        Path | None, typer.Option(metavar="FILE", help="Your own notebook [default: the log].")
     ] = None
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name [default: its entries].")
@@ -67,7 +71,9 @@ class ReplayOptions:
     max_epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Of each trial [default: 6; at full scale the log's steps]."
+            metavar="N",
+            min=1,
+            help="Epochs of each trial [default: 6; at full scale the log's steps].",
         ),
     ] = None
     concurrent: Concurrent = None

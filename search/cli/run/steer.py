@@ -60,10 +60,11 @@ def stop(
 
 
 PAUSE = console.help_text(
-    "Start nothing new in a running search; what is training goes on to its rung.",
+    "Start no new trial or segment in a running search; running ones train to their rung.",
     "spksearch pause triplet",
     "spksearch resume triplet",
-    more="Its budget of hours runs on. Launching the search again ends the pause. " + _ANYWHERE,
+    more="The budget of hours goes on counting. Launching the search again ends the pause. "
+    + _ANYWHERE,
 )
 
 
@@ -77,9 +78,7 @@ def pause(name: SearchName) -> None:
     )
 
 
-RESUME = console.help_text(
-    "Go on with a paused search.", "spksearch resume triplet", more=_ANYWHERE
-)
+RESUME = console.help_text("Continue a paused search.", "spksearch resume triplet", more=_ANYWHERE)
 
 
 def resume(name: SearchName) -> None:
@@ -103,16 +102,17 @@ BUDGET = console.help_text(
 def budget(
     name: SearchName,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Configs to try in all.")
+        int | None, typer.Option(metavar="N", min=1, help="Trials to run in all.")
     ] = None,
     hours: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time to spend in all.")
+        float | None, typer.Option(metavar="HOURS", min=0.0, help="Hours to spend in all.")
     ] = None,
     max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Of one trial.")
+        int | None, typer.Option(metavar="N", min=1, help="Epochs of one trial.")
     ] = None,
     finalists: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Trials trained to the last epoch.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Least number of trials trained to the last epoch."),
     ] = None,
     concurrent: Concurrent = None,
     keep_checkpoints: KeepCheckpoints = None,
@@ -151,34 +151,42 @@ def budget(
 
 
 ADD = console.help_text(
-    "Have a config tried next: an entry of the log, or a trial with changes.",
+    "Add a config to be tried next: an entry of the log, or a trial with changes.",
     "spksearch add triplet --entry 116",
     "spksearch add triplet --trial t0007 --set optimiser.learning_rate=0.002",
     "spksearch add triplet --trial t0007 --set seed=1 --set loss.margin=0.3",
-    more="It is tried before new ideas, whatever the budget of trials is, and competes at the "
-    "rungs like any other; `spksearch show NAME TRIAL` prints the paths. A value is JSON where it "
-    "can be: --set augment.speed=null. " + _ANYWHERE,
+    more="It is tried before the sampler's next suggestion, whatever the budget of trials is, "
+    "and is compared at the rungs like any other; `spksearch show NAME TRIAL` prints the "
+    "paths. A value is read as JSON where possible: --set augment.speed=null. " + _ANYWHERE,
 )
 
 
 def add(
     name: SearchName,
     entry: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Of the log, such as 116.")
+        str | None, typer.Option(metavar="NUMBER", help="Number of the entry, such as 116.")
     ] = None,
     trial: Annotated[
-        str | None, typer.Option(metavar="TRIAL", help="Of this search, such as t0007.")
+        str | None, typer.Option(metavar="TRIAL", help="A trial of this search, such as t0007.")
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="What is to be different; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="A field of the config and its new value; may be repeated.",
+        ),
     ] = None,
     scale: Annotated[
-        str, typer.Option(metavar="SCALE", help="Of an entry: full, small, 1/2, 1/4, 1/8 or 1/16.")
+        str,
+        typer.Option(
+            metavar="SCALE",
+            help="Size of an entry's network and batches: full, small, 1/2, 1/4, 1/8 or 1/16.",
+        ),
     ] = "full",
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A notebook of yours that has the entry."),
+        typer.Option(metavar="FILE", help="Your own notebook, which has the entry."),
     ] = None,
 ) -> None:
     """Ask a search to try a config next."""

@@ -8,7 +8,7 @@ from search.cli.options import SearchName
 from search.reporting import console
 
 LOGS = console.help_text(
-    "What a trial, or a launch in the background, has said.",
+    "Print the log of a trial, or of a launch in the background.",
     "spksearch logs triplet t0007",
     "spksearch logs triplet t0007 --follow    # until the trial ends, or its search",
     "spksearch logs triplet                   # of launch --detach",
@@ -18,10 +18,10 @@ LOGS = console.help_text(
 def logs(
     name: SearchName,
     trial: Annotated[
-        str | None, typer.Argument(metavar="TRIAL", help="[default: the launch itself].")
+        str | None, typer.Argument(metavar="TRIAL", help="A trial [default: the launch itself].")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is said from now on.")
+        bool, typer.Option("--follow", "-f", help="Follow what is written from now on.")
     ] = False,
 ) -> None:
     """Print the log of a trial, or of a launch in the background."""
@@ -41,9 +41,9 @@ WAIT = console.help_text(
     "Wait until a search has ended.",
     "spksearch wait triplet && spksearch promote triplet",
     "spksearch wait triplet --timeout 3600",
-    more="Exit code 0: it ended, and there is a best trial. 4: it ended without a usable one. 5: "
-    "more trials failed than --max-failed allows. 7: not ended at the timeout. 3: nobody drives "
-    "it, and it has not ended. Where a launch in the background failed: that one's exit code.",
+    more="Exit code 0: it ended with a best trial. 4: it ended without a usable trial. 5: more "
+    "trials failed than --max-failed allows. 7: it had not ended at the timeout. 3: it has not "
+    "ended and no process runs it. If a launch in the background failed, its exit code.",
 )
 
 
