@@ -96,7 +96,7 @@ def _require_driver(state: SearchState, request: Request, me: str) -> None:
     if not me:
         raise UsageError(
             f"search {name!r} is not running: nothing to {verb}; launching it again goes on with "
-            "it (a launch that still prepares its corpus hears nothing: Ctrl-C ends it, there)"
+            "it (a launch that still prepares its corpus reads no requests: Ctrl-C ends it, there)"
         )
     if request.driver != me:
         raise UsageError(f"{verb} was asked of an earlier driver of search {name!r}, which ended")

@@ -94,7 +94,7 @@ def _open_folder(folder: Path, kind: Kind, progress: Progress) -> PackedFolder:
     if len(files) < len(SPLITS):
         raise NoiseAndRoomsError(
             f"{folder}: {len(files)} audio files ({', '.join(SUFFIXES)}), but at least "
-            f"{len(SPLITS)} are needed, so that train, dev and test each hear their own"
+            f"{len(SPLITS)} are needed, so that train, dev and test have different files"
         )
     return sound_store.open_packed(folder, files, kind, progress)
 

@@ -29,7 +29,7 @@ class Crops:
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_CROPS:
             raise ValueError(
-                f"crops of an utterance: 1 to {MOST_CROPS}, got {self.count}; 0 hears it as a whole"
+                f"crops of an utterance: 1 to {MOST_CROPS}, got {self.count}; 0: the whole"
             )
         _require_possible(self.seconds)
 

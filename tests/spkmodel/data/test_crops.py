@@ -55,7 +55,7 @@ def test_frames_last_as_long_as_the_seconds_that_an_import_prints(frames, second
 @pytest.mark.parametrize(
     ("count", "seconds", "words"),
     [
-        (0, 4.0, "1 to 100, got 0; 0 hears it as a whole"),
+        (0, 4.0, "1 to 100, got 0; 0: the whole"),
         (101, 4.0, "1 to 100, got 101"),
         (10, 0.05, r"0\.1 to 60 seconds, got 0\.05"),
         (10, 61.0, "got 61"),
