@@ -24,8 +24,9 @@ class TripletLoss(nn.Module):
     relu(e) (hinge), or log(1 + exp(e)) (softplus, at margin 0 the soft margin of Hermans et al.
     2017, arXiv:1703.07737), or d(anchor, positive) alone (positives_only).
 
-    With batch_all the mean is over the triplets that cost something (Hermans et al.), with the
-    other strategies over all that were mined. A batch without any gives 0.
+    With batch_all the mean is over the triplets that cost something (Hermans et al.), which with a
+    soft margin are all; with the other strategies it is over all that were mined. A batch without
+    any gives 0.
     `active_triplet_fraction` is the share of the mined triplets with e above 0 (positives_only:
     with a positive that is not on the anchor).
 

@@ -127,6 +127,15 @@ def test_a_search_that_others_changed_while_a_launch_was_prepared_is_not_overrul
 # --- closed terminals -------------------------------------------------------------------------
 
 
+@pytest.fixture
+def heeds_hangups():
+    """The tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heeds_hangups")
 def test_a_closed_terminal_counts_as_sigterm_and_only_once():
     heard = []
     before = signal.getsignal(signal.SIGHUP)
@@ -150,6 +159,7 @@ def test_a_closed_terminal_that_is_ignored_from_the_start_stays_ignored():
     assert heard == []
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 def test_processes_that_are_started_while_hangups_are_ignored_outlive_their_terminal():
     command = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGHUP).name)"]
     with signals.ignore_hangups():
@@ -158,6 +168,7 @@ def test_processes_that_are_started_while_hangups_are_ignored_outlive_their_term
     assert (ignoring.stdout.strip(), plain.stdout.strip()) == ("SIG_IGN", "SIG_DFL")
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 def test_what_is_written_to_a_terminal_that_is_gone_goes_nowhere():
     program = (
         "import os, sys, time\n"

@@ -294,7 +294,7 @@ def test_a_look_from_before_there_were_protocols_is_one_by_the_default(tmp_path)
         (["--crops", "2", "--crop-seconds", "1", "--eval-frames", "99"], "give one"),
         (["--crops", "2"], "crops of 4.015 s: no utterance of valid_trials.txt is as long"),
         (["--crops", "2", "--crop-seconds", "0.01"], "a crop lasts 0.1 to 60 seconds, got 0.01"),
-        (["--crops", "101"], "should be less than or equal to 100"),
+        (["--crops", "101"], "--crops must be at most 100"),
         (["--top", "5"], "--cohort and --top belong to --norm"),
         (["--norm", "as_norm1", "--top", "7"], "--top 7: the cohort of the training list has 6"),
         (["--norm", "as_norm1", "--backend", "crop_distance"], "takes --backend cosine"),

@@ -45,6 +45,20 @@ def test_triplets_of_batch_all(distance, normalise, margin):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("seed", range(20))
+def test_all_triplets_of_a_soft_margin_count_also_those_that_cost_next_to_nothing(distance, seed):
+    theirs = losses.TripletMarginLoss(
+        0.3, distance=DISTANCES[distance](False), smooth_loss=True, reducer=reducers.MeanReducer()
+    )
+    config = c.Triplet(margin=0.3, distance=distance, form="softplus", normalise=False)
+    # So far apart that some triplets cost under 1e-16.
+    rows = 4 * drawn(seed, rows=12, dim=5).double()
+    assert float(built(config, dim=5).double()(rows, SPEAKERS).loss) == pytest.approx(
+        float(theirs(rows, SPEAKERS)), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("form", ["hinge", "softplus"])
 def test_triplets_of_batch_hard(distance, form):
     measure = DISTANCES[distance](False)

@@ -92,7 +92,8 @@ def written_out(embeddings, speakers, config):
         if positives and negatives:
             hard.append(cost(max(positives), min(negatives)))
     if config.mining == "batch_all":
-        every = [loss for loss in every if loss > 1e-16]
+        # A soft margin has no triplet that costs nothing.
+        every = [loss for loss in every if loss > 1e-16 or config.form == "softplus"]
         return sum(every) / max(1, len(every))
     return sum(hard) / max(1, len(hard))
 
