@@ -17,7 +17,7 @@ from search.cluster import preflight
 from search.cluster.connection import Cluster
 from search.cluster.local_head import LocalHead
 from search.core.environment_seconds import read_seconds
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from search.cluster.local_resources import count_usable_cpus
 from search.core import signals
 from search.core.errors import EnvironmentSetupError
 from search.core.paths import home, make_home, private_temporary_folder
+from spkmodel.core.temporary import temporary_beside
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,6 @@ def connect(
         _provide_token()
     import ray
 
-    from search.cluster.job_config import JobConfig
-
     if ray.is_initialized():
         # A caller in this process is connected already, and closes its connection itself.
         yield _read_resources("joined", local=False)
@@ -80,29 +79,36 @@ def connect(
         address = preflight.prepare_to_join(address, insecure=insecure).address
     try:
         with signals.restore_handlers():
-            if local:
-                local_head.start(lambda: _init_local(gpus))
-            else:
-                ray.init(
-                    address=address,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    job_config=JobConfig(),
-                )
+            _init(address, gpus, local=local)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise EnvironmentSetupError(_describe_failure(address, error)) from error
     except KeyboardInterrupt:
         ray.shutdown()  # a head may have been started in part
         raise
+    head = local_head.LocalHead.from_ray() if local else None
     try:
         yield _read_resources(address or "local", local)
     finally:
         ray.shutdown()
+        if head is not None:
+            head.remove_session()
 
 
 def resolve_address(address: str | None) -> str | None:
     """Return the address asked for, else that of `RAY_ADDRESS`; None for a head of our own."""
     return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _init(address: str | None, gpus: float | None, *, local: bool) -> None:
+    import ray
+
+    from search.cluster.job_config import JobConfig
+
+    if local:
+        local_head.remove_ended_sessions(session_folder())
+        local_head.start(lambda: _init_local(gpus))
+        return
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR", job_config=JobConfig())
 
 
 def _init_local(gpus: float | None) -> None:
@@ -120,8 +126,13 @@ def _init_local(gpus: float | None) -> None:
         object_store_memory=_OBJECT_STORE_BYTES,
         job_config=JobConfig(),
         # By default Ray's sockets and logs lie in a folder that every user can write to.
-        _temp_dir=None if "RAY_TMPDIR" in os.environ else str(private_temporary_folder() / "ray"),
+        _temp_dir=None if "RAY_TMPDIR" in os.environ else str(session_folder()),
     )
+
+
+def session_folder() -> Path:
+    """Return the folder below which our heads keep sockets and logs, a folder for each."""
+    return Path(os.environ.get("RAY_TMPDIR") or private_temporary_folder() / "ray")
 
 
 def _describe_failure(address: str | None, error: Exception) -> str:
@@ -164,7 +175,7 @@ def _provide_token() -> None:
 
 def _write_token(path: Path) -> None:
     make_home(path.parent)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = temporary_beside(path)
     # Written aside and then linked: two launches at once must not use half a token or two tokens.
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))

@@ -20,6 +20,7 @@ from search.core import signals
 from search.core.environment_seconds import read_seconds
 from search.core.errors import EnvironmentSetupError
 from search.core.process_tree import list_ray_processes
+from spkmodel.core.process_identity import process_start
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,38 @@ class LocalHead:
         logs = [self.session_folder / "logs" / f"{kind}.{end}" for kind in _VITAL for end in _ENDS]
         with contextlib.suppress(OSError):
             keep.write_text("\n".join(_last_lines(log) for log in logs), encoding="utf-8")
+        self.remove_session()
+
+    def remove_session(self) -> None:
+        """Remove what the head's processes wrote, which must have ended."""
         shutil.rmtree(self.session_folder, ignore_errors=True)
+
+
+def find_ended_sessions(folder: Path) -> list[Path]:
+    """Return the folders of heads whose driver and processes have ended."""
+    found = []
+    for session in sorted(folder.glob("session_2*_*")):
+        pid = session.name.rpartition("_")[2]
+        # Ray names a session by its driver; a number that another process has got is waited for.
+        if pid.isdigit() and process_start(int(pid)) is None and not _is_used(session.name):
+            found.append(session)
+    return found
+
+
+def remove_ended_sessions(folder: Path) -> None:
+    """Remove the folders of heads whose driver was killed before it could."""
+    for session in find_ended_sessions(folder):
+        shutil.rmtree(session, ignore_errors=True)
+
+
+def _is_used(session: str) -> bool:
+    """Return whether a living process was started with a session's folder in its command line."""
+    needle = session.encode()
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if needle in command.read_bytes():
+                return True
+    return False
 
 
 def _last_lines(log: Path) -> str:

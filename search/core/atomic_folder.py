@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.core.errors import EnvironmentSetupError
+from spkmodel.core.temporary import remove_abandoned, temporary_beside
 
 REPORT = "report.json"
 
@@ -25,7 +25,8 @@ def fill_folder(folder: Path) -> Iterator[Path]:
     Raises:
         EnvironmentSetupError: if nothing can be written there.
     """
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    beside = temporary_beside(folder)
+    remove_abandoned(folder.parent)
     try:
         beside.mkdir(parents=True)
     except OSError as error:
@@ -41,7 +42,7 @@ def fill_folder(folder: Path) -> Iterator[Path]:
                 _sync(file)
         if folder.exists():
             # A folder cannot be renamed onto one that has files, so the old one steps aside first.
-            old = beside.with_suffix(".old")
+            old = temporary_beside(folder)
             folder.rename(old)
             beside.rename(folder)
             shutil.rmtree(old)
@@ -91,7 +92,7 @@ def write_secret_once(path: Path, text: str) -> None:
         EnvironmentSetupError: if the one that is there can be read by others.
         OSError: if it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = temporary_beside(path)
     # Written aside and then linked: two commands at once must not use half a secret or two secrets.
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
@@ -109,7 +110,7 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = temporary_beside(path)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     beside.replace(path)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from search.core import lease
 from search.core.lease import UNKNOWN_DRIVER, DriverInfo
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 
 _POLL_SECONDS = 0.5
 _TURN = re.compile(r"turn-(\d{6,})\.json")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError
-from spkmodel.worker.processes import boot_id, process_start
+from spkmodel.core.process_identity import boot_id, process_start
 
 LEASE_SECONDS = 120.0
 """How long an owner on another host may show no heartbeat before it counts as gone."""

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from search.core import driver_turns, lease
 from search.core.os_lock import acquire_os_lock
+from spkmodel.core.temporary import temporary_beside
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Lock:
     def _write(self) -> None:
         """Write the next heartbeat, in one step, so that a reader never sees half of it."""
         self._beat += 1
-        beside = self._folder / f"{lease.DRIVER_FILE}.{os.getpid()}"
+        beside = temporary_beside(self._folder / lease.DRIVER_FILE)
         with beside.open("w", encoding="utf-8") as file:
             me = replace(lease.this_process(), beat=self._beat, drives=self._drives)
             json.dump(asdict(me), file)

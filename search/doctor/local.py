@@ -22,6 +22,7 @@ from search.core.paths import describe_openness, home, make_home
 from search.core.redact import redact
 from search.doctor.check import Check, Level
 from search.doctor.hardware import check_devices, check_processor, check_shared_memory
+from search.doctor.leftovers import check_leftovers
 
 _GIB = 2**30
 _ANSWER_SECONDS = 3.0
@@ -39,6 +40,7 @@ def examine() -> Iterator[Check]:
         check_tracking,
         check_ray,
         check_tokens,
+        check_leftovers,
         check_voices,
         check_browser,
         check_spaces,

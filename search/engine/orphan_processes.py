@@ -16,14 +16,9 @@ from pathlib import Path
 
 from search.core.process_tree import list_ray_processes
 from search.ledger.events import OrphanEvent
-from spkmodel.worker.processes import (
-    Worker,
-    boot_id,
-    kernel_oom_kills,
-    process_start,
-    read_worker,
-    read_workers,
-)
+from spkmodel.core.process_identity import boot_id, process_start
+from spkmodel.core.temporary import temporary_beside
+from spkmodel.worker.processes import Worker, kernel_oom_kills, read_worker, read_workers
 
 _GONE_SECONDS = 5.0
 
@@ -108,13 +103,22 @@ def record_head_processes(folder: Path) -> None:
         for pid in list_ray_processes()
         if (started := process_start(pid)) is not None
     ]
-    beside = folder / f".head-{os.getpid()}"
+    beside = temporary_beside(_path_for(folder))
     with contextlib.suppress(OSError):  # storage that refuses is told by the ledger
         with beside.open("w", encoding="utf-8") as file:
             json.dump([asdict(each) for each in mine], file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(_path_for(folder))
+
+
+def forget_head_processes(folder: Path) -> None:
+    """Remove the record of this process's head, once all of its processes have ended."""
+    path = _path_for(folder)
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        recorded = [OrphanProcess(**each) for each in json.loads(path.read_text("utf-8"))]
+        if all(process_start(each.pid) != each.started for each in recorded):
+            path.unlink()
 
 
 def kill(pid: int, started: str) -> str:

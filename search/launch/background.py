@@ -24,7 +24,7 @@ from search.launch import exit_record, launch_record
 from search.launch.launch_record import BackgroundLaunch, format_arguments
 from search.launch.resources import require_asked_resources
 from search.launch.settings import LaunchRequest, read_settings
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 
 LOG = "launch.log"
 """What a launch in the background says."""

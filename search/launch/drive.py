@@ -44,38 +44,42 @@ def drive_search(
     grace_seconds: float,
 ) -> None:
     """Connect to Ray, run the search to its end, and deliver to MLflow what it has not had yet."""
-    with (
-        _track(ledger, request, display) as tracker,
-        _watched_cluster(ledger, state, request, display) as (resources, cluster),
-    ):
-        # Imported here because Ray reads its environment, the token's place in it, on import.
-        from search.engine import tune_runner
-        from spkmodel.worker.trainable import SegmentTrainable
+    try:
+        with (
+            _track(ledger, request, display) as tracker,
+            _watched_cluster(ledger, state, request, display) as (resources, cluster),
+        ):
+            # Imported here because Ray reads its environment, the token's place in it, on import.
+            from search.engine import tune_runner
+            from spkmodel.worker.trainable import SegmentTrainable
 
-        if resources.local:
-            orphan_processes.record_head_processes(search_folder(ledger.search))
-        for warning in _warnings(state, settings, resources):
-            display.print_line(f"warning: {warning}")
-        needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
-        monitor = _slot_monitor(state, settings, needs)
-        watched = display.watch(_snapshot_source(ledger, state, tracker))
-        slots = nullcontext() if resources.local else run_slot_monitor(monitor)
-        with watched, slots:
-            tune_runner.run(
-                ledger,
-                state,
-                space,
-                AshaPolicy.from_settings(state.search),
-                SegmentTrainable,
-                _segment_settings(ledger, settings),
-                resources={"cpu": needs.cpus, "gpu": needs.gpus},
-                slots=monitor,
-                seed=settings.seed,
-                storage=search_folder(ledger.search),
-                grace_seconds=grace_seconds,
-                say=display.print_line,
-                watch=cluster,
-            )
+            if resources.local:
+                orphan_processes.record_head_processes(search_folder(ledger.search))
+            for warning in _warnings(state, settings, resources):
+                display.print_line(f"warning: {warning}")
+            needs = decide_needs(settings.cpus_per_trial, settings.gpus_per_trial, resources.gpus)
+            monitor = _slot_monitor(state, settings, needs)
+            watched = display.watch(_snapshot_source(ledger, state, tracker))
+            slots = nullcontext() if resources.local else run_slot_monitor(monitor)
+            with watched, slots:
+                tune_runner.run(
+                    ledger,
+                    state,
+                    space,
+                    AshaPolicy.from_settings(state.search),
+                    SegmentTrainable,
+                    _segment_settings(ledger, settings),
+                    resources={"cpu": needs.cpus, "gpu": needs.gpus},
+                    slots=monitor,
+                    seed=settings.seed,
+                    storage=search_folder(ledger.search),
+                    grace_seconds=grace_seconds,
+                    say=display.print_line,
+                    watch=cluster,
+                )
+    finally:
+        # Its processes have ended with the connection.
+        orphan_processes.forget_head_processes(search_folder(ledger.search))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from search.core.errors import (
     UsageError,
 )
 from search.core.paths import search_folder
+from spkmodel.core.temporary import temporary_beside
 
 _VARIABLE = "SPKSEARCH_LAUNCH"
 """Tells a process that it is such a launch: the search's name and the launch's token."""
@@ -87,7 +88,7 @@ def write(name: str, token: str, code: int, words: str) -> None:
     with contextlib.suppress(OSError):
         folder = search_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f"{_FILE}.{os.getpid()}"
+        beside = temporary_beside(folder / _FILE)
         beside.write_text(json.dumps(asdict(end)), encoding="utf-8")
         beside.replace(folder / _FILE)
 

@@ -6,7 +6,6 @@ and ended. It names a process of a host, or a job of a Ray cluster.
 
 import dataclasses
 import json
-import os
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -14,6 +13,7 @@ from search.core.paths import search_folder
 from search.launch import exit_record
 from search.launch.exit_record import ExitRecord
 from search.launch.settings import LaunchRequest
+from spkmodel.core.temporary import temporary_beside
 
 _RECORD = "detached.json"
 
@@ -27,7 +27,7 @@ class BackgroundLaunch:
     host: str = ""
     pid: int = 0
     started: str = ""
-    """Of a process: when it began, as `spkmodel.worker.processes.process_start` counts."""
+    """Of a process: when it began, as `spkmodel.core.process_identity.process_start` counts."""
     address: str = ""
     """Of a job: where its cluster takes jobs."""
     submission_id: str = ""
@@ -58,7 +58,7 @@ def write(name: str, record: BackgroundLaunch) -> None:
     """Write the record of what was started."""
     folder = search_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{_RECORD}.{os.getpid()}"
+    beside = temporary_beside(folder / _RECORD)
     fields = asdict(record)
     del fields["ended"]
     beside.write_text(json.dumps(fields), encoding="utf-8")

@@ -18,7 +18,7 @@ from search.core.redact import redact
 from search.tracking import ports, server_access, server_app, server_guard
 from search.tracking.server_access import HOST, answers
 from search.tracking.server_record import ServerRecord, digest_store, read_record, write_record
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 
 READY_SECONDS = 120.0
 """A first start makes the database: 13 s measured on two busy cores, more on slow disks."""

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 
 
 @dataclass(frozen=True)

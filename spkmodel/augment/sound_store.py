@@ -8,7 +8,6 @@ node share what the system keeps of the file in memory.
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import soundfile
 from jaxtyping import Float32, Float64
 
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.temporary import remove_abandoned, temporary_beside
 from spkmodel.data import audio, store_cache
 from spkmodel.data.audio import SAMPLE_RATE
 
@@ -131,7 +131,7 @@ def open_packed(
         if (opened := _open(place)) is not None:
             return opened
         _remove_outdated(below, kind, source)
-        beside = below / f".{place.name}.{secrets.token_hex(4)}.tmp"
+        beside = temporary_beside(place)
         beside.mkdir()
         try:
             _pack(folder, files, kind, source, beside, progress)
@@ -195,11 +195,8 @@ def _open(place: Path) -> PackedFolder | None:
 
 
 def _remove_outdated(below: Path, kind: Kind, source: str) -> None:
-    """Remove packs of the same folder as it was before, and what a killed process left."""
-    for place in below.glob(f".{kind}-*.tmp"):
-        about = place / "source"
-        if about.is_file() and about.read_text() == source:
-            shutil.rmtree(place, ignore_errors=True)
+    """Remove packs of the same folder as it was before, and what killed processes left."""
+    remove_abandoned(below)
     for place in below.glob(f"{kind}-*"):
         about = place / "source"
         if about.is_file() and about.read_text() == source:
@@ -214,7 +211,7 @@ def _pack(
     beside: Path,
     progress: Progress,
 ) -> None:
-    # First, so that what is left after a kill is known to be of this folder.
+    # The name of a pack tells its contents; this tells which folder they are of.
     (beside / "source").write_text(source)
     names = [file.name for file in files]
     lengths, scales, hashes, problems = [], [], [], []

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from spkmodel.core import foreign_file
 from spkmodel.core.shell import quote_path
+from spkmodel.core.temporary import temporary_beside
 from spkmodel.data.formats import other_lists
 
 TRAIN_LIST = "train_list.txt"
@@ -288,7 +289,7 @@ def _pair(paths: _PathReader, number: int, line: str) -> Pair:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary_beside(path)
     try:
         with beside.open("w", encoding="utf-8", newline="\n") as out:
             out.writelines(f"{line}\n" for line in lines)

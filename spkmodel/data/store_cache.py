@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import socket
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.temporary import remove_abandoned, temporary_beside
 from spkmodel.data import store_uri
 from spkmodel.data.store import StoreError
 from spkmodel.data.store_manifest import (
@@ -83,9 +83,8 @@ def _fetch_once(uri: str, sha256: str, below: Path, name: str, progress: Progres
         # Another process may have fetched it while this one waited for the lock.
         if _is_whole(folder, sha256):
             return folder
-        for leftover in below.glob(f".{folder.name}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)  # of a fetch that was killed
-        beside = below / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+        remove_abandoned(below)  # of fetches that were killed
+        beside = temporary_beside(folder)
         try:
             _fetch_files(uri, sha256, beside, progress)
             if folder.exists():

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.temporary import remove_abandoned, temporary_beside
 from spkmodel.data import audio
 from spkmodel.data.checks import levels
 from spkmodel.data.corpus import Corpus
@@ -46,6 +46,7 @@ def pack_corpus(
     Raises:
         AudioError: for an utterance that cannot be packed; `check_corpus` names all of them.
     """
+    remove_abandoned(home / "corpora")
     utterances = corpus.utterances()
     total = 2 * len(utterances)
     digests = _hash_files(corpus.folder, utterances, home / "corpora", total, progress)
@@ -107,7 +108,7 @@ def write_store(
     """
     sha256 = meta["sha256"]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    beside = temporary_beside(folder)
     beside.mkdir()
     try:
         _write_files(beside, utterances, meta, dev_pairs)
@@ -266,7 +267,7 @@ def _read_known_digests(path: Path) -> dict[str, list[Any]]:
 
 
 def _write_known_digests(path: Path, entries: Mapping[str, list[Any]]) -> None:
-    beside = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    beside = temporary_beside(path)
     try:
         beside.write_bytes(json.dumps(entries).encode())
         beside.replace(path)

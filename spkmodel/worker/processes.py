@@ -8,11 +8,11 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 import uuid
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
+
+from spkmodel.core.process_identity import process_start
 
 _WRITING_SECONDS = 600.0
 """Who has not finished a few hundred bytes by then is no more."""
@@ -31,31 +31,6 @@ class Worker:
     """Ray's name of its machine; empty without Ray."""
     oom_kills: int | None
     """Of its kernel, when the attempt began."""
-
-
-@cache
-def boot_id() -> str:
-    """Return the id of the kernel's boot, shortened; empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    except OSError:
-        return ""
-
-
-def process_start(pid: int) -> str | None:
-    """Return when a process of this host started, unique to it; None if it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("stat").exists():
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        # A zombie does nothing any more; field 22 is the start time in ticks since boot.
-        return None if after_name[0] in "ZX" else f"{boot_id()}-{after_name[19]}"
-    answer = subprocess.run(  # a host without /proc
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return f"-{answer.stdout.strip()}" if answer.stdout.strip() else None
 
 
 def kernel_oom_kills() -> int | None:

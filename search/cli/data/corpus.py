@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from search.cli.data import corpus_report
+from search.cli.data.corpus_fetch import FETCH, fetch
 from search.cli.options import Json
 from search.core.errors import UsageError
 from search.reporting import console
@@ -14,7 +15,7 @@ from search.reporting.console import help_text
 from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
-    from search.data.public.public_corpus import PublicCorpus
+    pass
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -221,94 +222,4 @@ def import_corpus(
     console.print_note(f"next: spksearch corpus check {shown}")
 
 
-@app.command(
-    context_settings=_HELP,
-    help=help_text(
-        "Download a public corpus, check and convert it, and write its lists.",
-        "spksearch corpus fetch --list                            # what there is",
-        "spksearch corpus fetch speechocean762 data/ocean         # the same call again resumes it",
-        "spksearch corpus fetch voxceleb1-test data/vox --from downloads",
-        more="Utterances become 16 kHz mono FLAC below wav/SPEAKER/. Train, dev and test are the "
-        "publisher's where it has them, else drawn by speaker from the seed. SOURCE.md says where "
-        "everything is from, and its licence.",
-    ),
-)
-def fetch(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Name of the corpus; see --list.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="A new folder, or one left unfinished.")
-    ] = None,
-    list_wanted: Annotated[
-        bool, typer.Option("--list", help="Name the corpora, with size, speakers and licence.")
-    ] = False,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="FOLDER",
-            help="Folder that has the archives, or their contents, already.",
-        ),
-    ] = None,
-    mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another address of the same files.")
-    ] = None,
-    test_list: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Official list that becomes test_trials.txt [default: the first one].",
-        ),
-    ] = None,
-    keep_archives: Annotated[
-        bool, typer.Option("--keep-archives", help="Do not remove what was downloaded.")
-    ] = False,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, help="Seed of splits and pairs where there are no official ones."
-        ),
-    ] = 0,
-    json_wanted: Json = False,
-) -> None:
-    """Fetch a public corpus into a folder; a complete folder is left as it is."""
-    from search.data.public import catalogue
-    from search.data.public.fetch import fetch_corpus
-    from search.reporting.terminal import stderr_display
-
-    if list_wanted:
-        _print_public_corpora(catalogue.CORPORA, json_wanted)
-        return
-    if name is None or folder is None:
-        raise typer.BadParameter("fetch takes the NAME of a corpus and a DIR, or --list")
-    fetched = fetch_corpus(
-        catalogue.find_public_corpus(name),
-        folder,
-        source=source,
-        mirror=mirror,
-        test_list=test_list,
-        keep_archives=keep_archives,
-        seed=seed,
-        display=stderr_display(),
-    )
-    if json_wanted:
-        from search.reporting.documents import document
-
-        console.print_json(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
-    else:
-        console.print_result(*corpus_report.format_fetched(folder, fetched))
-
-
-def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
-    if not json_wanted:
-        console.print_result(corpus_report.public_corpora_table(corpora))
-        return
-    from search.reporting.documents import document
-
-    plain = (str, int, float)
-    rows = [
-        {key: value for key, value in vars(each).items() if isinstance(value, plain)}
-        for each in corpora
-    ]
-    console.print_json(document("corpora", corpora=rows))
+app.command("fetch", context_settings=_HELP, help=FETCH)(fetch)

@@ -17,6 +17,7 @@ DOCTOR = console.help_text(
     "Check what is installed and reachable, and say what to do about each problem.",
     "spksearch doctor",
     "spksearch doctor --json",
+    "spksearch doctor --clean                     # remove what killed processes left",
     "spksearch doctor --address 10.0.0.1:6379     # every machine of that cluster",
     more="With --address a task on every machine of the cluster checks whether versions and code "
     "are the same as here, whether SPKSEARCH_HOME is shared, and its corpora, disk, GPUs and "
@@ -31,6 +32,10 @@ def doctor(
         typer.Option(metavar="HOST:PORT", help="Look at a running cluster; auto: the one here."),
     ] = None,
     insecure: Insecure = False,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help="Remove temporary files whose process has ended."),
+    ] = False,
     seconds: Annotated[
         float, typer.Option(min=1.0, help="Seconds that machines may take to answer.")
     ] = 60.0,
@@ -39,6 +44,11 @@ def doctor(
     """Check this machine or a cluster, and print what is wrong and how to repair it."""
     from search.reporting.documents import document
 
+    if clean:
+        from search.doctor import leftovers
+
+        for each in leftovers.clean():
+            console.print_note(f"removed {each.path} ({each.bytes / 1e6:,.1f} MB)")
     rows, failed = [], False
     for machine, check in _checks(address, insecure, seconds):
         rows.append(({"machine": machine} if address else {}) | asdict(check))

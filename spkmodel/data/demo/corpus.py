@@ -1,8 +1,6 @@
 """Make the built-in corpus: its audio and its lists, the same for the same seed."""
 
 import json
-import os
-import secrets
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.temporary import remove_abandoned, temporary_beside
 from spkmodel.data.demo import DemoCorpusError
 from spkmodel.data.demo.speech import record_voices
 from spkmodel.data.demo.voices import is_high_voice, utterance_path, voice_name
@@ -50,7 +49,8 @@ def make_demo_corpus(
     if _is_made(folder, recipe):
         return folder
     loader = _import_loader()
-    building = folder.absolute().parent / f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}"
+    building = temporary_beside(folder.absolute())
+    remove_abandoned(building.parent)
     try:
         building.mkdir(parents=True)
         record_voices(building, loader, recipe, progress)

@@ -19,7 +19,7 @@ from search.core import lease
 from search.core.errors import EnvironmentSetupError
 from search.core.lease import DriverInfo, find_live_driver, read_recorded_driver, this_process
 from search.core.lock import Lock
-from spkmodel.worker.processes import boot_id
+from spkmodel.core.process_identity import boot_id
 
 LEASE = 0.4
 

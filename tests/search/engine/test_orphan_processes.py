@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from search.engine import orphan_processes
-from spkmodel.worker.processes import announce, process_start
+from spkmodel.core.process_identity import process_start
+from spkmodel.worker.processes import announce
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from search.requests import mailbox
 from search.requests.messages import Budget, Pause, Stop, Unpause
 from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.rung_queries import rung_results
-from spkmodel.worker.processes import process_start, read_worker
+from spkmodel.core.process_identity import process_start
+from spkmodel.worker.processes import read_worker
 from tests.support import toy_ray_search
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120), pytest.mark.usefixtures("local_ray")]

@@ -32,7 +32,7 @@ from search.launch.open_search import state_of, status_of
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 from tests.support.events import append
 from tests.support.scripted_search import ScriptedSearch
 

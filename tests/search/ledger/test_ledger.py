@@ -15,7 +15,7 @@ from search.core.errors import EnvironmentSetupError
 from search.core.lease import read_recorded_driver
 from search.ledger.events import LedgerDamaged
 from search.ledger.ledger import Ledger
-from spkmodel.worker.processes import boot_id
+from spkmodel.core.process_identity import boot_id
 from tests.support.events import append
 
 

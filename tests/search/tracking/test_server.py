@@ -15,7 +15,7 @@ from search.core.errors import EnvironmentSetupError
 from search.tracking import server_guard
 from search.tracking.server import find_running, start
 from search.tracking.server_access import read_credential
-from spkmodel.worker.processes import process_start
+from spkmodel.core.process_identity import process_start
 from tests.support import users_folder
 
 SLEEPER = "import os, time, sys; print(os.getpid(), flush=True); time.sleep(60)"

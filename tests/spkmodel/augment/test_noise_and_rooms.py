@@ -11,6 +11,7 @@ from spkmodel.augment import Augmenter, augmenter, noise_and_rooms, sound_store
 from spkmodel.augment.noise_and_rooms import SPLITS, NoiseAndRoomsError, open_noise_and_rooms
 from spkmodel.augment.sound_store import read_excerpt
 from spkmodel.config import Augment
+from tests.support.programs.dead_owner import abandoned_beside
 
 
 def write_sounds(folder: Path, count: int, rate: int = 16000, channels: int = 1) -> Path:
@@ -199,9 +200,8 @@ def test_a_pack_that_is_cut_or_left_half_written_is_made_anew(tmp_path, cache):
     (pack,) = packs(cache)
     audio = cache / pack / "audio.i16"
     audio.write_bytes(audio.read_bytes()[:-2])
-    left = cache / f".{pack}.0123abcd.tmp"
+    left = abandoned_beside(cache / pack)
     left.mkdir()
-    (left / "source").write_text((cache / pack / "source").read_text())
     after = list(open_noise_and_rooms(folder, None, "train").ambiences)
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
     assert not left.exists()

@@ -1,0 +1,109 @@
+"""The verb `corpus fetch`: download a public corpus by its name."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.data import corpus_report
+from search.cli.options import Json
+from search.reporting import console
+from search.reporting.console import help_text
+
+if TYPE_CHECKING:
+    from search.data.public.public_corpus import PublicCorpus
+
+FETCH = help_text(
+    "Download a public corpus, check and convert it, and write its lists.",
+    "spksearch corpus fetch --list                            # what there is",
+    "spksearch corpus fetch speechocean762 data/ocean         # the same call again resumes it",
+    "spksearch corpus fetch voxceleb1-test data/vox --from downloads",
+    more="Utterances become 16 kHz mono FLAC below wav/SPEAKER/. Train, dev and test are the "
+    "publisher's where it has them, else drawn by speaker from the seed. SOURCE.md says where "
+    "everything is from, and its licence.",
+)
+_Name = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="Name of the corpus; see --list.")
+]
+_Folder = Annotated[
+    Path | None, typer.Argument(metavar="DIR", help="A new folder, or one left unfinished.")
+]
+_Seed = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Seed of splits and pairs where there are no official ones."
+    ),
+]
+
+
+def fetch(
+    name: _Name = None,
+    folder: _Folder = None,
+    list_wanted: Annotated[
+        bool, typer.Option("--list", help="Name the corpora, with size, speakers and licence.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER",
+            help="Folder that has the archives, or their contents, already.",
+        ),
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another address of the same files.")
+    ] = None,
+    test_list: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Official list that becomes test_trials.txt [default: the first one].",
+        ),
+    ] = None,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Do not remove what was downloaded.")
+    ] = False,
+    seed: _Seed = 0,
+    json_wanted: Json = False,
+) -> None:
+    """Fetch a public corpus into a folder; a complete folder is left as it is."""
+    from search.data.public import catalogue
+    from search.data.public.fetch import fetch_corpus
+    from search.reporting.terminal import stderr_display
+
+    if list_wanted:
+        _print_public_corpora(catalogue.CORPORA, json_wanted)
+        return
+    if name is None or folder is None:
+        raise typer.BadParameter("fetch takes the NAME of a corpus and a DIR, or --list")
+    fetched = fetch_corpus(
+        catalogue.find_public_corpus(name),
+        folder,
+        source=source,
+        mirror=mirror,
+        test_list=test_list,
+        keep_archives=keep_archives,
+        seed=seed,
+        display=stderr_display(),
+    )
+    if json_wanted:
+        from search.reporting.documents import document
+
+        console.print_json(document("fetched", folder=str(folder.absolute()), **asdict(fetched)))
+    else:
+        console.print_result(*corpus_report.format_fetched(folder, fetched))
+
+
+def _print_public_corpora(corpora: "tuple[PublicCorpus, ...]", json_wanted: bool) -> None:
+    if not json_wanted:
+        console.print_result(corpus_report.public_corpora_table(corpora))
+        return
+    from search.reporting.documents import document
+
+    plain = (str, int, float)
+    rows = [
+        {key: value for key, value in vars(each).items() if isinstance(value, plain)}
+        for each in corpora
+    ]
+    console.print_json(document("corpora", corpora=rows))
