@@ -94,8 +94,9 @@ class LocalHead:
         self.remove_session()
 
     def remove_session(self) -> None:
-        """Remove what the head's processes wrote, which must have ended."""
-        shutil.rmtree(self.session_folder, ignore_errors=True)
+        """Remove what the head's processes wrote; those that still live are ended first."""
+        end_processes(list_ray_processes())
+        _remove_session(self.session_folder)
 
 
 def find_ended_sessions(folder: Path) -> list[Path]:
@@ -112,7 +113,14 @@ def find_ended_sessions(folder: Path) -> list[Path]:
 def remove_ended_sessions(folder: Path) -> None:
     """Remove the folders of heads whose driver was killed before it could."""
     for session in find_ended_sessions(folder):
-        shutil.rmtree(session, ignore_errors=True)
+        _remove_session(session)
+
+
+def _remove_session(session: Path) -> None:
+    shutil.rmtree(session, ignore_errors=True)
+    latest = session.with_name("session_latest")
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink(missing_ok=True)
 
 
 def _is_used(session: str) -> bool:
