@@ -65,6 +65,13 @@ FAULTS: dict[str, Fault] = {
             "sigterm", "SIGTERM to the driver", process_faults.signal_driver(signal.SIGTERM), _SLOW
         ),
         Fault("sigint", "Ctrl-C", process_faults.signal_driver(signal.SIGINT), _SLOW),
+        Fault(
+            "sighup",
+            "a closed terminal (SIGHUP)",
+            process_faults.signal_driver(signal.SIGHUP),
+            _SLOW,
+        ),
+        Fault("packing_kill", "SIGKILL of the driver while it packs", process_faults.kill_packing),
         Fault("two_launches", "two launches of one name", process_faults.launch_twice),
         Fault(
             "clock", "wall clock moved by an hour", process_faults.move_clock, size=Size(hours=0.9)

@@ -1,6 +1,7 @@
 """Inject faults into processes, the driver's and a trial's, and into the wall clock."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -19,6 +20,24 @@ FLUSH_SECONDS = 3.0
 def kill_driver(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
     """Kill the driver by SIGKILL, and launch again."""
     del context, rng
+    experiment.kill()
+    experiment.relaunch()
+
+
+def kill_packing(experiment: Experiment, context: FaultContext, rng: np.random.Generator) -> None:
+    """Kill the driver, remove its packed corpus, and kill the next driver while it packs again."""
+    del context, rng
+    experiment.kill()
+    corpora = experiment.home / "corpora"
+    shutil.rmtree(corpora)
+    experiment.relaunch()
+    assert experiment.process is not None
+    end = time.monotonic() + PATIENCE_SECONDS
+    # The corpus is small: what is being packed is there for some milliseconds only.
+    while not (packing := list(corpora.glob(".*.tmp"))) and time.monotonic() < end:
+        if experiment.process.poll() is not None or any(corpora.glob("[0-9a-f]*")):
+            break
+    experiment.notes["struck"] = bool(packing)
     experiment.kill()
     experiment.relaunch()
 
@@ -75,8 +94,10 @@ def signal_driver(number: signal.Signals) -> InjectFault:
             )
         code = experiment.process.wait(60)
         experiment.notes["exit_seconds"] = round(time.monotonic() - began, 2)
-        if code != 128 + number:
-            experiment.problem(f"{number.name} ended the launch with {code}, not {128 + number}")
+        # A closed terminal counts as SIGTERM.
+        expected = 128 + (signal.SIGTERM if number == signal.SIGHUP else number)
+        if code != expected:
+            experiment.problem(f"{number.name} ended the launch with {code}, not {expected}")
         experiment.notes["parts"] = experiment.count("partial")
         if "spksearch launch" not in experiment.output:
             experiment.problem(f"after {number.name} the resuming command was not printed")

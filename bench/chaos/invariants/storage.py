@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from bench.chaos.evidence import Evidence
 from spkmodel.core import checkpoint
+from spkmodel.core.temporary import find_abandoned
 
 if TYPE_CHECKING:
     pass
@@ -48,12 +49,15 @@ def nothing_is_left(evidence: Evidence) -> list[str]:
     wrong = [f"still runs: {process}" for process in evidence.processes]
     left = [*evidence.folder.glob(".*"), *evidence.folder.glob("driver.json*")]
     left += evidence.folder.glob("turn-*")
+    left += evidence.folder.glob("head-*.json")
+    left += [each.path for each in find_abandoned(evidence.folder.parent / "corpora")]
     left += [*evidence.folder.glob("trials/*/.*"), *evidence.folder.rglob("*.tmp")]
     left += evidence.folder.glob("trials/*/leave-*")
     known = {each.checkpoint for t in evidence.state.trials.values() for each in t.recorded()}
     parts = evidence.folder.glob("trials/*/*-step*")
     left += [path for path in parts if str(path.relative_to(evidence.folder)) not in known]
-    return wrong + [f"left behind: {path.relative_to(evidence.folder)}" for path in sorted(left)]
+    home = evidence.folder.parent
+    return wrong + [f"left behind: {path.relative_to(home)}" for path in sorted(left)]
 
 
 def lost_ledger_bytes(before: bytes, ledger: Path) -> list[str]:
