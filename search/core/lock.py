@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from search.core import driver_turns, lease
-from search.core.os_lock import acquire_os_lock
+from search.core.errors import EnvironmentSetupError
+from search.core.os_lock import LOCK_FILE, acquire_os_lock
 from spkmodel.core.temporary import temporary_beside
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ class Lock:
         os.close(self._descriptor)
 
     def _check(self) -> None:
-        """Raise EnvironmentSetupError if another process has taken over."""
+        """Raise EnvironmentSetupError if another process has taken over, or the folder is gone."""
+        self._require_same_folder()
         later = [turn for turn in driver_turns.list_turns(self._folder) if turn > self._turn]
         if later:
             # A later turn counts even before its owner has written `driver.json`.
@@ -101,6 +103,20 @@ class Lock:
             owner = lease.read_recorded_driver(self._folder)
         if owner is not None and not owner.same_process(lease.this_process()):
             raise lease.already_driven_error(self._folder, owner)
+
+    def _require_same_folder(self) -> None:
+        # The ledger stays open, so events would go on into a folder of another name, while workers
+        # would make a new one of the old name.
+        held = os.fstat(self._descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            there = (self._folder / LOCK_FILE).stat()
+            if (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino):
+                return
+        raise EnvironmentSetupError(
+            f"the folder of search {self._folder.name!r} was renamed, moved or removed while it "
+            f"ran: {self._folder} is not the one any more; nothing recorded is lost: give the "
+            "folder its name back, and launch again"
+        )
 
     def _write(self) -> None:
         """Write the next heartbeat, in one step, so that a reader never sees half of it."""

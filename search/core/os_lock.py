@@ -8,6 +8,7 @@ from pathlib import Path
 
 from search.core import lease
 
+LOCK_FILE = "driver.lock"
 _WAIT_SECONDS = 0.5
 """Longer than a process needs that only writes something down for the next driver."""
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -23,7 +24,7 @@ def acquire_os_lock(folder: Path) -> int:
     """
     # O_CLOEXEC: a child of the driver, such as a Ray worker, would otherwise keep the lock after
     # its death.
-    descriptor = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _wait_for_lock(folder, descriptor)
     except BaseException:

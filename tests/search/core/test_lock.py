@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.core import lease
+from search.core import lock as lock_module
 from search.core.errors import EnvironmentSetupError
 from search.core.lease import DriverInfo, find_live_driver, read_recorded_driver, this_process
 from search.core.lock import Lock
@@ -321,3 +322,20 @@ def test_of_two_launches_in_the_same_moment_on_two_machines_one_drives(left_behi
         assert "is driven by" in told[1]
 
     whatever_the_order()
+
+
+def test_a_folder_that_is_renamed_or_replaced_ends_the_right_to_drive(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "_RENEW_SECONDS", 0.0)
+    folder, moved = tmp_path / "night", tmp_path / "moved"
+    folder.mkdir()
+    with Lock.acquire(folder) as held:
+        held.renew()
+        folder.rename(moved)
+        with pytest.raises(EnvironmentSetupError, match=r"'night' was renamed, moved or removed"):
+            held.renew()
+        folder.mkdir()  # as a worker does that writes its log
+        with pytest.raises(EnvironmentSetupError, match="give the folder its name back"):
+            held.renew()
+        folder.rmdir()
+        moved.rename(folder)
+        held.renew()
