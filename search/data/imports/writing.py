@@ -99,7 +99,17 @@ def import_corpus(
         speakers={name: _count_speakers(corpus, name) for name in names},
         linked_speakers=sum(path.is_symlink() for path in folder.iterdir()),
         copied_files=copied,
-        notices=[notice for each in found for notice in each.notices],
+        notices=[notice for each in found for notice in each.notices]
+        + ([] if corpus.test_pairs else [_describe_missing_test_pairs(folder)]),
+    )
+
+
+def _describe_missing_test_pairs(folder: Path) -> str:
+    return (
+        "there are no test pairs, so promote will give no test EER: import again with --test FILE, "
+        "or, where each speaker has a folder, make a corpus with `wav` in it and let `spksearch "
+        f"corpus split` draw them: mkdir {quote_path(folder)}-split && ln -s THE_SPEAKERS "
+        f"{quote_path(folder)}-split/wav && spksearch corpus split {quote_path(folder)}-split"
     )
 
 

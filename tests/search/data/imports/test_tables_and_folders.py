@@ -71,6 +71,8 @@ def test_folders_of_speakers_are_found_at_any_depth(tmp_path, speak):
     found = speakers(tmp_path / "new", "train") | speakers(tmp_path / "new", "dev")
     assert found == {"p225", "p226", "p227", "p228", "_wav"}
     assert check_folder(tmp_path / "new").problems == []
+    (notice,) = (each for each in made.notices if "no test pairs" in each)
+    assert "spksearch corpus split" in notice
     with pytest.raises(UsageError, match="no folders of several speakers"):
         import_corpus([tmp_path / "vctk/release 1/wav48/p225"], "folders", tmp_path / "newer")
 
@@ -88,6 +90,7 @@ def test_voxcelebs_list_finds_converted_files_of_several_parts(tmp_path, speak):
     )
     made = import_corpus([tmp_path / "vox"], "voxceleb", tmp_path / "new")
     assert made.speakers == {"train": 2, "dev": 2, "test": 2}
+    assert not any("no test pairs" in each for each in made.notices)
     corpus = open_corpus(tmp_path / "new")
     assert corpus.test_pairs[0].enrolment == "id10001/aaa/00001.flac"
 
