@@ -159,7 +159,7 @@ def _end_elsewhere(left: list[OrphanProcess]) -> list[OrphanProcess]:
         if node is not None:
             pinned = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
             options = {"num_cpus": 0, "scheduling_strategy": pinned, "max_retries": 0}
-            tasks.append(ray.remote(_end_those).options(**options).remote(there))
+            tasks.append(ray.remote(_end_each).options(**options).remote(there))
     ready, _ = ray.wait(tasks, num_returns=len(tasks), timeout=_GONE_SECONDS) if tasks else ([], 0)
     found: list[OrphanProcess] = []
     for task in ready:
@@ -168,7 +168,7 @@ def _end_elsewhere(left: list[OrphanProcess]) -> list[OrphanProcess]:
     return found
 
 
-def _end_those(left: list[OrphanProcess]) -> list[OrphanProcess]:
+def _end_each(left: list[OrphanProcess]) -> list[OrphanProcess]:
     return [_end(each) for each in left]
 
 

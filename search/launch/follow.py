@@ -11,7 +11,7 @@ from search.core.paths import existing_ledger, home, ledger_path, search_folder
 from search.launch import background, launch_record
 from search.launch.background import LOG
 from search.launch.launch_record import BackgroundLaunch
-from search.launch.open_search import trial_of
+from search.launch.open_search import find_trial
 from search.launch.summary import no_usable_trial
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
@@ -117,7 +117,7 @@ def trial_log(name: str, trial: str, follow: bool) -> Iterator[str]:
     """
     existing_ledger(name)
     follower = LogFollower(name)
-    trial_of(name, follower.refresh(), trial)
+    find_trial(name, follower.refresh(), trial)
     path = search_folder(name) / "trials" / trial / "log.txt"
     if not follow and not path.is_file():
         raise NotFinished(

@@ -83,8 +83,8 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     name = request.name or space.name
     before = read_settings(name)
     require_asked_resources(request, before)
-    known = preparation.known_before(name, space, request, before)
-    corpus = preparation.checked_corpus(request, branches, before)
+    known = preparation.read_prior(name, space, request, before)
+    corpus = preparation.open_checked_corpus(request, branches, before)
     warm_start.check(request.space, branches)
     if request.dry_run:
         lines = preparation.plan(name, space, request, before, corpus, branches, known)
@@ -95,10 +95,10 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     for line in known.format_lines() if known else ():
         display.print_line(line)
     with _looked_at_first(request, before):
-        settings = preparation.prepared(
+        settings = preparation.prepare_settings(
             request, before, space, corpus, display, known.sha256 if known else ""
         )
-        for line in preparation.stages_beyond(branches, settings.max_epochs):
+        for line in preparation.warn_of_late_stages(branches, settings.max_epochs):
             display.print_line(line)
         state = run_search(name, request, space, settings, before, display, known=known)
     return summarise_outcome(name, state)

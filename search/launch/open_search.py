@@ -13,7 +13,7 @@ from search.ledger.trial import TrialRecord
 from search.requests.mailbox import identity
 
 
-def state_of(name: str) -> SearchState:
+def read_state(name: str) -> SearchState:
     """Return the state that the ledger of a search adds up to.
 
     Raises:
@@ -45,7 +45,7 @@ def state_of(name: str) -> SearchState:
     return state
 
 
-def status_of(name: str, state: SearchState) -> str:
+def describe_status(name: str, state: SearchState) -> str:
     """Return "starting", "running", "finished", or "interrupted": no driver, and no orderly end."""
     driver = find_live_driver(existing_ledger(name).parent)
     if driver is not None:
@@ -54,7 +54,7 @@ def status_of(name: str, state: SearchState) -> str:
     return "finished" if state.finish else "interrupted"
 
 
-def trial_of(name: str, state: SearchState, trial: str) -> TrialRecord:
+def find_trial(name: str, state: SearchState, trial: str) -> TrialRecord:
     """Return one trial of a state.
 
     Raises:
@@ -68,6 +68,6 @@ def trial_of(name: str, state: SearchState, trial: str) -> TrialRecord:
     raise NotFound(f"no trial {trial!r} in search {name!r}: {hint} `spksearch trials {name}`")
 
 
-def folder_of(name: str) -> Path:
+def existing_search_folder(name: str) -> Path:
     """Return the folder of a search that exists."""
     return existing_ledger(name).parent

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from search.core.errors import UsageError
 from search.core.paths import home, ledger_path, make_home, search_folder
 from search.data import location
-from search.launch.open_search import state_of
+from search.launch.open_search import read_state
 from search.launch.settings import (
     OBJECTIVES,
     LaunchRequest,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spkmodel.data.corpus import Corpus
 
 
-def checked_corpus(
+def open_checked_corpus(
     request: LaunchRequest, branches: list[loader.Branch], before: SearchSettings | None
 ) -> "Corpus":
     """Open the corpus, and check every branch of the space against it."""
@@ -78,7 +78,7 @@ def warn_of_dev_pairs(corpus: "Corpus") -> list[str]:
     return [f"warning: {warning}" for warning in warnings]
 
 
-def prepared(
+def prepare_settings(
     request: LaunchRequest,
     before: SearchSettings | None,
     space: loader.Space,
@@ -121,7 +121,7 @@ def prepared(
     )
 
 
-def known_before(
+def read_prior(
     name: str, space: loader.Space, request: LaunchRequest, before: SearchSettings | None
 ) -> WarmStart | None:
     """Return the prior that a search begins with; None without one, or if it is recorded already.
@@ -143,7 +143,7 @@ def known_before(
         name=name,
         seed=before.seed if before else request.seed or 0,
         objectives=before.objectives if before else request.objectives or OBJECTIVES[:1],
-        read_state=state_of,
+        read_state=read_state,
     )
 
 
@@ -183,13 +183,13 @@ def plan(
         f"{settings.trials} trials, rungs {'/'.join(map(str, settings.rungs))}, "
         f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
         f"{settings.trials * settings.max_epochs}",
-        *stages_beyond(branches, settings.max_epochs),
+        *warn_of_late_stages(branches, settings.max_epochs),
         *(known.format_lines() if known else []),
         "nothing was started or written; leave out --dry-run to launch",
     ]
 
 
-def stages_beyond(branches: list[loader.Branch], max_epochs: int) -> list[str]:
+def warn_of_late_stages(branches: list[loader.Branch], max_epochs: int) -> list[str]:
     """Warn of large-margin stages that begin after the last epoch there will be.
 
     It is no error: the search may be extended.

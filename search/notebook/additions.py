@@ -10,7 +10,7 @@ from search.core.errors import UsageError
 from search.core.paths import home
 from search.core.validation_messages import describe_validation_error
 from search.data import location
-from search.launch.open_search import trial_of
+from search.launch.open_search import find_trial
 from search.ledger.state import SearchState
 from search.notebook.notebooks import load_notebook
 from search.requests.messages import Add, who
@@ -64,7 +64,7 @@ def build_trial_request(state: SearchState, trial: str, *, changes: Mapping[str,
         NotFound: there is no such trial.
         UsageError: a change is wrong, or it does not fit the corpus.
     """
-    record = trial_of(state.search.search, state, trial)
+    record = find_trial(state.search.search, state, trial)
     if not changes:
         raise UsageError(
             f"{trial} has been tried; say what is to be different: --set "

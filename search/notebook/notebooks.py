@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from search.core.errors import NotFinished, NotFound, UsageError
-from search.launch.open_search import state_of, trial_of
+from search.launch.open_search import find_trial, read_state
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.formatting import format_interval, format_percent
@@ -52,8 +52,8 @@ def add_trial(
     search, slash, trial = name.partition("/")
     if not slash:
         raise UsageError(f"--from-trial takes SEARCH/TRIAL, such as triplet/t0007, got {name!r}")
-    state = state_of(search)
-    record = trial_of(search, state, trial)
+    state = read_state(search)
+    record = find_trial(search, state, trial)
     evidence = _evidence(state, record)
     basis = notebook.entry(based_on) if based_on else _last_kept(notebook)
     delta = find_config_delta(basis, TrainConfig.model_validate(record.config))

@@ -69,7 +69,7 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         trials=len(plan.runs),
         max_epochs=request.epochs,
     )
-    corpus = preparation.checked_corpus(launch_request, branches, before)
+    corpus = preparation.open_checked_corpus(launch_request, branches, before)
     steps = {number: count_steps_per_epoch(config, corpus) for number, config in configs.items()}
     recorded_epochs = before.max_epochs if before is not None else None
     epochs = request.epochs or recorded_epochs or default_epochs(plan, steps)
@@ -79,7 +79,7 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
     for line in description:
         display.print_line(line)
     space = _replay_space(plan)
-    settings = preparation.prepared(
+    settings = preparation.prepare_settings(
         replace(launch_request, max_epochs=epochs), before, space, corpus, display
     )
     state = launch.run_search(

@@ -181,7 +181,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             training = Training(
                 TrainConfig.model_validate(segment.config),
                 self._store(segment.store),
-                self._surroundings_of(segment.noise, segment.rooms),
+                self._open_noise_and_rooms(segment.noise, segment.rooms),
                 _device(segment.device),
                 warm,
             )
@@ -228,7 +228,7 @@ class SegmentTrainable(tune.Trainable):  # type: ignore[misc]  # Ray comes witho
             self._stores[place] = Store.open(folder)
         return self._stores[place]
 
-    def _surroundings_of(self, noise: str, rooms: str) -> NoiseAndRooms:
+    def _open_noise_and_rooms(self, noise: str, rooms: str) -> NoiseAndRooms:
         key = (noise, rooms)
         if key not in self._surroundings:
             self._surroundings[key] = open_noise_and_rooms(

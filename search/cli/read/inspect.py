@@ -92,12 +92,12 @@ def list_searches(json_wanted: Json = False) -> None:
 def _row(name: str) -> dict[str, Any] | None:
     """Return a search as a row of the list; None, with a message to stderr, if it is unreadable."""
     from search.core.errors import SpksearchError
-    from search.launch.open_search import state_of, status_of
+    from search.launch.open_search import describe_status, read_state
     from search.reporting.documents import snapshot_document
     from search.reporting.snapshot import take_snapshot, to_unix_time
 
     try:
-        state = state_of(name)
+        state = read_state(name)
     except SpksearchError as error:
         console.print_note(f"{name}: {error}")
         return None
@@ -105,7 +105,7 @@ def _row(name: str) -> dict[str, Any] | None:
     last = (
         state.sessions[-1].last.timestamp() if state.sessions else to_unix_time(state.search.time)
     )
-    return snapshot_document(take_snapshot(state, status=status_of(name, state), now=now)) | {
+    return snapshot_document(take_snapshot(state, status=describe_status(name, state), now=now)) | {
         "age_seconds": max(0.0, now - last)
     }
 
@@ -119,12 +119,12 @@ STATUS = help_text(
 
 def status(name: SearchName, json_wanted: Json = False) -> None:
     """Print the state, rungs, best trial and speed of a search, and the next commands."""
-    from search.launch.open_search import state_of, status_of
+    from search.launch.open_search import describe_status, read_state
     from search.reporting.snapshot import take_snapshot
     from search.reporting.tables import snapshot_table
 
-    state = state_of(name)
-    snapshot = take_snapshot(state, status=status_of(name, state))
+    state = read_state(name)
+    snapshot = take_snapshot(state, status=describe_status(name, state))
     if json_wanted:
         from search.reporting.documents import document, snapshot_document
 
@@ -163,12 +163,12 @@ def trials(
         _print_front(name, sort, pareto, plot, json_wanted)
         return
     sort = sort or "dev_eer"
-    from search.launch.open_search import state_of, status_of
+    from search.launch.open_search import describe_status, read_state
     from search.reporting.trial_tables import sort_trials, trial_table
 
-    state = state_of(name)
+    state = read_state(name)
     ordered = sort_trials(state, sort)
-    status = status_of(name, state)
+    status = describe_status(name, state)
     if json_wanted:
         from search.reporting.documents import document, trial_document
 
@@ -185,7 +185,7 @@ def _print_front(
 ) -> None:
     """Print the Pareto front of a search, and draw it into a file if one is named."""
     from search.core.errors import UsageError
-    from search.launch.open_search import state_of, status_of
+    from search.launch.open_search import describe_status, read_state
     from search.reporting.trial_tables import find_front, front_table
 
     if not pareto:
@@ -194,7 +194,7 @@ def _print_front(
         raise UsageError("--pareto has an order of its own, by size: leave out --sort")
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot writes a PNG: name a file .png, got {plot}")
-    state = state_of(name)
+    state = read_state(name)
     front, others = find_front(state)
     if plot is not None and front:
         from search.reporting.pareto_figure import draw_front
@@ -204,7 +204,7 @@ def _print_front(
     if json_wanted:
         from search.reporting.documents import document, trial_document
 
-        status = status_of(name, state)
+        status = describe_status(name, state)
         rows = [trial_document(trial, status) for trial in front]
         console.print_json(
             document("front", name=name, state=status, trials=rows, others=len(others))
@@ -233,12 +233,17 @@ def show(
     json_wanted: Json = False,
 ) -> None:
     """Print one trial in detail, and draw its learning curves if a file is named."""
-    from search.launch.open_search import folder_of, state_of, status_of, trial_of
+    from search.launch.open_search import (
+        describe_status,
+        existing_search_folder,
+        find_trial,
+        read_state,
+    )
     from spkmodel.config import TrainConfig
 
-    state = state_of(name)
-    record = trial_of(name, state, trial)
-    status = status_of(name, state)
+    state = read_state(name)
+    record = find_trial(name, state, trial)
+    status = describe_status(name, state)
     if plot is not None:
         from search.reporting.learning_curves import plot_trial
 
@@ -252,4 +257,4 @@ def show(
     from search.reporting.trial_tables import trial_page
 
     default = TrainConfig().model_dump(mode="json")
-    console.print_result(*trial_page(state, record, status, folder_of(name), default))
+    console.print_result(*trial_page(state, record, status, existing_search_folder(name), default))

@@ -233,11 +233,11 @@ def _recorded_corpus(name: str) -> Path | str:
         UsageError: there is no such search.
     """
     from search.core.paths import ledger_path
-    from search.launch.open_search import state_of
+    from search.launch.open_search import read_state
 
     if not ledger_path(name).is_file():
         raise UsageError(
             f"a new search needs a corpus: spksearch launch ... --corpus DIR (there is no search "
             f"{name!r} to go on with)"
         )
-    return parse_location(state_of(name).search.corpus)
+    return parse_location(read_state(name).search.corpus)

@@ -120,7 +120,7 @@ def budget(
 ) -> None:
     """Change the budgets of a search."""
     from search.engine.request_handler import ask
-    from search.launch.open_search import state_of
+    from search.launch.open_search import read_state
     from search.reporting.snapshot import format_resume_command
     from search.requests.messages import Budget, who
 
@@ -145,7 +145,7 @@ def budget(
         )
     changes = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
     reply = ask(name, request)
-    again = format_resume_command(state_of(name).search)
+    again = format_resume_command(read_state(name).search)
     text = f"search {name}: {changes}"
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
@@ -191,12 +191,12 @@ def add(
 ) -> None:
     """Ask a search to try a config next."""
     from search.engine.request_handler import ask
-    from search.launch.open_search import state_of
+    from search.launch.open_search import read_state
     from search.notebook import additions
     from search.reporting.snapshot import format_resume_command
     from spaces.logged.scale import parse_scale
 
-    state = state_of(name)
+    state = read_state(name)
     changes = additions.parse_changes(assignments or [])
     size = parse_scale(scale)
     match entry, trial:

@@ -70,7 +70,7 @@ def request_(tmp_path, spksearch_home):
 def test_a_launch_that_is_only_preparing_ends_and_says_that_nothing_has_begun(
     request_, monkeypatch, number
 ):
-    monkeypatch.setattr(preparation, "checked_corpus", lambda *_: _sent(number))
+    monkeypatch.setattr(preparation, "open_checked_corpus", lambda *_: _sent(number))
     with pytest.raises(Interrupted, match="nothing of it has begun") as interrupted:
         launch.launch(request_, Silent())
     assert error_handling.choose_exit_code(interrupted.value) == 128 + number

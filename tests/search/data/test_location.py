@@ -150,8 +150,8 @@ def test_settings_of_a_uri_record_it_with_its_hash_and_the_corpus_of_the_folder(
     made = []
     for place in (uri, corpus):
         request = LaunchRequest(space=str(space.name), corpus=place, dev_condition=condition)
-        checked = preparation.checked_corpus(request, loader.branches(space), None)
-        made.append(preparation.prepared(request, None, space, checked, Silent()))
+        checked = preparation.open_checked_corpus(request, loader.branches(space), None)
+        made.append(preparation.prepare_settings(request, None, space, checked, Silent()))
     at_uri, at_path = made
     assert at_uri.corpus_sha256 == at_path.corpus_sha256
     assert (at_uri.corpus, at_uri.store) == (uri, uri)

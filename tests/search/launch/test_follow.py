@@ -28,7 +28,7 @@ from search.core.lease import this_process
 from search.launch import background, exit_record, follow, launch_record, ray_job
 from search.launch.follow import driver_log, trial_log, wait
 from search.launch.launch_record import BackgroundLaunch, format_arguments
-from search.launch.open_search import state_of, status_of
+from search.launch.open_search import describe_status, read_state
 from search.launch.settings import LaunchRequest
 from search.ledger.ledger import Ledger
 from search.reporting.snapshot import take_snapshot
@@ -136,7 +136,7 @@ def test_a_launch_that_failed_when_nobody_watched_it_is_told_with_its_exit_code(
 ):
     launch_record.write("trip", _here(token="abc"))
     exit_record.write("trip", "abc", code, "no corpus at /nowhere")
-    for look in (lambda: wait("trip", 5), lambda: state_of("trip")):
+    for look in (lambda: wait("trip", 5), lambda: read_state("trip")):
         with pytest.raises(kind, match=rf"code {code}: no corpus at /nowhere") as told:
             look()
         assert error_handling.choose_exit_code(told.value) == code
@@ -153,15 +153,15 @@ def test_the_end_of_an_earlier_launch_is_not_that_of_the_last_one(spksearch_home
     with pytest.raises(NotFinished):
         wait("trip", 0.1)
     with pytest.raises(NotFinished, match="has recorded nothing yet"):
-        state_of("trip")
+        read_state("trip")
     launch_record.write("trip", _here(token="new", started="0-1"))
     with pytest.raises(EnvironmentSetupError, match="without a word: killed"):
-        state_of("trip")
+        read_state("trip")
     exit_record.write("trip", "new", 3, "the Ray cluster at head:6379 does not answer")
     _written(spksearch_home, tale)
     with pytest.raises(EnvironmentSetupError, match="ended with exit code 3: the Ray cluster"):
         wait("trip", 5)
-    assert state_of("trip").trials, "what was recorded is shown all the same"
+    assert read_state("trip").trials, "what was recorded is shown all the same"
 
 
 def test_a_launch_in_the_background_writes_down_how_it_ended(spksearch_home, monkeypatch):
@@ -189,20 +189,22 @@ def test_a_job_whose_ledger_is_elsewhere_is_not_said_to_have_done_nothing(
 
 def test_a_driver_that_has_said_nothing_yet_is_starting(spksearch_home, tale):
     folder = _written(spksearch_home, tale)
-    assert status_of("trip", state_of("trip")) == "interrupted"
+    assert describe_status("trip", read_state("trip")) == "interrupted"
     with Ledger.open(folder / "ledger.jsonl", write=True) as ledger:
-        assert status_of("trip", state_of("trip")) == "starting"
-        now = take_snapshot(state_of("trip"), status="starting")
+        assert describe_status("trip", read_state("trip")) == "starting"
+        now = take_snapshot(read_state("trip"), status="starting")
         assert (now.running, now.commands[-1]) == ((), "spksearch stop trip")
         me = this_process()
         append(ledger, "driver", host=me.host, pid=me.pid, started=me.started)
-        assert status_of("trip", state_of("trip")) == "running"
+        assert describe_status("trip", read_state("trip")) == "running"
         append(ledger, "stop", trial=None, now=False, by="anna")
-        assert take_snapshot(state_of("trip"), status="running").reason == "asked to stop"
+        assert take_snapshot(read_state("trip"), status="running").reason == "asked to stop"
         append(ledger, "finish", reason="asked to stop", totals={})
-    assert status_of("trip", state_of("trip")) == "finished"
+    assert describe_status("trip", read_state("trip")) == "finished"
     with Ledger.open(folder / "ledger.jsonl", write=True, drives=False):
-        assert status_of("trip", state_of("trip")) == "finished", "a look at it is no driver"
+        assert describe_status("trip", read_state("trip")) == "finished", (
+            "a look at it is no driver"
+        )
 
 
 # --- logs ------------------------------------------------------------------------------------

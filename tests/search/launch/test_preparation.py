@@ -3,7 +3,7 @@
 import pytest
 
 from search.core.errors import UsageError
-from search.launch.preparation import checked_corpus, stages_beyond, warn_of_dev_pairs
+from search.launch.preparation import open_checked_corpus, warn_of_dev_pairs, warn_of_late_stages
 from search.launch.settings import LaunchRequest
 from search.space.loader import Branch
 from spkmodel.config import LargeMarginFineTuning, TrainConfig
@@ -21,7 +21,7 @@ def _branch(from_epoch):
     ("starts", "first"), [([None], None), ([27], None), ([28], 28), ([None, 40, 30, 9], 30)]
 )
 def test_a_stage_that_no_trial_comes_to_is_told_with_its_first_epoch(starts, first):
-    lines = stages_beyond([_branch(start) for start in starts], max_epochs=27)
+    lines = warn_of_late_stages([_branch(start) for start in starts], max_epochs=27)
     assert [f"from_epoch is {first} or more" in line for line in lines] == [True] * bool(first)
 
 
@@ -32,7 +32,7 @@ def test_a_space_that_does_not_fit_is_named_with_its_file(tmp_path, space, ends)
     corpus = tone_corpus.write_corpus(tmp_path / "corpus")
     branches = [Branch({"loss": "softmax"}, (), TrainConfig())]
     with pytest.raises(UsageError, match=r"set batches\.speakers to 6 or less") as caught:
-        checked_corpus(LaunchRequest(space=space or "replay", corpus=corpus), branches, None)
+        open_checked_corpus(LaunchRequest(space=space or "replay", corpus=corpus), branches, None)
     advice = f"{ends}; change a copy of it, and launch the copy"
     assert str(caught.value).endswith(advice) == bool(space)
     assert ("change a copy" in str(caught.value)) == bool(space)

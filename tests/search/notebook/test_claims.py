@@ -65,15 +65,15 @@ def test_a_claim_is_judged_by_the_last_epoch_of_complete_trials_of_the_same_seed
     tale.end(collapsed, "failed", "collapsed: all embeddings are alike", "failure")
     runs["19", 2] = collapsed
 
-    def trial_of(number, seed):
+    def find_trial(number, seed):
         return tale.state.trials.get(runs.get((number, seed), ""))
 
-    judged = evaluate_claim(LOWER, trial_of, range(4))
+    judged = evaluate_claim(LOWER, find_trial, range(4))
     assert judged.differences == pytest.approx((-0.1, -0.15))
     assert judged.pairs == 2
     tale.crash(running)
     tale.end(running, "failed", "crashed 3 times", "failure")
-    assert evaluate_claim(LOWER, trial_of, range(4)).pairs == 2, (
+    assert evaluate_claim(LOWER, find_trial, range(4)).pairs == 2, (
         "a crash says nothing about a config"
     )
 

@@ -9,7 +9,7 @@ from search.core.errors import NotFound, UsageError
 from search.core.paths import ledger_path
 from search.core.progress import Silent
 from search.launch import drive, launch, preparation
-from search.launch.open_search import state_of
+from search.launch.open_search import read_state
 from search.launch.settings import LaunchRequest, decide, read_settings
 from search.ledger.ledger import Ledger
 from search.sampler import prior_sources
@@ -52,7 +52,7 @@ def _space(folder, source, name="made"):
 
 def _take(source, space, count=3, objectives=("dev_eer",)):
     return prior_sources.read_prior_source(
-        source, space, count, name="new", seed=4, objectives=objectives, read_state=state_of
+        source, space, count, name="new", seed=4, objectives=objectives, read_state=read_state
     )
 
 
@@ -213,7 +213,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     monkeypatch.setattr(drive, "drive_search", lambda *_: None)
     space = _space(home, TINY)
     request = LaunchRequest(space="made", corpus=home, warm_start="earlier", trials=9)
-    known = preparation.known_before("new", space, request, None)
+    known = preparation.read_prior("new", space, request, None)
     settings = _settings(request, sha256=known.sha256)
     launch.run_search("new", request, space, settings, None, Silent(), known=known)
     events = list(Ledger.open(ledger_path("new")).events())
@@ -227,7 +227,7 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     earlier.report("t0002", 3, 0.01)
     before = read_settings("new")
     again = LaunchRequest(space="made", corpus=home, trials=30)
-    assert preparation.known_before("new", space, again, before) is None
+    assert preparation.read_prior("new", space, again, before) is None
     extended = _settings(again, before, sha256="other")
     assert extended.warm_start_sha256 == known.sha256
     launch.run_search("new", again, space, extended, before, Silent())
@@ -243,7 +243,7 @@ def test_a_launch_that_died_while_it_took_the_prior_down_takes_it_again(home, mo
     with Ledger.open(ledger_path("new"), write=True, search="new") as ledger:
         append(ledger, "search", **_settings(request).model_dump(), versions={})
     again = LaunchRequest(space="made", corpus=home)
-    known = preparation.known_before("new", space, again, read_settings("new"))
+    known = preparation.read_prior("new", space, again, read_settings("new"))
     assert [queued.origin for queued in known.queued] == ["earlier/t0002", "earlier/t0001"]
 
 

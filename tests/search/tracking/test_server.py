@@ -28,7 +28,7 @@ def ended(pid: int, seconds: float = 5.0) -> bool:
     return process_start(pid) is None
 
 
-def status_of(port: int, host_header: str, credential: str) -> int:
+def http_status(port: int, host_header: str, credential: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(
         "GET",
@@ -58,10 +58,10 @@ def test_the_server_imports_nothing_of_the_folder_that_it_serves(mlflow_server):
 @pytest.mark.slow
 def test_only_names_of_this_machine_are_let_in(mlflow_server):
     port, known = mlflow_server.port, read_credential(mlflow_server.folder)
-    assert status_of(port, f"127.0.0.1:{port}", known) == 200
-    assert status_of(port, f"localhost:{port}", known) == 200
-    assert status_of(port, "10.evil.example", known) == 403
-    assert status_of(port, "localhost.evil.example", known) == 403
+    assert http_status(port, f"127.0.0.1:{port}", known) == 200
+    assert http_status(port, f"localhost:{port}", known) == 200
+    assert http_status(port, "10.evil.example", known) == 403
+    assert http_status(port, "localhost.evil.example", known) == 403
 
 
 def test_an_occupied_port_is_named(tmp_path):

@@ -79,7 +79,7 @@ EMBEDDINGS = {
 }
 
 
-def state_of(name):
+def read_state(name):
     make, options, _ = CASES[name]
     return make(**options)
 
@@ -96,7 +96,7 @@ def with_scale(reading, int16):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("int16", [False, True])
 def test_embeddings_are_those_of_the_trainers_own_network(tmp_path, name, int16):
-    path = saved(tmp_path / "x.model", trainer.speaker_net(state_of(name)))
+    path = saved(tmp_path / "x.model", trainer.speaker_net(read_state(name)))
     found = network.read_network(path, with_scale(CASES[name][2], int16))
     with torch.inference_mode():
         embedding = found.encoder.eval()(trainer.waveforms())[0 if "rawnet3" in name else 1]
@@ -106,7 +106,7 @@ def test_embeddings_are_those_of_the_trainers_own_network(tmp_path, name, int16)
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_weight_of_the_trainer_has_its_own_place_and_none_is_left_over(tmp_path, name):
-    state = state_of(name)
+    state = read_state(name)
     found = network.read_network(saved(tmp_path / "x.model", state), CASES[name][2])
     placed, unknown = weight_names.rename_weights(state, found.config)
     assert unknown == []
