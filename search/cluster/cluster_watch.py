@@ -80,6 +80,10 @@ class ClusterWatch:
         """Take note that the driver's loop goes round."""
         self._beat = self._clock()
 
+    def find_loss(self) -> str:
+        """Say why the cluster is lost, also where the thread has not noticed yet; empty if not."""
+        return self.loss or ("" if self.head is None else self.head.find_ended())
+
     def report(self, reason: str) -> None:
         """Take note that the cluster is lost; whoever is told first acts on it."""
         with self._telling:

@@ -173,6 +173,10 @@ class TuneSession:
             self._driver.on_attempt_finished(*ended.key)
         else:
             found = diagnose(*ended.key)
+            # Workers die with their raylet. Ray may tell of them before the watch has noticed, as
+            # of workers that were killed: no fault of the trials.
+            if loss := self._watch.find_loss():
+                found = crash_classification.Diagnosis("lost_node", loss)
             self._driver.on_attempt_finished(*ended.key, found.reason, found.kind)
 
     def forget_ended_trials(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from search.cluster import cluster_watch
 from search.cluster.cluster_watch import ClusterWatch, ControlService
+from search.cluster.local_head import LocalHead
 
 
 class Clock:
@@ -119,3 +120,19 @@ def test_the_patience_of_the_environment_is_a_number_of_seconds(seconds, fits, m
         return
     with pytest.raises(UsageError, match="SPKSEARCH_STALL_SECONDS must be a number of seconds, 10"):
         read_seconds(cluster_watch.STALL, 300, least=10)
+
+
+class EndedProcess:
+    """A process that was killed; `LocalHead` asks it no more."""
+
+    pid = 7
+
+    def poll(self):
+        return -9
+
+
+def test_a_head_whose_raylet_has_ended_is_lost_before_the_watch_has_looked(tmp_path):
+    watch = ClusterWatch(head=LocalHead({"raylet": EndedProcess()}, tmp_path))
+    assert watch.loss == ""
+    assert "raylet" in watch.find_loss()
+    assert ClusterWatch().find_loss() == ""
