@@ -81,7 +81,11 @@ class ClusterWatch:
         self._beat = self._clock()
 
     def find_loss(self) -> str:
-        """Say why the cluster is lost, also where the thread has not noticed yet; empty if not."""
+        """Say why the cluster is lost; empty if it is not.
+
+        Workers die with their raylet, and Ray may tell of them, as of workers that were killed,
+        before the thread has noticed. So this asks the processes of the head once more.
+        """
         return self.loss or ("" if self.head is None else self.head.find_ended())
 
     def report(self, reason: str) -> None:

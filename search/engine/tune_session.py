@@ -17,10 +17,11 @@ import ray
 
 from search.cluster.cluster_watch import ClusterWatch
 from search.core.errors import Interrupted, StorageUnavailableError
-from search.engine import crash_classification, hang_detection, orphan_processes, tune_patches
+from search.engine import hang_detection, orphan_processes, tune_patches
 from search.engine.attempt_table import AttemptTable
 from search.engine.cluster_progress import ClusterProgress
 from search.engine.controller import SearchController
+from search.engine.crash_classification import Diagnosis
 from search.engine.graceful_stop import GracefulStop
 from spkmodel.worker.results import WorkerResult
 
@@ -128,8 +129,7 @@ class TuneSession:
         # Tune may wait in a loop of its own for a suggestion; requests must be seen meanwhile.
         self.step()
         # Where nothing is under way the controller is asked all the same: the search may be over.
-        under_way = len(self._attempts)
-        if under_way and under_way >= self._slots():
+        if (under_way := len(self._attempts)) and under_way >= self._slots():
             return "wait"
         segment = self._driver.next_segment()
         if isinstance(segment, str):
@@ -158,7 +158,7 @@ class TuneSession:
     def end_attempt(
         self,
         tune_id: str,
-        diagnose: Callable[[str, int], crash_classification.Diagnosis] | None = None,
+        diagnose: Callable[[str, int], Diagnosis] | None = None,
     ) -> None:
         """Take note that Tune is done with an attempt; Tune may say so twice.
 
@@ -166,17 +166,13 @@ class TuneSession:
             tune_id: Tune's trial.
             diagnose: asked what an attempt, by trial and number, died of; None if it did not die.
         """
-        ended = self._attempts.remove(tune_id)
-        if ended is None:
+        if (ended := self._attempts.remove(tune_id)) is None:
             return
         if diagnose is None:
             self._driver.on_attempt_finished(*ended.key)
         else:
-            found = diagnose(*ended.key)
-            # Workers die with their raylet. Ray may tell of them before the watch has noticed, as
-            # of workers that were killed: no fault of the trials.
-            if loss := self._watch.find_loss():
-                found = crash_classification.Diagnosis("lost_node", loss)
+            loss = self._watch.find_loss()
+            found = Diagnosis("lost_node", loss) if loss else diagnose(*ended.key)
             self._driver.on_attempt_finished(*ended.key, found.reason, found.kind)
 
     def forget_ended_trials(self) -> None:
