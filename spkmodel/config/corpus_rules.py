@@ -117,7 +117,8 @@ def check_crop(
         ValueError: naming the field, which is in `place`, and the remedy.
     """
     fastest = 1.0 if speed is None else speed.fastest
-    if crop_seconds * fastest <= longest_seconds:
+    # 0.4 * 1.1 is above 0.44 as floats are; a billionth of a second is far below a sample.
+    if crop_seconds * fastest <= longest_seconds + 1e-9:
         return
     field = f"{place}crop_seconds" if place else "batches.crop_seconds"
     at_rate = "" if speed is None else f" at {fastest} times the speed ({place}augment.speed)"

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -86,6 +86,7 @@ def test_one_speaker_is_too_few_for_every_loss(kind):
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.1, 4.9), st.sampled_from([None, 1.1, 1.3]))
+@example(0.44, 1.1)
 def test_an_advised_crop_is_accepted(longest_seconds, fastest):
     speed = Speed(rates=(1.0, fastest)) if fastest else None
     config = TrainConfig(batches=Batches(crop_seconds=5.0), augment=Augment(speed=speed))
