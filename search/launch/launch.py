@@ -83,11 +83,12 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
     name = request.name or space.name
     before = read_settings(name)
     require_asked_resources(request, before)
+    default = preparation.read_default_trial(space, request, before)
     known = preparation.read_prior(name, space, request, before)
-    corpus = preparation.open_checked_corpus(request, branches, before)
+    corpus = preparation.open_checked_corpus(request, branches, before, default)
     warm_start.check(request.space, branches)
     if request.dry_run:
-        lines = preparation.plan(name, space, request, before, corpus, branches, known)
+        lines = preparation.plan(name, space, request, before, corpus, branches, known, default)
         warnings = preparation.warn_of_dev_pairs(corpus)
         return LaunchOutcome(name, "planned", [*lines, *warnings])
     for line in preparation.warn_of_dev_pairs(corpus):
@@ -100,7 +101,10 @@ def _launch(request: LaunchRequest, display: "SearchDisplay") -> LaunchOutcome:
         )
         for line in preparation.warn_of_late_stages(branches, settings.max_epochs):
             display.print_line(line)
-        state = run_search(name, request, space, settings, before, display, known=known)
+        first = [default] if default else []
+        state = run_search(
+            name, request, space, settings, before, display, queued=first, known=known
+        )
     return summarise_outcome(name, state)
 
 
@@ -159,7 +163,10 @@ def run_search(
                 f"{name}`, and launch again: it goes on with what is there"
             )
         _record(ledger, settings, before, replay, space)
-        _record_queued(ledger, [*queued, *(known.queued if known else ())])
+        # A point of the warm start that is the default configuration is not tried twice.
+        taken = [each.config for each in queued]
+        points = [each for each in (known.queued if known else ()) if each.config not in taken]
+        _record_queued(ledger, [*queued, *points])
         if known is not None:
             # The last word of a beginning: while it is missing, a launch begins once more.
             prior = known.prior

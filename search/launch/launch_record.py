@@ -74,9 +74,10 @@ def format_arguments(request: LaunchRequest) -> list[str]:
     words = ["launch", request.space]
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if field.name in ("space", "tracking_uri") or value is None or value is False:
+        # A flag that is off says so only where off is not what nobody asks for.
+        if field.name in ("space", "tracking_uri") or value == field.default:
             continue
-        words.append(f"--{field.name.replace('_', '-')}")
-        if value is not True:
+        words.append(f"--{'no-' if value is False else ''}{field.name.replace('_', '-')}")
+        if not isinstance(value, bool):
             words.append(",".join(value) if isinstance(value, tuple) else str(value))
     return words

@@ -1,6 +1,7 @@
 """Prepare a search: check its corpus against its space, pack it, decide all settings."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageError
 from search.core.paths import home, ledger_path, make_home, search_folder
@@ -15,11 +16,15 @@ from search.launch.settings import (
     warm_start_trials,
 )
 from search.ledger.ledger import Ledger
+from search.ledger.queue import DEFAULT_KEY, DEFAULT_ORIGIN, QueuedTrial
 from search.ledger.settings import SearchSettings
 from search.reporting import snapshot
-from search.sampler import prior_sources
+from search.reporting.formatting import format_axes
+from search.sampler import prior_sources, sampler
 from search.sampler.prior_sources import WarmStart
 from search.space import loader
+from search.space.default_point import find_default_point
+from spkmodel.config import TrainConfig
 from spkmodel.core.shell import quote_path
 
 if TYPE_CHECKING:
@@ -28,9 +33,12 @@ if TYPE_CHECKING:
 
 
 def open_checked_corpus(
-    request: LaunchRequest, branches: list[loader.Branch], before: SearchSettings | None
+    request: LaunchRequest,
+    branches: list[loader.Branch],
+    before: SearchSettings | None,
+    default: QueuedTrial | None = None,
 ) -> "Corpus":
-    """Open the corpus, and check every branch of the space against it."""
+    """Open the corpus, and check every branch of the space, and its default, against it."""
     from spkmodel.training.epoch_plan import batches_in_epoch
 
     seed = request.seed if request.seed is not None else (before.seed if before else 0)
@@ -39,19 +47,27 @@ def open_checked_corpus(
     for entry in corpus.train:
         counts[entry.speaker] = counts.get(entry.speaker, 0) + 1
     most = sorted(counts.values(), reverse=True)
-    needed = max((branch.config.longest_read_seconds for branch in branches), default=0.0)
+    checked = [(_format_choices(branch.choices), branch.config) for branch in branches]
+    if default is not None:
+        chosen = "the default configuration, which --no-default-trial leaves out: "
+        chosen += _format_choices(default.axes)
+        checked.append((chosen, TrainConfig.model_validate(default.config)))
+    needed = max((config.longest_read_seconds for _, config in checked), default=0.0)
     longest = location.find_longest_seconds(request.corpus, corpus, enough=needed)
-    for branch in branches:
+    for chosen, config in checked:
         try:
-            branch.config.check_corpus(most, longest)
-            branch.config.check_epoch(batches_in_epoch(most, branch.config.batches))
+            config.check_corpus(most, longest)
+            config.check_epoch(batches_in_epoch(most, config.batches))
         except ValueError as error:
-            chosen = ", ".join(f"{axis}={choice}" for axis, choice in branch.choices.items())
             raise UsageError(
                 f"space {request.space} does not fit corpus {request.corpus}: with {chosen}: "
                 f"{error}{_where_to_change(request.space)}"
             ) from error
     return corpus
+
+
+def _format_choices(answers: Mapping[str, Any]) -> str:
+    return ", ".join(f"{axis}={choice}" for axis, choice in answers.items())
 
 
 def _where_to_change(space: str) -> str:
@@ -147,6 +163,36 @@ def read_prior(
     )
 
 
+def read_default_trial(
+    space: loader.Space, request: LaunchRequest, before: SearchSettings | None
+) -> QueuedTrial | None:
+    """Return the trial of the default configuration; None if the search has none.
+
+    Raises:
+        UsageError: the space has no default point.
+    """
+    is_wanted = request.default_trial is not False if before is None else before.default_trial
+    if not is_wanted:
+        return None
+    seed = before.seed if before else request.seed or 0
+    point = sampler.complete_point(space, find_default_point(space), seed)
+    return QueuedTrial(
+        DEFAULT_KEY,
+        point.config.model_dump(mode="json"),
+        DEFAULT_ORIGIN,
+        axes=point.axes,
+        distributions=point.distributions,
+    )
+
+
+def describe_default_trial(default: QueuedTrial) -> str:
+    """Return what the first trial is, for people."""
+    return (
+        f"the first trial is the default configuration: {format_axes(default.axes)} "
+        "(--no-default-trial leaves it out)"
+    )
+
+
 def plan(
     name: str,
     space: loader.Space,
@@ -155,6 +201,7 @@ def plan(
     corpus: "Corpus",
     branches: list[loader.Branch],
     known: WarmStart | None = None,
+    default: QueuedTrial | None = None,
 ) -> list[str]:
     """Describe what a launch would do."""
     settings = decide(
@@ -184,6 +231,7 @@ def plan(
         f"{settings.rule}-type ASHA: about {expected} epochs in all, at most "
         f"{settings.trials * settings.max_epochs}",
         *warn_of_late_stages(branches, settings.max_epochs),
+        *([describe_default_trial(default)] if default else []),
         *(known.format_lines() if known else []),
         "nothing was started or written; leave out --dry-run to launch",
     ]

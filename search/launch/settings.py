@@ -56,6 +56,8 @@ class LaunchRequest:
     objectives: tuple[str, ...] | None = None
     warm_start: str | None = None
     warm_start_trials: int | None = None
+    default_trial: bool | None = None
+    """Whether the default configuration is the first trial of a new search; by default it is."""
     noise: Path | None = None
     rooms: Path | None = None
     allow_overlap: bool = False
@@ -73,6 +75,7 @@ _IDENTITY = {
     "objectives": "--objectives",
     "warm_start": "--warm-start",
     "warm_start_trials": "--warm-start-trials",
+    "default_trial": "--default-trial",
 }
 """What makes a search the search it is; what else differs extends it."""
 
@@ -171,6 +174,7 @@ def decide(
         # A source that has grown since is not read again.
         warm_start_sha256=before.warm_start_sha256 if before else warm_start_sha256,
         store_sha256=store_sha256,
+        default_trial=_first(request.default_trial, before and before.default_trial, True),
     )
     _check_ranges(settings)
     if before is not None:

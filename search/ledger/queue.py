@@ -6,6 +6,12 @@ One may start from the weights of another one; then it waits until that one's tr
 from dataclasses import dataclass, field
 from typing import Any
 
+DEFAULT_KEY = "default"
+"""Key in the queue of the trial of the default configuration."""
+
+DEFAULT_ORIGIN = "default"
+"""Origin of that trial."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedTrial:

@@ -59,3 +59,5 @@ class SearchSettings(BaseModel):
     """Trials whose best epoch is kept; see `search.checkpoints.retention`."""
     disk_gb: float | None
     """What all checkpoints together may use; None: as much as there is."""
+    default_trial: bool = False
+    """Whether its first trial is the default configuration. Searches of before 0.2.0 have none."""

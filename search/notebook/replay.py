@@ -68,6 +68,7 @@ def run_replay(request: ReplayRequest, display: "SearchDisplay") -> ReplayOutcom
         name=plan.name,
         trials=len(plan.runs),
         max_epochs=request.epochs,
+        default_trial=False,
     )
     corpus = preparation.open_checked_corpus(launch_request, branches, before)
     steps = {number: count_steps_per_epoch(config, corpus) for number, config in configs.items()}

@@ -50,6 +50,8 @@ class Space:
     path: Path
     sha256: str
     """Of the file."""
+    default: Mapping[str, Choice] = field(default_factory=dict)
+    """Answers of its default point that it names itself; see `search.space.default_point`."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def load(name_or_path: str) -> Space:
         raise UsageError(f"{path} has no function space(trial) -> TrainConfig")
     question = (inspect.getdoc(module) or "").partition("\n")[0]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Space(path.stem, function, question, path.absolute(), digest)
+    default = _read_named_default(path, module)
+    return Space(path.stem, function, question, path.absolute(), digest, default)
 
 
 def branches(space: Space) -> list[Branch]:
@@ -189,6 +190,16 @@ def _run_file(path: Path) -> ModuleType:
     except Exception as error:
         raise UsageError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
+
+
+def _read_named_default(path: Path, module: ModuleType) -> Mapping[str, Choice]:
+    default = getattr(module, "DEFAULT", {})
+    if not isinstance(default, Mapping):
+        raise UsageError(
+            f"{path}: DEFAULT must be a mapping of answers by parameter, such as "
+            f"{{'learning_rate': 1e-3}}, got {type(default).__name__}"
+        )
+    return dict(default)
 
 
 def _read_log_entries(path: Path) -> dict[str, str]:

@@ -43,10 +43,11 @@ LAUNCH = console.help_text(
     "spksearch launch fewer_parameters --corpus data/speech \\\n"
     "      --objectives dev_eer,encoder_parameters",
     more="SPACE is a file of spaces/ by name, or a path to a file of yours; a space is code and is "
-    "run. --warm-start uses known results: the best and most different points of the log or of "
-    "an earlier search are tried first, and all of them guide the sampler, less and less as "
-    "the search's own trials end. Points outside the space are skipped and reported. With two "
-    "--objectives a small encoder counts beside a low EER; trials --pareto shows the front.",
+    "run. The first trial is the default configuration, what one would train without a search; it "
+    "counts in --trials. --warm-start uses known results: the best and most different points of "
+    "the log or of an earlier search are tried first, and all of them guide the sampler, less and "
+    "less as the search's own trials end. Points outside the space are skipped and reported. With "
+    "two --objectives a small encoder counts beside a low EER; trials --pareto shows the front.",
 )
 
 
@@ -130,6 +131,13 @@ class LaunchOptions:
             help="Points of --warm-start tried first [default: 5, or a third of --trials if less].",
         ),
     ] = None
+    default_trial: Annotated[
+        bool | None,
+        typer.Option(
+            "--default-trial/--no-default-trial",
+            help="Whether the first trial is the default configuration [default: it is].",
+        ),
+    ] = None
     noise: Noise = None
     rooms: Rooms = None
     allow_overlap: AllowOverlap = False
@@ -207,6 +215,7 @@ def _build_request(options: LaunchOptions) -> "LaunchRequest":
         objectives=None if options.objectives is None else objectives(options.objectives),
         warm_start=options.warm_start,
         warm_start_trials=options.warm_start_trials,
+        default_trial=options.default_trial,
         noise=options.noise,
         rooms=options.rooms,
         allow_overlap=options.allow_overlap,

@@ -294,6 +294,7 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
         allow_overlap=True,
         tracking_uri="https://anna:secret@mlflow",
         gpus_per_trial=0.5,
+        default_trial=False,
     )
     numbers = {
         "int | None": 3,

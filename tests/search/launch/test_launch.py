@@ -197,6 +197,7 @@ def test_launch_promote_and_evaluate_tell_one_story(corpus, space, tmp_path):
     assert again.state == "finished"
     state = Ledger.open(ledger_path("story")).state()
     assert len(state.sessions) == 1, "a finished search is not driven again"
+    assert [trial.origin for trial in state.trials.values()] == ["default", *["sampler"] * 3]
 
     report = promote.promote("story", model="story", display=Silent())
     assert report.document["trial"] == state.ranked()[0].trial

@@ -3,13 +3,27 @@
 import pytest
 
 from search.core.errors import UsageError
-from search.launch.preparation import open_checked_corpus, warn_of_dev_pairs, warn_of_late_stages
+from search.core.paths import ledger_path
+from search.core.progress import Silent
+from search.launch import drive, launch
+from search.launch.preparation import (
+    describe_default_trial,
+    open_checked_corpus,
+    read_default_trial,
+    warn_of_dev_pairs,
+    warn_of_late_stages,
+)
 from search.launch.settings import LaunchRequest
+from search.ledger.ledger import Ledger
+from search.ledger.queue import QueuedTrial
+from search.space import loader
 from search.space.loader import Branch
 from spkmodel.config import LargeMarginFineTuning, TrainConfig
 from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL
 from spkmodel.data.corpus import open_corpus
 from tests.support import tone_corpus
+from tests.support.events import append, event_of
+from tests.support.tiny_space import SPACE
 
 
 def _branch(from_epoch):
@@ -51,3 +65,58 @@ def test_dev_pairs_without_evidence_and_of_few_speakers_are_warned_of(tmp_path):
         "warning: the dev pairs are of 2 speakers: no interval is shown for dev EERs, which needs "
         f"{LEAST_SPEAKERS_OF_AN_INTERVAL}"
     )
+
+
+def _settings(**fields):
+    return event_of("search", **fields).settings
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(SPACE)
+    return loader.load(str(path))
+
+
+def test_the_default_trial_has_the_seed_of_the_search_and_a_point_of_the_space(tiny, tmp_path):
+    request = LaunchRequest(space="tiny", corpus=tmp_path, seed=7)
+    default = read_default_trial(tiny, request, None)
+    assert (default.key, default.origin) == ("default", "default")
+    assert default.config["seed"] == 7
+    assert default.axes == {"channels": 8, "learning_rate": 0.002}
+    assert default.distributions.keys() == default.axes.keys()
+    assert "channels=8 learning_rate=0.002 (--no-default-trial" in describe_default_trial(default)
+
+
+def test_no_default_trial_where_none_is_wanted_or_the_search_had_none(tiny, tmp_path):
+    refused = LaunchRequest(space="tiny", corpus=tmp_path, default_trial=False)
+    assert read_default_trial(tiny, refused, None) is None
+    plain = LaunchRequest(space="tiny", corpus=tmp_path)
+    assert read_default_trial(tiny, plain, _settings(default_trial=False)) is None
+    assert (
+        read_default_trial(tiny, plain, _settings(default_trial=True, seed=3)).config["seed"] == 3
+    )
+
+
+def test_a_default_that_does_not_fit_the_corpus_is_refused_before_anything_starts(tmp_path):
+    corpus = tone_corpus.write_corpus(tmp_path / "corpus")
+    default = QueuedTrial("default", TrainConfig().model_dump(mode="json"), "default")
+    request = LaunchRequest(space="replay", corpus=corpus)
+    with pytest.raises(UsageError, match="which --no-default-trial leaves out"):
+        open_checked_corpus(request, [], None, default)
+
+
+@pytest.mark.usefixtures("spksearch_home")
+def test_a_launch_that_died_before_its_default_was_queued_queues_it_once(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(drive, "drive_search", lambda *_: None)
+    settings = _settings(default_trial=True, gpus_per_trial=0)
+    with Ledger.open(ledger_path("night"), write=True, search="night") as ledger:
+        append(ledger, "search", **settings.model_dump())
+    request = LaunchRequest(space="tiny", corpus=tmp_path)
+    for _ in range(2):
+        default = read_default_trial(tiny, request, settings)
+        launch.run_search("night", request, tiny, settings, settings, Silent(), queued=[default])
+    events = [event.event for event in Ledger.open(ledger_path("night")).events()]
+    assert events == ["search", "queued"]

@@ -105,3 +105,15 @@ def test_a_password_never_reaches_the_settings():
     settings = _decided(tracking_uri="https://me:secret@mlflow.example/x")
     assert "secret" not in settings.tracking_uri
     assert "mlflow.example" in settings.tracking_uri
+
+
+def test_a_new_search_has_a_default_trial_and_one_of_before_gets_none():
+    assert _decided().default_trial is True
+    assert _decided(default_trial=False).default_trial is False
+    before = _decided().model_copy(update={"default_trial": False})
+    assert _decided(before).default_trial is False
+
+
+def test_a_search_with_a_default_trial_is_not_one_without():
+    with pytest.raises(UsageError, match="--default-trial: True before, False now"):
+        _decided(_decided(), default_trial=False)

@@ -204,8 +204,10 @@ def settings(events):
 
     state = SearchState.from_events(events)
     policy = asdict(AshaPolicy.from_state(state))
+    recorded = state.search.settings.model_dump()
+    assert recorded.pop("default_trial") is False, "a search of before gets none"
     return {
-        "settings": state.search.settings.model_dump(),
+        "settings": recorded,
         "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in policy.items()},
         "command_again": format_resume_command(state.search),
     }

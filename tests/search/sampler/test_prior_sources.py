@@ -1,7 +1,7 @@
 """What is taken from the log and from earlier searches, what is left out, and what is said."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -233,6 +233,20 @@ def test_a_launch_writes_the_prior_down_once_and_a_resumed_one_takes_nothing_aga
     launch.run_search("new", again, space, extended, before, Silent())
     events = list(Ledger.open(ledger_path("new")).events())
     assert [event.event for event in events].count("queued") == 2
+
+
+@pytest.mark.usefixtures("earlier")
+def test_a_point_of_the_warm_start_that_is_the_default_is_not_tried_twice(home, monkeypatch):
+    monkeypatch.setattr(drive, "drive_search", lambda *_: None)
+    space = _space(home, TINY)
+    request = LaunchRequest(space="made", corpus=home, warm_start="earlier", trials=9)
+    known = preparation.read_prior("new", space, request, None)
+    default = replace(known.queued[1], key="default", origin="default")
+    launch.run_search(
+        "new", request, space, _settings(request), None, Silent(), queued=[default], known=known
+    )
+    state = Ledger.open(ledger_path("new")).state()
+    assert [queued.origin for queued in state.queue.values()] == ["default", "earlier/t0002"]
 
 
 @pytest.mark.usefixtures("earlier")
