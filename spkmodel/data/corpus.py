@@ -89,7 +89,7 @@ def open_corpus(
     """Read a corpus's lists, or make in memory those that are missing.
 
     Args:
-        folder: with lists, or `wav/<speaker>/.../<utterance>.(wav|flac|ogg)`, or both.
+        folder: with lists, or `wav/<speaker>/.../<utterance>.(wav|flac|m4a|...)`, or both.
         seed: of the choice of dev speakers, where `valid_trials.txt` is missing.
         allow_overlap: let a speaker be in two of train, dev and test.
         report: raises the first problem. One that keeps problems instead gets all of them, and the

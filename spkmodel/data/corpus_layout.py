@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.foreign_folders import recognise_folder
 from spkmodel.data.formats.other_lists import conversion_command
-from spkmodel.data.formats.suffixes import OTHER, READ
+from spkmodel.data.formats.suffixes import READ, is_audio, without_sources
 from spkmodel.data.lists import (
     TRAIN_LIST,
     CorpusError,
@@ -49,10 +49,9 @@ def _walk_audio(top: Path, report: Report) -> Iterator[tuple[Path, str]]:
                 link = quote_path(Path(at) / name)
                 problem = f"{link} is a link to a folder; only wav itself may be one"
                 report(CorpusError(problem, kind="link"))
-        for name in sorted(names):
-            suffix = PurePosixPath(name).suffix.lower()
-            if not name.startswith(".") and suffix in (*READ, *OTHER):
-                yield Path(at) / name, suffix
+        found = (name for name in names if is_audio(name) and not name.startswith("."))
+        for name in without_sources(sorted(found)):
+            yield Path(at) / name, PurePosixPath(name).suffix.lower()
 
 
 def format_counts(suffixes: Counter[str]) -> str:
@@ -61,7 +60,7 @@ def format_counts(suffixes: Counter[str]) -> str:
 
 
 def _without_readable_audio(top: Path, others: Counter[str]) -> CorpusError:
-    problem = f"{quote_path(top)} has no .wav, .flac or .ogg file in it"
+    problem = f"{quote_path(top)} has no .wav, .flac, .ogg, .m4a or other audio file in it"
     if not others:
         return CorpusError(problem, kind="no_audio")
     commands = " && ".join(conversion_command(top, suffix) for suffix in sorted(others))
@@ -103,7 +102,7 @@ def _without_wav(folder: Path) -> CorpusError:
     if found is not None:
         return CorpusError(f"{problem}, but {found.problem}", found.kind, found.remedy)
     return CorpusError(
-        f"{problem}; a corpus has wav/<speaker>/.../<utterance>.(wav|flac|ogg), or lists",
+        f"{problem}; a corpus has wav/<speaker>/.../<utterance>.(wav|flac|ogg|m4a|...), or lists",
         kind="no_corpus",
     )
 

@@ -8,7 +8,7 @@ from search.core.errors import UsageError
 from search.data.imports.foreign_corpus import ForeignCorpus, ForeignUtterance, require_usable
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.speaker_folders import find_speaker_folders
-from spkmodel.data.formats.suffixes import READ, is_audio
+from spkmodel.data.formats.suffixes import is_audio, without_sources
 
 _VOXCELEB_SPEAKER = re.compile(r"id\d{5}")
 _VOXCELEB_LISTS = ("veri_test2.txt", "veri_test.txt")
@@ -51,17 +51,13 @@ def read_voxceleb(folder: Path) -> ForeignCorpus:
 
 
 def _read_speaker(top: Path, folder: Path, speaker: str) -> list[ForeignUtterance]:
-    files: dict[Path, Path] = {}
+    files: list[Path] = []
     for at, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(filter(is_audio, names)):
-            if not name.startswith("."):
-                file = Path(at) / name
-                # A file in two formats is one utterance: the one that is read.
-                if file.suffix.lower() in READ or file.with_suffix("") not in files:
-                    files[file.with_suffix("")] = file
-    require_usable(folder, {str(file): file for file in files.values()})
+        found = (name for name in names if is_audio(name) and not name.startswith("."))
+        files += [Path(at) / name for name in without_sources(sorted(found))]
+    require_usable(folder, {str(file): file for file in files})
     return [
         ForeignUtterance(PurePosixPath(file.relative_to(top)).as_posix(), speaker, file)
-        for file in files.values()
+        for file in files
     ]

@@ -9,7 +9,7 @@ from search.core.errors import UsageError
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.existing import is_file
 from spkmodel.data.formats.other_lists import conversion_command
-from spkmodel.data.formats.suffixes import READ, is_audio
+from spkmodel.data.formats.suffixes import READ, is_audio, is_read
 
 _FIRST = 10
 
@@ -40,7 +40,7 @@ def find_file(path: Path) -> Path | None:
     """Return the file of a path that may have been converted: the one that is read, if any."""
     for suffix in (path.suffix, *READ) if path.name else ():
         candidate = path.with_suffix(suffix)
-        if candidate.suffix.lower() in READ and is_file(candidate):
+        if is_read(candidate.name) and is_file(candidate):
             return candidate
     return path if is_file(path) else None
 
@@ -62,9 +62,7 @@ def require_usable(where: Path, files: Mapping[str, Path | None]) -> None:
             f"{_format_first(missing)}; paths are taken as they are, or relative to "
             f"{quote_path(where if where.is_dir() else where.parent)}"
         )
-    others = [
-        file for file in files.values() if file is not None and file.suffix.lower() not in READ
-    ]
+    others = [file for file in files.values() if file is not None and not is_read(file.name)]
     audio = [file for file in others if is_audio(file.name)]
     if audio:
         top = _common_folder(audio)
@@ -79,8 +77,8 @@ def require_usable(where: Path, files: Mapping[str, Path | None]) -> None:
     if others:
         raise UsageError(
             f"{quote_path(where)}: {len(others)} of {len(files)} files are no audio by their "
-            f"names: {_format_first(list(map(str, others)))}; an utterance is a .wav, .flac or "
-            ".ogg file"
+            f"names: {_format_first(list(map(str, others)))}; an utterance is a .wav, .flac, "
+            ".ogg or .m4a file, or of another format of audio"
         )
 
 

@@ -5,9 +5,8 @@ from pathlib import Path, PurePosixPath
 
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.other_lists import is_label, is_target
+from spkmodel.data.formats.suffixes import is_audio
 from spkmodel.data.lists import ListError, Pair, numbered_lines
-
-_AUDIO = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
 
 
 def read_pairs_by_name(path: Path, path_of: Mapping[str, str]) -> list[Pair]:
@@ -50,5 +49,5 @@ def read_pairs_by_name(path: Path, path_of: Mapping[str, str]) -> list[Pair]:
 def _key(name: str) -> str:
     """Return what a name has in common with its other spellings: `a/b/1.wav`, `a-b-1`."""
     path = PurePosixPath(name)
-    stem = path.with_suffix("") if path.suffix.lower() in _AUDIO else path
+    stem = path.with_suffix("") if is_audio(name) else path
     return stem.as_posix().replace("/", "-")

@@ -82,8 +82,8 @@ def check_corpus(
     utterances = _Utterances(corpus, findings, corpus.folder if read is None else Path())
     utterances.inspect_all(progress, read)
     if read is None and not findings.has("other_format"):
-        for text, remedy in find_ignored(corpus):
-            findings.add("ignored_format", text, remedy)
+        for kind, text, remedy in find_ignored(corpus):
+            findings.add(kind, text, remedy)
     _add_dev_speakers(corpus, findings)
     carries = measure_capacity(corpus.train)
     _add_capacity(corpus, carries, findings)

@@ -49,6 +49,7 @@ _ERRORS = {
     "cut_short": "utterances that are cut short",
     "no_length": "utterances whose header has no length",
     "unreadable": "utterances that cannot be used",
+    "no_decoder": "utterances that PyAV would read, which is not installed",
     "silent_in_pair": "silent utterances in pairs",
 }
 _WARNINGS = {
@@ -60,6 +61,7 @@ _WARNINGS = {
     "self_pair": "pairs of an utterance with itself",
     "repeated_pair": "repeated pairs",
     "ignored_format": "audio files that are not read",
+    "not_audio": "files that are no audio by their names, not read",
     "few_dev_speakers": "dev pairs of too few speakers",
     "cannot_carry": "losses that this corpus cannot carry",
 }

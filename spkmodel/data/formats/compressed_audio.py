@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FORMATS = (
     "mov,matroska,webm,aac,ac3,eac3,mp3,ogg,asf,amr,amrnb,amrwb,nistsphere,caf,tta,wv,ape,mpc,mpc8,"
-    "rm,wav,aiff,au,w64,avi,flv,mpegts,voc,gsm,loas"
+    "rm,shn,wav,aiff,au,w64,avi,flv,mpegts,voc,gsm,loas"
 )
 _WITHOUT_LENGTH = frozenset(
     ["aac", "ac3", "eac3", "mp3", "amr", "amrnb", "amrwb", "gsm", "loas", "mpegts", "ogg"]

@@ -12,12 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.existing import is_file
-from spkmodel.data.formats.suffixes import READ, is_audio
+from spkmodel.data.formats.suffixes import OTHER, READ, WITHOUT_HEADER, is_audio
 
 _TARGET_WORDS = ("target", "tgt", "true", "same")
 _NON_TARGET_WORDS = ("nontarget", "non-target", "imp", "impostor", "imposter", "false", "different")
 _LABEL_WORDS = (*_TARGET_WORDS, *_NON_TARGET_WORDS)
-_USUAL = (".m4a", ".mp3", ".aac", ".opus", ".sph")
 _MOST_WORDS = 50
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -164,7 +163,9 @@ def is_label(word: str) -> bool:
 
 def conversion_command(top: Path, old: str, new: str = ".flac") -> str:
     """Return the command that writes every file of a format below a folder in one that is read."""
-    convert = f'ffmpeg -nostdin -loglevel error -i "$1" -ac 1 -ar 16000 "${{1%.*}}{new}"'
+    # Nothing in the file says at which rate it is to be read.
+    form = "-f s16le -ar RATE_IN_HZ " if old.lower() in WITHOUT_HEADER else ""
+    convert = f'ffmpeg -nostdin -loglevel error {form}-i "$1" -ac 1 -ar 16000 "${{1%.*}}{new}"'
     return (
         f"find {quote_path(top)}/ -name {quote_path(f'*{old}')} -exec sh -c '{convert}' _ {{}} ';'"
     )
@@ -224,7 +225,7 @@ def _is_like_a_file(word: str) -> bool:
 
 def _find_other_suffix(file: Path) -> str | None:
     """Return the suffix of an audio file of the same name, if there is one."""
-    for suffix in (*READ, *_USUAL):
+    for suffix in (*READ, *sorted(OTHER)):
         if suffix != file.suffix and is_file(file.with_suffix(suffix)):
             return suffix
     return None

@@ -220,7 +220,7 @@ def test_what_is_no_corpus_is_refused_with_what_would_be(tmp_path):
     with pytest.raises(CorpusError, match=r"neither train_list\.txt nor a folder wav"):
         open_corpus(tmp_path)
     (tmp_path / "wav").mkdir()
-    with pytest.raises(CorpusError, match=r"no \.wav, \.flac or \.ogg"):
+    with pytest.raises(CorpusError, match=r"no \.wav, \.flac, \.ogg, \.m4a or"):
         open_corpus(tmp_path)
     utterance(tmp_path, "wav/loose.wav")
     with pytest.raises(CorpusError, match="in no speaker's folder"):

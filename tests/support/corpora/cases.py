@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.corpora.base import DEV, EACH, RATE, TEST, TRAIN, Case, draw_pairs
+from tests.support.corpora.compressed_files import write_compressed
 
 
 def make_case(name: str, base: Path, folder: Path) -> Case:
@@ -160,7 +161,8 @@ def _other_suffix(case: Case) -> None:
 
 def _m4a_for_wav(case: Case) -> None:
     for path in list(case.folder.rglob("*.wav")):
-        path.rename(path.with_suffix(".m4a"))
+        write_compressed(path.with_suffix(".m4a"), "aac", case.samples(path), RATE)
+        path.unlink()
 
 
 def _m4a_names(case: Case) -> None:
@@ -168,8 +170,29 @@ def _m4a_names(case: Case) -> None:
     _m4a_for_wav(case)
 
 
-def _mp3_beside(case: Case) -> None:
-    (case.folder / "wav/s00/more.mp3").write_bytes(b"ID3")
+def _sources_beside(case: Case) -> None:
+    case.remove_lists()
+    for path in list(case.folder.rglob("*.wav")):
+        path.with_suffix(".m4a").write_bytes(b"what it was converted from")
+
+
+def _dss_for_wav(case: Case) -> None:
+    for path in list(case.folder.rglob("*.wav")):
+        path.rename(path.with_suffix(".dss"))
+
+
+def _dss_names(case: Case) -> None:
+    case.remove_lists()
+    _dss_for_wav(case)
+
+
+def _dss_beside(case: Case) -> None:
+    (case.folder / "wav/s00/more.dss").write_bytes(b"\2dss")
+
+
+def _text_beside(case: Case) -> None:
+    for name in ("u0.txt", "u1.txt", "u1.lab", "README"):
+        (case.folder / "wav/s00" / name).write_text("what was said")
 
 
 def _one_level_too_high(case: Case) -> None:
@@ -237,7 +260,11 @@ CASES: dict[str, Callable[[Case], None]] = {
         _other_suffix,
         _m4a_for_wav,
         _m4a_names,
-        _mp3_beside,
+        _sources_beside,
+        _dss_for_wav,
+        _dss_names,
+        _dss_beside,
+        _text_beside,
         _one_level_too_high,
         _one_level_too_deep,
         _same_bytes_two_speakers,

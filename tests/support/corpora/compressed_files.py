@@ -23,7 +23,7 @@ def write_compressed(path: Path, codec, waveform, rate, channels=1, samples=None
         stream.bit_rate = 64_000
         if samples is not None:
             stream.format = samples
-        planes = np.ascontiguousarray(np.broadcast_to(waveform, (channels, len(waveform))))
+        planes = np.tile(np.asarray(waveform, dtype=np.float32), (channels, 1))
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         converted = av.AudioResampler(stream.format.name, layout, rate, stream.frame_size or None)

@@ -56,9 +56,9 @@ def test_check_shows_findings_by_kind_in_text_and_in_json(capsys, speech):
 
 def test_warnings_alone_exit_0(capsys, speech):
     answered(capsys, "corpus", "split", str(speech))
-    (speech / "wav" / "a" / "more.mp3").write_bytes(b"ID3")
+    (speech / "wav" / "a" / "more.dss").write_bytes(b"dss")
     out = answered(capsys, "corpus", "check", str(speech))
-    assert "1 .mp3 ignored" in out
+    assert "1 .dss ignored" in out
     assert json.loads(answered(capsys, "corpus", "check", str(speech), "--json"))["problems"] == []
 
 

@@ -131,7 +131,7 @@ def test_segments_are_refused_with_the_command_that_cuts_them(data, tmp_path):
         ({"wav.scp": "x\n"}, r"wav\.scp:1: no path"),
         ({"wav.scp": "x a.wav\nx a.wav\n"}, r"wav\.scp:2: x is listed twice"),
         ({"wav.scp": "a-0 gone.wav\n"}, r"1 of 1 files are not there: a-0"),
-        ({"wav.scp": "a-0 x.sph\n", "x.sph": "x"}, r"format that is not read: .*ffmpeg"),
+        ({"wav.scp": "a-0 x.dss\n", "x.dss": "x"}, r"format that is not read: .*ffmpeg"),
         ({"wav.scp": "a-0 x.txt\n", "x.txt": "x"}, "are no audio by their names"),
         ({"wav.scp": "a-0 /\n"}, "1 of 1 files are not there: a-0"),
         ({"wav.scp": f"a-0 {'x' * 300}.wav\n"}, "1 of 1 files are not there: a-0"),

@@ -95,11 +95,18 @@ def test_voxcelebs_list_finds_converted_files_of_several_parts(tmp_path, speak):
     assert corpus.test_pairs[0].enrolment == "id10001/aaa/00001.flac"
 
 
-def test_m4a_alone_is_refused_with_the_command_that_converts_it(tmp_path, speak):
-    for number in range(4):
-        path = speak(tmp_path / "vox" / f"id1000{number}" / "aaa" / "00001.wav")
-        path.rename(path.with_suffix(".m4a"))
-    with pytest.raises(UsageError, match=r"not read: .*00001\.m4a.*ffmpeg"):
+@pytest.mark.parametrize(("suffix", "is_read"), [(".m4a", True), (".dss", False)])
+def test_a_format_is_imported_if_it_is_read_and_else_the_command_converts_it(
+    tmp_path, speak, suffix, is_read
+):
+    for number in range(12):
+        path = speak(tmp_path / "vox" / f"id1000{number // 2}" / "aaa" / f"{number}.wav")
+        path.rename(path.with_suffix(suffix))
+    if is_read:
+        made = import_corpus([tmp_path / "vox"], "voxceleb", tmp_path / "new")
+        assert made.utterances == 12
+        return
+    with pytest.raises(UsageError, match=r"not read: .*0\.dss.*ffmpeg"):
         import_corpus([tmp_path / "vox"], "voxceleb", tmp_path / "new")
 
 
