@@ -4,7 +4,7 @@ Used by `evaluate` and `promote`, which draw the same figures.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,10 +149,29 @@ def format_numbers(numbers: Mapping[str, Any]) -> list[str]:
     percent = formatting.format_percent
     head = (
         f"{numbers['condition']}: EER {percent(numbers['eer'])} ({_describe_interval(numbers)})  "
-        f"minDCF .01 {numbers['min_dcf_p01']:.3f}  .05 {numbers['min_dcf_p05']:.3f}  threshold "
-        f"{numbers['threshold']:.4f}"
+        f"minDCF .01 {numbers['min_dcf_p01']:.3f}  .05 {numbers['min_dcf_p05']:.3f}  threshold at "
+        f"this EER {numbers['threshold']:.4f}"
     )
-    return [head, *(f"  {f['name']}: EER {percent(f['eer'])}" for f in numbers["floors"])]
+    worse = describe_better_baselines([numbers])
+    return [
+        head,
+        *(f"  {floor['name']}: EER {percent(floor['eer'])}" for floor in numbers["floors"]),
+        *([f"  warning: worse than no network: {worse}"] if worse else []),
+    ]
+
+
+def describe_better_baselines(conditions: Iterable[Mapping[str, Any]]) -> str:
+    """Return the baselines that a model is not better than; empty if it is better than all.
+
+    Such as `mismatched: EER 37.40 %, mel statistics, LDA 20.51 %`.
+    """
+    percent, found = formatting.format_percent, []
+    for numbers in conditions:
+        better = [floor for floor in numbers["floors"] if floor["eer"] <= numbers["eer"]]
+        if better:
+            names = "; ".join(f"{floor['name']} {percent(floor['eer'])}" for floor in better)
+            found.append(f"{numbers['condition']}: EER {percent(numbers['eer'])}, {names}")
+    return " | ".join(found)
 
 
 def _describe_interval(numbers: Mapping[str, Any]) -> str:

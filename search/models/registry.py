@@ -1,31 +1,25 @@
 """Find, download and register versions of models in MLflow's registry, without pickle."""
 
-import json
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search.core.errors import NotFound, UsageError
-from search.core.paths import CODE
+from search.models import model_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models.model import ModelInfo
 
-REQUIREMENTS = (
-    "torch", "torchaudio", "numpy", "pydantic", "safetensors", "jaxtyping", "soundfile", "mlflow",
-)  # fmt: skip
-"""Packages that `spkmodel` imports on the way from waveforms to embeddings."""
-_CODE = Path(__file__).with_name("pyfunc.py")
 _CARD = "MODEL_CARD.md"
-_MODELS = CODE / "spkmodel"
+_SHOWN = (".md", ".json", ".png", ".txt")
+"""Kinds of files of a promoted folder that the version's run has, to be looked at."""
 _NAME = re.compile(r"(?!.* $)[\w-][\w. -]{0,249}")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 _VERSION_ALIAS = re.compile(r"[vV]\d+")
@@ -46,18 +40,39 @@ class DownloadedVersion:
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version of a registered model that carries an alias."""
+    """A version of a registered model."""
 
     name: str
     version: str
     alias: str
+    """That it carries; empty if a gate kept it from that."""
     created: bool
     """Whether this call created it; otherwise it was there already."""
 
     @property
     def uri(self) -> str:
         """The address by which `evaluate` and MLflow load it."""
-        return f"models:/{self.name}@{self.alias}"
+        return f"models:/{self.name}@{self.alias}" if self.alias else self.exact_uri
+
+    @property
+    def exact_uri(self) -> str:
+        """The address of this version, which no promotion moves."""
+        return f"models:/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class AliasHolder:
+    """The version that an alias points to."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: dict[str, str]
+
+    @property
+    def exact_uri(self) -> str:
+        """The address of this version."""
+        return f"models:/{self.name}/{self.version}"
 
 
 @contextmanager
@@ -139,18 +154,38 @@ def _find_version(
         ) from error
 
 
+def find_alias_holder(client: "MlflowClient", name: str, alias: str) -> AliasHolder | None:
+    """Return the version that an alias points to; None without such a model or alias."""
+    try:
+        found = _find_version(client, name, alias, None)
+    except NotFound:
+        return None
+    return AliasHolder(name, str(found.version), str(found.run_id), dict(found.tags))
+
+
+def read_promotion_file(client: "MlflowClient", holder: AliasHolder, file: str) -> bytes | None:
+    """Return a file that `promote` stored with a version; None if it has no such file."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="spksearch-promotion-") as place:
+        try:
+            path = client.download_artifacts(holder.run_id, f"promotion/{file}", place)
+        except (MlflowException, OSError):
+            return None
+        return Path(path).read_bytes()
+
+
 def register_version(
     client: "MlflowClient",
     folder: Path,
     name: str,
-    alias: str,
     experiment: str,
     *,
     title: str,
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> RegisteredVersion:
-    """Give an alias to the version with a promoted folder's weights; create it if there is none.
+    """Return the version with a promoted folder's weights; create it if there is none.
 
     The version appears in one step, tags included, after its files: a call that died before leaves
     at most a run, and the next call creates the version.
@@ -158,25 +193,30 @@ def register_version(
     found = _find_same_weights(client, name, tags["sha256"])
     # The same weights are one version, however often they are promoted.
     version = found or _create(client, folder, name, experiment, title, tags, metrics)
-    if found:
-        _update_card(client, folder, name, found)
-    client.set_registered_model_alias(name, alias, version)
-    return RegisteredVersion(name, version, alias, created=found is None)
+    return RegisteredVersion(name, version, "", created=found is None)
 
 
-def _update_card(client: "MlflowClient", folder: Path, name: str, version: str) -> None:
-    """Replace the card of a version, where it says something else than the folder's."""
-    card = _read_card(folder)
-    known = client.get_model_version(name, version)
-    if known.description == card:
+def update_card(
+    client: "MlflowClient",
+    folder: Path,
+    registered: RegisteredVersion,
+    format_description: Callable[[str], str],
+) -> None:
+    """Give a version the card of its folder, which names the version by now.
+
+    Args:
+        client: of the registry.
+        folder: the promoted folder.
+        registered: the version.
+        format_description: returns the text for the version's page, given the id of its run.
+    """
+    known = client.get_model_version(registered.name, registered.version)
+    description = format_description(str(known.run_id))
+    if known.description == description:
         return
     for file in (_CARD, "report.json"):
         client.log_artifact(known.run_id, str(folder / file), "promotion")
-    client.update_model_version(name, version, description=card)
-
-
-def _read_card(folder: Path) -> str:
-    return (folder / _CARD).read_text(encoding="utf-8")
+    client.update_model_version(registered.name, registered.version, description=description)
 
 
 def _find_same_weights(client: "MlflowClient", name: str, sha256: str) -> str | None:
@@ -203,8 +243,8 @@ def _create(
     for key, value in metrics.items():
         client.log_metric(run, key, value)
     for file in sorted(folder.iterdir()):
-        # The weights are stored once, with the model below.
-        if file.name != "encoder.safetensors":
+        # The weights and what MLflow loads them with are stored once, with the model below.
+        if file.suffix in _SHOWN and file.name not in model_files.MLFLOW_FILES:
             client.log_artifact(run, str(file), "promotion")
     with mlflow.start_run(run_id=run):
         info = _log_model(folder)
@@ -219,7 +259,6 @@ def _create(
         info.model_uri,
         run,
         tags=dict(tags),
-        description=_read_card(folder),
         model_id=info.model_id,
     )
     return str(made.version)
@@ -244,37 +283,5 @@ def _log_model(folder: Path) -> "ModelInfo":
         # It asks for an example to check the signature by; a test of ours does that.
         warnings.filterwarnings("ignore", message=".*input example")
         return mlflow.pyfunc.log_model(
-            name="encoder", model_type="speaker-encoder", **build_model_parts(folder)
+            name="encoder", model_type="speaker-encoder", **model_files.build_model_parts(folder)
         )
-
-
-def build_model_parts(folder: Path) -> dict[str, Any]:
-    """Return what MLflow stores of a promoted folder: code, files, signature, requirements."""
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    single = np.dtype("float32")
-    # Without the card: it names an alias, which may change, and these files do not.
-    files = {
-        "weights": "encoder.safetensors",
-        "config": "config.json",
-        "threshold": "threshold.json",
-        "report": "report.json",
-    }
-    return {
-        "python_model": str(_CODE),
-        "artifacts": {key: str(folder / name) for key, name in files.items()},
-        "code_paths": [str(_MODELS)],
-        "signature": ModelSignature(
-            Schema([TensorSpec(single, (-1, -1))]),
-            Schema([TensorSpec(single, (-1, int(report["model"]["embedding_dim"])))]),
-        ),
-        "pip_requirements": [f"{name}=={_strip_local_version(name)}" for name in REQUIREMENTS],
-    }
-
-
-def _strip_local_version(distribution: str) -> str:
-    """Return an installed version without its local part, which no index serves (`2.11.0+cpu`)."""
-    return installed_version(distribution).partition("+")[0]

@@ -15,7 +15,7 @@ from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger
 from search.ledger.settings import SearchSettings
-from search.models import loader
+from search.models import loader, model_files
 from search.promotion import model_card
 from search.reporting import learning_curves
 
@@ -32,11 +32,11 @@ TOLERANCE = 1e-6
 
 
 def build_bundle(
-    ledger: Ledger, choice: "SelectedCheckpoint", folder: Path, registered_as: str, display: Display
+    ledger: Ledger, choice: "SelectedCheckpoint", folder: Path, display: Display
 ) -> dict[str, Any]:
     """Verify a checkpoint, score the test pairs in every condition, and write the folder.
 
-    Returns the content of `report.json`; `registered_as` is the model's address in its card.
+    Returns the content of `report.json`; the version is not known yet that it will name.
 
     Raises:
         SpksearchError: if the checkpoint is not what the ledger says.
@@ -46,7 +46,7 @@ def build_bundle(
     search = ledger.state().search
     device = evaluate.choose_device()
     model = loader.read_selected(ledger.search, choice, device)
-    store = _open_store(search, display)
+    store = open_store(search, display)
     dev = _verify_on_dev(model, choice, search, store, device, display)
     tested = _load_test_pairs(search, store)
     evaluated = []
@@ -60,7 +60,7 @@ def build_bundle(
         "trial": model.trial,
         "epoch": model.epoch,
         "rung": choice.trial.rung,
-        "registered_as": registered_as,
+        "registered_as": "",
         "model": facts,
         "corpus_sha256": search.corpus_sha256,
         "dev": dev,
@@ -96,6 +96,7 @@ def _write_bundle(
         learning_curves.draw_epochs(beside / "epochs.png", epochs, title, trained)
         card = model_card.format_card(document, config)
         (beside / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        model_files.add_mlflow_model(beside)
         if tested is not None:
             for each in evaluated:
                 suffix = "" if each.condition == "clean" else f"_{each.condition}"
@@ -121,7 +122,7 @@ def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
 # --- stores ----------------------------------------------------------------------------------
 
 
-def _open_store(search: SearchSettings, display: Display) -> "Store":
+def open_store(search: SearchSettings, display: Display) -> "Store":
     """Open the store that the trials trained on; pack it again if it was removed.
 
     Raises:

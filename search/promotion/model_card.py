@@ -1,11 +1,13 @@
 """Format `MODEL_CARD.md`: a promoted model, its figures, its intended use and its limits."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from search.core.atomic_folder import REPORT, write_json
+from search.evaluation.pair_evaluation import describe_better_baselines
 from search.reporting.formatting import format_percent
 from search.reporting.markdown import escape_text, format_code
 
@@ -40,6 +42,31 @@ def rewrite_card(folder: Path, report: Facts, registered_as: str) -> dict[str, A
     return document
 
 
+MOST_DESCRIPTION = 5000
+"""Characters that MLflow's databases keep of a version's description; PostgreSQL refuses more."""
+
+_PICTURE = re.compile(r"\]\((\w+\.png)\)")
+
+
+def format_description(report: Facts, run_id: str) -> str:
+    """Return the card for the version's page in MLflow: short, with pictures that it can show.
+
+    The page takes no data in place of a picture's address (its sanitiser allows http only), so the
+    pictures are those that the run has as artifacts.
+    """
+    parts = [
+        _format_heading(report),
+        _format_test_figures(report),
+        _format_dev_figures(report),
+        _format_loading(report),
+        "Threshold, limits and config: `promotion/MODEL_CARD.md` of the version's run.",
+    ]
+    text = "\n\n".join(part for part in parts if part)
+    address = f"](get-artifact?path=promotion%2F\\1&run_uuid={run_id})"
+    text = _PICTURE.sub(address, text)
+    return text if len(text) <= MOST_DESCRIPTION else text[: MOST_DESCRIPTION - 4] + " ..."
+
+
 def _format_heading(report: Facts) -> str:
     model = report["model"]
     return (
@@ -64,11 +91,14 @@ def _format_test_figures(report: Facts) -> str:
     listed = test["list"]
     rows = [_format_rows(name, numbers) for name, numbers in test["conditions"].items()]
     again = test["looks"]
+    times = "once" if again == 1 else f"{again} times"
     looks = (
-        "The search had never looked at these pairs before."
+        "The search had never opened these pairs before."
         if again == 0
-        else f"The search had looked at these pairs {again} time(s) before: the figures flatter."
+        else f"The search had opened these pairs {times} before: the figures flatter."
     )
+    worse = describe_better_baselines(test["conditions"].values())
+    warned = ["", f"**Worse than no network:** {escape_text(worse)}."] if worse else []
     return "\n".join(
         [
             "## What it is worth",
@@ -84,6 +114,7 @@ def _format_test_figures(report: Facts) -> str:
             "| condition | system | EER | 95 % interval | minDCF .01 | minDCF .05 |",
             "| --- | --- | --- | --- | --- | --- |",
             *(line for row in rows for line in row),
+            *warned,
             "",
             "The mismatched condition puts each utterance through a filter, a room and noise of "
             "its own. Mel statistics are what is reached without a network.",
@@ -163,25 +194,32 @@ def _format_limits(report: Facts) -> str:
 
 
 def _format_loading(report: Facts) -> str:
-    address = json.dumps(report["registered_as"])
+    # Before it is registered there is no version that the card could name.
+    address = json.dumps(report["registered_as"] or ".")
     return (
         "## Loading it\n\n"
-        "With the project installed, which compares the hashes of weights and config with the "
+        "With the project installed. It compares the hashes of weights and config with the "
         "registered ones before it uses them, and runs no code of the model's files:\n\n"
         "```python\n"
+        "import soundfile\n"
+        "import torch\n"
         "from search.models.loader import load\n\n"
         f'encoder = load({address}, device="cpu").encoder\n'
-        "embeddings = encoder(waveforms)  # float32 (batch, samples), 16 kHz, in [-1, 1]\n"
+        'waveform, _ = soundfile.read("recording.wav", dtype="float32")  # 16 kHz, mono\n'
+        "with torch.inference_mode():\n"
+        "    embedding = encoder(torch.from_numpy(waveform)[None])\n"
         "```\n\n"
-        "This folder can be named instead of the address. Without the project:\n\n"
+        "The folder of this card can be named instead of the address. It is an MLflow model, too, "
+        "which loads without a server. From this folder:\n\n"
         "```python\n"
-        "import mlflow\n\n"
-        f"model = mlflow.pyfunc.load_model({address})\n"
-        "embeddings = model.predict(waveforms)\n"
+        "import mlflow.pyfunc\n\n"
+        'model = mlflow.pyfunc.load_model(".")\n'
+        'embeddings = model.predict(["recording.wav"])  # or waveforms: 16 kHz, mono\n'
         "```\n\n"
         "MLflow runs the code that is stored with the model and checks no hash: this trusts "
-        "whoever can write to the store. No pickle is involved: it loads with "
-        "`MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. The server that `spksearch` starts asks for "
+        "whoever can write to the folder. No pickle is involved: it loads with "
+        "`MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false`. MLflow takes the address as well, with the "
+        "server's in `MLFLOW_TRACKING_URI`; the server that `spksearch` starts asks for "
         'a credential: `export MLFLOW_TRACKING_TOKEN="$(cat "$SPKSEARCH_HOME/mlflow-credential'
         '")"`.'
     )

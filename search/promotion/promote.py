@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import manager, selection
-from search.core.atomic_folder import hash_file, read_report
-from search.core.errors import UsageError
+from search.core.atomic_folder import read_report
+from search.core.errors import GateNotMet, UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
-from search.core.redact import redact
 from search.evaluation import access_record, pair_evaluation, pair_list
-from search.ledger.events import PromotedCheckpoint, PromotedEvent
 from search.ledger.ledger import Ledger
-from search.models import loader, mlflow_client, registry
+from search.models import mlflow_client, model_files, registry
 from search.models.registry import RegisteredVersion
-from search.promotion import bundle, model_card
+from search.promotion import bundle, registration
+from search.promotion.registration import Registration
 from search.reporting.formatting import format_percent
 from search.reporting.snapshot import format_resume_command
-from search.tracking import sync
 
 if TYPE_CHECKING:
     from search.checkpoints.selection import SelectedCheckpoint
@@ -35,20 +33,30 @@ class PromotionReport:
     document: dict[str, Any]
     """The content of `report.json`."""
     folder: Path
-    registered: RegisteredVersion
+    registration: Registration
     again: bool
     """Whether it had been promoted before, so that nothing was computed now."""
 
+    @property
+    def registered(self) -> RegisteredVersion:
+        """Its version in the registry."""
+        return self.registration.registered
+
+    @property
+    def problem(self) -> GateNotMet | None:
+        """Why the alias was not moved; None if it was."""
+        problem = self.registration.problem
+        if not problem:
+            return None
+        alias, uri = self.registration.move.alias, self.registered.exact_uri
+        return GateNotMet(f"alias {alias!r} stays where it is: {problem}; the model is {uri}")
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as a JSON document."""
-        registered = self.registered
         return {
             **self.document,
             "folder": str(self.folder),
-            "model_name": registered.name,
-            "model_version": registered.version,
-            "alias": registered.alias,
-            "uri": registered.uri,
+            **self.registration.as_json(),
             "again": self.again,
         }
 
@@ -58,7 +66,9 @@ def promote(
     *,
     trial: str | None = None,
     model: str | None = None,
-    alias: str = "candidate",
+    alias: str | None = None,
+    if_better_than: str | None = None,
+    force: bool = False,
     tracking_uri: str | None = None,
     display: Display | None = None,
 ) -> PromotionReport:
@@ -67,8 +77,11 @@ def promote(
     Args:
         name: the search; it must not be running.
         trial: one of its trials; by default the best, see `selection.select_checkpoint`.
-        model: the registered model's name; by default `spksearch-<space>`.
-        alias: to be given to the version.
+        model: the registered model's name; by default `spksearch-<search>`.
+        alias: to be given to the version; by default that of the gate, else `candidate`.
+        if_better_than: an alias; the alias is moved only if the new model is shown to be better
+            than the version that this one points to.
+        force: move the alias even from a version of another corpus.
         tracking_uri: of the registry; see `mlflow_client.connect_mlflow`.
         display: shows the progress of long work.
 
@@ -77,28 +90,40 @@ def promote(
         NotFound: no such search or trial.
         NotFinished: the search still runs.
         NoUsableTrial: nothing to promote.
+        GateNotMet: the alias points to a version of another corpus; nothing was computed.
         SpksearchError: the checkpoint is not what the ledger says.
         EnvironmentSetupError: the tracking server does not answer; what was computed is kept.
     """
     path = existing_ledger(name)
-    space = Ledger.open(path).state().search.space
-    registered_name = model or f"spksearch-{space}"
+    registered_name = f"spksearch-{name}" if model is None else model
+    named = [each for each in (alias, if_better_than) if each is not None] or ["candidate"]
     # What MLflow would refuse at the end is refused before the test pairs are opened.
-    registry.check_names(registered_name, alias)
+    for each in named:
+        registry.check_names(registered_name, each)
     display = display or Silent()
     with access_record.open_idle_ledger(path, "it can be promoted") as ledger:
         choice = _select_intact_checkpoint(ledger, name, trial, display)
-        folder = _bundle_folder(name, choice)
-        registered_as = f"models:/{registered_name}@{alias}"
-        document = _read_earlier_report(folder, choice)
-        again = document is not None
-        if document is None:
-            document = bundle.build_bundle(ledger, choice, folder, registered_as, display)
-        elif document["registered_as"] != registered_as:
-            document = model_card.rewrite_card(folder, document, registered_as)
-        _record_test_access(ledger, document)
-        registered = _register(ledger, document, folder, registered_name, alias, tracking_uri)
-    return PromotionReport(document, folder, registered, again and not registered.created)
+        search = ledger.state().search
+        with mlflow_client.connect_mlflow(tracking_uri, search.tracking_uri) as client:
+            move = registration.plan_move(
+                client, registered_name, named[0], if_better_than, search.corpus_sha256, force=force
+            )
+            folder = _bundle_folder(name, choice)
+            document = _read_earlier_report(folder, choice)
+            again = document is not None
+            if document is None:
+                document = bundle.build_bundle(ledger, choice, folder, display)
+            model_files.add_mlflow_model(folder)  # one of an earlier version has none
+            _record_test_access(ledger, document)
+            done, document = registration.register(
+                ledger,
+                client,
+                document,
+                folder,
+                move,
+                lambda: bundle.open_store(search, display),
+            )
+    return PromotionReport(document, folder, done, again and not done.registered.created)
 
 
 def format_summary(report: PromotionReport) -> list[str]:
@@ -109,22 +134,21 @@ def format_summary(report: PromotionReport) -> list[str]:
         f"{document['search']}/{document['trial']}, epoch {document['epoch']}: {model['encoder']}, "
         f"{model['parameters']:,} parameters"
         + (" (promoted before; nothing was computed again)" if report.again else ""),
-        f"dev ({dev['condition']}): EER {format_percent(dev['eer'])}, checkpoint verified",
+        f"dev ({dev['condition']}): EER {format_percent(dev['eer'])}, checkpoint verified; accept "
+        f"a pair at a cosine of {dev['threshold']:.4f} or more (threshold.json)",
     ]
     test = document["test"]
     if test is None:
-        lines.append("the corpus has no test pairs: registered without figures")
+        lines.append(
+            "the corpus has no test pairs: registered without figures. `spksearch corpus split` "
+            "makes a copy of a corpus with test pairs of speakers of their own, for a new search"
+        )
     else:
         lines.append(pair_list.format_counts(test["list"]))
         for numbers in test["conditions"].values():
             lines += pair_evaluation.format_numbers(numbers)
         lines += access_record.format_warning(test["looks"])
-    registered = report.registered
-    return [
-        *lines,
-        f"registered as {registered.name} version {registered.version}: {registered.uri}",
-        f"folder: {report.folder}",
-    ]
+    return [*lines, *report.registration.format_lines(), f"folder: {report.folder}"]
 
 
 def _select_intact_checkpoint(
@@ -185,74 +209,3 @@ def _record_test_access(ledger: Ledger, document: dict[str, Any]) -> None:
         return
     numbers = list(test["conditions"].values())
     ledger.append(access_record.evaluated_event(model, pairs, numbers))
-
-
-# --- the registry ----------------------------------------------------------------------------
-
-
-def _register(
-    ledger: Ledger,
-    document: dict[str, Any],
-    folder: Path,
-    name: str,
-    alias: str,
-    tracking_uri: str | None,
-) -> RegisteredVersion:
-    search = ledger.state().search
-    title = f"promoted {document['trial']}, epoch {document['epoch']}"
-    with mlflow_client.connect_mlflow(tracking_uri, search.tracking_uri) as client:
-        registered = registry.register_version(
-            client,
-            folder,
-            name,
-            alias,
-            f"spksearch/{search.space}",
-            title=title,
-            tags=_collect_tags(document, hash_file(folder / loader.CONFIG)),
-            metrics=_collect_metrics(document),
-        )
-        _record_promotion(ledger, document, folder, registered, client.tracking_uri)
-        sync.catch_up(ledger.path, client.tracking_uri)
-    return registered
-
-
-def _record_promotion(
-    ledger: Ledger, document: dict[str, Any], folder: Path, registered: RegisteredVersion, uri: str
-) -> None:
-    event = PromotedEvent(
-        trial=document["trial"],
-        checkpoint=PromotedCheckpoint(
-            epoch=document["epoch"], sha256=document["model"]["checkpoint_sha256"]
-        ),
-        sha256=document["model"]["sha256"],
-        folder=str(folder.relative_to(ledger.path.parent)),
-        model=registered.name,
-        version=registered.version,
-        alias=registered.alias,
-        tracking_uri=redact(uri),
-    )
-    earlier = ledger.state().promotions
-    if not earlier or earlier[-1].fields() != event.fields():
-        ledger.append(event)
-
-
-def _collect_tags(document: dict[str, Any], config_sha256: str) -> dict[str, str]:
-    model = document["model"]
-    tags = {
-        "sha256": model["sha256"],
-        "config_sha256": config_sha256,
-        "checkpoint_sha256": model["checkpoint_sha256"],
-        "signature": model["signature"],
-        "search": document["search"],
-        "trial": document["trial"],
-        "epoch": str(document["epoch"]),
-        "dev_eer": f"{document['dev']['eer']:.6f}",
-    }
-    return tags | {key: f"{value:.6f}" for key, value in _collect_metrics(document).items()}
-
-
-def _collect_metrics(document: dict[str, Any]) -> dict[str, float]:
-    if document["test"] is None:
-        return {}
-    numbers = list(document["test"]["conditions"].values())
-    return access_record.run_metrics(numbers)

@@ -84,7 +84,13 @@ def _pairs(paths: dict[str, list[str]], speakers: list[str]) -> list[Pair]:
 
 
 def make_search(
-    home: Path, corpus: Path, name: str, *, space: str = "tiny", dev_condition: str = "clean"
+    home: Path,
+    corpus: Path,
+    name: str,
+    *,
+    space: str = "tiny",
+    dev_condition: str = "clean",
+    weights: int = 0,
 ) -> TinySearch:
     """Write a search: t0001 at rung 1, t0002 and t0003 at rung 3, t0003 with its true EERs."""
     store = Store.open(pack_corpus(open_corpus(corpus), home))
@@ -95,7 +101,7 @@ def make_search(
         append(ledger, "driver", host="here", pid=1)
         _trial(ledger, tiny, "t0001", {1: 0}, dev, pretend=0.499)
         _trial(ledger, tiny, "t0002", {1: 1, 3: 2}, dev, pretend=0.5)
-        _trial(ledger, tiny, "t0003", {1: 3, 3: 4}, dev, pretend=None)
+        _trial(ledger, tiny, "t0003", {1: weights + 3, 3: weights + 4}, dev, pretend=None)
         append(ledger, "finish", reason="the budget of trials is spent", totals={})
     return tiny
 

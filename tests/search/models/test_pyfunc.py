@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.models import loader, mlflow_client, registry
+from search.models import loader, mlflow_client, model_files, registry
 from spkmodel.data.store import Store
 from spkmodel.data.store_writing import write_store
 from spkmodel.verification import embed_and_score
@@ -33,7 +33,7 @@ def saved(encoder, tmp_path_factory):
         warnings.simplefilter("ignore")  # MLflow's own
         import mlflow.pyfunc
 
-        mlflow.pyfunc.save_model(str(place), **registry.build_model_parts(folder))
+        mlflow.pyfunc.save_model(str(place), **model_files.build_model_parts(folder))
     return place
 
 
@@ -67,13 +67,48 @@ def test_waveforms_in_embeddings_out_as_in_validation(encoder, loaded, tmp_path)
         assert np.abs(embeddings - expected[name].numpy()).max() < 1e-5
 
 
-def test_the_signature_refuses_what_is_no_batch_of_waveforms(loaded):
-    from mlflow.exceptions import MlflowException
+def test_floats_int16_lists_tables_and_files_give_the_same_embeddings(loaded, tmp_path):
+    import pandas as pd
+    import soundfile
 
-    with pytest.raises(MlflowException):
-        loaded.predict(np.zeros(16_000, dtype=np.float32))
-    with pytest.raises(MlflowException):
-        loaded.predict(np.zeros((2, 16_000), dtype=np.float64))
+    rng = np.random.default_rng(1)
+    samples = [rng.integers(-9000, 9000, length, dtype=np.int16) for length in (16_000, 8_000)]
+    files = [tmp_path / "a.wav", tmp_path / "b.flac"]
+    for path, waveform in zip(files, samples, strict=True):
+        soundfile.write(path, waveform, 16_000)
+    floats = [waveform / 32768 for waveform in samples]
+    expected = np.concatenate([loaded.predict(each.astype(np.float32)) for each in floats])
+    assert expected.shape == (2, 16)
+    for given in (
+        floats,
+        [each.astype(np.float32) for each in floats],
+        samples,
+        [each.tolist() for each in floats],
+        files,
+        [str(each) for each in files],
+        np.array([str(each) for each in files]),
+        pd.DataFrame({"waveform": floats}),
+    ):
+        assert np.abs(loaded.predict(given) - expected).max() < 1e-6
+    assert loaded.predict(str(files[0])) == pytest.approx(expected[:1], abs=1e-6)
+    assert loaded.predict(np.stack([samples[0]] * 3)).shape == (3, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (np.zeros((2, 3, 16_000), dtype=np.float32), r"waveform 0: mono of shape \(samples,\)"),
+        (np.zeros(1_000), "waveform 0: 1000 samples at 16 kHz are too few"),
+        ([np.zeros(16_000), np.full(16_000, 9000.0)], "waveform 1: values up to 9000"),
+        (np.full(16_000, np.nan), "values up to nan"),
+        (np.zeros(16_000, dtype=np.int32), "float in .* or int16 is wanted, got int32"),
+        ([], "waveforms or paths are wanted"),
+        ("nowhere.wav", "nowhere.wav"),
+    ],
+)
+def test_what_is_no_waveform_is_refused_with_the_reason(loaded, given, why):
+    with pytest.raises(ValueError, match=why):
+        loaded.predict(given)
 
 
 def test_a_registered_model_brings_the_code_and_the_versions_it_needs(saved):

@@ -2,24 +2,42 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from search.core.errors import NotFinished, NotFound, NoUsableTrial, SpksearchError, UsageError
+from search.core.errors import (
+    GateNotMet,
+    NotFinished,
+    NotFound,
+    NoUsableTrial,
+    SpksearchError,
+    UsageError,
+)
+from search.core.paths import CODE
 from search.core.progress import Silent
 from search.evaluation import evaluate
+from search.evaluation.pair_evaluation import describe_better_baselines
 from search.ledger.ledger import Ledger
 from search.models import loader, registry
-from search.promotion import bundle, promote
+from search.promotion import bundle, model_card, promote, registration
+from search.reporting.markdown import escape_text
+from search.tracking.server_access import read_credential, write_start_page
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
 from tests.support import untrained_search
+from tests.support.chromium import CHROMIUM, dump_page
 from tests.support.events import append
+
+CLOSE = "assert np.abs(embedding.numpy() - embeddings).max() < 1e-5, 'both ways embed alike'"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -82,6 +100,7 @@ def test_a_promoted_folder_has_every_file_and_nothing_is_half_written(promoted):
         "scores.txt",
         "scores_mismatched.txt",
         "MODEL_CARD.md",
+        *("MLmodel", "code", "conda.yaml", "pyfunc.py", "python_env.yaml", "requirements.txt"),
     }
     assert [path.name for path in promoted.folder.parent.iterdir()] == [promoted.folder.name]
     card = (promoted.folder / "MODEL_CARD.md").read_text()
@@ -107,7 +126,7 @@ def test_the_version_carries_hash_search_and_figures(promoted, mlflow_server):
     import mlflow
 
     client = mlflow.MlflowClient(mlflow_server.uri)
-    version = client.get_model_version_by_alias("spksearch-tiny", "candidate")
+    version = client.get_model_version_by_alias("spksearch-night", "candidate")
     document = promoted.document
     assert version.version == promoted.registered.version
     assert version.tags["sha256"] == document["model"]["sha256"]
@@ -156,7 +175,7 @@ def test_what_mlflow_refuses_is_refused_before_anything_is_opened(
 
 
 @pytest.mark.parametrize("alias", ["candidate", "v", "v1a", "A-b_9", "a" * 250])
-@pytest.mark.parametrize("model", ["spksearch-tiny", "Stimme 2.0", "\u00fcber", "a" * 250])
+@pytest.mark.parametrize("model", ["spksearch-night", "Stimme 2.0", "\u00fcber", "a" * 250])
 def test_what_is_taken_is_what_mlflow_takes(model, alias):
     from mlflow.utils import validation
 
@@ -172,17 +191,15 @@ def test_promoting_again_computes_nothing_and_moves_the_alias(promoted, tiny, ml
 
     again = promote.promote("night", alias="champion", tracking_uri=mlflow_server.uri)
     assert again.again
-    renamed = {"registered_as": "models:/spksearch-tiny@champion"}
-    assert again.document == promoted.document | renamed
+    assert again.document == promoted.document
     card = (again.folder / "MODEL_CARD.md").read_text()
-    assert 'load("models:/spksearch-tiny@champion", device="cpu")' in card
-    assert "candidate" not in card
+    assert 'load("models:/spksearch-night/1", device="cpu")' in card, "the version, no alias"
     assert json.loads((again.folder / "report.json").read_text()) == again.document
     assert again.registered.version == promoted.registered.version
     client = mlflow.MlflowClient(mlflow_server.uri)
-    (version,) = client.search_model_versions("name='spksearch-tiny'")
-    assert version.description == card
-    assert sorted(client.get_registered_model("spksearch-tiny").aliases) == [
+    (version,) = client.search_model_versions("name='spksearch-night'")
+    assert version.description == model_card.format_description(again.document, version.run_id)
+    assert sorted(client.get_registered_model("spksearch-night").aliases) == [
         "candidate",
         "champion",
     ]
@@ -213,6 +230,105 @@ def test_a_registered_model_loads_without_pickle_and_embeds_as_in_validation(
     assert np.abs(embeddings[0] - expected).max() < 1e-5
 
 
+def test_the_snippets_of_the_card_run_as_printed_and_leave_nothing(
+    promoted, mlflow_server, home, tmp_path
+):
+    card = (promoted.folder / "MODEL_CARD.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert "models:/spksearch-night/1" in snippets[0], "our own loader comes first"
+    stands = tmp_path / "stands"
+    shutil.copytree(promoted.folder, stands)
+    samples = np.random.default_rng(0).integers(-3000, 3000, 16_000, dtype=np.int16)
+    soundfile.write(stands / "recording.wav", samples, 16_000)
+    before = {path.name for path in stands.iterdir()}
+    program = "\n".join([*snippets, "import numpy as np", CLOSE])
+    environment = {
+        **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        "PYTHONPATH": str(CODE),
+        "SPKSEARCH_HOME": str(home),
+        "MLFLOW_TRACKING_URI": mlflow_server.uri,
+        **mlflow_server.client_environment(),
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=stands, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in stands.iterdir()} == before
+
+
+def test_a_model_under_the_name_of_another_is_compared_and_the_gate_counts_speakers(
+    promoted, home, corpus, mlflow_server
+):
+    untrained_search.make_search(home, corpus, "second", dev_condition="mismatched", weights=10)
+    report = promote.promote(
+        "second",
+        model="spksearch-night",
+        if_better_than="candidate",
+        tracking_uri=mlflow_server.uri,
+    )
+    # The test pairs are of six speakers, and the version stands, but not the alias.
+    assert "6 speakers in the test pairs cannot decide" in str(report.problem)
+    assert report.registered.uri == "models:/spksearch-night/2"
+    text = "\n".join(promote.format_summary(report))
+    assert "candidate is models:/spksearch-night/1 (night/t0003)" in text
+    assert "on the same pairs, mismatched: EER" in text
+    assert [each["condition"] for each in report.as_json()["comparisons"]] == [
+        "clean",
+        "mismatched",
+    ]
+    import mlflow
+
+    client = mlflow.MlflowClient(mlflow_server.uri)
+    assert client.get_model_version_by_alias("spksearch-night", "candidate").version == "1"
+    assert promoted.registered.version == "1"
+    # The scores that are compared give the published figure of the other model again.
+    (clean, _) = report.registration.comparisons
+    assert clean.other_eer == promoted.document["test"]["conditions"]["clean"]["eer"]
+
+
+def test_an_alias_of_another_corpus_is_refused_before_the_test_pairs_are_opened(
+    home, tmp_path, mlflow_server
+):
+    other = untrained_search.make_corpus(tmp_path / "other", speakers=15)
+    strange = untrained_search.make_search(home, other, "strange")
+    with pytest.raises(GateNotMet, match="another corpus"):
+        promote.promote("strange", model="spksearch-night", tracking_uri=mlflow_server.uri)
+    assert strange.ledger.state().evaluations == []
+
+
+def test_a_model_that_is_worse_than_no_network_is_called_so_everywhere(promoted, mlflow_server):
+    import mlflow
+
+    worse = describe_better_baselines(promoted.document["test"]["conditions"].values())
+    assert "mel statistics" in worse, "an untrained network"
+    card = (promoted.folder / "MODEL_CARD.md").read_text()
+    assert f"**Worse than no network:** {escape_text(worse)}" in card
+    assert any("worse than no network" in line for line in promote.format_summary(promoted))
+    version = mlflow.MlflowClient(mlflow_server.uri).get_model_version("spksearch-night", "1")
+    assert version.tags["worse_than_no_network"] == worse
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+@pytest.mark.timeout(200)
+def test_the_models_page_shows_the_pictures_of_the_card(promoted, mlflow_server, tmp_path):
+    version = promoted.registered
+    to = f"#/models/{version.name}/versions/{version.version}"
+    address = write_start_page(mlflow_server.folder, mlflow_server.uri, to).as_uri()
+    for attempt in (1, 2, 3):
+        page = dump_page(address, tmp_path / f"chromium-{attempt}", attempt * 20_000)
+        pictures = re.findall(r'<img[^>]*src="(get-artifact[^"]*)"', page)
+        if pictures:
+            break
+    assert len(pictures) == 3, page[-3000:]
+    for picture in pictures:
+        request = urllib.request.Request(f"{mlflow_server.uri}/{picture.replace('&amp;', '&')}")
+        request.add_header("Authorization", f"Bearer {read_credential(mlflow_server.folder)}")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
 def test_evaluating_a_registered_model_gives_the_promoted_figures(
     promoted, corpus, tiny, mlflow_server, tmp_path
 ):
@@ -227,7 +343,7 @@ def test_evaluating_a_registered_model_gives_the_promoted_figures(
     there = promoted.document["test"]["conditions"]["mismatched"]
     assert report.document["eer"] == there["eer"]
     assert report.document["eer_low"] == there["eer_low"]
-    assert report.document["model"]["source"] == "models:/spksearch-tiny/1"
+    assert report.document["model"]["source"] == "models:/spksearch-night/1"
     assert report.document["looks"] == 0  # the very look that the promotion took
     assert len(tiny.ledger.state().evaluations) == 1
 
@@ -242,8 +358,12 @@ def test_another_trial_on_the_same_test_pairs_says_that_they_were_looked_at(corp
 
 @pytest.mark.usefixtures("promoted")
 def test_an_unknown_model_alias_or_version_is_not_found(mlflow_server):
-    for uri in ("models:/spksearch-tiny@nobody", "models:/spksearch-tiny/99", "models:/nothing/1"):
-        with pytest.raises(NotFound, match="spksearch-tiny"):
+    for uri in (
+        "models:/spksearch-night@nobody",
+        "models:/spksearch-night/99",
+        "models:/nothing/1",
+    ):
+        with pytest.raises(NotFound, match="spksearch-night"):
             loader.load(uri, "cpu", mlflow_server.uri)
 
 
@@ -290,12 +410,23 @@ class Heard(Silent):
         self.lines.append(text)
 
 
+def _without_registry(monkeypatch):
+    """Promote without a server: the version is made up, and no alias points anywhere."""
+    version = registry.RegisteredVersion("spksearch-made", "1", "candidate", created=True)
+    move = registration.AliasMove("spksearch-made", "candidate", None)
+    done = registration.Registration(version, move, [], "", "")
+    monkeypatch.setattr(promote.mlflow_client, "connect_mlflow", lambda *_: nullcontext())
+    monkeypatch.setattr(promote.registration, "plan_move", lambda *_, **__: move)
+    monkeypatch.setattr(
+        promote.registration, "register", lambda _, __, document, *___: (done, document)
+    )
+
+
 def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_explained(
     home, corpus, monkeypatch
 ):
     hurt = untrained_search.make_search(home, corpus, "hurt", dev_condition="mismatched")
-    version = registry.RegisteredVersion("spksearch-tiny", "1", "candidate", created=True)
-    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    _without_registry(monkeypatch)
     path = hurt.checkpoint("t0003", 3) / "tensors.safetensors"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
@@ -321,8 +452,7 @@ def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_e
 
 def test_a_store_that_was_removed_is_packed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "home"))
-    version = registry.RegisteredVersion("spksearch-bald", "1", "candidate", created=True)
-    monkeypatch.setattr(promote, "_register", lambda *_: version)
+    _without_registry(monkeypatch)
     voices = untrained_search.make_corpus(tmp_path / "voices")
     untrained_search.make_search(
         tmp_path / "home", voices, "bald", space="bald", dev_condition="mismatched"
@@ -346,7 +476,7 @@ def test_an_interrupted_promotion_is_completed_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(promote.registry, "register_version", dies)
+        patch.setattr(registration.registry, "register_version", dies)
         with pytest.raises(KeyboardInterrupt):
             promote.promote("cut", tracking_uri=mlflow_server.uri)
     state = Ledger.open(home / "cut" / "ledger.jsonl").state()
@@ -366,6 +496,7 @@ def test_nothing_is_left_of_a_promotion_that_died_while_writing(home, corpus, mo
     def dies(*_, **__):
         raise KeyboardInterrupt
 
+    _without_registry(monkeypatch)
     monkeypatch.setattr(bundle.model_card, "format_card", dies)
     with pytest.raises(KeyboardInterrupt):
         promote.promote("torn")
@@ -380,7 +511,7 @@ def test_a_corpus_without_test_pairs_promotes_without_figures(home, tmp_path, ml
     report = promote.promote("bare", tracking_uri=mlflow_server.uri)
     assert report.document["test"] is None
     assert report.registered.version == "1"
-    assert any("no test pairs" in line for line in promote.format_summary(report))
+    assert any("`spksearch corpus split`" in line for line in promote.format_summary(report))
     assert not (report.folder / "scores.txt").exists()
     json.dumps(report.as_json(), allow_nan=False)
 

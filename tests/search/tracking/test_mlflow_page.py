@@ -1,16 +1,13 @@
 """The page of MLflow as a browser shows it: the shared view rests on no documented interface."""
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
 
 from search.tracking.server_access import write_start_page
 from search.tracking.ui import page
-
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
+from tests.support.chromium import CHROMIUM, dump_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -58,28 +55,6 @@ class Table(HTMLParser):
         return sorted(named, key=lambda each: self.headings[each])
 
 
-def shown(address: str, folder, wait_ms: int) -> Table:
-    """The page after so many milliseconds of the browser's own time, which waits for answers."""
-    document = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--window-size=2600,1000",
-            f"--user-data-dir={folder}",
-            f"--virtual-time-budget={wait_ms}",
-            "--dump-dom",
-            address,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return Table(document.stdout)
-
-
 @pytest.fixture
 def table(mlflow_server, ledger_on_disk, tmp_path):
     search = ledger_on_disk("browsed")
@@ -96,7 +71,7 @@ def table(mlflow_server, ledger_on_disk, tmp_path):
     to = "#" + address.partition("#")[2]
     address = write_start_page(mlflow_server.folder, mlflow_server.uri, to).as_uri()
     for attempt in (1, 2, 3):
-        found = shown(address, tmp_path / f"chromium-{attempt}", attempt * 30_000)
+        found = Table(dump_page(address, tmp_path / f"chromium-{attempt}", attempt * 30_000))
         if found.column("tags.`state`"):
             break
     return found
