@@ -49,7 +49,7 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """Whether the new model is better: its whole 95 % interval lies below 0."""
-        return judge(self.low, self.high, self.speakers)
+        return decide_by_interval(self.low, self.high, self.speakers)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields and the verdict."""
@@ -70,7 +70,7 @@ class Comparison:
         )
 
 
-def judge(low: float | None, high: float | None, speakers: int) -> Verdict:
+def decide_by_interval(low: float | None, high: float | None, speakers: int) -> Verdict:
     """Decide by the interval of eer(new) - eer(old)."""
     if low is None or high is None or speakers < LEAST_SPEAKERS:
         return "cannot decide"

@@ -5,6 +5,7 @@ the test pairs is recorded, then the version is registered; another call complet
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +116,9 @@ def promote(
                 document = bundle.build_bundle(ledger, choice, folder, display)
             model_files.add_mlflow_model(folder)  # one of an earlier version has none
             _record_test_access(ledger, document)
+            open_store = partial(bundle.open_store, search, display)
             done, document = registration.register(
-                ledger,
-                client,
-                document,
-                folder,
-                move,
-                lambda: bundle.open_store(search, display),
+                ledger, client, document, folder, move, open_store
             )
     return PromotionReport(document, folder, done, again and not done.registered.created)
 

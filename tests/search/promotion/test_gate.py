@@ -128,9 +128,9 @@ def test_an_equal_or_worse_model_leaves_the_alias_and_says_by_how_much(
 
 
 def test_few_speakers_decide_nothing_however_large_the_difference():
-    assert gate.judge(-0.2, -0.1, gate.LEAST_SPEAKERS - 1) == "cannot decide"
-    assert gate.judge(-0.2, -0.1, gate.LEAST_SPEAKERS) == "better"
-    assert gate.judge(None, None, 3) == "cannot decide"
+    assert gate.decide_by_interval(-0.2, -0.1, gate.LEAST_SPEAKERS - 1) == "cannot decide"
+    assert gate.decide_by_interval(-0.2, -0.1, gate.LEAST_SPEAKERS) == "better"
+    assert gate.decide_by_interval(None, None, 3) == "cannot decide"
 
 
 def test_models_on_other_pairs_are_not_compared(client, tmp_path):

@@ -34,8 +34,8 @@ from search.tracking.server_access import read_credential, write_start_page
 from spkmodel.data.store import Store
 from spkmodel.verification import embed_and_score
 from tests.support import untrained_search
-from tests.support.chromium import CHROMIUM, dump_page
 from tests.support.events import append
+from tests.support.pages.chromium import CHROMIUM, dump_page
 
 CLOSE = "assert np.abs(embedding.numpy() - embeddings).max() < 1e-5, 'both ways embed alike'"
 

@@ -7,7 +7,7 @@ import pytest
 
 from search.tracking.server_access import write_start_page
 from search.tracking.ui import page
-from tests.support.chromium import CHROMIUM, dump_page
+from tests.support.pages.chromium import CHROMIUM, dump_page
 
 pytestmark = [
     pytest.mark.browser,
