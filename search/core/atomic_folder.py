@@ -53,6 +53,24 @@ def fill_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole, in place of the one that is there.
+
+    Raises:
+        EnvironmentSetupError: if nothing can be written there.
+    """
+    beside = temporary_beside(path)
+    try:
+        beside.write_bytes(content)
+        _sync(beside)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise EnvironmentSetupError(
+            f"cannot write {path}: {error.strerror}; choose another file"
+        ) from error
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a small file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

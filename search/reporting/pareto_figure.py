@@ -38,7 +38,7 @@ def draw_front(
     summary = f"{len(front)} of {len(front) + len(others)} trials: nothing is smaller and as good"
     figure.text(0.025, 0.885, f"{summary}; bars are 95 % intervals", fontsize=10.5, color=FAINT)
     axis = figure.add_subplot()
-    _style_axis(axis)
+    style_axis(axis)
     _draw_others(axis, others)
     _draw_steps(axis, front)
     figure.savefig(path, format="png")
@@ -63,7 +63,7 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
         zorder=5,
         clip_on=False,
     )
-    named = _choose_labels(sizes)
+    named = choose_labels(sizes)
     for index, trial in enumerate(front):
         eer, low, high = _best_eer(trial)
         if low is not None and high is not None:
@@ -77,17 +77,23 @@ def _draw_steps(axis: "Axes", front: Sequence[TrialRecord]) -> None:
             )  # fmt: skip
 
 
-def _choose_labels(sizes: Sequence[float]) -> set[int]:
-    """Return the indices of points whose names do not overlap, the largest encoder's among them."""
+def choose_labels(sizes: Sequence[float], width: float = _LABEL_WIDTH) -> set[int]:
+    """Return the indices of points whose names do not overlap, the largest encoder's among them.
+
+    Args:
+        sizes: of the encoders, smallest first.
+        width: of a name, as a share of the axis.
+    """
     named: list[int] = []
     span = math.log(sizes[-1] / sizes[0]) or 1.0
     for index in reversed(range(len(sizes))):
-        if not named or math.log(sizes[named[-1]] / sizes[index]) >= _LABEL_WIDTH * span:
+        if not named or math.log(sizes[named[-1]] / sizes[index]) >= width * span:
             named.append(index)
     return set(named)
 
 
-def _style_axis(axis: "Axes") -> None:
+def style_axis(axis: "Axes") -> None:
+    """Give an axis the scale and the labels of a front: weights against dev EER."""
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     axis.set_xscale("log")

@@ -143,7 +143,7 @@ def _create_frozen_trial(
 
     trial = optuna.trial.create_trial(
         params=axes,
-        distributions={name: _distribution(text) for name, text in distributions.items()},
+        distributions={name: parse_distribution(text) for name, text in distributions.items()},
         **outcome,
     )
     # Optuna numbers a trial when it is added to a study; these never are (`optuna_study`).
@@ -155,7 +155,7 @@ def joint_space(spaces: Iterable[Iterable[tuple[str, str]]]) -> "dict[str, BaseD
     """Return the axes, by name, that all spaces have with the same range of more than one value."""
     found: dict[str, BaseDistribution] | None = None
     for each in spaces:
-        space = {name: _distribution(text) for name, text in each}
+        space = {name: parse_distribution(text) for name, text in each}
         if found is None:
             found = space
         found = {name: which for name, which in found.items() if space.get(name) == which}
@@ -163,7 +163,8 @@ def joint_space(spaces: Iterable[Iterable[tuple[str, str]]]) -> "dict[str, BaseD
 
 
 @lru_cache(maxsize=1000)
-def _distribution(text: str) -> "BaseDistribution":
+def parse_distribution(text: str) -> "BaseDistribution":
+    """Return the range of a parameter, recorded as Optuna's JSON."""
     import optuna
 
     return optuna.distributions.json_to_distribution(text)

@@ -34,6 +34,7 @@ __all__ = [
     "available",
     "branches",
     "describe",
+    "find_shipped",
     "format_extent",
     "load",
     "user_space_file",
@@ -92,7 +93,7 @@ def load(name_or_path: str) -> Space:
             f"no space {name_or_path!r}; {hint}there are {', '.join(available())}, or the path of "
             "a .py file"
         )
-    path = Path(name_or_path) if is_path else _spaces_folder() / f"{name_or_path}.py"
+    path = Path(name_or_path) if is_path else find_shipped(name_or_path)
     if not path.is_file():
         raise UsageError(f"no space file {path}")
     module = _run_file(path)
@@ -170,6 +171,11 @@ def describe(space: Space) -> list[Axis]:
 
 def _spaces_folder() -> Path:
     return Path(next(iter(spaces.__path__)))
+
+
+def find_shipped(name: str) -> Path:
+    """Return the file of a space that comes with the project; it need not be there."""
+    return _spaces_folder() / f"{name}.py"
 
 
 def user_space_file(space: Space) -> str:
