@@ -1,0 +1,1 @@
+"""Reports as one HTML file: a search, an evaluation, a comparison; and what `compare` computes."""

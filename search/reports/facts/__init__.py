@@ -1,0 +1,1 @@
+"""Facts that a report shows, computed from a search's ledger alone."""

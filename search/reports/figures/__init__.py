@@ -1,0 +1,1 @@
+"""Figures of the reports: each drawn wide and narrow, as SVG inside a page and as PNG beside it."""
