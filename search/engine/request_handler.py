@@ -24,7 +24,7 @@ from search.requests.mailbox import identity
 from search.requests.messages import Add, Budget, Pause, Request, Stop, Unpause
 from search.sampler import sampler
 from search.scheduler.asha import find_outcomes
-from search.scheduler.policy import AshaPolicy, ladder
+from search.scheduler.policy import AshaPolicy, extend_ladder
 from search.space import locate
 from search.space.branches import Space
 from spkmodel.config import TrainConfig
@@ -126,7 +126,9 @@ def _budget_event(state: SearchState, request: Budget) -> SearchEvent:
             "another replay"
         )
     if "max_epochs" in changes:
-        changes["rungs"] = ladder(changes["max_epochs"], settings.eta)
+        changes["rungs"] = extend_ladder(
+            settings.rungs, changes["max_epochs"], settings.eta, settings.max_epochs
+        )
     return settings.extended(changes, request.by)
 
 

@@ -79,5 +79,5 @@ def format_arguments(request: LaunchRequest) -> list[str]:
             continue
         words.append(f"--{'no-' if value is False else ''}{field.name.replace('_', '-')}")
         if not isinstance(value, bool):
-            words.append(",".join(value) if isinstance(value, tuple) else str(value))
+            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
     return words

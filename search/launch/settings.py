@@ -11,11 +11,11 @@ from search.core.paths import ledger_path
 from search.core.redact import redact
 from search.data.location import format_location
 from search.data.noise_and_rooms import find_recordings
+from search.launch.rungs import decide_rungs
 from search.ledger.kinds import OBJECTIVE, SIZE
 from search.ledger.ledger import Ledger
 from search.ledger.settings import DEFAULT_KEEP, SearchSettings
 from search.sampler.prior import default_count
-from search.scheduler.policy import ladder
 from spkmodel.core.condition_names import Condition
 
 ETA = 3
@@ -42,6 +42,9 @@ class LaunchRequest:
     keep_checkpoints: int | None = None
     disk_gb: float | None = None
     max_epochs: int | None = None
+    eta: int | None = None
+    rungs: tuple[int, ...] | None = None
+    """Epochs at which trials are compared; the last is the epochs of one trial."""
     finalists: int | None = None
     concurrent: int | None = None
     cpus_per_trial: float | None = None
@@ -72,6 +75,7 @@ _IDENTITY = {
     "dev_condition": "--dev-condition",
     "surroundings": "the ambiences and rooms (--noise, --rooms)",
     "rule": "--rule",
+    "eta": "--eta",
     "objectives": "--objectives",
     "warm_start": "--warm-start",
     "warm_start_trials": "--warm-start-trials",
@@ -145,7 +149,8 @@ def decide(
             or if a number is out of range.
     """
     noise, rooms = surroundings_folders(request, before)
-    max_epochs = _first(request.max_epochs, before and before.max_epochs, DEFAULT_MAX_EPOCHS)
+    eta = _first(request.eta, before and before.eta, ETA)
+    rungs = decide_rungs(request.rungs, request.max_epochs, eta, before, DEFAULT_MAX_EPOCHS)
     settings = SearchSettings(
         space=space_name,
         space_sha256=space_sha256,
@@ -159,9 +164,9 @@ def decide(
         rooms=str(rooms or ""),
         surroundings=noise_rooms_fingerprint,
         rule=_first(request.rule, before and before.rule, "promotion"),
-        eta=ETA,
-        rungs=ladder(max_epochs, ETA),
-        max_epochs=max_epochs,
+        eta=eta,
+        rungs=rungs,
+        max_epochs=rungs[-1],
         **_budgets(request, before),
         tracking_uri=redact(
             request.tracking_uri
@@ -239,7 +244,7 @@ def _first(*choices: Any) -> Any:
 
 
 def _check_ranges(settings: SearchSettings) -> None:
-    least = {"trials": 1, "max_failed": 0, "max_epochs": 1, "finalists": 1, "concurrent": 1}
+    least = {"trials": 1, "max_failed": 0, "finalists": 1, "concurrent": 1}
     least |= {"keep_checkpoints": 1}
     for name, smallest in least.items():
         value = getattr(settings, name)

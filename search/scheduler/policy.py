@@ -94,6 +94,20 @@ def ladder(max_epochs: int, eta: int = 3, first: int = 1) -> tuple[int, ...]:
     return tuple(rungs) if rungs and rungs[-1] == max_epochs else (*rungs, max_epochs)
 
 
+def extend_ladder(
+    rungs: tuple[int, ...], max_epochs: int, eta: int, before: int
+) -> tuple[int, ...]:
+    """Return the rungs of a search whose epochs of one trial change from `before` to `max_epochs`.
+
+    The ladder that `ladder` makes is made anew. Of one that a user chose, the rungs stay that are
+    at most half of the new end; above the last of them they go on by a factor of `eta`.
+    """
+    if rungs == ladder(before, eta):
+        return ladder(max_epochs, eta)
+    kept = [rung for rung in rungs if 2 * rung <= max_epochs]
+    return (*kept[:-1], *ladder(max_epochs, eta, kept[-1])) if kept else (max_epochs,)
+
+
 # --- one trial's state -----------------------------------------------------------------------
 
 

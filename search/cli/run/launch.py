@@ -72,6 +72,22 @@ class LaunchOptions:
     max_epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Epochs of one trial [default: 9].")
     ] = None
+    eta: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Of the trials at a rung, one in N goes on [default: 3].",
+        ),
+    ] = None
+    rungs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Epochs at which trials are compared, like 2,9,27; the last ends a trial "
+            "[default: 1, then times --eta, up to --max-epochs].",
+        ),
+    ] = None
     max_failed: Annotated[
         int | None,
         typer.Option(
@@ -189,6 +205,7 @@ def _refuse_early(request: "LaunchRequest") -> None:
 
 
 def _build_request(options: LaunchOptions) -> "LaunchRequest":
+    from search.launch.rungs import parse_rungs
     from search.launch.settings import LaunchRequest, objectives
 
     name = options.name or Path(options.space).stem
@@ -200,6 +217,8 @@ def _build_request(options: LaunchOptions) -> "LaunchRequest":
         hours=options.hours,
         max_failed=options.max_failed,
         max_epochs=options.max_epochs,
+        eta=options.eta,
+        rungs=None if options.rungs is None else parse_rungs(options.rungs),
         finalists=options.finalists,
         keep_checkpoints=options.keep_checkpoints,
         disk_gb=options.disk_gb,

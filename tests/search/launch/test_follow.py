@@ -295,6 +295,7 @@ def test_every_field_of_a_request_is_in_the_words_of_a_command_but_no_secret(mon
         tracking_uri="https://anna:secret@mlflow",
         gpus_per_trial=0.5,
         default_trial=False,
+        rungs=(1, 3),
     )
     numbers = {
         "int | None": 3,

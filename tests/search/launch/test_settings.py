@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from search.core.errors import UsageError
+from search.launch.rungs import parse_rungs
 from search.launch.settings import (
     LaunchRequest,
     decide,
@@ -86,6 +87,37 @@ def test_a_search_keeps_its_surroundings_whatever_the_environment_says_later(tmp
     assert surroundings_folders(request, with_noise) == (tmp_path / "noise", None)
     assert surroundings_folders(request, built_in) == (None, None)
     assert surroundings_folders(request, None) == (tmp_path, tmp_path)
+
+
+def test_a_search_is_given_its_ladder_and_keeps_it():
+    chosen = _decided(rungs=(2, 9, 27), eta=6)
+    assert (chosen.rungs, chosen.eta, chosen.max_epochs) == ((2, 9, 27), 6, 27)
+    assert _decided(chosen) == chosen
+    assert _decided(chosen, max_epochs=60).rungs == (2, 9, 27, 60)
+    assert _decided(chosen, max_epochs=18).rungs == (2, 9, 18)
+    assert _decided(eta=5, max_epochs=27).rungs == (1, 5, 27)
+    # The ladder that nobody chose is made anew: 10 was an end, and no power of 3.
+    assert _decided(_decided(max_epochs=10), max_epochs=27).rungs == (1, 3, 9, 27)
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "words"),
+    [
+        ({}, {"rungs": (1, 3, 9), "max_epochs": 27}, "leave --max-epochs 27 out"),
+        ({"rungs": (2, 9, 27)}, {"rungs": (3, 9, 27)}, "has the rungs 2,9,27"),
+        ({"eta": 3}, {"eta": 4}, "--eta: 3 before, 4 now"),
+        ({}, {"eta": 1}, "at least 2"),
+    ],
+)
+def test_a_ladder_that_contradicts_another_is_refused(before, asked, words):
+    with pytest.raises(UsageError, match=words):
+        _decided(_decided(**before) if before else None, **asked)
+
+
+@pytest.mark.parametrize("text", ["", "9,3", "0,3", "1,1,3", "1,x", "1.5,3"])
+def test_rungs_that_do_not_rise_from_1_on_are_refused(text):
+    with pytest.raises(UsageError, match="rising epochs"):
+        parse_rungs(text)
 
 
 def test_another_corpus_under_the_same_name_is_refused():
