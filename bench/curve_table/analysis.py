@@ -73,7 +73,8 @@ def importance(trainings: Sequence[Training], condition: str) -> list[tuple[str,
     """Return for each axis how much of the last EER's ranks it explains, alone, most first.
 
     Of a number: the square of Spearman's correlation. Of a choice: the share of the ranks' variance
-    between its values. Both are about 1/n by chance; `n`, the trainings that have the axis, is given.
+    between its values. With it the number of trainings that have the axis: few explain much by
+    chance.
     """
     whole = [each for each in trainings if each.is_whole and each.seed == 0]
     ranks = rankdata([float(each.epochs[f"{condition}_eer"].iloc[-1]) for each in whole])
@@ -85,9 +86,7 @@ def importance(trainings: Sequence[Training], condition: str) -> list[tuple[str,
         if len(set(map(str, values))) < 2 or len(having) < 5:
             continue
         is_number = all(isinstance(value, float) for value in values)
-        explained = (
-            _spearman(np.array(values), mine) ** 2 if is_number else _between(values, mine)
-        )
+        explained = _spearman(np.array(values), mine) ** 2 if is_number else _between(values, mine)
         found.append((name, explained, len(having)))
     return sorted(found, key=lambda each: -each[1])
 

@@ -87,7 +87,7 @@ def check(path: Path = PATH) -> list[str]:
     if missing:
         wrong.append(f"{len(missing)} trainings are missing, the first is {missing[0].file}")
     for (config, seed), each in trainings.items():
-        axes, built = train.draw(config)
+        axes, _ = train.draw(config)
         name = f"config {config}, seed {seed}"
         if axes != each.axes:
             wrong.append(f"{name}: the space gives other answers than the table has")

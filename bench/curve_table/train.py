@@ -61,7 +61,7 @@ def draw(config: int) -> tuple[dict[str, Any], TrainConfig]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1000 + config))
     trial = study.ask()
-    built = space(trial)  # type: ignore[arg-type]  # it is one
+    built = space(trial)
     return dict(trial.params), built
 
 

@@ -62,9 +62,7 @@ def main() -> None:
     print(page.text(table))
 
 
-def fill(
-    table: Table, keys: Sequence[Key], searches: int, seconds: float, processes: int
-) -> None:
+def fill(table: Table, keys: Sequence[Key], searches: int, seconds: float, processes: int) -> None:
     """Add searches to the cells that have too few, the emptiest first, until the time is up."""
     until = time.monotonic() + seconds
     most = {key: min(searches, FEW) if key.arm in SLOW_ARMS else searches for key in keys}

@@ -61,10 +61,10 @@ ARMS: dict[str, Arm] = {
     "ours: tpe, 1/5/27, eta 5": _of_ours(ours.Settings("tpe", 5, (1, 5, 27))),
     "ours: tpe, 1/27, eta 10": _of_ours(ours.Settings("tpe", 10, (1, 27))),
     "ours: tpe, 3/9/27": _of_ours(ours.Settings("tpe", 3, (3, 9, 27))),
-    SHIPPED: _of(lambda family, given, _: RayPair(family, given.seed, given.workers)),
+    SHIPPED: _of(lambda family, given, _: RayPair(family, given.seed)),
     "ray: random + ASHAScheduler": _of(
         lambda family, given, _: RayPair(
-            family, given.seed, given.workers, lambda seed: optuna.samplers.RandomSampler(seed=seed)
+            family, given.seed, lambda seed: optuna.samplers.RandomSampler(seed=seed)
         )
     ),
     "optuna: tpe + asha": _optuna("tpe", "asha"),

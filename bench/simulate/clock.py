@@ -23,8 +23,10 @@ class Job:
 class Searcher(Protocol):
     """What decides: a search strategy, told and asked as its tool would be."""
 
-    rungs: Sequence[int]
-    """Epochs at which trials are compared, rising."""
+    @property
+    def rungs(self) -> Sequence[int]:
+        """Epochs at which trials are compared, rising."""
+        ...
 
     def next_job(self) -> Job | None:
         """Return what a free worker does now; None: it waits for another worker."""

@@ -32,8 +32,15 @@ class Curve:
 class Family(Protocol):
     """A space, and the curve of every config in it."""
 
-    name: str
-    space: Space
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """What a search of it asks."""
+        ...
 
     def curve(self, axes: Axes) -> Curve:
         """Return the curve; the same answers always give the same."""

@@ -1,6 +1,7 @@
 """Optuna's samplers with Optuna's pruners, on asynchronous workers that share one study."""
 
 import warnings
+from collections.abc import Callable
 from typing import Literal
 
 import optuna
@@ -16,15 +17,13 @@ PrunerName = Literal["asha", "hyperband"]
 class OptunaStudy:
     """One study; a worker trains a trial until its pruner ends it."""
 
-    def __init__(
-        self, family: Family, seed: int, sampler: SamplerName, pruner: PrunerName
-    ) -> None:
+    def __init__(self, family: Family, seed: int, sampler: SamplerName, pruner: PrunerName) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         self.rungs = ladder(EPOCHS)
         self._family = family
         self._study = optuna.create_study(
-            direction="minimize", sampler=_SAMPLERS[sampler](seed), pruner=_PRUNERS[pruner]()
+            direction="minimize", sampler=_SAMPLERS[sampler](seed), pruner=_PRUNERS[pruner]
         )
         self._trials: dict[str, optuna.Trial] = {}
 
@@ -54,15 +53,15 @@ class OptunaStudy:
         self._study.tell(self._trials[trial], state=optuna.trial.TrialState.FAIL)
 
 
-_SAMPLERS = {
+_SAMPLERS: dict[SamplerName, Callable[[int], optuna.samplers.BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
     "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
-_PRUNERS = {
-    "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
-    "hyperband": lambda: optuna.pruners.HyperbandPruner(
+_PRUNERS: dict[PrunerName, optuna.pruners.BasePruner] = {
+    "asha": optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+    "hyperband": optuna.pruners.HyperbandPruner(
         min_resource=1, max_resource=EPOCHS, reduction_factor=3
     ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from bench.simulate.clock import Job, SimulatedClock
@@ -14,9 +15,10 @@ from bench.support.formula_search import search_event
 from search.engine.controller import SearchController
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.sampler.sampler import Kind
+from search.sampler import sampler
 from search.scheduler.policy import AshaPolicy, ladder
 from search.space import model_size
+from search.space.branches import Space
 from spkmodel.worker.results import EpochReport, SavedCheckpoint, TrainingFailed
 
 
@@ -24,7 +26,7 @@ from spkmodel.worker.results import EpochReport, SavedCheckpoint, TrainingFailed
 class Settings:
     """What may differ between two searches of ours."""
 
-    kind: Kind = "tpe"
+    kind: sampler.Kind = "tpe"
     eta: int = 3
     rungs: tuple[int, ...] = ladder(EPOCHS)
 
@@ -93,9 +95,21 @@ class SimulatedSearch:
         self._controller.on_result(TrainingFailed(trial, attempt, epoch, "diverged: loss is nan"))
         self._controller.on_attempt_finished(trial, attempt)
 
+    def axes_of(self, trial: str) -> dict[str, Any]:
+        """Return the answers that a trial was made of."""
+        return self._state.trials[trial].axes
+
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()
+
+
+def random_axes(space: Space, seed: int) -> dict[str, Any]:
+    """Return answers drawn at random, with the sampler of a search."""
+    nothing = AshaPolicy((1,), trials=1)
+    idea = sampler.suggest(space, SearchState(), nothing, seed, "random")
+    assert idea is not None
+    return idea.axes
 
 
 @contextmanager
@@ -109,9 +123,11 @@ def opened(
 ) -> Iterator[SimulatedSearch]:
     """Open a search whose ledger is in memory and is not fsynced: no disk is measured here."""
     with (
-        tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder,
-        mock.patch.object(os, "fsync", lambda _: None),
-        mock.patch.object(model_size, "count_encoder_weights", lambda _: 100_000),
+        tempfile.TemporaryDirectory(
+            dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+        ) as folder,
+        mock.patch.object(os, "fsync", return_value=None),
+        mock.patch.object(model_size, "count_encoder_weights", return_value=100_000),
     ):
         search = SimulatedSearch(family, settings, Path(folder), seed, budget, workers, clock)
         try:

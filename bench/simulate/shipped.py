@@ -1,4 +1,4 @@
-"""Ray Tune's own pair, OptunaSearch with ASHAScheduler, asked as Tune asks it, without a cluster."""
+"""Ray Tune's pair, OptunaSearch with ASHAScheduler, asked as Tune asks it, without a cluster."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -22,7 +22,6 @@ class RayPair:
         self,
         family: Family,
         seed: int,
-        workers: int,
         sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None,
         eta: int = 3,
     ) -> None:

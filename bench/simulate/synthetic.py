@@ -89,8 +89,8 @@ class Synthetic:
         chance = noise_of(self.seed, axes)
         epochs = np.arange(1, EPOCHS + 1)
         final, slow = self._final_and_slowness(axes)
-        rate = 1.0 - 0.5 * self.crossing * slow
-        start = (0.10 + 0.15 * self.crossing * slow) * (1 + 0.1 * chance.standard_normal())
+        rate = 1.0 + 0.1 * self.crossing
+        start = (0.10 + 0.35 * self.crossing * (slow - 0.15)) * (1 + 0.1 * chance.standard_normal())
         true = np.minimum(final + start * epochs**-rate, CHANCE_EER)
         true = np.clip(true + self.trial_noise_points * chance.standard_normal(), 0.002, CHANCE_EER)
         noise = chance.standard_normal(EPOCHS)
@@ -112,24 +112,24 @@ class Synthetic:
         far += 0.02 * abs(math.log2(axes["embedding_dim"] / 128))
         for name, (_, _, _, weight) in _RANGES.items():
             if name in axes:
-                far += weight * (self._place(name, axes) - optimum[name]) ** 2
+                far += weight * (self._relative(name, axes) - optimum[name]) ** 2
         # Regularised, wide and careful: slow at first, and good in the end.
         parts = [
-            1 - self._place("learning_rate", axes),
-            self._place("noise_probability", axes),
-            self._place("dropout", axes),
+            1 - self._relative("learning_rate", axes),
+            self._relative("noise_probability", axes),
+            self._relative("dropout", axes),
             math.log2(axes["channels"] / 32) / 2,
         ]
         slow = float(np.mean(parts))
-        far += 0.5 * self.crossing * (1 - slow) ** 2
+        far += 0.8 * self.crossing * (0.85 - slow)
         return _FLOOR + _SPREAD * far, slow
 
     def _diverges(self, axes: Axes, chance: np.random.Generator) -> bool:
         # Large steps do it: the upper tenth of the rates, where luck is against them.
-        return self._place("learning_rate", axes) > 0.9 and chance.random() < 10 * self.diverging
+        return self._relative("learning_rate", axes) > 0.9 and chance.random() < 10 * self.diverging
 
     @staticmethod
-    def _place(name: str, axes: Axes) -> float:
+    def _relative(name: str, axes: Axes) -> float:
         """Return where in its range an answer is, from 0 to 1."""
         low, high, is_log, _ = _RANGES[name]
         if is_log:
