@@ -8,8 +8,9 @@ from search.core.atomic_folder import fill_folder, write_json
 from search.core.errors import SpksearchError, UsageError
 from search.core.progress import Display
 from search.data import location
-from search.evaluation import access_record, corpus_store, evaluate, verifier
+from search.evaluation import access_record, evaluate, verifier
 from search.evaluation import pair_evaluation as pair_metrics
+from search.evaluation import search_stores as stores
 from search.evaluation.pair_evaluation import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
@@ -46,7 +47,7 @@ def build_bundle(
     search = ledger.state().search
     device = evaluate.choose_device()
     model = loader.read_selected(ledger.search, choice, device)
-    store = open_store(search, display)
+    store = stores.open_store(search, display)
     dev = _verify_on_dev(model, choice, search, store, device, display)
     tested = _load_test_pairs(search, store)
     evaluated = []
@@ -119,55 +120,6 @@ def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# --- stores ----------------------------------------------------------------------------------
-
-
-def open_store(search: SearchSettings, display: Display) -> "Store":
-    """Open the store that the trials trained on; pack it again if it was removed.
-
-    Raises:
-        UsageError: if the corpus has changed since.
-    """
-    from spkmodel.data.store import Store
-
-    folder = location.find_store_folder(search)
-    if folder.is_dir():
-        return Store.open(folder)
-    place = location.parse_location(search.corpus)
-    if isinstance(place, str):
-        store = Store.open(location.fetch_store(place).folder)
-    else:
-        store = corpus_store.open_packed_corpus(place, display, search.seed)
-    if store.sha256 != search.corpus_sha256:
-        raise UsageError(
-            f"{search.corpus}: the corpus has changed since the search; promote with the corpus "
-            "as it was"
-        )
-    return store
-
-
-def _open_dev_store(search: SearchSettings, store: "Store", display: Display) -> "Store":
-    """Open the store of dev utterances that the trials used; make it again if it was removed."""
-    from spkmodel.augment import conditions
-    from spkmodel.data.store import Store
-
-    folder, condition = Path(search.dev_store), search.dev_condition
-    if search.dev_store == search.store:
-        return store
-    if folder.is_dir():
-        return Store.open(folder)
-    with display.task(f"preparing the {condition} dev pairs", "utterances") as progress:
-        return conditions.conditioned_store(
-            store, "dev", condition, *_noise_and_rooms(search), progress
-        )
-
-
-def _noise_and_rooms(search: SearchSettings) -> tuple[Path | None, Path | None]:
-    """Return the folders of ambient noise and of rooms; None for the built-in ones."""
-    noise, rooms = search.noise, search.rooms
-    return Path(noise) if noise else None, Path(rooms) if rooms else None
-
-
 # --- dev: verify the checkpoint --------------------------------------------------------------
 
 
@@ -186,7 +138,7 @@ def _verify_on_dev(
     """
     from spkmodel.verification import embed_and_score
 
-    heard = _open_dev_store(search, store, display)
+    heard = stores.open_dev_store(search, store, display)
     pairs = PairList.from_pairs("dev pairs", store.dev_pairs, store)
     with display.task("verifying on the dev pairs", "utterances") as progress:
         verdict = embed_and_score.evaluate_encoder(
@@ -255,7 +207,7 @@ def _evaluate_on_test(
     display: Display,
 ) -> list[PairEvaluation]:
     by_default = verifier.make_default_verifier(model.encoder, device)
-    recordings = Recordings(*_noise_and_rooms(search))
+    recordings = Recordings(*stores.noise_and_rooms(search))
     return [
         pair_metrics.evaluate_pairs(by_default, store, tested, each, recordings, display)
         for each in CONDITIONS

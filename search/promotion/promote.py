@@ -14,7 +14,7 @@ from search.core.atomic_folder import read_report
 from search.core.errors import GateNotMet, UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
-from search.evaluation import access_record, pair_evaluation, pair_list
+from search.evaluation import access_record, pair_evaluation, pair_list, search_stores
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, model_files, registry
 from search.models.registry import RegisteredVersion
@@ -116,7 +116,7 @@ def promote(
                 document = bundle.build_bundle(ledger, choice, folder, display)
             model_files.add_mlflow_model(folder)  # one of an earlier version has none
             _record_test_access(ledger, document)
-            open_store = partial(bundle.open_store, search, display)
+            open_store = partial(search_stores.open_store, search, display)
             done, document = registration.register(
                 ledger, client, document, folder, move, open_store
             )
