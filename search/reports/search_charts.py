@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from search.ledger.kinds import SIZE
+from search.ledger.queue import DEFAULT_ORIGIN
 from search.reports.facts.attempts import Timeline
 from search.reports.facts.best_so_far import Result, find_improvements
 from search.reports.facts.fates import select_shown
 from search.reports.facts.importance import ImportanceAnalysis
 from search.reports.facts.seeds import SeedSpread
-from search.reports.facts.verdict import DEFAULT_ORIGIN
 from search.reports.figures import front, parameters, progress
 from search.reports.figures.canvas import Chart, Size
 from search.reports.figures.parameters import collect_parameters, shorten

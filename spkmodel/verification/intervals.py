@@ -33,6 +33,17 @@ class SpeakerInterval:
     why_not: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The EER of one system minus that of another on the same pairs, and how certain it is."""
+
+    difference: float
+    interval: SpeakerInterval
+    """Of the difference."""
+    first_is_lower: float | None
+    """Probability that the first system has the lower EER over all speakers; None with few."""
+
+
 def eer_interval(
     scores: Numbers, targets: Numbers, enrol_speakers: Numbers, test_speakers: Numbers
 ) -> SpeakerInterval:
@@ -86,22 +97,43 @@ def difference_interval(
     Raises:
         ValueError: for scores or speakers that do not fit the pairs.
     """
+    return compare_eers(scores_a, scores_b, targets, enrol_speakers, test_speakers).interval
+
+
+def compare_eers(
+    scores_a: Numbers,
+    scores_b: Numbers,
+    targets: Numbers,
+    enrol_speakers: Numbers,
+    test_speakers: Numbers,
+) -> Comparison:
+    """Return eer(a) - eer(b) with its 95 % interval, and the probability that it is negative.
+
+    Student's t stands for what is not known of the difference, as in its interval: the two say the
+    same. Systems that score alike are each as likely the better one.
+
+    Raises:
+        ValueError: for scores or speakers that do not fit the pairs.
+    """
     rankings = [rank_scores(scores, targets) for scores in (scores_a, scores_b)]
     sides = index_speakers(enrol_speakers, test_speakers, rankings[0])
-    if sides.speakers < LEAST_SPEAKERS:
-        return _too_few(sides.speakers)
     operating = [_operating_point(ranking) for ranking in rankings]
+    difference = operating[0].eer - operating[1].eer
+    if sides.speakers < LEAST_SPEAKERS:
+        return Comparison(difference, _too_few(sides.speakers), None)
     influence = _influence(rankings[0], operating[0]) - _influence(rankings[1], operating[1])
     by_speaker = _sum_by_speaker(influence, sides)
     deviation = math.sqrt(_variance(influence, by_speaker, sides))
     # Half way between the speakers that there are and those that decide: with the former alone two
     # equal systems of 10 speakers are called different in 8 % of lists, with the latter in 2 %.
     decisive = (sides.speakers + _effective_speakers(by_speaker)) / 2
-    half = _t_quantile(decisive - 1) * deviation
-    difference = operating[0].eer - operating[1].eer
-    return SpeakerInterval(
+    degrees = max(1.0, decisive - 1)
+    half = _t_quantile(degrees) * deviation
+    interval = SpeakerInterval(
         max(-1.0, difference - half), min(1.0, difference + half), sides.speakers
     )
+    standard = -difference / deviation if deviation > 0 else 0.0
+    return Comparison(difference, interval, float(stats.t.cdf(standard, degrees)))
 
 
 def _too_few(speakers: int) -> SpeakerInterval:

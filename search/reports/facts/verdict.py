@@ -12,13 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search.ledger.queue import DEFAULT_ORIGIN
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.formatting import format_percent
 from search.reports.facts.best_so_far import Result
-
-DEFAULT_ORIGIN = "default"
-"""Origin of the trial that has the space's default config."""
 
 Tone = Literal["good", "bad", "open", "plain"]
 """Better, worse, not decided; or no comparison."""

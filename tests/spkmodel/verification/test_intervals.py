@@ -8,6 +8,7 @@ from bench.intervals.lists import simulate
 from spkmodel.verification import metrics
 from spkmodel.verification.intervals import (
     LEAST_SPEAKERS,
+    compare_eers,
     difference_interval,
     eer_interval,
 )
@@ -91,6 +92,25 @@ def test_a_system_does_not_differ_from_itself_and_is_worse_than_a_better_one():
     same = difference_interval(found.scores, found.scores, *sides)
     assert (same.low, same.high) == (0, 0)
     assert difference_interval(found.better, found.equal[1], *sides).high < 0
+
+
+def test_the_probability_of_being_better_agrees_with_the_interval_and_with_its_mirror():
+    scores, targets, enrol, test = drawn(20)
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(0, 0.4 * scores.std(), len(scores))
+        there = compare_eers(scores + noise, scores, targets, enrol, test)
+        back = compare_eers(scores, scores + noise, targets, enrol, test)
+        assert there.first_is_lower == pytest.approx(1 - back.first_is_lower)
+        assert there.difference == -back.difference
+        # At an end of a 95 % interval the probability is 2.5 %.
+        assert (there.interval.low > 0) == (there.first_is_lower < 0.025)
+
+
+def test_a_system_is_as_likely_better_as_worse_than_itself_and_of_few_speakers_nothing_is_said():
+    scores, targets, enrol, test = drawn(20)
+    assert compare_eers(scores, scores, targets, enrol, test).first_is_lower == 0.5
+    few = drawn(3)
+    assert compare_eers(few[0], -few[0], *few[1:]).first_is_lower is None
 
 
 def test_what_is_no_list_of_pairs_is_refused():
