@@ -14,10 +14,13 @@ from search.reporting.formatting import format_duration
 from spkmodel.core.shell import quote_path
 from spkmodel.core.temporary import Abandoned, find_abandoned
 from spkmodel.data import store_cache
+from spkmodel.data.packing.unfinished import find_unfinished, remove_unfinished
 
 _DEPTH = 3
 """Folders below the home folder that are looked into: searches, their trials, corpora."""
 _SHOWN = 10
+_NO_PROCESS = 0
+"""In place of a process: of an unfinished store, which a lock belongs to and no process."""
 
 
 def check_leftovers() -> list[Check]:
@@ -36,7 +39,9 @@ def clean() -> list[Abandoned]:
     """Remove what killed processes left, and return what was removed."""
     removed = []
     for each in list(find_leftovers()):
-        if each.path.is_dir() and not each.path.is_symlink():
+        if each.pid == _NO_PROCESS:
+            remove_unfinished(each.path)
+        elif each.path.is_dir() and not each.path.is_symlink():
             shutil.rmtree(each.path, ignore_errors=True)
         else:
             each.path.unlink(missing_ok=True)
@@ -53,6 +58,10 @@ def find_leftovers() -> Iterator[Abandoned]:
         yield from find_abandoned(place)
         if len(place.relative_to(top).parts) >= _DEPTH:
             folders.clear()
+    for store in find_unfinished(top / "corpora"):
+        parts = [file.lstat() for file in store.iterdir()]
+        changed = max((found.st_mtime for found in parts), default=store.lstat().st_mtime)
+        yield Abandoned(store, _NO_PROCESS, sum(found.st_size for found in parts), changed)
     cache = store_cache.cache_folder()
     for place in (cache, cache / "sounds"):
         yield from find_abandoned(place)
@@ -64,4 +73,9 @@ def find_leftovers() -> Iterator[Abandoned]:
 
 def _describe(each: Abandoned) -> str:
     age = format_duration(max(0.0, time.time() - each.changed))
-    return f"{quote_path(each.path)} ({each.bytes / 1e6:,.1f} MB, {age} old, of process {each.pid})"
+    owner = (
+        "unfinished: packing the same corpus goes on there"
+        if each.pid == _NO_PROCESS
+        else f"of process {each.pid}"
+    )
+    return f"{quote_path(each.path)} ({each.bytes / 1e6:,.1f} MB, {age} old, {owner})"

@@ -182,14 +182,20 @@ class _TaskLines:
         self._title, self._unit, self._every = title, unit, every_seconds
         self._start = self._printed = time.monotonic()
         self._done = 0
+        self._before: int | None = None
+        """Done at the first call: it may go on with what was interrupted."""
+        self._begun = self._start
 
     def __call__(self, done: int, total: int) -> None:
         self._done = done
         now = time.monotonic()
+        if self._before is None:
+            self._before, self._begun = done, now
         if now - self._printed < self._every or done >= total:
             return
         self._printed = now
-        speed = done / (now - self._start)
+        took = now - self._begun
+        speed = (done - self._before) / took if took > 0 else 0.0
         left = f", {format_duration((total - done) / speed)} left" if speed > 0 else ""
         console.print_note(f"{self._title}: {done} of {total} {self._unit}, {_rate(speed)}/s{left}")
 

@@ -20,6 +20,7 @@ from spkmodel.data.formats.audio_file import (
     SAMPLE_RATE,
     SHORTEST_SECONDS,
     AudioError,
+    Digest,
     describe_form,
     open_audio,
     read_mono,
@@ -73,7 +74,7 @@ def read_resampled(path: Path) -> Int16[np.ndarray, " samples"]:
     return decode(path, resample=True).samples
 
 
-def decode(path: Path, resample: bool = False) -> Decoded:
+def decode(path: Path, resample: bool = False, digest: Digest | None = None) -> Decoded:
     """Read a file as 16 kHz mono, bit for bit if it is 16-bit integers in this form already.
 
     Samples above full scale, which only files of floats and lossy formats have, are never clipped:
@@ -82,11 +83,12 @@ def decode(path: Path, resample: bool = False) -> Decoded:
     Args:
         path: of the file.
         resample: convert another form: channels are averaged, then resampled band-limited.
+        digest: updated with all bytes of the file.
 
     Raises:
         AudioError: if it cannot be decoded or is no usable speech, or has another form.
     """
-    with open_audio(path) as file:
+    with open_audio(path, digest) as file:
         has_form = (file.samplerate, file.channels) == (SAMPLE_RATE, 1)
         if not has_form and not resample:
             raise AudioError(
@@ -118,7 +120,7 @@ def read_any_audio(path: Path) -> Float32[np.ndarray, " samples"]:
 
 def is_silent(samples: Int16[np.ndarray, " samples"]) -> bool:
     """Return whether the peak is below a thousandth of full scale."""
-    return bool(np.abs(samples.astype(np.int32)).max(initial=0) < _SILENT_PEAK)
+    return bool(samples.max(initial=0) < _SILENT_PEAK and samples.min(initial=0) > -_SILENT_PEAK)
 
 
 def is_clipped(samples: Int16[np.ndarray, " samples"]) -> bool:

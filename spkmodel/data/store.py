@@ -2,10 +2,11 @@
 
 A store is a folder with `audio.i16` (all samples, 16 kHz mono, little-endian), `index.npz` (where
 each utterance is, and whose), `corpus.json` (counts and the hash of the contents) and the lists
-that a search may see; the test pairs are not in it. `store_writing` makes it.
+that a search may see; the test pairs are not in it. A large one (format 2) goes on in
+`audio_1.i16`, `audio_2.i16` and so on; no utterance lies in two of them. `store_writing` makes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,13 @@ from spkmodel.data.lists import DEV_LIST, SPLITS, Pair, read_pairs
 AUDIO_FILE = "audio.i16"
 INDEX_FILE = "index.npz"
 ABOUT_FILE = "corpus.json"
-FORMAT = 1
+FORMAT, FORMAT_OF_PARTS = 1, 2
 _PACK_AGAIN = "remove the folder, the corpus will be packed anew"
+
+
+def part_name(number: int) -> str:
+    """Return the file of a part of the audio, counted from 0."""
+    return f"audio_{number}.i16" if number else AUDIO_FILE
 
 
 class StoreError(ValueError):
@@ -37,13 +43,18 @@ class Store:
         folder: Path,
         about: dict[str, Any],
         index: Mapping[str, np.ndarray],
-        samples: np.ndarray,
+        parts: Sequence[np.ndarray],
     ) -> None:
         self.folder = folder
         self.about = about
         """What `corpus.json` says."""
-        self._samples = samples
-        self._offsets = index["offset"]
+        self.parts = parts
+        """The samples of each part, int16, mapped."""
+        ends = np.cumsum([len(part) for part in parts])
+        self.part_of = np.searchsorted(ends[:-1], index["offset"], side="right").astype(np.int32)
+        """The part of each row."""
+        self.offsets = index["offset"] - (ends - [len(part) for part in parts])[self.part_of]
+        """The first sample of each row in its part."""
         self._lengths = index["length"]
         self._speaker_names: list[str] = index["speaker_name"].tolist()
         self._speakers = index["speaker"]
@@ -59,24 +70,19 @@ class Store:
         """
         try:
             about = foreign_file.read_json_object(folder / ABOUT_FILE)
-            if about["format"] != FORMAT:
+            if about["format"] not in (FORMAT, FORMAT_OF_PARTS):
                 raise StoreError(
-                    f"{folder}: format {about['format']}, known is {FORMAT}; {_PACK_AGAIN}"
+                    f"{folder}: format {about['format']}, known are {FORMAT} and "
+                    f"{FORMAT_OF_PARTS}; {_PACK_AGAIN}"
                 )
-            # A file that was cut short would be mapped as it is, its last utterances cut or empty.
-            size = (folder / AUDIO_FILE).stat().st_size
-            if size != 2 * about["samples"]:
-                raise StoreError(
-                    f"{folder / AUDIO_FILE}: {size} bytes, but by {ABOUT_FILE} it has "
-                    f"{about['samples']} samples of 2 bytes; {_PACK_AGAIN}"
-                )
+            lengths = about["parts"] if about["format"] == FORMAT_OF_PARTS else [about["samples"]]
+            parts = [_map_part(folder / part_name(n), each) for n, each in enumerate(lengths)]
             with np.load(folder / INDEX_FILE, allow_pickle=False) as columns:
                 if "id" not in columns.files:
                     raise KeyError("id")
                 # `ids` are read when they are asked for.
                 index = {name: columns[name] for name in columns.files if name != "id"}
-            samples = np.memmap(folder / AUDIO_FILE, dtype="<i2", mode="r").view(np.ndarray)
-            return cls(folder, about, index, samples)
+            return cls(folder, about, index, parts)
         except StoreError:
             raise
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
@@ -120,8 +126,8 @@ class Store:
 
     def waveform_at(self, row: int) -> Int16[np.ndarray, " samples"]:
         """Return the waveform of a row, as `waveform` does."""
-        start = int(self._offsets[row])
-        return self._samples[start : start + int(self._lengths[row])]
+        start = int(self.offsets[row])
+        return self.parts[self.part_of[row]][start : start + int(self._lengths[row])]
 
     def waveform(self, utterance: str) -> Int16[np.ndarray, " samples"]:
         """Return a read-only view of a waveform; copy it before it is changed or given to torch."""
@@ -168,3 +174,14 @@ class Store:
         """Number of training utterances of each training speaker, most first."""
         _, labels = self.training_rows
         return sorted(np.bincount(labels).tolist(), reverse=True)
+
+
+def _map_part(path: Path, samples: int) -> np.ndarray:
+    # A file that was cut short would be mapped as it is, its last utterances cut or empty.
+    size = path.stat().st_size
+    if size != 2 * samples:
+        raise StoreError(
+            f"{path}: {size} bytes, but by {ABOUT_FILE} it has {samples} samples of 2 bytes; "
+            f"{_PACK_AGAIN}"
+        )
+    return np.memmap(path, dtype="<i2", mode="r").view(np.ndarray)

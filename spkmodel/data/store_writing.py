@@ -1,94 +1,233 @@
 """Pack a corpus into a store.
 
-A store appears in one step, whole or not at all.
+A store appears in one step, whole or not at all. What a killed process has packed is not lost: the
+next one that packs the same corpus goes on behind it.
 """
 
+import errno
 import hashlib
-import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from spkmodel.core.cores import usable_cores
 from spkmodel.core.progress import Progress, silent
 from spkmodel.core.temporary import remove_abandoned, temporary_beside
-from spkmodel.data import audio
 from spkmodel.data.checks import levels
 from spkmodel.data.corpus import Corpus
-from spkmodel.data.lists import (
-    DEV_LIST,
-    SPLITS,
-    TRAIN_LIST,
-    Pair,
-    TrainEntry,
-    write_pairs,
-    write_train_list,
+from spkmodel.data.lists import Pair
+from spkmodel.data.packing.decoding import decoded_bytes, plan_chunks
+from spkmodel.data.packing.problems import Problems
+from spkmodel.data.packing.records import (
+    UNUSABLE,
+    find_records,
+    identify_paths,
+    read_records,
+    remember,
+    stat_files,
 )
-from spkmodel.data.store import ABOUT_FILE, AUDIO_FILE, FORMAT, INDEX_FILE, Store, StoreError
+from spkmodel.data.packing.store_files import (
+    Rows,
+    is_store_with,
+    move_into_place,
+    split_bits,
+    sync,
+    write_beside_audio,
+)
+from spkmodel.data.packing.unfinished import (
+    Unfinished,
+    has_unfinished,
+    remove_outdated,
+    take_turn,
+)
+from spkmodel.data.packing.worker import Setting
+from spkmodel.data.packing.workers import pack_chunks
+from spkmodel.data.store import AUDIO_FILE, Store
 
 log = logging.getLogger(__name__)
 
 Utterance = tuple[str, str, str, np.ndarray]
 """Id, speaker, split, int16 samples; the names of several splits are joined by "+"."""
 
+_MOST_FILES = 256
+"""Of a chunk."""
+_WORTH_PROCESSES = 48 << 20
+"""Bytes of samples below which one process is done before others have started."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_GOES_ON = "what is packed already is kept: the same command goes on behind it"
+
 
 def pack_corpus(
-    corpus: Corpus, home: Path, resample: bool = False, progress: Progress = silent
+    corpus: Corpus,
+    home: Path,
+    resample: bool = False,
+    progress: Progress = silent,
+    workers: int | None = None,
 ) -> Path:
     """Return the folder of the corpus's store below `home`, after making it if it is missing.
 
-    A store made with `resample` serves calls without it too: they name the same contents.
+    Each file is read once. Processes that pack the same corpus take turns. A store made with
+    `resample` serves calls without it too: they name the same contents.
+
+    Args:
+        corpus: to be packed.
+        home: stores lie in its folder `corpora`.
+        resample: convert what is not 16 kHz mono.
+        progress: told utterances.
+        workers: processes that decode; by default one for each core that may be used.
 
     Raises:
-        AudioError: for an utterance that cannot be packed; `check_corpus` names all of them.
+        AudioError: for utterances that cannot be packed; names the first 20 and counts the others.
+        OSError: if the disk fails. Where it is full, nothing is kept.
     """
-    remove_abandoned(home / "corpora")
-    utterances = corpus.utterances()
-    total = 2 * len(utterances)
-    digests = _hash_files(corpus.folder, utterances, home / "corpora", total, progress)
-    sha256 = _hash_contents(corpus, digests)
-    folder = home / "corpora" / sha256[:16]
-    if not _is_store_with(folder, sha256):
-        write_store(
-            folder,
-            _decode_all(corpus, utterances, resample, progress),
-            {"sha256": sha256, "dev_from_train": corpus.dev_from_train, "resampled": resample},
-            dev_pairs=corpus.dev_pairs,
-        )
-    progress(total, total)
+    corpora = home / "corpora"
+    remove_abandoned(corpora)
+    remove_outdated(corpora)
+    files = _ListedFiles.from_corpus(corpus)
+    if not has_unfinished(corpora, corpus.folder):
+        packed = _find_packed(corpus, corpora, files)
+        if packed is not None:
+            progress(len(files.paths), len(files.paths))
+            return packed
+    with take_turn(corpora, corpus.folder) as unfinished:
+        # Whoever was before may have packed it.
+        folder = _find_packed(corpus, corpora, files)
+        if folder is None:
+            records = _pack_files(corpus, files, unfinished, resample, progress, workers)
+            folder = _finish(corpus, corpora, records, unfinished, resample)
+        unfinished.discard()
+    progress(len(files.paths), len(files.paths))
     return folder
 
 
-def _decode_all(
-    corpus: Corpus, utterances: Sequence[str], resample: bool, progress: Progress
-) -> Iterator[Utterance]:
-    """Decode the utterances for the store; say which were scaled.
+@dataclass(frozen=True)
+class _ListedFiles:
+    """The files of a corpus in the order of its lists, and what tells that one has changed."""
+
+    paths: list[str]
+    keys: np.ndarray
+    sizes: np.ndarray
+    changed: np.ndarray
+
+    @classmethod
+    def from_corpus(cls, corpus: Corpus) -> "_ListedFiles":
+        paths = corpus.utterances()
+        return cls(paths, identify_paths(paths), *stat_files(corpus.folder, paths))
+
+
+def _find_packed(corpus: Corpus, corpora: Path, files: _ListedFiles) -> Path | None:
+    """Return the store of a corpus whose files have not changed since they were packed, if any."""
+    known = read_records(_memory_path(corpora, corpus.folder))
+    places = find_records(known, files.keys)
+    if not len(places) or (places < 0).any():
+        return None
+    records = known[places]
+    # Size and time tell that a file changed, as in make; hashing all takes minutes.
+    is_same = (records["size"] == files.sizes) & (records["changed_ns"] == files.changed)
+    if not is_same.all():
+        return None
+    sha256 = _hash_contents(corpus, files.paths, records)
+    folder = corpora / sha256[:16]
+    return folder if is_store_with(folder, sha256) else None
+
+
+def _pack_files(
+    corpus: Corpus,
+    files: _ListedFiles,
+    unfinished: Unfinished,
+    resample: bool,
+    progress: Progress,
+    workers: int | None,
+) -> np.ndarray:
+    """Pack all files that are not packed yet; return the records of all.
 
     Raises:
-        AudioError: for an utterance that cannot be packed, or a silent one in a pair.
+        AudioError: for utterances that cannot be packed.
+        OSError: if the disk fails.
     """
-    total = 2 * len(utterances)
-    scaled: dict[str, float] = {}
-    decoded = audio.in_parallel(
-        lambda path: audio.decode(corpus.folder / path, resample), utterances
-    )
-    for done, (path, each) in enumerate(zip(utterances, decoded, strict=True), 1):
-        splits = corpus.splits_of(path)
-        if each.divided_by > 1:
-            scaled[path] = each.divided_by
-        if splits != ("train",) and audio.is_silent(each.samples):
-            raise audio.AudioError(
-                f"{levels.describe_silent(corpus, path, corpus.folder)}; `spksearch corpus check` "
-                f"names all such files\nremedy: {levels.silence_remedy(corpus, [path])}"
+    total = len(files.paths)
+    done = unfinished.resume(files.keys, files.sizes, files.changed)
+    found = [done]
+    first = len(done)
+    progress(first, total)
+    problems = Problems()
+    try:
+        unfinished.sync_now_and_then()
+        count = _choose_workers(files, first, workers)
+        most = max(1, min(_MOST_FILES, (total - first) // (8 * count)))
+        chunks = plan_chunks(files.paths, files.sizes, first, most)
+        setting = Setting(corpus.folder, unfinished.folder, resample)
+        for chunk in pack_chunks(setting, chunks, unfinished.placement, count, unfinished.lock):
+            unfinished.commit(chunk.records)
+            found.append(chunk.records)
+            for message, kind in chunk.problems.values():
+                problems.add(message, kind)
+            first += len(chunk.records)
+            progress(first, total)
+        unfinished.sync()
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            unfinished.discard()
+        raise
+    records = np.concatenate(found)
+    _add_silent(corpus, files.paths, records, problems)
+    problems.raise_any(f"`spksearch corpus check` names all such files; {_GOES_ON}")
+    return records
+
+
+def _choose_workers(files: _ListedFiles, first: int, workers: int | None) -> int:
+    if workers is None:
+        workers = usable_cores()
+    left = sum(map(decoded_bytes, files.paths[first:], files.sizes[first:].tolist()))
+    return workers if left > _WORTH_PROCESSES else 1
+
+
+def _add_silent(
+    corpus: Corpus, paths: Sequence[str], records: np.ndarray, problems: Problems
+) -> None:
+    """Add the silent utterances of pairs to what cannot be packed; say which were scaled."""
+    usable = records["samples"] != UNUSABLE
+    for row in np.flatnonzero(usable & (records["is_silent"] != 0)).tolist():
+        path = paths[row]
+        if corpus.splits_of(path) != ("train",):
+            problems.add(
+                f"{levels.describe_silent(corpus, path, corpus.folder)}\n"
+                f"remedy: {levels.silence_remedy(corpus, [path])}",
+                "silent_in_pair",
             )
-        yield path, corpus.speaker_of[path], "+".join(splits), each.samples
-        progress(len(utterances) + done, total)
-    if scaled:
-        log.warning("%s", levels.describe_scaled(corpus.folder, scaled))
+    scaled = np.flatnonzero(usable & (records["divided_by"] > 1))
+    if len(scaled):
+        peaks = {paths[row]: float(records["divided_by"][row]) for row in scaled.tolist()}
+        log.warning("%s", levels.describe_scaled(corpus.folder, peaks))
+
+
+def _finish(
+    corpus: Corpus, corpora: Path, records: np.ndarray, unfinished: Unfinished, resample: bool
+) -> Path:
+    """Add index and lists to the packed audio, remember the hashes, and move it into place."""
+    paths = corpus.utterances()
+    sha256 = _hash_contents(corpus, paths, records)
+    rows = Rows(
+        paths,
+        [corpus.speaker_of[path] for path in paths],
+        [split_bits(corpus.splits_of(path)) for path in paths],
+        records["samples"].tolist(),
+    )
+    meta = {"sha256": sha256, "dev_from_train": corpus.dev_from_train, "resampled": resample}
+    filled = unfinished.placement.filled
+    write_beside_audio(unfinished.folder, rows, meta, corpus.dev_pairs, filled)
+    # Before the move: whoever is killed in between finds the audio, and whoever is killed
+    # afterwards finds the store.
+    remember(_memory_path(corpora, corpus.folder), records)
+    folder = corpora / sha256[:16]
+    move_into_place(unfinished.folder, folder, sha256)
+    return folder
 
 
 def write_store(
@@ -110,166 +249,36 @@ def write_store(
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_beside(folder)
     beside.mkdir()
+    rows = Rows([], [], [], [])
     try:
-        _write_files(beside, utterances, meta, dev_pairs)
-        if not _is_store_with(folder, sha256):
-            _move_into_place(beside, folder, sha256)
+        with (beside / AUDIO_FILE).open("wb") as out:
+            for utterance, speaker, split, waveform in utterances:
+                out.write(np.ascontiguousarray(waveform, dtype="<i2").data)
+                rows.append(utterance, speaker, split_bits(split.split("+")), len(waveform))
+            sync(out)
+        write_beside_audio(beside, rows, meta, dev_pairs, [sum(rows.lengths)])
+        if not is_store_with(folder, sha256):
+            move_into_place(beside, folder, sha256)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Store.open(folder)
 
 
-_Row = tuple[str, str, int, int]
-"""Id, speaker, split bits, samples."""
-
-
-def _write_files(
-    folder: Path, utterances: Iterable[Utterance], meta: Mapping[str, Any], pairs: Sequence[Pair]
-) -> None:
-    rows: list[_Row] = []
-    with (folder / AUDIO_FILE).open("wb") as out:
-        for utterance, speaker, split, waveform in utterances:
-            out.write(np.ascontiguousarray(waveform, dtype="<i2").data)
-            bits = sum(1 << SPLITS.index(name) for name in split.split("+"))
-            rows.append((utterance, speaker, bits, len(waveform)))
-        _sync(out)
-    if not rows or len({row[0] for row in rows}) != len(rows):
-        raise StoreError(f"{folder}: a store needs utterances, each once, got {len(rows)}")
-    index = _build_index(rows)
-    with (folder / INDEX_FILE).open("wb") as out:
-        np.savez_compressed(out, allow_pickle=False, **index)
-        _sync(out)
-    train = [TrainEntry(speaker, path) for path, speaker, bits, _ in rows if bits & 1]
-    if train:
-        write_train_list(folder / TRAIN_LIST, train)
-    if pairs:
-        write_pairs(folder / DEV_LIST, pairs)
-    samples = int(index["length"].sum())
-    about = {
-        **meta,
-        "format": FORMAT,
-        "sample_rate": audio.SAMPLE_RATE,
-        "samples": samples,
-        "seconds": round(samples / audio.SAMPLE_RATE, 3),
-        "utterances": len(rows),
-        "speakers": len(index["speaker_name"]),
-        "dev_pairs": len(pairs),
-    }
-    with (folder / ABOUT_FILE).open("wb") as out:
-        out.write(json.dumps(about, indent=2, sort_keys=True).encode())
-        _sync(out)
-
-
-def _build_index(rows: Sequence[_Row]) -> dict[str, np.ndarray]:
-    names, speakers = np.unique(np.array([row[1] for row in rows]), return_inverse=True)
-    lengths = np.array([row[3] for row in rows], dtype=np.int64)
-    return {
-        "id": np.array([row[0] for row in rows]),
-        "offset": np.cumsum(lengths) - lengths,
-        "length": lengths,
-        "speaker_name": names,
-        "speaker": speakers.astype(np.int32),
-        "split": np.array([row[2] for row in rows], dtype=np.uint8),
-    }
-
-
-def _move_into_place(beside: Path, folder: Path, sha256: str) -> None:
-    # Synced before the rename: after a power failure, the folder must not name empty files.
-    _sync_folder(beside)
-    try:
-        beside.rename(folder)
-    except OSError:
-        # Another process was faster, or the store that is there is damaged.
-        if _is_store_with(folder, sha256):
-            return
-        folder.rename(beside.with_suffix(".damaged"))
-        beside.rename(folder)
-        shutil.rmtree(beside.with_suffix(".damaged"), ignore_errors=True)
-    _sync_folder(folder.parent)
-
-
-def _is_store_with(folder: Path, sha256: str) -> bool:
-    try:
-        return Store.open(folder).sha256 == sha256
-    except StoreError:
-        return False
-
-
-def _sync(out: BinaryIO) -> None:
-    out.flush()
-    os.fsync(out.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _hash_contents(corpus: Corpus, digests: Mapping[str, str]) -> str:
+def _hash_contents(corpus: Corpus, paths: Sequence[str], records: np.ndarray) -> str:
     # The store's identity: everything that training or evaluation can see, and nothing else.
     contents = hashlib.sha256(b"spksearch store 1\n")
-    for path in corpus.utterances():
+    digests = records["sha256"].tobytes().hex()
+    for row, path in enumerate(paths):
         splits = "+".join(corpus.splits_of(path))
-        contents.update(f"{splits} {corpus.speaker_of[path]} {path} {digests[path]}\n".encode())
+        digest = digests[64 * row : 64 * row + 64]
+        contents.update(f"{splits} {corpus.speaker_of[path]} {path} {digest}\n".encode())
     for name, pairs in (("dev", corpus.dev_pairs), ("test", corpus.test_pairs)):
         for pair in pairs:
             contents.update(f"{name} {int(pair.target)} {pair.enrolment} {pair.test}\n".encode())
     return contents.hexdigest()
 
 
-def _hash_files(
-    folder: Path, utterances: Sequence[str], memory: Path, total: int, progress: Progress
-) -> dict[str, str]:
-    """Hash every file; keep the hashes in `memory` by path, size and time of change."""
-    memory.mkdir(parents=True, exist_ok=True)
+def _memory_path(corpora: Path, folder: Path) -> Path:
+    """Return the file that has the records of a corpus's files, packed or not."""
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    known = _read_known_digests(memory / f"digests-{name}.json")
-    fresh: dict[str, list[Any]] = {}
-
-    def digest(path: str) -> str:
-        found = (folder / path).stat()
-        entry = known.get(path)
-        # Size and time tell that a file changed, as in make; hashing all takes minutes.
-        if entry is None or entry[:2] != [found.st_size, found.st_mtime_ns]:
-            with (folder / path).open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            entry = fresh[path] = [found.st_size, found.st_mtime_ns, sha256]
-        return str(entry[2])
-
-    digests: dict[str, str] = {}
-    try:
-        found = audio.in_parallel(digest, utterances)
-        for path, sha256 in zip(utterances, found, strict=True):
-            digests[path] = sha256
-            progress(len(digests), total)
-    finally:
-        if fresh:
-            _write_known_digests(memory / f"digests-{name}.json", known | fresh)
-    return digests
-
-
-def _read_known_digests(path: Path) -> dict[str, list[Any]]:
-    """Read the hashes of an earlier call; empty if the file is missing or damaged."""
-    try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(entries, dict):
-        return {}
-    return {
-        name: entry
-        for name, entry in entries.items()
-        if isinstance(entry, list) and len(entry) == 3
-    }
-
-
-def _write_known_digests(path: Path, entries: Mapping[str, list[Any]]) -> None:
-    beside = temporary_beside(path)
-    try:
-        beside.write_bytes(json.dumps(entries).encode())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    return corpora / f"digests-{name}.records"

@@ -84,6 +84,7 @@ def check(
         "Decode a corpus once into the file that trials read.",
         "spksearch corpus pack data/speech",
         "spksearch corpus pack data/phone --resample     # from another rate, or from stereo",
+        "spksearch corpus pack data/vox2 --workers 8     # where it was killed, it goes on",
         "spksearch corpus pack data/speech --to s3://BUCKET/speech",
         more="At a URI (s3, gs, abfs, file) the store can be launched on: launch --corpus URI. "
         "Every node of a cluster fetches one copy, verified by its hash, into SPKSEARCH_CACHE "
@@ -101,6 +102,12 @@ def pack(
             metavar="URI", help="Publish the packed corpus at this URI, with its test pairs."
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Processes that decode [default: one for each core]."
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -114,13 +121,16 @@ def pack(
     from search.data import location
     from search.reporting.terminal import stderr_display
     from spkmodel.data import corpus
+    from spkmodel.data.checks.other_files import find_ignored
     from spkmodel.data.store import Store
     from spkmodel.data.store_writing import pack_corpus
 
     opened = corpus.open_corpus(folder, seed=seed, allow_overlap=allow_overlap)
+    for _, text, _ in find_ignored(opened):
+        console.print_note(f"not read: {text}")
     with stderr_display().task("packing", "utterances") as progress:
         make_home(say=console.print_note)
-        packed = pack_corpus(opened, home(), resample=resample, progress=progress)
+        packed = pack_corpus(opened, home(), resample, progress, workers)
     console.print_result(str(packed))
     if to is not None:
         uri = location.parse_location(to)

@@ -8,8 +8,9 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import soundfile
@@ -34,6 +35,7 @@ _HARMLESS_SECONDS = 60
 """Let through whatever the size of the file: silence packs tighter than `_FRAMES_A_BYTE`."""
 _FRAMES_A_BYTE = 64
 _FRAMES_A_BLOCK = 1 << 18
+_HASHED_BYTES = 1 << 20
 
 _RESAMPLED_RATES_HZ = (4_000, 192_000)
 _MOST_CHANNELS = 16
@@ -50,6 +52,15 @@ _NO_LENGTH = 2**63 - 1
 AudioFile: TypeAlias = soundfile.SoundFile | CompressedFile
 
 
+@runtime_checkable
+class Digest(Protocol):
+    """What a hash of `hashlib` is."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+        ...
+
+
 class AudioError(ValueError):
     """A file that is not usable speech; says which, what it is and what would be right."""
 
@@ -60,8 +71,12 @@ class AudioError(ValueError):
 
 
 @contextmanager
-def open_audio(path: Path) -> Iterator[AudioFile]:
+def open_audio(path: Path, digest: Digest | None = None) -> Iterator[AudioFile]:
     """Open a file, check that its header is plausible, and name the file in decoder errors.
+
+    Args:
+        path: of the file.
+        digest: updated with all bytes of the file.
 
     Raises:
         AudioError: if it cannot be decoded, also while the context lasts, or is no usable speech.
@@ -74,8 +89,12 @@ def open_audio(path: Path) -> Iterator[AudioFile]:
                 f"{quote_path(path)}: not a regular file; an utterance is an audio file"
             )
         with ExitStack() as stack:
-            source = stack.enter_context(_open_whole(path))
-            file = stack.enter_context(_open_by_either(path, source))
+            # Opened once: where files lie on another machine, each opening costs a round trip.
+            raw = stack.enter_context(path.open("rb", buffering=0))
+            if digest is not None:
+                _update(digest, raw)
+            source = stack.enter_context(_open_whole(path, raw))
+            file = stack.enter_context(_open_by_either(path, raw, source))
             if not isinstance(file, CompressedFile):
                 _require_possible(path, file, found.st_size)
             yield file
@@ -88,47 +107,54 @@ def open_audio(path: Path) -> Iterator[AudioFile]:
             kind=error.kind,
         ) from error
     except (soundfile.SoundFileError, OSError) as error:
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
         raise AudioError(
-            f"{quote_path(path)}: cannot be decoded ({error}); damaged, cut short or not "
+            f"{quote_path(path)}: cannot be decoded ({reason}); damaged, cut short or not "
             "audio: restore it or take it off the lists"
         ) from error
 
 
 @contextmanager
-def _open_by_either(path: Path, source: Path | PatchedFile) -> Iterator[AudioFile]:
+def _open_by_either(path: Path, raw: FileIO, source: int | PatchedFile) -> Iterator[AudioFile]:
     """Open a file by libsndfile, or by PyAV where that does not know its format or encoding."""
     with ExitStack() as stack:
         file: AudioFile
         try:
-            file = stack.enter_context(soundfile.SoundFile(source))
+            file = stack.enter_context(soundfile.SoundFile(source, closefd=False))
         except soundfile.LibsndfileError as error:
             # A damaged file of a known format is an error here: FFmpeg would pass over damage.
-            if error.code not in (_UNKNOWN_FORMAT, _UNKNOWN_ENCODING) and not _is_sphere(path):
+            if error.code not in (_UNKNOWN_FORMAT, _UNKNOWN_ENCODING) and not _is_sphere(raw):
                 raise
             file = stack.enter_context(open_compressed(path))
         yield file
 
 
 @contextmanager
-def _open_whole(path: Path) -> Iterator[Path | PatchedFile]:
+def _open_whole(path: Path, raw: FileIO) -> Iterator[int | PatchedFile]:
     """Yield the file, its length filled in where its writer could not seek back to do so."""
-    mp3 = find_mp3_length(path)
+    mp3 = find_mp3_length(raw)
     if mp3 is not None and mp3.is_cut:
         raise _cut_short(path, mp3.present_bytes, mp3.claimed_bytes, "bytes of audio")
-    data = find_data_chunk(path)
+    data = find_data_chunk(raw)
     if data is not None and data.is_cut:
         raise _cut_short(path, data.present_bytes, data.claimed_bytes, "bytes of audio")
     if data is None or not data.is_placeholder:
-        yield path
+        raw.seek(0)
+        yield raw.fileno()
         return
     with PatchedFile(path, [data.patch]) as file:
         yield file
 
 
-def _is_sphere(path: Path) -> bool:
+def _is_sphere(raw: FileIO) -> bool:
     """Return whether a file has the header of NIST's Sphere; its shortened form is PyAV's."""
-    with path.open("rb") as file:
-        return file.read(8) == b"NIST_1A\n"
+    raw.seek(0)
+    return raw.read(8) == b"NIST_1A\n"
+
+
+def _update(digest: Digest, raw: FileIO) -> None:
+    while block := raw.read(_HASHED_BYTES):
+        digest.update(block)
 
 
 def _most_samples(rate: int, size: int) -> int:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 _MOST_CHUNKS = 1000
 
@@ -48,29 +48,28 @@ class DataChunk:
         return self.claimed_bytes > self.present_bytes and not self.is_placeholder
 
 
-def find_data_chunk(path: Path) -> DataChunk | None:
+def find_data_chunk(file: io.RawIOBase) -> DataChunk | None:
     """Return the chunk with the samples; None if the file is no WAV, RF64 or W64 that has one.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        head = file.read(40)
-        if head[:16] == _W64_RIFF:
-            return _find_in_w64(file, size)
-        if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-            return _find_in_wav(file, size, ">" if head[:4] == b"RIFX" else "<")
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(40) or b""
+    if head[:16] == _W64_RIFF:
+        return _find_in_w64(file, size)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return _find_in_wav(file, size, ">" if head[:4] == b"RIFX" else "<")
     return None
 
 
-def _find_in_wav(file: BinaryIO, size: int, order: Literal["<", ">"]) -> DataChunk | None:
+def _find_in_wav(file: io.RawIOBase, size: int, order: Literal["<", ">"]) -> DataChunk | None:
     long_length_at = long_length = None
     at = 12
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
-        header = file.read(8)
+        header = file.read(8) or b""
         if len(header) < 8:
             return None
         name, length = struct.unpack(f"{order}4sI", header)
@@ -78,7 +77,7 @@ def _find_in_wav(file: BinaryIO, size: int, order: Literal["<", ">"]) -> DataChu
         if name == b"ds64":
             long_length_at = at + 16
             file.seek(long_length_at)
-            (long_length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+            (long_length,) = struct.unpack("<Q", (file.read(8) or b"").ljust(8, b"\0"))
         if name == b"data":
             # In RF64, FFFFFFFF says that the length is in the chunk ds64.
             if long_length_at is not None and long_length is not None and length == 0xFFFF_FFFF:
@@ -88,12 +87,12 @@ def _find_in_wav(file: BinaryIO, size: int, order: Literal["<", ">"]) -> DataChu
     return None
 
 
-def _find_in_w64(file: BinaryIO, size: int) -> DataChunk | None:
+def _find_in_w64(file: io.RawIOBase, size: int) -> DataChunk | None:
     at = 40
     for _ in range(_MOST_CHUNKS):
         # A damaged length may exceed what can be sought.
         file.seek(min(at, size))
-        header = file.read(_W64_HEADER)
+        header = file.read(_W64_HEADER) or b""
         if len(header) < _W64_HEADER:
             return None
         name, length = struct.unpack("<16sQ", header)
@@ -108,7 +107,7 @@ def _find_in_w64(file: BinaryIO, size: int) -> DataChunk | None:
 
 
 def _chunk(
-    file: BinaryIO, start: int, size: int, claimed: int, place: int, form: str, own: int = 0
+    file: io.RawIOBase, start: int, size: int, claimed: int, place: int, form: str, own: int = 0
 ) -> DataChunk:
     present = size - start
     most = 2 ** (8 * struct.calcsize(form)) - 1
@@ -126,13 +125,13 @@ def _chunk(
     )
 
 
-def _are_chunks(file: BinaryIO, at: int, size: int) -> bool:
+def _are_chunks(file: io.RawIOBase, at: int, size: int) -> bool:
     """Return whether what follows are whole chunks up to the end, so that 0 is a true length."""
     for _ in range(_MOST_CHUNKS):
         if at in (size, size + 1):
             return True
         file.seek(at)
-        header = file.read(8)
+        header = file.read(8) or b""
         if len(header) < 8 or not header[:4].isascii() or not header[:4].decode().isprintable():
             return False
         at += 8 + struct.unpack("<I", header[4:])[0]

@@ -4,6 +4,9 @@ import pytest
 
 from search.cluster.connection import session_folder
 from search.doctor import leftovers
+from spkmodel.data.corpus import open_corpus
+from spkmodel.data.store_writing import pack_corpus
+from tests.support.corpora.small_corpus import make_small_corpus
 from tests.support.programs.dead_owner import abandoned_beside
 
 
@@ -39,3 +42,19 @@ def test_packs_and_sessions_of_dead_processes_are_named_and_removed(places, tmp_
     assert sorted(each.path for each in leftovers.clean()) == sorted(left)
     assert not any(path.exists() for path in left)
     assert leftovers.check_leftovers()[0].level == "ok"
+
+
+def test_an_unfinished_store_is_named_as_one_that_can_go_on_and_is_removed(places, tmp_path):
+    folder = make_small_corpus(tmp_path / "corpus")
+
+    def interrupt(done, _):
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack_corpus(open_corpus(folder), places, progress=interrupt)
+    (check,) = leftovers.check_leftovers()
+    assert "unfinished: packing the same corpus goes on there" in check.found
+    (removed,) = leftovers.clean()
+    assert removed.path.name.startswith(".packing-")
+    assert list((places / "corpora").iterdir()) == []

@@ -82,6 +82,7 @@ def test_no_line_has_an_escape_sequence_where_there_is_no_terminal(capsys):
 
 def test_a_task_tells_its_count_rate_and_time_left(capsys):
     with Lines(every_seconds=SHORT).task("packing", "utterances") as progress:
+        progress(0, 12)
         time.sleep(2 * SHORT)
         progress(3, 12)
         progress(12, 12)
@@ -143,3 +144,13 @@ def test_a_snapshot_that_takes_long_is_taken_less_often_and_the_last_is_of_its_m
     before = len(taken)
     latest.expire()
     assert latest() == before + 1
+
+
+def test_the_pace_of_a_task_does_not_count_what_was_done_before_it_began(capsys):
+    with Lines(every_seconds=SHORT).task("packing", "utterances") as progress:
+        progress(900_000, 1_000_000)
+        time.sleep(2 * SHORT)
+        progress(900_001, 1_000_000)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith("packing: 900001 of 1000000 utterances, ")
+    assert float(line.split(", ")[1].removesuffix("/s")) < 100

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,6 +43,10 @@ def folder(tmp_path):
 
 def files(home):
     return sorted(path.name for path in (home / "corpora").iterdir() if path.is_dir())
+
+
+def stores(home):
+    return [name for name in files(home) if not name.startswith(".")]
 
 
 def test_a_packed_waveform_is_the_file_bit_for_bit(folder, tmp_path):
@@ -100,7 +105,7 @@ def test_packing_again_reads_no_audio_and_changes_nothing(folder, tmp_path, monk
     told = []
     assert pack_corpus(open_corpus(folder), tmp_path, progress=lambda *n: told.append(n)) == first
     assert {path.name: path.stat().st_mtime_ns for path in first.iterdir()} == before
-    assert told[-1] == (24, 24)
+    assert told[-1] == (12, 12)
 
 
 def test_the_same_contents_elsewhere_are_the_same_store(folder, tmp_path):
@@ -123,9 +128,9 @@ def test_a_changed_file_or_list_is_another_store(folder, tmp_path, change):
 
 def test_a_damaged_memory_of_hashes_costs_time_only(folder, tmp_path):
     first = pack_corpus(open_corpus(folder), tmp_path)
-    (memory,) = (tmp_path / "corpora").glob("digests-*.json")
-    for text in ("{", "[]", '{"wav/s0/u0.wav": 3}'):
-        memory.write_text(text)
+    (memory,) = (tmp_path / "corpora").glob("digests-*.records")
+    for damage in (b"", b"{", memory.read_bytes()[:-3], bytes(200)):
+        memory.write_bytes(damage)
         assert pack_corpus(open_corpus(folder), tmp_path) == first
 
 
@@ -139,22 +144,28 @@ def test_a_corpus_that_cannot_be_written_is_packed(folder, tmp_path):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def test_an_error_half_way_leaves_nothing_behind(folder, tmp_path):
+def test_after_an_error_there_is_no_store_and_the_next_call_leaves_nothing_else(folder, tmp_path):
     soundfile.write(folder / "wav/s4/u1.wav", noise("x", 2000), 8000)
     with pytest.raises(audio.AudioError, match=r"8000 Hz.*--resample"):
         pack_corpus(open_corpus(folder), tmp_path)
-    assert files(tmp_path) == []
+    assert stores(tmp_path) == []
+    packed = pack_corpus(open_corpus(folder), tmp_path, resample=True)
+    assert files(tmp_path) == [packed.name]
 
 
-def test_an_interruption_half_way_leaves_nothing_behind(folder, tmp_path):
+def test_what_was_packed_before_an_interruption_is_not_packed_again(folder, tmp_path):
     def interrupt(done, total):
-        if done > total // 2 + 3:
+        if done > total // 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         pack_corpus(open_corpus(folder), tmp_path, progress=interrupt)
-    assert files(tmp_path) == []
-    pack_corpus(open_corpus(folder), tmp_path)
+    assert stores(tmp_path) == []
+    told = []
+    packed = pack_corpus(open_corpus(folder), tmp_path, progress=lambda *n: told.append(n))
+    assert told[0] == (7, 12)
+    (memory,) = (tmp_path / "corpora").glob("digests-*")
+    assert {*(tmp_path / "corpora").iterdir()} == {packed, memory}
 
 
 def test_a_full_disk_leaves_nothing_behind(folder, tmp_path, monkeypatch):
@@ -177,17 +188,26 @@ def test_a_resampled_store_serves_a_launch_without_the_flag(folder, tmp_path):
 def test_two_that_pack_at_once_end_with_one_good_store(folder, tmp_path):
     corpus = open_corpus(folder)
     corpus.utterances()
-    meet = threading.Barrier(2)
+    started = threading.Event()
+    decoded = []
 
-    def together(done, total):
-        if done == total // 2 + 1:
-            meet.wait(timeout=10)
+    def first(done, _):
+        decoded.append(done)
+        if done == 4:
+            started.set()
+            time.sleep(0.2)
 
     with ThreadPoolExecutor(2) as pool:
-        packed = list(
-            pool.map(lambda _: pack_corpus(corpus, tmp_path, progress=together), range(2))
+        one = pool.submit(pack_corpus, corpus, tmp_path, progress=first)
+        assert started.wait(timeout=10)
+        told = []
+        other = pool.submit(
+            pack_corpus, corpus, tmp_path, progress=lambda done, _: told.append(done)
         )
+        packed = [one.result(), other.result()]
     assert packed[0] == packed[1]
+    assert decoded[:3] == [0, 1, 2]
+    assert told == [12]
     assert files(tmp_path) == [packed[0].name]
     assert len(Store.open(packed[0]).ids) == 12
 
