@@ -16,11 +16,15 @@ from scipy import stats
 
 from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL as LEAST_SPEAKERS
 from spkmodel.verification.ranking import Numbers, Ranking, rank_scores
-from spkmodel.verification.speaker_sides import SpeakerSides, index_speakers
-
-LEVEL = 0.95
-_BANDWIDTH = 1.5
-"""Times Silverman's: a density at one point of few scores, of which a ratio is taken."""
+from spkmodel.verification.speaker_sides import index_speakers
+from spkmodel.verification.speaker_variance import (
+    LEVEL,
+    density,
+    effective_speakers,
+    sum_by_speaker,
+    t_quantile,
+    variance_over_speakers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,16 @@ def eer_interval(
         low, high = (0.0, bound) if operating.eer <= 0 else (1 - bound, 1.0)
         return SpeakerInterval(low, high, sides.speakers)
     influence = _influence(ranking, operating)
-    by_speaker = _sum_by_speaker(influence, sides)
+    by_speaker = sum_by_speaker(influence, sides)
     deviation = math.sqrt(
         max(
-            _variance(influence, by_speaker, sides),
+            variance_over_speakers(influence, by_speaker, sides),
             # Ties leave no influence at all; a rate of pairs is never known better than this.
             _binomial_variance(ranking, operating),
         )
     )
     # Where a few speakers have most of the errors, the variance is known as badly as from so few.
-    quantile = _t_quantile(_effective_speakers(by_speaker) - 1)
+    quantile = t_quantile(effective_speakers(by_speaker) - 1)
     eer = operating.eer
     centre, half = math.log(eer / (1 - eer)), quantile * deviation / (eer * (1 - eer))
     low, high = (1 / (1 + math.exp(-min(700.0, x))) for x in (centre - half, centre + half))
@@ -122,13 +126,13 @@ def compare_eers(
     if sides.speakers < LEAST_SPEAKERS:
         return Comparison(difference, _too_few(sides.speakers), None)
     influence = _influence(rankings[0], operating[0]) - _influence(rankings[1], operating[1])
-    by_speaker = _sum_by_speaker(influence, sides)
-    deviation = math.sqrt(_variance(influence, by_speaker, sides))
+    by_speaker = sum_by_speaker(influence, sides)
+    deviation = math.sqrt(variance_over_speakers(influence, by_speaker, sides))
     # Half way between the speakers that there are and those that decide: with the former alone two
     # equal systems of 10 speakers are called different in 8 % of lists, with the latter in 2 %.
-    decisive = (sides.speakers + _effective_speakers(by_speaker)) / 2
+    decisive = (sides.speakers + effective_speakers(by_speaker)) / 2
     degrees = max(1.0, decisive - 1)
-    half = _t_quantile(degrees) * deviation
+    half = t_quantile(degrees) * deviation
     interval = SpeakerInterval(
         max(-1.0, difference - half), min(1.0, difference + half), sides.speakers
     )
@@ -139,10 +143,6 @@ def compare_eers(
 def _too_few(speakers: int) -> SpeakerInterval:
     reason = f"{speakers} speakers; an interval needs at least {LEAST_SPEAKERS}"
     return SpeakerInterval(None, None, speakers, reason)
-
-
-def _t_quantile(degrees: float) -> float:
-    return float(stats.t.ppf(0.5 + LEVEL / 2, max(1.0, degrees)))
 
 
 # --- the influence of each pair ---------------------------------------------------------------
@@ -201,62 +201,13 @@ def _share_below(
 def _weight_of_misses(ranking: Ranking, operating: _OperatingPoint) -> float:
     threshold = float(ranking.scores[min(operating.before, len(ranking.scores) - 1)])
     target, other = (
-        _density(np.repeat(ranking.scores, np.diff(below)), threshold)
+        density(np.repeat(ranking.scores, np.diff(below)), threshold)
         for below in (ranking.targets_below, ranking.nontargets_below)
     )
     return other / (target + other) if target + other > 0 else 0.5
-
-
-def _density(scores: Float[np.ndarray, " scores"], at: float) -> float:
-    """Return the density of scores at a point, by a Gaussian kernel."""
-    if len(scores) < 2:
-        return 0.0
-    quartiles = np.percentile(scores, [25, 75])
-    deviation = float(scores.std(ddof=1))
-    spread = min(deviation, float(quartiles[1] - quartiles[0]) / 1.349) or deviation
-    if spread == 0:
-        return 0.0
-    width = _BANDWIDTH * 1.06 * spread * len(scores) ** -0.2
-    return float(np.exp(-0.5 * ((scores - at) / width) ** 2).mean() / width)
-
-
-# --- variance ---------------------------------------------------------------------------------
-
-
-def _sum_by_speaker(
-    influence: Float[np.ndarray, " pairs"], sides: SpeakerSides
-) -> Float[np.ndarray, " speakers"]:
-    sums = np.bincount(sides.enrol, influence, sides.speakers)
-    others = sides.enrol != sides.test
-    return sums + np.bincount(sides.test[others], influence[others], sides.speakers)
-
-
-def _variance(
-    influence: Float[np.ndarray, " pairs"],
-    by_speaker: Float[np.ndarray, " speakers"],
-    sides: SpeakerSides,
-) -> float:
-    """Return the sum of products over all pairs of pairs that share a speaker."""
-    low, high = np.minimum(sides.enrol, sides.test), np.maximum(sides.enrol, sides.test)
-    _, dyads = np.unique(low * sides.speakers + high, return_inverse=True)
-    by_dyad = np.bincount(dyads, influence)
-    is_self = np.zeros(len(by_dyad), dtype=bool)
-    is_self[dyads[sides.enrol == sides.test]] = True
-    # Pairs of the same two speakers are in the sums of both, and would count twice.
-    shared = float((by_speaker**2).sum() - (by_dyad[~is_self] ** 2).sum())
-    # By chance the estimate may be near 0, or below: half of what independent dyads would have
-    # is its floor.
-    floor = 0.5 * float((by_dyad**2).sum())
-    return max(shared, floor) * sides.speakers / (sides.speakers - 1)
 
 
 def _binomial_variance(ranking: Ranking, operating: _OperatingPoint) -> float:
     weight, spread = _weight_of_misses(ranking, operating), operating.eer * (1 - operating.eer)
     of_targets = weight**2 / len(ranking.targets)
     return 0.5 * spread * (of_targets + (1 - weight) ** 2 / len(ranking.nontargets))
-
-
-def _effective_speakers(by_speaker: Float[np.ndarray, " speakers"]) -> float:
-    squares = by_speaker**2
-    fourth = float((squares**2).sum())
-    return float(squares.sum()) ** 2 / fourth if fourth > 0 else float(len(by_speaker))
