@@ -11,7 +11,7 @@ from typer.main import get_command
 from search.cli import demo, error_handling
 from search.cli.data import cluster, corpus
 from search.cli.models import evaluate, import_trainer
-from search.cli.read import doctor, inspect, notebook, report
+from search.cli.read import compare, doctor, inspect, notebook, report
 from search.cli.run import launch, promote, replay, steer, ui, watch
 from search.core import restart, signals
 from search.core.errors import EnvironmentSetupError, Interrupted
@@ -68,6 +68,7 @@ VERBS: dict[str, Verb] = {
     "trials": (inspect.trials, inspect.TRIALS, "Print the trials of a search, one a line."),
     "show": (inspect.show, inspect.SHOW, "Print one trial in detail."),
     "report": (report.report, report.REPORT, "Write the report of a search, as one HTML file."),
+    "compare": (compare.compare, compare.COMPARE, "Compare models on the same pairs."),
     "logs": (watch.logs, watch.LOGS, "Print the log of a trial, or of a launch in the background."),
     "wait": (watch.wait, watch.WAIT, "Wait until a search has ended."),
     "stop": (steer.stop, steer.STOP, "Ask a running search to stop."),

@@ -149,7 +149,7 @@ def analyse(
     display: Display,
 ) -> AnalysisResult:
     """Compute everything that was planned."""
-    scored = _collect_scores(listed, evaluation, store)
+    scored = collect_scores(listed, evaluation, store)
     calibrated = llrs = None
     if plan.calibration is not None:
         calibrated, llrs = _calibrate(
@@ -171,7 +171,8 @@ def analyse(
     return AnalysisResult(numbers, llrs)
 
 
-def _collect_scores(listed: PairList, evaluation: PairEvaluation, store: "Store") -> "ScoredPairs":
+def collect_scores(listed: PairList, evaluation: PairEvaluation, store: "Store") -> "ScoredPairs":
+    """Return the scores of a list with the speakers of both sides of each pair."""
     from spkmodel.verification.subsets import ScoredPairs
 
     return ScoredPairs(

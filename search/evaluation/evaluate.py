@@ -21,6 +21,7 @@ from search.evaluation.analysis import (
     AnalysisRequest,
     AnalysisResult,
     analyse,
+    collect_scores,
     format_analysis,
     plan_analysis,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from search.models.loader import Model
     from spkmodel.augment.conditions import Condition
     from spkmodel.data.store import Store
+    from spkmodel.verification.subsets import ScoredPairs
 
 
 SCHEMA = "spksearch.evaluation/2"
@@ -51,6 +53,9 @@ class EvaluationReport:
     """The contents of `report.json`."""
     folder: Path
     """The folder of report, figures and scores."""
+    scored: "ScoredPairs"
+    """The scores with the speakers of both sides."""
+    listed: PairList
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,9 @@ def evaluate(
     _require_free(folder, task)
     # The ledger is held for writing meanwhile, so that no look at test pairs goes uncounted.
     with access_record.open_access(loaded, task.listed, condition, protocol) as access:
-        document = _run(task, folder, access.before, began, display)
+        document, scored = _run(task, folder, access.before, began, display)
         access.record(document)
-    return EvaluationReport(document, folder)
+    return EvaluationReport(document, folder, scored, task.listed)
 
 
 def _prepare(
@@ -155,8 +160,8 @@ def _prepare(
 
 def _run(
     task: _Evaluation, folder: Path, looks: int, began: float, display: Display
-) -> dict[str, Any]:
-    """Score the pairs, write the folder, and return the report."""
+) -> "tuple[dict[str, Any], ScoredPairs]":
+    """Score the pairs, write the folder, and return the report and the scores."""
     store, listed, recordings = task.store, task.listed, task.recordings
     fitted = verifier.fit_verifier(
         task.model.encoder, task.device, task.protocol, task.statistics, store, display
@@ -181,7 +186,7 @@ def _run(
         **describe_origin(task.device, fitted.scoring),
     }
     _write(folder, document, evaluation, listed, task.analysis, result)
-    return document
+    return document, collect_scores(listed, evaluation, store)
 
 
 def format_summary(report: EvaluationReport) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BASELINE_DASHES = ((0, (1, 1.4)), (0, (5, 2)), (0, (5, 2, 1, 2)))
-_TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
+TICKS = np.array([0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
 _OPERATING_POINTS = ((0.01, "D"), (0.05, "s"))
 _DCF_COLUMNS = (0.755, 0.895)
 _ROW, _FOOT = 0.235, 0.16
@@ -63,7 +63,7 @@ def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> 
     low, high = _limits(curves, lines)
     for line in lines:
         _draw_line(axis, line, low, high)
-    _square_probit_axes(axis, low, high)
+    _square_axes(axis, low, high)
     _write_table(figure, lines)
     save_png(figure, path)
 
@@ -124,20 +124,20 @@ def _lines_of_curve(curve: Curve, colour: str) -> list[_DetLine]:
 
 
 def _draw_line(axis: "Axes", line: _DetLine, low: float, high: float) -> None:
-    across, up = _probit(line.false_alarm, low), _probit(line.miss, low)
+    across, up = probit(line.false_alarm, low), probit(line.miss, low)
     axis.plot(across, up, color=line.colour, **line.style)
     if not line.is_marked:
         return
     if line.interval is not None:
-        left, right = _probit(np.array(line.interval), low)
+        left, right = probit(np.array(line.interval), low)
         axis.fill_between(
             [left, right], left, right, color=line.colour, alpha=0.14, linewidth=0, zorder=2
         )
-    centre = _probit(np.array([line.eer]), low)
+    centre = probit(np.array([line.eer]), low)
     axis.plot(
         centre, centre, "o", color=line.colour, markersize=9.5, markeredgecolor="white", zorder=6
     )
-    frame = _probit(np.array([low, high]), low)
+    frame = probit(np.array([low, high]), low)
     for p_target, marker in _OPERATING_POINTS:
         index, _ = line.find_lowest_cost(p_target)
         # A point without false alarms lies at minus infinity; it is shown on the frame.
@@ -223,11 +223,11 @@ def _format_interval(bounds: tuple[float, float] | None) -> str:
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %" if bounds else "too few speakers"
 
 
-def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
-    ticks = _TICKS[(low <= _TICKS) & (high >= _TICKS)]
-    places = _probit(ticks, low)
+def _square_axes(axis: "Axes", low: float, high: float) -> None:
+    ticks = TICKS[(low <= TICKS) & (high >= TICKS)]
+    places = probit(ticks, low)
     labels = [f"{100 * tick:g}" for tick in ticks]
-    ends = tuple(_probit(np.array([low, high]), low))
+    ends = tuple(probit(np.array([low, high]), low))
     axis.plot(ends, ends, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     axis.set_xticks(places, labels)
     axis.set_yticks(places, labels)
@@ -241,7 +241,7 @@ def _square_probit_axes(axis: "Axes", low: float, high: float) -> None:
 def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, float]:
     """Return the rates at the ends of the axes: every EER inside, marked misses if possible."""
     # Rates below half a pair of n cannot be resolved, so the axes need not show them.
-    resolved = max(_TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
+    resolved = max(TICKS[0], 0.5 / max(len(curve.targets) for curve in curves))
     networks = [line for line in lines if line.is_marked]
     marked = [
         (line, line.find_lowest_cost(p)[0]) for line in networks for p, _ in _OPERATING_POINTS
@@ -249,11 +249,11 @@ def _limits(curves: Sequence[Curve], lines: Sequence[_DetLine]) -> tuple[float, 
     misses = [1.05 * float(line.miss[index]) for line, index in marked]
     low = min(0.01, max(resolved, min(0.001, min(curve.eer for curve in curves) / 8)))
     high = max([0.2, *misses, *(1.3 * line.eer for line in lines)])
-    below, above = _TICKS[low >= _TICKS], _TICKS[min(high, _TICKS[-1]) <= _TICKS]
+    below, above = TICKS[low >= TICKS], TICKS[min(high, TICKS[-1]) <= TICKS]
     return float(below[-1]), float(above[0])
 
 
-def _probit(rates: np.ndarray, low: float) -> np.ndarray:
+def probit(rates: np.ndarray, low: float) -> np.ndarray:
     """Return normal quantiles of rates clipped inside (0, 1), so that curves leave the frame."""
     kept = np.clip(rates, low / 3, 1 - low / 3)
     distinct, places = np.unique(kept, return_inverse=True)

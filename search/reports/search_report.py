@@ -5,8 +5,6 @@ Neither Ray nor MLflow need run, and the search may: a report says how far it ha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from search.reports.facts.seeds import find_seed_spreads
 from search.reports.facts.verdict import judge_search
 from search.reports.figures.progress import DrawnTrial
 from search.reports.page import render
+from search.reports.page.head import page_head
 
 REPORT = "report.html"
 _MOST_ROWS = 300
@@ -169,23 +168,6 @@ def _page_facts(facts: _Facts, folder: Path, space: Path | None) -> dict[str, An
         "hidden_trials": max(0, len(rows) - _MOST_ROWS),
         "reproduction": describe_reproduction(state),
     }  # fmt: skip
-
-
-def page_head(kind: str, heading: str, summary: str) -> dict[str, Any]:
-    """Return the facts that every page has."""
-    try:
-        number = version("spksearch")
-    except PackageNotFoundError:
-        number = "(not installed)"
-    return {
-        "kind": f"spksearch, {kind.lower()}",
-        "heading": heading,
-        "title": f"{heading}: {kind.lower()} report",
-        "summary": summary,
-        "version": number,
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "origin": "The page loads nothing and sends nothing.",
-    }
 
 
 def _contents(has_trials: bool) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ def test_the_help_lists_every_verb_and_every_exit_code(capsys):
 
 
 def test_only_the_verbs_and_flags_of_today_exist(capsys):
-    for line in (["compare", "a", "b"], ["launch", "triplet", "--storage", "x"], ["replay"]):
+    for line in (["gc", "a"], ["launch", "triplet", "--storage", "x"], ["replay"]):
         assert failed(capsys, *line)[0] == 2
 
 

@@ -59,8 +59,8 @@ def test_gaussian_scores_lie_on_a_straight_line_of_the_probit_axes(rng):
     drawn = curve(rng, pairs=40_000, distance=2.0)
     miss, false_alarm = det_figure.det_points(drawn.scores, drawn.targets)
     inside = (miss > 0.02) & (miss < 0.6) & (false_alarm > 0.02) & (false_alarm < 0.6)
-    across = det_figure._probit(false_alarm[inside], 0.001)
-    up = det_figure._probit(miss[inside], 0.001)
+    across = det_figure.probit(false_alarm[inside], 0.001)
+    up = det_figure.probit(miss[inside], 0.001)
     assert np.corrcoef(across, up)[0, 1] < -0.999
 
 
