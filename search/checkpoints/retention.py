@@ -151,12 +151,16 @@ def _pinned(state: SearchState) -> frozenset[str]:
 
 
 def _wanted(state: SearchState) -> frozenset[str]:
-    """Return the trials whose weights a queued trial starts from, by key or by `SEARCH/TRIAL`."""
+    """Return the trials whose weights a queued trial starts from, by key or by `SEARCH/TRIAL`.
+
+    And those that were trained with other seeds: which of them is promoted is decided by all.
+    """
     search = state.search.search
     named = {state.begun.get(each.weights_of, "") for each in state.queue.values()}
     starts = [each.config.get("warm_start") for each in state.queue.values()]
     sources = [start["weights"].partition("/") for start in starts if start]
-    return frozenset(named | {trial for place, _, trial in sources if place == search})
+    again = {name for name, trial in state.trials.items() if not trial.competes}
+    return frozenset(named | again | {trial for place, _, trial in sources if place == search})
 
 
 def _goes_on(trial: TrialRecord) -> bool:

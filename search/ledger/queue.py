@@ -12,6 +12,9 @@ DEFAULT_KEY = "default"
 DEFAULT_ORIGIN = "default"
 """Origin of that trial."""
 
+FULL_LENGTH_PREFIX = "retrain/"
+"""How the keys begin of trials that are trained to the last epoch whatever the others do."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedTrial:

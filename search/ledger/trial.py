@@ -18,6 +18,7 @@ from search.ledger.events import (
     WarmWeights,
 )
 from search.ledger.kinds import COUNTED, SIZE, Failure, InterruptReason, TrialState
+from search.ledger.queue import FULL_LENGTH_PREFIX
 from search.ledger.report import Partial, Report
 
 
@@ -78,6 +79,14 @@ class TrialRecord:
     last_interruption: InterruptReason | Literal[""] = ""
     """Why the last attempt was cut short; empty if it was not."""
     stop_asked: bool = False
+
+    @property
+    def competes(self) -> bool:
+        """Whether it is compared with others at the rungs, and may be stopped there.
+
+        The others are configs of earlier trials, trained again to the last epoch with other seeds.
+        """
+        return not self.wish.startswith(FULL_LENGTH_PREFIX)
 
     @property
     def live(self) -> bool:

@@ -91,6 +91,8 @@ class SamplerHistory:
         before = self._frozen.get(trial.trial)
         number = len(self._frozen) + 1 if before is None else before.number
         now = self._frozen[trial.trial] = optuna_trials.to_frozen_trial(trial, reference, number)
+        if not trial.competes:
+            return  # it has no axes, and would leave none that all have in common
         space = frozenset(trial.distributions.items())
         self._spaces[space] += optuna_trials.is_learnt_from(now) - optuna_trials.is_learnt_from(
             before

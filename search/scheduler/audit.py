@@ -9,8 +9,10 @@ from search.ledger.events import (
     ReportEvent,
     SearchEvent,
     SegmentEvent,
+    TrialEvent,
 )
 from search.ledger.kinds import OBJECTIVE
+from search.ledger.queue import FULL_LENGTH_PREFIX
 from search.ledger.state import SearchState
 from search.scheduler.asha import find_advances, find_outcomes
 from search.scheduler.policy import AshaPolicy, is_interrupted, target_rung
@@ -20,8 +22,11 @@ def recompute_rungs(events: Iterable[Event]) -> dict[int, list[tuple[float, str]
     """Return the results by rung from the reports alone, to check those of the state."""
     rungs: tuple[int, ...] = ()
     values: dict[tuple[str, int], float] = {}
+    competing: set[str] = set()
     for event in events:
         match event:
+            case TrialEvent() if not event.wish.startswith(FULL_LENGTH_PREFIX):
+                competing.add(event.trial)
             case SearchEvent():
                 rungs = event.rungs
             case ReportEvent():
@@ -31,7 +36,11 @@ def recompute_rungs(events: Iterable[Event]) -> dict[int, list[tuple[float, str]
                     at: value for at, value in values.items() if at[0] != trial or at[1] <= last
                 }
     return {
-        rung: sorted((value, trial) for (trial, epoch), value in values.items() if epoch == rung)
+        rung: sorted(
+            (value, trial)
+            for (trial, epoch), value in values.items()
+            if epoch == rung and trial in competing
+        )
         for rung in rungs
     }
 

@@ -7,7 +7,7 @@ others, which then has the machines to itself.
 
 from dataclasses import dataclass
 
-from search.ledger.queue import QueuedTrial
+from search.ledger.queue import FULL_LENGTH_PREFIX, QueuedTrial
 from search.ledger.state import SearchState
 from search.scheduler.asha import Advance, can_start, find_advances
 from search.scheduler.policy import AshaPolicy, is_interrupted, target_rung
@@ -33,7 +33,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class StartQueued:
-    """Create a queued trial and train it to the first rung; no budget of trials forbids it."""
+    """Create a queued trial and train it; no budget of trials forbids it.
+
+    To the first rung, or to the last one if it is not to compete with the others.
+    """
 
     queued: QueuedTrial
     to_rung: int
@@ -89,7 +92,8 @@ def _choose_unless_on_hold(
     # A user who queues a trial waits for it, so it comes before anything that the search chooses.
     queued = next((each for each in state.queue.values() if can_start(state, each)), None)
     if queued is not None:
-        return StartQueued(queued, policy.rungs[0])
+        competes = not queued.key.startswith(FULL_LENGTH_PREFIX)
+        return StartQueued(queued, policy.rungs[0 if competes else -1])
     advances = find_advances(state, policy, queries)
     if advances:
         return advances[0]

@@ -160,15 +160,19 @@ def may_go_on(trial: TrialRecord) -> bool:
 def target_rung(trial: TrialRecord, policy: AshaPolicy) -> int:
     """Return the rung that its last segment was to reach.
 
-    If a new budget has changed the rungs, it is the highest rung that is no later than that.
+    If a new budget has changed the rungs, it is the highest rung that is no later than that. A
+    trial that does not compete has one segment, to the last rung that there was when it began.
     """
+    if not trial.competes and not trial.target:
+        return policy.rungs[-1]
     return max((rung for rung in policy.rungs if rung <= trial.target), default=policy.rungs[0])
 
 
 def is_paused_at(trial: TrialRecord, rung: int, policy: AshaPolicy) -> bool:
     """Return whether the trial waits with this rung as its highest, and is not to be stopped."""
     return (
-        may_go_on(trial)
+        trial.competes
+        and may_go_on(trial)
         and not trial.stop_asked
         and trial.epoch >= target_rung(trial, policy)
         and max((r for r in policy.rungs if r <= trial.epoch), default=0) == rung

@@ -218,7 +218,8 @@ class RungIndex:
 def _contribution_of(trial: TrialRecord, policy: AshaPolicy) -> _Contribution:
     interrupted = is_interrupted(trial, policy)
     under_way = trial.live or interrupted
-    results = {r: (trial.at(r), trial.trial) for r in policy.rungs if r in trial.reports}
+    at = [rung for rung in policy.rungs if rung in trial.reports] if trial.competes else []
+    results = {rung: (trial.at(rung), trial.trial) for rung in at}
     return _Contribution(
         live=trial.live,
         interrupted=interrupted and not trial.needs_exclusive_memory,

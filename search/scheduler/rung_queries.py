@@ -111,7 +111,8 @@ class StateScan:
 
 def rung_results(state: SearchState, rung: int) -> list[tuple[float, str]]:
     """Return the finite results at a rung with their trials, best first, ties by trial."""
-    results = ((trial.at(rung), trial.trial) for trial in state.trials.values())
+    competing = (trial for trial in state.trials.values() if trial.competes)
+    results = ((trial.at(rung), trial.trial) for trial in competing)
     return sorted(each for each in results if math.isfinite(each[0]))
 
 

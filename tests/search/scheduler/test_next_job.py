@@ -1,8 +1,9 @@
 """What runs next, and how many trials want to run."""
 
 from search.ledger.state import SearchState
+from search.scheduler import rung_queries
 from search.scheduler.asha import Advance
-from search.scheduler.audit import find_wrong_decisions
+from search.scheduler.audit import find_wrong_decisions, recompute_rungs
 from search.scheduler.next_job import (
     MOST_WANTED,
     Done,
@@ -14,6 +15,7 @@ from search.scheduler.next_job import (
     count_wanted_trials,
 )
 from search.scheduler.policy import AshaPolicy
+from search.scheduler.rung_index import RungIndex
 from tests.support.events import event_of
 from tests.support.scripted_search import ScriptedSearch
 
@@ -162,3 +164,55 @@ def test_a_search_that_lost_more_trials_than_it_may_lets_the_running_ones_finish
     assert choose_next_job(tale.state, tale.policy) == Done("more than 1 trials failed")
     tale.record("search", max_failed=2)
     assert choose_next_job(tale.state, tale.policy) == NewTrial(1)
+
+
+def _with_a_trial_that_is_trained_again(values=(0.3, 0.2, 0.1)):
+    tale = ScriptedSearch(trials=3)
+    tale.train_new(*values)
+    tale.record("queued", key="retrain/0/1", config={})
+    return tale
+
+
+def test_a_trial_that_is_trained_again_has_one_segment_to_the_last_rung():
+    tale = _with_a_trial_that_is_trained_again()
+    job = choose_next_job(tale.state, tale.policy)
+    assert isinstance(job, StartQueued)
+    assert job.to_rung == 9
+    again = tale.trial(wish="retrain/0/1")
+    tale.segment(again, 9)
+    tale.report(again, 1, 0.4)
+    tale.crash(again)
+    assert choose_next_job(tale.state, tale.policy) == Resume(again, 9)
+    tale.train(again, 9, 0.4)
+    assert tale.state.trials[again].state == "complete"
+    assert find_wrong_decisions(tale.events) == []
+
+
+def test_a_trial_that_is_trained_again_takes_no_place_at_a_rung():
+    tale = _with_a_trial_that_is_trained_again()
+    before = choose_next_job(tale.state, tale.policy)
+    again = tale.trial(wish="retrain/0/1")
+    tale.train(again, 9, 0.01)
+    # Three results at rung 1, so that one advances; of four it would be one as well, but another.
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0003", 3)
+    assert isinstance(before, StartQueued)
+    for trial, rung in (("t0003", 3), ("t0003", 9)):
+        tale.train(trial, rung, 0.1)
+    assert isinstance(choose_next_job(tale.state, tale.policy), Done)
+    index = RungIndex(tale.state).refresh(tale.policy)
+    assert index.ranking(1) == rung_queries.ranking(tale.state, 1, tale.policy)
+    assert again not in index.ranking(1)
+    found = {rung: rung_queries.rung_results(tale.state, rung) for rung in tale.policy.rungs}
+    assert recompute_rungs(tale.events) == found
+
+
+def test_a_trial_that_is_trained_again_does_not_go_on_in_a_longer_search():
+    tale = _with_a_trial_that_is_trained_again()
+    again = tale.trial(wish="retrain/0/1")
+    tale.train(again, 9, 0.01)
+    tale.record("search", rungs=[1, 3, 9, 27], max_epochs=27)
+    tale.train("t0003", 3, 0.1)
+    tale.train("t0003", 9, 0.1)
+    assert choose_next_job(tale.state, tale.policy) == Advance("t0003", 27)
+    tale.train("t0003", 27, 0.1)
+    assert isinstance(choose_next_job(tale.state, tale.policy), Done)
