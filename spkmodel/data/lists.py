@@ -261,7 +261,7 @@ def _lists_beside(path: Path) -> list[Path]:
 
 def _train_columns(paths: _PathReader, number: int, line: str) -> tuple[str, str]:
     columns = line.split()
-    found = other_lists.recognise_train_line(paths.path, columns)
+    found = other_lists.recognise_train_line(paths.path, line)
     if found is not None or len(columns) != 2:
         wanted = "a training line is '<speaker> <path>'"
         raise paths.wrong_columns(number, line, found, wanted)

@@ -38,7 +38,9 @@ class ForeignCorpus:
 
 def find_file(path: Path) -> Path | None:
     """Return the file of a path that may have been converted: the one that is read, if any."""
-    for suffix in (path.suffix, *READ) if path.name else ():
+    # What follows the dot in another name is a part of the name.
+    has_format = path.name and (path.suffix == "" or is_audio(path.name))
+    for suffix in (path.suffix, *READ) if has_format else ():
         candidate = path.with_suffix(suffix)
         if is_read(candidate.name) and is_file(candidate):
             return candidate

@@ -16,9 +16,20 @@ from search.data.imports.foreign_corpus import (
     require_usable,
 )
 from spkmodel.core.shell import quote_path
+from spkmodel.data.formats.existing import is_file
 from spkmodel.data.lists import ListError, numbered_lines
 
 _FLAC = re.compile(r"(?:\S*/)?flac((?:\s+-\w+)+)\s+(?P<path>\S+)\s*\|")
+_DECODERS = (
+    _FLAC,
+    # As the recipes for VoxCeleb2 have it; no option that picks a channel or a stretch.
+    re.compile(
+        r"(?:\S*/)?ffmpeg(?:\s+(?:-nostdin|-hide_banner|-(?:v|loglevel)\s+\S+))*\s+-i\s+(?P<path>\S+)"
+        r"(?:\s+-(?:f\s+wav|acodec\s+pcm_s16le|ac\s+1|ar\s+16000))+\s+-?\s*\|"
+    ),
+    re.compile(r"(?:\S*/)?sph2pipe(?:\s+-f\s+wav|\s+-p)*\s+(?P<path>\S+)\s*\|"),
+)
+"""Commands that decode a file and nothing else: in place of their output, the file is read."""
 _ARCHIVE = re.compile(r"\.ark:\d+(\[.*\])?$")
 
 
@@ -86,8 +97,13 @@ def _read_wav_scp(folder: Path) -> dict[str, Path]:
 
 
 def _locate(folder: Path, path: Path, number: int, text: str) -> Path:
-    if flac := _FLAC.fullmatch(text):
-        text = flac["path"]
+    for decoder in _DECODERS:
+        if match := decoder.fullmatch(text):
+            text = match["path"]
+            break
+    # Kaldi takes a path as it is; others quote one that has spaces.
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" and not is_file(folder / text):
+        text = text[1:-1]
     if text.endswith("|"):
         out = quote_path(folder / "wav")
         raise ListError(

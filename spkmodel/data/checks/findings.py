@@ -20,6 +20,7 @@ _ERRORS = {
     "label_words": "labels in words",
     "kaldi_order": "lines in Kaldi's order, label last",
     "swapped_columns": "lines whose columns look swapped",
+    "tabs_or_quotes": "paths with spaces, parted by tabs or in quotes",
     "commas": "lines with commas between columns",
     "listed_twice": "utterances that are listed twice",
     "one_class": "lists with one kind of pairs only",

@@ -18,6 +18,8 @@ _TARGET_WORDS = ("target", "tgt", "true", "same")
 _NON_TARGET_WORDS = ("nontarget", "non-target", "imp", "impostor", "imposter", "false", "different")
 _LABEL_WORDS = (*_TARGET_WORDS, *_NON_TARGET_WORDS)
 _MOST_WORDS = 50
+_QUOTED = re.compile(r"""\S+\s+(?P<quote>["']).+(?P=quote)\s*""")
+_TABBED = re.compile(r"[^\t]+\t[^\t]+")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -48,8 +50,21 @@ def recognise_pair_line(list_path: Path, columns: Sequence[str]) -> Recognised |
     return _recognise_commas(list_path, columns)
 
 
-def recognise_train_line(list_path: Path, columns: Sequence[str]) -> Recognised | None:
-    """Return what a line of a training list looks like that has no speaker in front."""
+def recognise_train_line(list_path: Path, line: str) -> Recognised | None:
+    """Return what a line of a training list looks like that is not a speaker and a path."""
+    columns = line.split()
+    if len(columns) > 2 and (_QUOTED.fullmatch(line) or _TABBED.fullmatch(line)):
+        table = quote_path(f"{list_path}.tsv")
+        corpus = quote_path(f"{list_path.parent.resolve()}-corpus")
+        header, rest = r'BEGIN {print "speaker\tpath"}', r'sub(/^[^ \t]+[ \t]+/, "")'
+        program = rf'{header} {{s = $1; {rest}; print s "\t" $0}}'
+        return Recognised(
+            "tabs_or_quotes",
+            f"the path {quote_path(line.split(maxsplit=1)[1])} has spaces, which a list cannot "
+            "hold; import it as a table",
+            f"awk '{program}' {quote_path(list_path)} > {table} && "
+            f"spksearch corpus import {table} --from csv --to {corpus}",
+        )
     if len(columns) == 2 and _is_like_a_file(columns[0]) and not _is_like_a_file(columns[1]):
         return Recognised(
             "swapped_columns",

@@ -104,6 +104,23 @@ def _commas(case: Case) -> None:
     case.write("valid_trials.txt", case.dev, separator=",")
 
 
+def _with_spaces(case: Case) -> list[tuple[str, str]]:
+    """Put all files below a folder with a space in its name."""
+    (case.folder / "wav").rename(case.folder / "my wav")
+    (case.folder / "valid_trials.txt").unlink()
+    (case.folder / "test_trials.txt").unlink()
+    return [(speaker, path.replace("wav/", "my wav/", 1)) for speaker, path in case.training]
+
+
+def _tabs_and_spaces(case: Case) -> None:
+    case.write("train_list.txt", _with_spaces(case), separator="\t")
+
+
+def _quotes_and_spaces(case: Case) -> None:
+    rows = [(speaker, f'"{case.folder / path}"') for speaker, path in _with_spaces(case)]
+    case.write("train_list.txt", rows)
+
+
 def _space_in_name(case: Case) -> None:
     speaker, path = case.training[0]
     new = f"wav/{speaker}/my file.wav"
@@ -250,6 +267,8 @@ CASES: dict[str, Callable[[Case], None]] = {
         _label_words,
         _swapped_columns,
         _commas,
+        _tabs_and_spaces,
+        _quotes_and_spaces,
         _space_in_name,
         _space_in_pair,
         _space_in_layout,

@@ -90,12 +90,39 @@ def test_a_path_with_spaces_is_linked_and_a_name_with_spaces_is_a_hard_link(data
     assert (tmp_path / "new/g/g_0.wav").samefile(named[0])
 
 
-def test_flacs_decoder_in_front_of_a_path_is_that_path(data, tmp_path, disk):
-    text = (
-        (data / "wav.scp").read_text().replace(f"{disk}/a-0.wav", f"flac -c -d -s {disk}/a-0.wav |")
-    )
+@pytest.mark.parametrize(
+    "form",
+    [
+        "flac -c -d -s {path} |",
+        "ffmpeg -v 8 -i {path} -f wav -acodec pcm_s16le -|",
+        "/usr/bin/ffmpeg -nostdin -i {path} -ac 1 -ar 16000 -f wav - |",
+        "sph2pipe -f wav -p {path} |",
+        '"{path}"',
+        "'{path}'",
+    ],
+)
+def test_a_decoder_or_quotes_around_a_path_are_that_path(data, tmp_path, disk, form):
+    path = f"{disk}/a-0.wav"
+    text = (data / "wav.scp").read_text().replace(path, form.format(path=path))
     (data / "wav.scp").write_text(text)
     assert import_corpus([data], "kaldi", tmp_path / "new").utterances == 17
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "ffmpeg -i {path} -ss 3 -f wav - |",
+        "ffmpeg -i {path} -f wav - ; touch ran |",
+        "sph2pipe -f wav -c 1 {path} |",
+        "ffmpeg -i {path} -f wav - | sox - -t wav - |",
+    ],
+)
+def test_a_command_that_does_more_than_decode_is_refused(data, tmp_path, disk, form):
+    path = f"{disk}/a-0.wav"
+    text = (data / "wav.scp").read_text().replace(path, form.format(path=path))
+    (data / "wav.scp").write_text(text)
+    with pytest.raises((ListError, UsageError)):
+        import_corpus([data], "kaldi", tmp_path / "new")
 
 
 def test_a_command_is_refused_and_not_run_and_its_remedy_works(data, tmp_path, disk):

@@ -1,0 +1,59 @@
+"""The processes that `bench.load.packing` measures: a packing, and decoding by soundfile alone.
+
+python -m bench.load.packing_programs pack CORPUS HOME [WORKERS]
+python -m bench.load.packing_programs decode FOLDER PART PARTS
+
+`pack` prints a line of JSON for each progress, with the time. `decode` waits for a line on its
+standard input, so that the start of the process is not measured.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+
+def _pack(corpus: Path, home: Path, workers: int | None) -> None:
+    from spkmodel.data.corpus import open_corpus
+    from spkmodel.data.store_writing import pack_corpus
+
+    def tell(done: int, total: int) -> None:
+        print(json.dumps({"time": time.time(), "done": done, "total": total}), flush=True)
+
+    opened = open_corpus(corpus)
+    began = time.perf_counter()
+    pack_corpus(opened, home, progress=tell, workers=workers)
+    print(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - began,
+                "megabytes": _peak_megabytes(resource.RUSAGE_SELF),
+                "worker_megabytes": _peak_megabytes(resource.RUSAGE_CHILDREN),
+            }
+        )
+    )
+
+
+def _peak_megabytes(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / 1024
+
+
+def _decode(folder: Path, part: int, parts: int) -> None:
+    import soundfile
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())[part::parts]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for path in files:
+        with soundfile.SoundFile(path) as file:
+            file.read(dtype="int16")
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "pack":
+        given = int(sys.argv[4]) if len(sys.argv) > 4 else None
+        _pack(Path(sys.argv[2]), Path(sys.argv[3]), given)
+    else:
+        _decode(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
