@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,13 +164,16 @@ def _pack_files(
         most = max(1, min(_MOST_FILES, (total - first) // (8 * count)))
         chunks = plan_chunks(files.paths, files.sizes, first, most)
         setting = Setting(corpus.folder, unfinished.folder, resample)
-        for chunk in pack_chunks(setting, chunks, unfinished.placement, count, unfinished.lock):
-            unfinished.commit(chunk.records)
-            found.append(chunk.records)
-            for message, kind in chunk.problems.values():
-                problems.add(message, kind)
-            first += len(chunk.records)
-            progress(first, total)
+        packed = pack_chunks(setting, chunks, unfinished.placement, count, unfinished.lock)
+        # Closed at once after an interruption: its processes hold the lock.
+        with closing(packed):
+            for chunk in packed:
+                unfinished.commit(chunk.records)
+                found.append(chunk.records)
+                for message, kind in chunk.problems.values():
+                    problems.add(message, kind)
+                first += len(chunk.records)
+                progress(first, total)
         unfinished.sync()
     except OSError as error:
         if error.errno in _NO_ROOM:

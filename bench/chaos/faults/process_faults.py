@@ -34,7 +34,7 @@ def kill_packing(experiment: Experiment, context: FaultContext, rng: np.random.G
     assert experiment.process is not None
     end = time.monotonic() + PATIENCE_SECONDS
     # The corpus is small: what is being packed is there for some milliseconds only.
-    while not (packing := list(corpora.glob(".*.tmp"))) and time.monotonic() < end:
+    while not (packing := list(corpora.glob(".packing-*"))) and time.monotonic() < end:
         if experiment.process.poll() is not None or any(corpora.glob("[0-9a-f]*")):
             break
     experiment.notes["struck"] = bool(packing)

@@ -50,7 +50,9 @@ def nothing_is_left(evidence: Evidence) -> list[str]:
     left = [*evidence.folder.glob(".*"), *evidence.folder.glob("driver.json*")]
     left += evidence.folder.glob("turn-*")
     left += evidence.folder.glob("head-*.json")
-    left += [each.path for each in find_abandoned(evidence.folder.parent / "corpora")]
+    corpora = evidence.folder.parent / "corpora"
+    left += [each.path for each in find_abandoned(corpora)]
+    left += corpora.glob(".packing-*")
     left += [*evidence.folder.glob("trials/*/.*"), *evidence.folder.rglob("*.tmp")]
     left += evidence.folder.glob("trials/*/leave-*")
     known = {each.checkpoint for t in evidence.state.trials.values() for each in t.recorded()}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -38,7 +38,7 @@ def pack_chunks(
     placement: Placement,
     workers: int,
     lock: int = -1,
-) -> Iterator[DecodedChunk]:
+) -> Generator[DecodedChunk, None, None]:
     """Decode chunks and write them to their places; yield each once it is written, in order.
 
     Args:
@@ -62,7 +62,7 @@ def pack_chunks(
 
 def _pack_here(
     setting: Setting, chunks: Sequence[Chunk], placement: Placement
-) -> Iterator[DecodedChunk]:
+) -> Generator[DecodedChunk, None, None]:
     hands = Hands(setting)
     for chunk in chunks:
         decoded = hands.carry_out(chunk)
@@ -89,7 +89,7 @@ class _Pack:
         self._owner: dict[int, _Process] = {}
         self._written: set[int] = set()
 
-    def results(self) -> Iterator[DecodedChunk]:
+    def results(self) -> Generator[DecodedChunk, None, None]:
         """Yield the chunks in order."""
         for _ in range(_AHEAD):
             for process in self._pool:

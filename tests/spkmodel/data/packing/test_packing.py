@@ -104,6 +104,21 @@ def test_an_interrupted_packing_goes_on_and_ends_with_the_same_bytes(
     assert not [path for path in (home / "corpora").iterdir() if path.name.startswith(".")]
 
 
+def test_after_an_interruption_the_helping_processes_have_ended(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_writing, "_WORTH_PROCESSES", 0)
+
+    def stop(now, _):
+        if now > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pack_corpus(open_corpus(folder), tmp_path, progress=stop, workers=2)
+    # The error keeps its frames; a process that went on would hold the lock, and this would wait.
+    packed = pack_corpus(open_corpus(folder), tmp_path, workers=2)
+    assert caught.tb is not None
+    assert Store.open(packed).about["utterances"] == 27
+
+
 def test_a_file_that_changed_meanwhile_is_packed_anew_with_all_that_follow(folder, tmp_path):
     interrupted_after(folder, tmp_path, 12)
     changed = folder / "wav/s1/u2.wav"  # the ninth
