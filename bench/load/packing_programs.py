@@ -8,7 +8,7 @@ standard input, so that the start of the process is not measured.
 """
 
 import json
-import resource
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,7 +18,11 @@ def _pack(corpus: Path, home: Path, workers: int | None) -> None:
     from spkmodel.data.corpus import open_corpus
     from spkmodel.data.store_writing import pack_corpus
 
+    peak_of_worker = 0.0
+
     def tell(done: int, total: int) -> None:
+        nonlocal peak_of_worker
+        peak_of_worker = max([peak_of_worker, *map(_peak_megabytes, _children())])
         print(json.dumps({"time": time.time(), "done": done, "total": total}), flush=True)
 
     opened = open_corpus(corpus)
@@ -28,15 +32,26 @@ def _pack(corpus: Path, home: Path, workers: int | None) -> None:
         json.dumps(
             {
                 "seconds": time.perf_counter() - began,
-                "megabytes": _peak_megabytes(resource.RUSAGE_SELF),
-                "worker_megabytes": _peak_megabytes(resource.RUSAGE_CHILDREN),
+                "megabytes": _peak_megabytes("self"),
+                "worker_megabytes": peak_of_worker,
             }
         )
     )
 
 
-def _peak_megabytes(who: int) -> float:
-    return resource.getrusage(who).ru_maxrss / 1024
+def _children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def _peak_megabytes(pid: str) -> float:
+    """Return the most resident memory of a process; 0 for one that has ended."""
+    # Not ru_maxrss: that also counts what the process was before it became this program.
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(found[0]) / 1024 if found else 0.0
 
 
 def _decode(folder: Path, part: int, parts: int) -> None:

@@ -60,6 +60,8 @@ _MOST_FILES = 256
 """Of a chunk."""
 _WORTH_PROCESSES = 48 << 20
 """Bytes of samples below which one process is done before others have started."""
+_BYTES_OF_OPENING = 20_000
+"""Opening a file takes as long as decoding so many bytes."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _GOES_ON = "what is packed already is kept: the same command goes on behind it"
 
@@ -189,6 +191,7 @@ def _choose_workers(files: _ListedFiles, first: int, workers: int | None) -> int
     if workers is None:
         workers = usable_cores()
     left = sum(map(decoded_bytes, files.paths[first:], files.sizes[first:].tolist()))
+    left += _BYTES_OF_OPENING * (len(files.paths) - first)
     return workers if left > _WORTH_PROCESSES else 1
 
 
