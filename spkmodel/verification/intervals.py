@@ -8,6 +8,7 @@ too wide. `docs/decisions/34` compares both by simulation.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from spkmodel.verification.ranking import Numbers, Ranking, rank_scores
 from spkmodel.verification.speaker_sides import index_speakers
 from spkmodel.verification.speaker_variance import (
     LEVEL,
+    covariance_over_speakers,
     density,
     effective_speakers,
     sum_by_speaker,
@@ -138,6 +140,31 @@ def compare_eers(
     )
     standard = -difference / deviation if deviation > 0 else 0.0
     return Comparison(difference, interval, float(stats.t.cdf(standard, degrees)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EerCovariance:
+    """EERs of several systems on the same pairs, and how they vary with the draw of speakers."""
+
+    eers: Float[np.ndarray, " systems"]
+    covariance: Float[np.ndarray, "systems systems"]
+    speakers: int
+
+
+def eer_covariance(
+    scores: Sequence[Numbers], targets: Numbers, enrol_speakers: Numbers, test_speakers: Numbers
+) -> EerCovariance:
+    """Return the EERs of systems on the same pairs with their covariance over the speakers.
+
+    Raises:
+        ValueError: for scores or speakers that do not fit the pairs.
+    """
+    rankings = [rank_scores(each, targets) for each in scores]
+    sides = index_speakers(enrol_speakers, test_speakers, rankings[0])
+    operating = [_operating_point(ranking) for ranking in rankings]
+    influence = np.stack([_influence(*each) for each in zip(rankings, operating, strict=True)])
+    eers = np.array([each.eer for each in operating])
+    return EerCovariance(eers, covariance_over_speakers(influence, sides), sides.speakers)
 
 
 def _too_few(speakers: int) -> SpeakerInterval:

@@ -1,7 +1,7 @@
 """The variance of a figure over the draw of speakers, from the influence of each pair on it."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from spkmodel.verification.speaker_sides import SpeakerSides
@@ -44,17 +44,41 @@ def variance_over_speakers(
     sides: SpeakerSides,
 ) -> float:
     """Return the sum of products over all pairs of pairs that share a speaker."""
-    low, high = np.minimum(sides.enrol, sides.test), np.maximum(sides.enrol, sides.test)
-    _, dyads = np.unique(low * sides.speakers + high, return_inverse=True)
+    dyads, is_self = _index_dyads(sides)
     by_dyad = np.bincount(dyads, influence)
-    is_self = np.zeros(len(by_dyad), dtype=bool)
-    is_self[dyads[sides.enrol == sides.test]] = True
     # Pairs of the same two speakers are in the sums of both, and would count twice.
     shared = float((by_speaker**2).sum() - (by_dyad[~is_self] ** 2).sum())
     # By chance the estimate may be near 0, or below: half of what independent dyads would have
     # is its floor.
     floor = 0.5 * float((by_dyad**2).sum())
     return max(shared, floor) * sides.speakers / (sides.speakers - 1)
+
+
+def covariance_over_speakers(
+    influence: Float[np.ndarray, "systems pairs"], sides: SpeakerSides
+) -> Float[np.ndarray, "systems systems"]:
+    """Return the covariance of several figures of the same pairs; variances as above."""
+    by_speaker = np.stack([sum_by_speaker(each, sides) for each in influence])
+    dyads, is_self = _index_dyads(sides)
+    of_two = np.stack([np.bincount(dyads, each) for each in influence])[:, ~is_self]
+    shared = by_speaker @ by_speaker.T - of_two @ of_two.T
+    covariance: Float[np.ndarray, "systems systems"] = (
+        shared * sides.speakers / max(1, sides.speakers - 1)
+    )
+    for place, each in enumerate(influence):
+        covariance[place, place] = variance_over_speakers(each, by_speaker[place], sides)
+    return covariance
+
+
+def _index_dyads(
+    sides: SpeakerSides,
+) -> tuple[Int[np.ndarray, " pairs"], Bool[np.ndarray, " dyads"]]:
+    """Return for each pair which two speakers it is of, and for each two whether they are one."""
+    low, high = np.minimum(sides.enrol, sides.test), np.maximum(sides.enrol, sides.test)
+    found, dyads = np.unique(low * sides.speakers + high, return_inverse=True)
+    is_self = np.zeros(len(found), dtype=bool)
+    is_self[dyads[sides.enrol == sides.test]] = True
+    return dyads, is_self
 
 
 def effective_speakers(by_speaker: Float[np.ndarray, " speakers"]) -> float:
