@@ -33,9 +33,15 @@ TOLERANCE = 1e-6
 
 
 def build_bundle(
-    ledger: Ledger, choice: "SelectedCheckpoint", folder: Path, display: Display
+    ledger: Ledger,
+    choice: "SelectedCheckpoint",
+    folder: Path,
+    luck: dict[str, Any] | None,
+    display: Display,
 ) -> dict[str, Any]:
     """Verify a checkpoint, score the test pairs in every condition, and write the folder.
+
+    `luck` is what `winner_luck.measure_winner` says of the trials that it was chosen from.
 
     Returns the content of `report.json`; the version is not known yet that it will name.
 
@@ -65,6 +71,7 @@ def build_bundle(
         "model": facts,
         "corpus_sha256": search.corpus_sha256,
         "dev": dev,
+        "selection": luck,
         "test": _test_document(ledger, tested, evaluated, store, facts["sha256"], dev["threshold"]),
         "utterance_seconds": _utterance_seconds(store, tested),
         "seconds": round(time.monotonic() - began, 2),

@@ -8,6 +8,7 @@ from typing import Any
 
 from search.core.atomic_folder import REPORT, write_json
 from search.evaluation.pair_evaluation import describe_better_baselines
+from search.promotion.winner_luck import format_luck
 from search.reporting.formatting import format_percent
 from search.reporting.markdown import escape_text, format_code
 
@@ -146,10 +147,15 @@ def _format_interval(numbers: Facts) -> str:
 def _format_dev_figures(report: Facts) -> str:
     dev = report["dev"]
     listed = dev["list"]
+    selection = report.get("selection")
+    lucky = ""
+    if selection:
+        lines = format_luck(selection, str(report["trial"]))
+        lucky = "".join(f"\n- {escape_text(line.strip())}" for line in lines) + "\n"
     return (
         f"On the dev pairs that chose it ({listed['pairs']:,} of {listed['speakers']:,} speakers, "
         f"{dev['condition']}): EER {format_percent(dev['eer'])} "
-        f"({_format_interval(dev)}).\n\n"
+        f"({_format_interval(dev)}).\n{lucky}\n"
         "![dev EER and training loss by epoch](epochs.png)"
     )
 

@@ -4,6 +4,7 @@ The order makes an interrupted promotion safe: the folder appears in one step, t
 the test pairs is recorded, then the version is registered; another call completes what is missing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from search.checkpoints import manager, selection
 from search.core.atomic_folder import read_report
-from search.core.errors import GateNotMet, UsageError
+from search.core.errors import GateNotMet, NoUsableTrial, UsageError
 from search.core.paths import existing_ledger, search_folder
 from search.core.progress import Display, Silent
 from search.evaluation import access_record, pair_evaluation, pair_list, search_stores
+from search.evaluation.evaluate import choose_device
 from search.ledger.ledger import Ledger
 from search.models import mlflow_client, model_files, registry
 from search.models.registry import RegisteredVersion
-from search.promotion import bundle, registration
+from search.promotion import bundle, registration, winner_luck
 from search.promotion.registration import Registration
+from search.promotion.winner_luck import Contender
 from search.reporting.formatting import format_percent
 from search.reporting.snapshot import format_resume_command
 
@@ -70,6 +73,7 @@ def promote(
     alias: str | None = None,
     if_better_than: str | None = None,
     force: bool = False,
+    contenders: Sequence[Contender] = (),
     tracking_uri: str | None = None,
     display: Display | None = None,
 ) -> PromotionReport:
@@ -83,6 +87,8 @@ def promote(
         if_better_than: an alias; the alias is moved only if the new model is shown to be better
             than the version that this one points to.
         force: move the alias even from a version of another corpus.
+        contenders: configs that `retrain` has trained again; the median seed of the one that is
+            probably the best is promoted.
         tracking_uri: of the registry; see `mlflow_client.connect_mlflow`.
         display: shows the progress of long work.
 
@@ -103,7 +109,9 @@ def promote(
         registry.check_names(registered_name, each)
     display = display or Silent()
     with access_record.open_idle_ledger(path, "it can be promoted") as ledger:
-        choice = _select_intact_checkpoint(ledger, name, trial, display)
+        luck = _measure_contenders(ledger, contenders, display)
+        chosen = trial if luck is None else luck["chosen"]
+        choice = _select_intact_checkpoint(ledger, name, chosen, display)
         search = ledger.state().search
         with mlflow_client.connect_mlflow(tracking_uri, search.tracking_uri) as client:
             move = registration.plan_move(
@@ -113,7 +121,8 @@ def promote(
             document = _read_earlier_report(folder, choice)
             again = document is not None
             if document is None:
-                document = bundle.build_bundle(ledger, choice, folder, display)
+                luck = luck or _measure_finalists(ledger, choice, display)
+                document = bundle.build_bundle(ledger, choice, folder, luck, display)
             model_files.add_mlflow_model(folder)  # one of an earlier version has none
             _record_test_access(ledger, document)
             open_store = partial(search_stores.open_store, search, display)
@@ -134,6 +143,8 @@ def format_summary(report: PromotionReport) -> list[str]:
         f"dev ({dev['condition']}): EER {format_percent(dev['eer'])}, checkpoint verified; accept "
         f"a pair at a cosine of {dev['threshold']:.4f} or more (threshold.json)",
     ]
+    if document.get("selection"):  # reports of before 0.2.0 have none
+        lines += winner_luck.format_luck(document["selection"], document["trial"])
     test = document["test"]
     if test is None:
         lines.append(
@@ -146,6 +157,33 @@ def format_summary(report: PromotionReport) -> list[str]:
             lines += pair_evaluation.format_numbers(numbers)
         lines += access_record.format_warning(test["looks"])
     return [*lines, *report.registration.format_lines(), f"folder: {report.folder}"]
+
+
+def _measure_contenders(
+    ledger: Ledger, contenders: Sequence[Contender], display: Display
+) -> dict[str, Any] | None:
+    """Return which of the configs trained again is probably the best; None without any."""
+    if not contenders:
+        return None
+    state = ledger.state()
+    found = winner_luck.measure_winner(state, contenders, choose_device(), display)
+    if found is None:
+        raise NoUsableTrial(
+            "the configs that were trained again cannot be compared: fewer than two of them have a "
+            "checkpoint, or the dev pairs have fewer than five speakers; promote one with --trial"
+        )
+    return found
+
+
+def _measure_finalists(
+    ledger: Ledger, choice: "SelectedCheckpoint", display: Display
+) -> dict[str, Any] | None:
+    """Return how sure it is that a finalist is the best; None for a trial that is none of them."""
+    state = ledger.state()
+    finalists = winner_luck.list_finalists(state)
+    if choice.trial.trial not in {each.name for each in finalists}:
+        return None
+    return winner_luck.measure_winner(state, finalists, choose_device(), display)
 
 
 def _select_intact_checkpoint(

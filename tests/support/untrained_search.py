@@ -91,6 +91,7 @@ def make_search(
     space: str = "tiny",
     dev_condition: str = "clean",
     weights: int = 0,
+    again: bool = False,
 ) -> TinySearch:
     """Write a search: t0001 at rung 1, t0002 and t0003 at rung 3, t0003 with its true EERs."""
     store = Store.open(pack_corpus(open_corpus(corpus), home))
@@ -102,6 +103,11 @@ def make_search(
         _trial(ledger, tiny, "t0001", {1: 0}, dev, pretend=0.499)
         _trial(ledger, tiny, "t0002", {1: 1, 3: 2}, dev, pretend=0.5)
         _trial(ledger, tiny, "t0003", {1: weights + 3, 3: weights + 4}, dev, pretend=None)
+        for number in range(4, 10) if again else ():
+            name = f"t{number:04d}"
+            _trial(
+                ledger, tiny, name, {3: 10 + number}, dev, pretend=None, wish=f"retrain/{number}"
+            )
         append(ledger, "finish", reason="the budget of trials is spent", totals={})
     return tiny
 
@@ -142,6 +148,7 @@ def _trial(
     seeds: dict[int, int],
     dev: Store,
     pretend: float | None,
+    wish: str = "",
 ) -> None:
     """Append a trial whose epochs are networks of these seeds; `pretend` replaces dev EERs."""
     append(
@@ -153,6 +160,7 @@ def _trial(
         origin="sampler",
         axes={"channels": 12},
         distributions={},
+        wish=wish,
     )
     rung = max(seeds)
     append(ledger, "segment", trial=trial, attempt=1, from_epoch=0, to_rung=rung)
@@ -173,7 +181,8 @@ def _trial(
             checkpoint=str(folder.relative_to(tiny.home / tiny.name)),
             sha256=write_checkpoint(folder, encoder),
         )
-    append(ledger, "end", trial=trial, state="stopped", reason="", rung=rung, by="rule")
+    outcome = "complete" if wish else "stopped"
+    append(ledger, "end", trial=trial, state=outcome, reason="", rung=rung, by="rule")
 
 
 def random_encoder(seed: int) -> torch.nn.Module:

@@ -1,20 +1,28 @@
 """The verb `promote`: verify, register and evaluate the best trial of a search."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import Json, SearchName
+from search.cli.options import Address, Json, SearchName
+from search.core.errors import UsageError
 from search.reporting import console
+
+if TYPE_CHECKING:
+    from search.promotion.winner_luck import Contender
 
 PROMOTE = console.help_text(
     "Verify the best checkpoint, register it, and evaluate it once on the test pairs.",
     "spksearch promote triplet",
     "spksearch promote triplet --trial t0007 --alias champion",
     "spksearch promote triplet --if-better-than champion     # exit 5 if it is not shown to be",
+    "spksearch promote triplet --retrain --top 3 --seeds 3",
     more="What the alias pointed to is compared on the same test pairs. With --if-better-than the "
     "alias is moved only if the whole 95 % interval of the difference is on the better side, and "
-    "the version that it pointed to is kept as `previous`.",
+    "the version that it pointed to is kept as `previous`. --retrain trains the best configs, and "
+    "the default configuration, again to the last epoch with other seeds, as trials of the search; "
+    "the median seed of the config that is probably the best is promoted.",
 )
 
 
@@ -42,6 +50,17 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Move the alias even from a model of another corpus.")
     ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train the best configs again with other seeds first.")
+    ] = False,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Of --retrain: configs [default: 3].")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="S", min=1, help="Of --retrain: trainings of each [default: 3]."),
+    ] = None,
+    address: Address = None,
     json_wanted: Json = False,
 ) -> None:
     """Register a trial's checkpoint, evaluate it on the test pairs, and print the result."""
@@ -49,6 +68,17 @@ def promote(
     from search.promotion.promote import promote as promote_trial
     from search.reporting.terminal import stderr_display
 
+    if not retrain and (top, seeds, address) != (None, None, None):
+        raise UsageError("--top, --seeds and --address belong to --retrain")
+    if retrain and trial is not None:
+        raise UsageError("--retrain chooses the trial itself; leave out --trial")
+    contenders: Sequence[Contender] = ()
+    if retrain:
+        from search.promotion.retrain import RetrainRequest
+        from search.promotion.retrain import retrain as retrain_best
+
+        request = RetrainRequest(top=top or 3, seeds=seeds or 3, address=address)
+        contenders = retrain_best(name, request, stderr_display())
     report = promote_trial(
         name,
         trial=trial,
@@ -56,6 +86,7 @@ def promote(
         alias=alias,
         if_better_than=if_better_than,
         force=force,
+        contenders=contenders,
         display=stderr_display(),
     )
     if json_wanted:
