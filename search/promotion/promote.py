@@ -87,8 +87,7 @@ def promote(
         if_better_than: an alias; the alias is moved only if the new model is shown to be better
             than the version that this one points to.
         force: move the alias even from a version of another corpus.
-        contenders: configs that `retrain` has trained again; the median seed of the one that is
-            probably the best is promoted.
+        contenders: configs trained again, of which the likeliest's median seed is promoted.
         tracking_uri: of the registry; see `mlflow_client.connect_mlflow`.
         display: shows the progress of long work.
 
@@ -102,33 +101,29 @@ def promote(
         EnvironmentSetupError: the tracking server does not answer; what was computed is kept.
     """
     path = existing_ledger(name)
-    registered_name = f"spksearch-{name}" if model is None else model
+    model = f"spksearch-{name}" if model is None else model
     named = [each for each in (alias, if_better_than) if each is not None] or ["candidate"]
     # What MLflow would refuse at the end is refused before the test pairs are opened.
     for each in named:
-        registry.check_names(registered_name, each)
+        registry.check_names(model, each)
     display = display or Silent()
     with access_record.open_idle_ledger(path, "it can be promoted") as ledger:
         luck = _measure_contenders(ledger, contenders, display)
-        chosen = trial if luck is None else luck["chosen"]
-        choice = _select_intact_checkpoint(ledger, name, chosen, display)
+        choice = _select_intact_checkpoint(ledger, luck["chosen"] if luck else trial, display)
         search = ledger.state().search
         with mlflow_client.connect_mlflow(tracking_uri, search.tracking_uri) as client:
             move = registration.plan_move(
-                client, registered_name, named[0], if_better_than, search.corpus_sha256, force=force
+                client, model, named[0], if_better_than, search.corpus_sha256, force=force
             )
             folder = _bundle_folder(name, choice)
             document = _read_earlier_report(folder, choice)
-            again = document is not None
-            if document is None:
+            if not (again := document is not None):
                 luck = luck or _measure_finalists(ledger, choice, display)
                 document = bundle.build_bundle(ledger, choice, folder, luck, display)
             model_files.add_mlflow_model(folder)  # one of an earlier version has none
             _record_test_access(ledger, document)
-            open_store = partial(search_stores.open_store, search, display)
-            done, document = registration.register(
-                ledger, client, document, folder, move, open_store
-            )
+            store = partial(search_stores.open_store, search, display)
+            done, document = registration.register(ledger, client, document, folder, move, store)
     return PromotionReport(document, folder, done, again and not done.registered.created)
 
 
@@ -187,13 +182,13 @@ def _measure_finalists(
 
 
 def _select_intact_checkpoint(
-    ledger: Ledger, name: str, trial: str | None, display: Display
+    ledger: Ledger, trial: str | None, display: Display
 ) -> "SelectedCheckpoint":
     """Return the best intact checkpoint; record each damaged one that comes before it."""
     from spkmodel.core import checkpoint
 
     while True:
-        choice = selection.select_checkpoint(ledger.state(), search_folder(name), trial)
+        choice = selection.select_checkpoint(ledger.state(), ledger.path.parent, trial)
         report = choice.report
         try:
             checkpoint.read(choice.folder, report.sha256)

@@ -106,7 +106,7 @@ def make_search(
         for number in range(4, 10) if again else ():
             name = f"t{number:04d}"
             _trial(
-                ledger, tiny, name, {3: 10 + number}, dev, pretend=None, wish=f"retrain/{number}"
+                ledger, tiny, name, {3: 10 + number}, dev, pretend=None, queued=f"retrain/{number}"
             )
         append(ledger, "finish", reason="the budget of trials is spent", totals={})
     return tiny
@@ -148,7 +148,7 @@ def _trial(
     seeds: dict[int, int],
     dev: Store,
     pretend: float | None,
-    wish: str = "",
+    queued: str = "",
 ) -> None:
     """Append a trial whose epochs are networks of these seeds; `pretend` replaces dev EERs."""
     append(
@@ -160,7 +160,7 @@ def _trial(
         origin="sampler",
         axes={"channels": 12},
         distributions={},
-        wish=wish,
+        wish=queued,
     )
     rung = max(seeds)
     append(ledger, "segment", trial=trial, attempt=1, from_epoch=0, to_rung=rung)
@@ -181,7 +181,7 @@ def _trial(
             checkpoint=str(folder.relative_to(tiny.home / tiny.name)),
             sha256=write_checkpoint(folder, encoder),
         )
-    outcome = "complete" if wish else "stopped"
+    outcome = "complete" if queued else "stopped"
     append(ledger, "end", trial=trial, state=outcome, reason="", rung=rung, by="rule")
 
 
