@@ -148,7 +148,7 @@ def _parameter_charts(shown: SearchFigures, ranked: Sequence[DrawnTrial]) -> lis
                 "parallel",
                 "Parameters together",
                 f"One line a trial, over its parameters to its dev EER; blue: the best {best}, "
-                "thick: the best. A gap: the trial has no such parameter.",
+                "thick: the best. A line passes by a parameter that its trial does not have.",
                 partial(
                     parameters.draw_parallel,
                     trials=thinned,

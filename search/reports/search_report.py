@@ -20,7 +20,7 @@ from search.reporting.formatting import (
     format_value,
 )
 from search.reporting.snapshot import Snapshot, read_dev_eer, take_snapshot
-from search.reporting.tables import format_counts, format_pace
+from search.reporting.tables import format_counts
 from search.reports import search_charts
 from search.reports.facts import failures, fates, importance, narrowed_space, next_ranges
 from search.reports.facts.attempts import read_timeline
@@ -189,12 +189,13 @@ def _describe_course(facts: _Facts) -> str:
     snapshot, timeline = facts.snapshot, facts.shown.timeline
     if not timeline.attempts:
         return "Nothing has been trained yet."
-    epochs = format_pace(snapshot)
     slots = f"{timeline.slots} slot{'s' if timeline.slots > 1 else ''}"
     text = (
-        f"{epochs} in {format_duration(timeline.seconds)} of work on {slots}, which trained "
-        f"{100 * timeline.busy_share():.0f} % of that time."
+        f"{snapshot.epochs} epochs in {format_duration(timeline.seconds)} of work on {slots}, "
+        f"which trained {100 * timeline.busy_share():.0f} % of that time."
     )
+    if snapshot.eta_seconds is not None:
+        text += f" About {format_duration(snapshot.eta_seconds)} left."
     if timeline.drivers:
         text += f" The search was interrupted and resumed {len(timeline.drivers)} time(s)."
     return text

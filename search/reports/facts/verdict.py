@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,20 +17,10 @@ from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.reporting.formatting import format_percent
 from search.reports.facts.best_so_far import Result
-
-Tone = Literal["good", "bad", "open", "plain"]
-"""Better, worse, not decided; or no comparison."""
+from search.reports.facts.promoted_verdict import judge_on_test, judge_selection
+from search.reports.facts.sentence import LUCK, NO_SEARCH, SECOND, Sentence, Tone
 
 _DRAWS = 4000
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence of the verdict, with the question that it answers."""
-
-    tone: Tone
-    question: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -56,13 +46,15 @@ def judge_search(state: SearchState, promoted: Mapping[str, Any] | None = None) 
     report = trial.best()
     assert report is not None
     best = Result.from_report(trial.trial, report)
-    sentences = [
+    found = [
         compare_to_default(state, trial),
         _compare_to_second(state, ranked),
         _luck(ranked, state.rungs),
-        *_judge_on_test(promoted),
     ]
-    return Verdict(best, trial, tuple(each for each in sentences if each is not None))
+    by_question = {each.question: each for each in found if each is not None}
+    # Scores on the same pairs, which a promotion has, tell more than two intervals.
+    by_question |= judge_selection(promoted)
+    return Verdict(best, trial, (*by_question.values(), *judge_on_test(promoted)))
 
 
 def _no_result(state: SearchState) -> Sentence:
@@ -82,7 +74,7 @@ def _no_result(state: SearchState) -> Sentence:
 
 def compare_to_default(state: SearchState, best: TrialRecord) -> Sentence:
     """Return whether searching was worth it: the best trial against the default config."""
-    question = "Better than not searching?"
+    question = NO_SEARCH
     default = find_default(state)
     if default is None:
         text = "This search has no trial of the default config, so it cannot say what it gained."
@@ -102,12 +94,10 @@ def find_default(state: SearchState) -> TrialRecord | None:
 def _compare_to_second(state: SearchState, ranked: Sequence[TrialRecord]) -> Sentence | None:
     if len(ranked) < 2:
         text = "There is no other trial with a result to compare it with."
-        return Sentence("plain", "Better than the second best?", text)
+        return Sentence("plain", SECOND, text)
     name = state.search.search
     second = ranked[1]
-    sentence = _compare(
-        ranked[0], second, "Better than the second best?", f"the second best ({second.trial})", ""
-    )
+    sentence = _compare(ranked[0], second, SECOND, f"the second best ({second.trial})", "")
     if sentence.tone != "open":
         return sentence
     command = f"spksearch compare {name}/{ranked[0].trial} {name}/{second.trial}"
@@ -209,47 +199,8 @@ def _luck(ranked: Sequence[TrialRecord], rungs: Sequence[int]) -> Sentence | Non
     text = (
         f"Of {luck.trials} trials that reached epoch {rung}, it is truly the best with a "
         f"probability of about {round(100 * luck.probability)} %. Being the lowest of so many, its "
-        f"dev EER is too low by up to {100 * luck.optimism:.2f} points on average."
+        f"dev EER is too low by up to {100 * luck.optimism:.2f} points on average. By intervals "
+        "alone: `spksearch promote` scores them on the same pairs, which tells more."
     )
     tone: Tone = "good" if luck.probability >= NormalDist().cdf(1.645) else "open"
-    return Sentence(tone, "Best, or lucky?", text)
-
-
-# --- on test pairs ----------------------------------------------------------------------------
-
-
-def _judge_on_test(promoted: Mapping[str, Any] | None) -> list[Sentence]:
-    question = "Better than no network at all?"
-    if promoted is None:
-        text = (
-            "Not measured: dev pairs chose this trial, and no test pairs judged it. `spksearch "
-            "promote` does, beside baselines without a network."
-        )
-        return [Sentence("plain", question, text)]
-    test = promoted.get("test")
-    if not test:
-        text = f"Not measured: the corpus has no test pairs ({promoted['trial']} was promoted)."
-        return [Sentence("plain", question, text)]
-    return [
-        _judge_condition(str(promoted["trial"]), condition, numbers)
-        for condition, numbers in test["conditions"].items()
-    ]
-
-
-def _judge_condition(trial: str, condition: str, numbers: Mapping[str, Any]) -> Sentence:
-    floors = [(floor["eer"], floor["name"]) for floor in numbers["floors"]]
-    span = ""
-    if numbers["eer_low"] is not None:
-        low, high = 100 * numbers["eer_low"], 100 * numbers["eer_high"]
-        span = f" (95 % interval {low:.2f} to {high:.2f})"
-    head = f"{trial} on {condition} test pairs: {format_percent(numbers['eer'])}{span}"
-    question = f"Better than no network at all ({condition})?"
-    if not floors:
-        return Sentence("plain", question, f"{head}; no baseline was computed.")
-    eer, name = min(floors)
-    against = f"{head}; {name} without a network: {format_percent(eer)}."
-    if numbers["eer"] >= eer:
-        return Sentence("bad", question, f"No. {against}")
-    is_clear = numbers["eer_high"] is not None and numbers["eer_high"] < eer
-    return Sentence("good" if is_clear else "open", question,
-                    f"{'Yes' if is_clear else 'Not decided'}. {against}")  # fmt: skip
+    return Sentence(tone, LUCK, text)

@@ -15,6 +15,9 @@ def draw_front(size: Size, front: Sequence[DrawnTrial], others: Sequence[DrawnTr
     """Draw the front as steps, smallest encoder first, and the trials that it beats."""
     figure, axis = create_axis(size, 3.3 if size.is_narrow else 3.8)
     style_axis(axis)
+    axis.tick_params(labelsize=8.5, which="both")
+    for label in (axis.xaxis.label, axis.yaxis.label):
+        label.set_fontsize(9)
     drawn = axis.scatter(_sizes(others), _eers(others), s=14, color=GREY, alpha=0.55, linewidths=0)
     mark_points(drawn, [trial.number for trial in others])
     sizes, eers = _sizes(front), _eers(front)

@@ -183,16 +183,18 @@ def _position(trial: DrawnTrial, column: DrawnParameter | None, low: float, high
     if column is None:
         return min(1.0, (_best(trial) - low) / (high - low))
     if column.name not in trial.record.axes:
-        return math.nan  # a gap: this trial was not asked for it
+        return math.nan  # this trial was not asked for it
     place = column.place(trial.record.axes[column.name])
     # Lines of one choice are drawn a little apart, so that many look like many.
     spread = 0.3 / len(column.choices) if column.choices else 0.0
     return place + spread * (trial.number * 0.618 % 1 - 0.5)
 
 
-def _coordinates(places: Sequence[float], size: Size) -> tuple[Sequence[float], Sequence[float]]:
-    numbers = list(range(len(places)))
-    return (places, numbers) if size.is_narrow else (numbers, places)
+def _coordinates(places: Sequence[float], size: Size) -> tuple[list[float], list[float]]:
+    """Return a trial's points; its line passes by a parameter that it does not have."""
+    points = [(float(n), place) for n, place in enumerate(places) if math.isfinite(place)]
+    numbers, known = [n for n, _ in points], [place for _, place in points]
+    return (known, numbers) if size.is_narrow else (numbers, known)
 
 
 def _label_columns(
@@ -213,7 +215,7 @@ def _label_columns(
         axis.plot(*line, color=FAINT, linewidth=0.8, zorder=3)
         for value, text in marks:
             _write_mark(axis, size, place, value, text)
-    most = 26 if size.is_narrow else 16 if count < 9 else 12
+    most = 26 if size.is_narrow else 15 if count < 10 else 12
     names = [shorten(name, most) for name, _ in named]
     if size.is_narrow:
         for place, name in enumerate(names):
@@ -224,7 +226,7 @@ def _label_columns(
         axis.set_xticks([])
         axis.set_ylim(count - 0.3, -0.6)
     else:
-        axis.set_xticks(range(count), names, fontsize=8, fontweight="bold")
+        axis.set_xticks(range(count), names, fontsize=7.5, fontweight="bold")
         axis.xaxis.tick_top()
         axis.set_yticks([])
         axis.set_ylim(-0.06, 1.06)

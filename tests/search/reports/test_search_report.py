@@ -140,6 +140,16 @@ def test_the_command_that_reproduces_a_search_has_only_flags_that_launch_knows(r
         assert flag in known
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("trials", [200, 1200])
+def test_a_report_of_many_trials_stays_under_two_megabytes(tmp_path, home, trials):
+    record_search(Recipe(trials=trials, slots=8), home)
+    page, written = report_of("recorded", tmp_path)
+    assert set(page.ids) >= FIGURES - {"timeline"}
+    assert written.page.stat().st_size < 2_000_000
+
+
 # --- searches that are not over, or went wrong ------------------------------------------------
 
 

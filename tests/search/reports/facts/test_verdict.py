@@ -111,6 +111,47 @@ def test_worse_than_no_network_is_said_plainly(tale):
     assert sentence.text.startswith("No. t0001 on mismatched test pairs: 37.40 %")
 
 
+def selection(**more):
+    """What a promotion's report says of the trials that were compared on the dev pairs."""
+    compared = [
+        {
+            "of": "t0001",
+            "default": False,
+            "trials": {"t0001": 0.1},
+            "mean_eer": 0.1,
+            "p_best": 0.62,
+        },
+        {"of": "t0002", "default": True, "trials": {"t0002": 0.2}, "mean_eer": 0.2, "p_best": 0.38},
+    ]
+    against = {"trial": "t0002", "difference": -0.1, "low": -0.15, "high": -0.05, "p_better": 0.99}
+    return {
+        "kind": "finalists", "epochs": 9, "compared": compared, "chosen": "t0001",
+        "optimism": 0.0115, "against_default": against,
+    } | more  # fmt: skip
+
+
+def test_paired_scores_of_a_promotion_take_the_place_of_intervals(tale):
+    train(tale, 0.1)
+    train(tale, 0.2, half=0.5, origin="default")
+    promoted = {"trial": "t0001", "test": None, "selection": selection()}
+    assert said(tale.state, "Better than not searching").tone == "open"
+    paired = said(tale.state, "Better than not searching", promoted)
+    assert (paired.tone, paired.text[:40]) == ("good", "Yes, by 10.00 points, 95 % interval 5.00")
+    assert "probability of 62 %" in said(tale.state, "Best, or lucky", promoted).text
+    assert "1.15 points" in said(tale.state, "Best, or lucky", promoted).text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"), [(-0.15, 0.01, "open"), (0.01, 0.2, "bad"), (None, None, "open")]
+)
+def test_a_paired_interval_with_zero_in_it_decides_nothing(tale, low, high, tone):
+    train(tale, 0.1)
+    against = {"trial": "t0002", "difference": -0.07, "low": low, "high": high, "p_better": 0.9}
+    found = selection(against_default=against)
+    promoted = {"trial": "t0001", "test": None, "selection": found}
+    assert said(tale.state, "Better than not searching", promoted).tone == tone
+
+
 def test_before_a_promotion_the_floors_are_not_measured(tale):
     train(tale, 0.1)
     assert said(tale.state, "Better than no network").tone == "plain"
