@@ -6,6 +6,7 @@ python -m bench.replay    hours, resumable: what the log claims, entry against e
 python -m bench.chaos     half an hour and more, resumable: faults against a real local search
 python -m bench.scale     minutes: 10,000 simulated trials on 1,000 simulated slots
 python -m bench.overhead  minutes: what a trial costs our driver, and the shipped glue
+python -m bench.luck      two minutes: how often the gate of promote takes luck for progress
 python -m bench.modelled  many minutes: how many trials the sampler has to model
 """
 

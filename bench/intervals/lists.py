@@ -7,7 +7,7 @@ from scipy import stats
 
 _TARGET_SHARE, _NONTARGET_SHARE = 0.4, 0.3
 """Of the variance of target and of non-target scores that is the speakers'."""
-_SYSTEM_NOISE = 0.6
+SYSTEM_NOISE = 0.6
 """Deviation of what two systems of equal quality score differently, in deviations of a score."""
 
 
@@ -49,7 +49,7 @@ def simulate(
     other_scores += rng.normal(0, np.sqrt(1 - _NONTARGET_SHARE), len(one))
     scores = np.concatenate([target_scores, other_scores])
     targets = np.arange(len(scores)) < len(same)
-    first, second = (scores + rng.normal(0, _SYSTEM_NOISE, len(scores)) for _ in range(2))
+    first, second = (scores + rng.normal(0, SYSTEM_NOISE, len(scores)) for _ in range(2))
     return SimulatedList(
         scores=scores,
         equal=(first, second),
