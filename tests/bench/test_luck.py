@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.luck import RESULTS, compute_power, measure, true_eer, upper_bound
+from bench.luck.comparisons import RESULTS, compute_power, measure, true_eer, upper_bound
 from search.promotion.gate import LEAST_SPEAKERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"

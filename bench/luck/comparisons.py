@@ -1,16 +1,5 @@
-"""Measure how often the gate of `promote` takes luck for progress, and how often it sees progress.
+"""Simulate searches of equal configurations, and send their winners to the gate."""
 
-python -m bench.luck --comparisons 1000
-
-Each comparison is a search of its own: eight configurations are scored on dev pairs, the one with
-the lowest dev EER is compared with a champion on test pairs of other speakers, as `promote
---if-better-than champion` does. In one half of the comparisons all configurations are as good as
-the champion; in the other half all are better by a known margin. Every comparison has its seed, so
-a run again gives the same counts. Writes bench/results/luck.json.
-"""
-
-import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -22,24 +11,13 @@ from bench.intervals.lists import SYSTEM_NOISE, SimulatedList, simulate
 from search.promotion.gate import LEAST_SPEAKERS, compare_scores
 from spkmodel.verification import metrics
 
-RESULTS = Path(__file__).parent / "results" / "luck.json"
+RESULTS = Path(__file__).parents[1] / "results" / "luck.json"
 SPEAKERS = (5, 8, 10, 20, 40, 80)
 CONFIGURATIONS = 8
 EER = 0.1
 """Of every configuration, before its own noise."""
 GAIN = 0.5
 """By how many deviations of a score a better configuration separates the classes more."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--comparisons", type=int, default=1000, help="in each cell")
-    comparisons = parser.parse_args().comparisons
-    found = {}
-    for speakers in SPEAKERS:
-        found[str(speakers)] = measure(speakers, comparisons)
-        print(f"{speakers:3} speakers: {format_cell(found[str(speakers)])}", flush=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def measure(speakers: int, comparisons: int) -> dict[str, Any]:
@@ -130,7 +108,3 @@ def format_cell(cell: dict[str, Any]) -> str:
         f"{100 * cell['margin']:.1f} points accepted {100 * cell['power']:.1f} % (computed "
         f"{100 * cell['power_computed']:.1f} %)"
     )
-
-
-if __name__ == "__main__":
-    main()

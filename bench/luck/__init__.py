@@ -1,0 +1,1 @@
+"""How often the gate of `promote` takes luck for progress."""
