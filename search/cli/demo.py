@@ -57,6 +57,7 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
     from search.launch import launch
     from search.launch.settings import LaunchRequest
     from search.promotion import promote
+    from search.reports import search_report
     from spkmodel.data.demo.corpus import make_demo_corpus
 
     with _home_at(folder):
@@ -74,9 +75,11 @@ def run_demo(folder: Path, display: "SearchDisplay") -> list["RenderableType"]:
             display,
         )
         report = promote.promote(NAME, display=display)
+        page = search_report.write_report(NAME, folder.absolute() / NAME / "report")
     # The search's own next commands would repeat what stands at the end.
     table = outcome.lines[: outcome.lines.index("next:")]
-    return [*table, "", *promote.format_summary(report), "", *_next_commands(folder)]
+    summary = promote.format_summary(report)
+    return [*table, "", *summary, f"report of the search: {page}", "", *_next_commands(folder)]
 
 
 def _next_commands(folder: Path) -> list[str]:

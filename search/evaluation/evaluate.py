@@ -25,6 +25,7 @@ from search.evaluation.analysis import (
     format_analysis,
     plan_analysis,
 )
+from search.evaluation.dev_threshold import find_dev_threshold, rates_at_dev_threshold
 from search.evaluation.pair_evaluation import PairEvaluation, Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
@@ -172,6 +173,9 @@ def _run(
     result = analyse(
         task.plan, fitted, store, listed, evaluation, task.condition, recordings, display
     )
+    # The threshold of a promotion is that of the default scores.
+    is_default = task.protocol.facts() == DEFAULT.facts()
+    threshold = find_dev_threshold(task.model) if is_default else None
     document = {
         "schema": SCHEMA,
         "model": task.model.facts(),
@@ -181,6 +185,9 @@ def _run(
         "protocol": task.protocol.facts(),
         "learnt": fitted.learnt,
         **evaluation.numbers,
+        "at_dev_threshold": rates_at_dev_threshold(
+            threshold, evaluation.scores, evaluation.targets
+        ),
         **result.numbers,
         "seconds": round(time.monotonic() - began, 2),
         **describe_origin(task.device, fitted.scoring),
@@ -279,4 +286,6 @@ def _write(
             score_files.write(beside / "scores_calibrated.txt", "ours", pairs, result.llrs)
         parts = [document["model"]["source"], evaluation.condition, document["protocol"]["label"]]
         title = ", ".join(part for part in parts if part)
-        pair_evaluation.draw_figures(beside, [evaluation], title, document["list"])
+        chosen = document["at_dev_threshold"]
+        threshold = None if chosen is None else chosen["threshold"]
+        pair_evaluation.draw_figures(beside, [evaluation], title, document["list"], threshold)

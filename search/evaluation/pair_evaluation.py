@@ -52,8 +52,8 @@ class PairEvaluation:
     targets: np.ndarray
     baselines: "tuple[Baseline, ...]"
 
-    def curve(self) -> det_figure.Curve:
-        """Return what the figures show."""
+    def curve(self, dev_threshold: float | None = None) -> det_figure.Curve:
+        """Return what the figures show, with the threshold that was chosen on dev pairs, if any."""
         numbers = self.numbers
         return det_figure.Curve(
             name=self.condition,
@@ -63,6 +63,7 @@ class PairEvaluation:
             low=numbers["eer_low"],
             high=numbers["eer_high"],
             threshold=numbers["threshold"],
+            dev_threshold=dev_threshold,
             baselines=tuple(
                 det_figure.Baseline(
                     baseline.name.partition(" (")[0], baseline.eer, np.asarray(baseline.scores)
@@ -135,11 +136,15 @@ def apply_condition(
 
 
 def draw_figures(
-    folder: Path, evaluations: Sequence[PairEvaluation], title: str, facts: Mapping[str, Any]
+    folder: Path,
+    evaluations: Sequence[PairEvaluation],
+    title: str,
+    facts: Mapping[str, Any],
+    dev_threshold: float | None = None,
 ) -> None:
     """Draw `det.png` and `histogram.png` into a folder."""
     subtitle = format_counts(facts)
-    curves = [evaluation.curve() for evaluation in evaluations]
+    curves = [evaluation.curve(dev_threshold) for evaluation in evaluations]
     det_figure.draw_det(folder / "det.png", curves, title, subtitle)
     det_figure.draw_histogram(folder / "histogram.png", curves, title, subtitle)
 
@@ -153,7 +158,9 @@ def format_numbers(numbers: Mapping[str, Any]) -> list[str]:
         f"this EER {numbers['threshold']:.4f}"
     )
     worse = describe_better_baselines([numbers])
+    chosen = numbers.get("at_dev_threshold")
     return [
+        *([_describe_chosen(numbers["condition"], chosen)] if chosen else []),
         head,
         *(f"  {floor['name']}: EER {percent(floor['eer'])}" for floor in numbers["floors"]),
         *([f"  warning: worse than no network: {worse}"] if worse else []),
@@ -172,6 +179,14 @@ def describe_better_baselines(conditions: Iterable[Mapping[str, Any]]) -> str:
             names = "; ".join(f"{floor['name']} {percent(floor['eer'])}" for floor in better)
             found.append(f"{numbers['condition']}: EER {percent(numbers['eer'])}, {names}")
     return " | ".join(found)
+
+
+def _describe_chosen(condition: str, chosen: Mapping[str, Any]) -> str:
+    percent = formatting.format_percent
+    return (
+        f"{condition}: at the threshold chosen on dev pairs, {chosen['threshold']:.4f}: misses "
+        f"{percent(chosen['miss'])}, false alarms {percent(chosen['false_alarm'])}"
+    )
 
 
 def _describe_interval(numbers: Mapping[str, Any]) -> str:

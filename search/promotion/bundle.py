@@ -111,7 +111,9 @@ def _write_bundle(
                 path = beside / f"scores{suffix}.txt"
                 score_files.write(path, "ours", tested.pairs, each.scores)
             title = f"{title}, {document['epoch']} epochs"
-            pair_metrics.draw_figures(beside, evaluated, title, document["test"]["list"])
+            pair_metrics.draw_figures(
+                beside, evaluated, title, document["test"]["list"], document["dev"]["threshold"]
+            )
 
 
 def _threshold_document(document: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Curve:
     threshold: float
     """The score at the EER."""
     baselines: tuple[Baseline, ...] = ()
+    dev_threshold: float | None = None
+    """The threshold that was chosen on dev pairs; None: none was."""
 
 
 def draw_det(path: Path, curves: Sequence[Curve], title: str, subtitle: str) -> None:
@@ -190,29 +192,42 @@ def _draw_panel(axis: "Axes", curve: Curve, colour: str, edges: np.ndarray) -> N
         shares = np.histogram(curve.scores[chosen], edges)[0] * (100 / max(1, chosen.sum()))
         axis.stairs(shares, edges, fill=True, color=fill, alpha=0.38, linewidth=0)
         axis.stairs(shares, edges, color=fill, linewidth=1.6, label=name)
-    axis.axvline(curve.threshold, color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
-    axis.annotate(
-        f"threshold {curve.threshold:.4f}",
-        (curve.threshold, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(7, -12),
-        textcoords="offset points",
-        fontsize=10,
-        color=INK,
-    )
     axis.set_title(
         f"{curve.name}: EER {format_percent(curve.eer)}  "
         f"({_format_interval(_bounds(curve))})",
         loc="left", fontsize=12, color=colour, fontweight="bold",
     )  # fmt: skip
     axis.set_ylabel("share of pairs in %", color=INK, fontsize=11)
-    axis.set_ylim(0, 1.14 * axis.get_ylim()[1])
     axis.margins(x=0.01)
+    _mark_thresholds(axis, curve)
+    axis.set_ylim(0, 1.36 * axis.get_ylim()[1])
     axis.grid(color=GRID, linewidth=0.8)
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=3, fontsize=10, frameon=False,
         handlelength=1.6, columnspacing=1.4, labelcolor=INK,
     )  # fmt: skip
+
+
+def _mark_thresholds(axis: "Axes", curve: Curve) -> None:
+    """Mark the threshold of the dev pairs, which a user applies, before that of these pairs."""
+    own = ("EER of these pairs", curve.threshold)
+    marks = [own] if curve.dev_threshold is None else [("dev pairs", curve.dev_threshold), own]
+    left, right = axis.get_xlim()
+    for place, (name, threshold) in enumerate(marks):
+        is_right = threshold > (left + right) / 2
+        is_first = place == 0 and len(marks) > 1
+        axis.axvline(threshold, color=INK, linewidth=1.5 if is_first else 1.2,
+                     linestyle="-" if is_first else (0, (4, 2)))  # fmt: skip
+        axis.annotate(
+            f"threshold, {name}: {threshold:.4f}",
+            (threshold, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-7 if is_right else 7, -30 - 15 * place),
+            textcoords="offset points",
+            ha="right" if is_right else "left",
+            fontsize=10,
+            color=INK,
+        )
 
 
 def _bounds(curve: Curve) -> tuple[float, float] | None:

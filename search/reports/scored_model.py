@@ -81,7 +81,7 @@ def from_evaluation(report: EvaluationReport) -> ScoredModel:
         numbers=document,
         listed=document["list"],
         speakers=(scored.enrol_speakers, scored.test_speakers),
-        dev_threshold=find_dev_threshold(report.folder, document),
+        dev_threshold=_dev_threshold(document),
         facts=document,
     )
 
@@ -147,7 +147,7 @@ def _read_scores(
         numbers=numbers,
         listed=listed,
         speakers=None if store is None else find_speakers(found.sides, store),
-        dev_threshold=find_dev_threshold(folder, document),
+        dev_threshold=_dev_threshold(numbers),
         facts=document,
     )
 
@@ -170,22 +170,9 @@ def sides_of(pairs: tuple[Pair, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((pair.enrolment, pair.test) for pair in pairs)
 
 
-def find_dev_threshold(folder: Path, document: dict[str, Any]) -> float | None:
-    """Return the threshold that was chosen on dev pairs for these weights, if any was.
-
-    It lies beside a promoted model: in this folder, or in that of the model's own promotion.
-    """
-    model = document["model"]
-    own = home() / str(model["search"]) / "promoted" / f"{model['trial']}-{model['epoch']}"
-    for place in (folder, own):
-        found = read_report(place) if place.is_dir() else None
-        if (
-            found is not None
-            and str(found.get("schema", "")).startswith(_PROMOTION)
-            and found["model"]["sha256"] == model["sha256"]
-        ):
-            return float(found["dev"]["threshold"])
-    return None
+def _dev_threshold(numbers: dict[str, Any]) -> float | None:
+    chosen = numbers.get("at_dev_threshold")  # evaluations of before 0.2.0 have none
+    return None if chosen is None else float(chosen["threshold"])
 
 
 def _find_store(sha256: str) -> "Store | None":

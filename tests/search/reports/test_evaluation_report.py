@@ -1,6 +1,7 @@
 """The report of evaluated models: DET curves, scores with both thresholds, groups."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -57,8 +58,7 @@ def test_models_stand_beside_each_other_with_their_intervals(tmp_path):
 
 
 def test_the_threshold_of_the_dev_pairs_comes_first_and_each_is_labelled(tmp_path):
-    model = scored_model()
-    object.__setattr__(model, "dev_threshold", 0.8765)
+    model = replace(scored_model(), dev_threshold=0.8765)
     page = page_of(tmp_path, model)
     own = f"EER of these pairs {model.numbers['threshold']:.4f}"
     dev, own = page.words.index("chosen on dev pairs 0.8765"), page.words.index(own)
