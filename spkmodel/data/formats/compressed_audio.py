@@ -4,6 +4,7 @@ The files are not trusted. Only formats that are one file of audio or video are 
 which names other files or hosts, is refused whatever its name is.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def open_compressed(path: Path) -> Iterator[CompressedFile]:
         ) from error
     with ExitStack() as stack:
         # A file and not its path: FFmpeg would take a path such as "http:x" for an address.
-        file = stack.enter_context(path.open("rb"))
+        file = stack.enter_context(_File(path, "rb"))
         try:
             container = av.open(file, mode="r", options={"format_whitelist": _FORMATS})
             stack.enter_context(container)
@@ -141,6 +142,20 @@ def open_compressed(path: Path) -> Iterator[CompressedFile]:
             _first=first,
             _others=frames,
         )
+
+
+class _File(io.FileIO):
+    """A file in which a place that cannot be sought is an answer, and no exception.
+
+    PyAV cannot pass an exception on through FFmpeg, and prints it.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Seek; return -1 for a place before the beginning, as a damaged header names one."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
 
 
 def _decode_frames(container: "InputContainer", stream: "AudioStream") -> Iterator["AudioFrame"]:

@@ -1,6 +1,7 @@
 """Audio in formats that are compressed with loss, or that libsndfile does not read."""
 
 import builtins
+import contextlib
 import os
 import resource
 
@@ -140,6 +141,23 @@ def test_damage_inside_an_m4a_is_an_error(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(AudioError, match="damaged"):
         read_any_audio(path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_bytes_end_in_an_error_of_ours_and_print_nothing(tmp_path, capfd, seed):
+    rng = np.random.default_rng(seed)
+    for name, codec in (("a.m4a", "aac"), ("a.webm", "libopus"), ("a.wv", "wavpack")):
+        path = write_compressed(tmp_path / name, codec, tone(RATE), RATE)
+        raw = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(20):
+            damaged = raw.copy()
+            damaged[rng.integers(0, len(raw), 20)] = rng.integers(0, 256, 20)
+            at = rng.integers(0, 300)
+            damaged[at : at + 3] = 255
+            path.write_bytes(damaged.tobytes())
+            with contextlib.suppress(AudioError):
+                assert len(read_any_audio(path)) > 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_hours_of_silence_in_a_small_file_are_refused_before_they_fill_the_memory(tmp_path):
