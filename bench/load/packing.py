@@ -73,9 +73,11 @@ def _copy(corpus: Path, folder: Path, form: str, times: int) -> Path:
 def _compare(folder: Path, top: Path, rounds: int) -> dict[str, Any]:
     """Pack and decode in turn; the ratio is of the seconds of decoding to those of packing."""
     files = [path for path in (folder / "wav").rglob("*") if path.is_file()]
-    decoding, packing = [], []
+    decoding, decoding_processor, packing = [], [], []
     for _ in range(rounds):
-        decoding.append(_decode(folder / "wav"))
+        seconds_alone, processor_alone = _decode(folder / "wav")
+        decoding.append(seconds_alone)
+        decoding_processor.append(processor_alone)
         packing.append(_pack(folder, top / "home")[-1])
         samples = sum(path.stat().st_size // 2 for path in top.glob("home/corpora/*/*.i16"))
         shutil.rmtree(top / "home")
@@ -87,6 +89,8 @@ def _compare(folder: Path, top: Path, rounds: int) -> dict[str, Any]:
         "hours": samples / _RATE / 3600,
         "soundfile_seconds": decoding,
         "packing_seconds": seconds,
+        "soundfile_processor_seconds": decoding_processor,
+        "packing_processor_seconds": [each["processor_seconds"] for each in packing],
         "ratios": ratios,
         "median_ratio": statistics.median(ratios),
         "megabytes_of_main_process": max(each["megabytes"] for each in packing),
@@ -94,8 +98,11 @@ def _compare(folder: Path, top: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def _decode(folder: Path) -> float:
-    """Return the seconds that soundfile takes on all cores, without the start of the processes."""
+def _decode(folder: Path) -> tuple[float, float]:
+    """Return the seconds that soundfile takes on all cores, by the clock and of processor time.
+
+    The start of the processes is not in them.
+    """
     parts = usable_cores()
     running = [
         subprocess.Popen(
@@ -114,13 +121,14 @@ def _decode(folder: Path) -> float:
         assert each.stdin is not None
         each.stdin.write("go\n")
         each.stdin.flush()
+    used = []
     for each in running:
         assert each.stdout is not None
-        each.stdout.readline()
+        used.append(float(each.stdout.readline()))
     seconds = time.perf_counter() - began
     for each in running:
         each.communicate()
-    return seconds
+    return seconds, sum(used)
 
 
 def _pack(folder: Path, home: Path) -> list[dict[str, Any]]:

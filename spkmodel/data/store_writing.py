@@ -58,8 +58,8 @@ Utterance = tuple[str, str, str, np.ndarray]
 
 _MOST_FILES = 256
 """Of a chunk."""
-_WORTH_PROCESSES = 48 << 20
-"""Bytes of samples below which one process is done before others have started."""
+_WORTH_A_PROCESS = 24 << 20
+"""Bytes of samples that take longer to decode than a process takes to start."""
 _BYTES_OF_OPENING = 20_000
 """Opening a file takes as long as decoding so many bytes."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -192,7 +192,7 @@ def _choose_workers(files: _ListedFiles, first: int, workers: int | None) -> int
         workers = usable_cores()
     left = sum(map(decoded_bytes, files.paths[first:], files.sizes[first:].tolist()))
     left += _BYTES_OF_OPENING * (len(files.paths) - first)
-    return workers if left > _WORTH_PROCESSES else 1
+    return max(1, min(workers, left // _WORTH_A_PROCESS))
 
 
 def _add_silent(

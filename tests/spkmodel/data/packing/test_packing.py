@@ -49,7 +49,7 @@ def interrupted_after(folder, home, done):
 
 def test_several_processes_write_the_same_bytes_as_one(folder, tmp_path, monkeypatch):
     one, _ = pack(folder, tmp_path / "one", workers=1)
-    monkeypatch.setattr(store_writing, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(store_writing, "_WORTH_A_PROCESS", 1)
     several, told = pack(folder, tmp_path / "several", workers=3)
     assert contents(one.folder) == contents(several.folder)
     assert len({done for done, _ in told}) > 3
@@ -92,7 +92,7 @@ def test_a_missing_or_cut_part_is_not_opened_and_packing_replaces_the_store(
 def test_an_interrupted_packing_goes_on_and_ends_with_the_same_bytes(
     folder, tmp_path, monkeypatch, workers, most
 ):
-    monkeypatch.setattr(store_writing, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(store_writing, "_WORTH_A_PROCESS", 1)
     monkeypatch.setattr(parts, "PART_SAMPLES", most)
     straight, _ = pack(folder, tmp_path / "straight")
     home = tmp_path / "home"
@@ -105,7 +105,7 @@ def test_an_interrupted_packing_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_after_an_interruption_the_helping_processes_have_ended(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(store_writing, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(store_writing, "_WORTH_A_PROCESS", 1)
 
     def stop(now, _):
         if now > 5:
@@ -215,7 +215,7 @@ import sys
 from pathlib import Path
 from spkmodel.data import store_writing
 from spkmodel.data.corpus import open_corpus
-store_writing._WORTH_PROCESSES = 0
+store_writing._WORTH_A_PROCESS = 1
 store_writing._MOST_FILES = 4
 def tell(done, total):
     print(done, flush=True)
