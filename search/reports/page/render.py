@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.core.atomic_folder import replace_file
+from search.core.redact import redact
 from search.reporting.formatting import (
     format_duration,
     format_interval,
@@ -75,6 +76,7 @@ def _environment() -> "Environment":
         loader=PackageLoader("search.reports.page"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_without_credentials,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -97,10 +99,19 @@ def _environment() -> "Environment":
     return made
 
 
+def _without_credentials(value: Any) -> Any:
+    """Hide credentials in what a template shows: a reason to fail may quote an address."""
+    from markupsafe import Markup
+
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return redact(value) if is_text else value
+
+
 def _mark_commands(text: str) -> "Markup":
     """Return a text with what stands between backticks as code; everything in it is escaped."""
     from markupsafe import Markup, escape
 
+    text = redact(text)
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a name with a backtick of its own
         return escape(text)

@@ -223,6 +223,16 @@ def test_names_are_text_wherever_they_stand(tmp_path, home):
     assert page.words.count(HOSTILE[:25]) > 5
 
 
+def test_credentials_in_an_address_are_not_shown(tmp_path, home):
+    search = LedgerOnDisk(home, "secret")
+    search.begin(corpus="s3://key:canary1@store/voices", tracking_uri="http://me:canary2@host")
+    search.segment(search.trial(1, loss="aam"), 1)
+    search.end("t0001", "failed", 0, "cannot reach postgresql://anna:canary3@db/x: token=canary4")
+    page, _ = report_of("secret", tmp_path)
+    assert "canary" not in page.text
+    assert "s3://***@store/voices" in page.words
+
+
 # --- the command ------------------------------------------------------------------------------
 
 
