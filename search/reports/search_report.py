@@ -3,13 +3,14 @@
 Neither Ray nor MLflow need run, and the search may: a report says how far it has come.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.core.atomic_folder import read_report, replace_file
-from search.core.errors import EnvironmentSetupError, NotFinished
+from search.core.errors import EnvironmentSetupError, NotFinished, UsageError
 from search.core.paths import existing_ledger
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
@@ -73,6 +74,7 @@ def write_report(search: str, folder: Path) -> Path:
 
     Raises:
         NotFound, NotFinished: no such search, or nothing is recorded yet.
+        UsageError: a file is there where the space file would go, and it is no report's.
         EnvironmentSetupError: if nothing can be written there.
     """
     return write_files(search, folder / REPORT).page
@@ -120,14 +122,29 @@ def _write(facts: _Facts, folder: Path, page: Path, *, pngs: bool) -> WrittenRep
             f"cannot make {page.parent}: {error.strerror}; choose another --out"
         ) from error
     charts = search_charts.list_charts(facts.shown)
-    space = None
-    if facts.space.source:
-        space = page.parent / f"{facts.state.search.space}_next.py"
-        replace_file(space, facts.space.source.encode("utf-8"))
+    space = _write_space(facts, page)
     document = _page_facts(facts, folder, space)
     render.write_page(page, "search.html.j2", charts, document)
     written = tuple(render.write_pngs(charts, page.parent)) if pngs else ()
     return WrittenReport(page, space, written)
+
+
+def _write_space(facts: _Facts, page: Path) -> Path | None:
+    """Write the suggested space beside the page; remove that of an earlier report if there is none.
+
+    Raises:
+        UsageError: if a file of that name is there that no report has written.
+    """
+    # A ledger that somebody else wrote may name anything.
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", facts.state.search.space)
+    path = page.parent / f"{name}_next.py"
+    if path.exists() and not narrowed_space.is_ours(path):
+        raise UsageError(f"{path} is there and was not written by a report; choose another --out")
+    if not facts.space.source:
+        path.unlink(missing_ok=True)
+        return None
+    replace_file(path, facts.space.source.encode("utf-8"))
+    return path
 
 
 def _number_trials(state: SearchState, status: str) -> tuple[DrawnTrial, ...]:

@@ -17,8 +17,8 @@ from search.ledger.settings import SearchSettings
 from search.reports.facts.next_ranges import NewRange
 from search.space import loader, trial_walk
 
-_FIRST_LINE = 100
-"""Columns that a line of the file may have."""
+MARK = "# By `spksearch report`: ranges around the best trials of"
+"""How the file begins."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def narrow_space(
     if source is None:
         why = f"the file of the space {settings.space} has changed since the search was launched"
         return NarrowedSpace("", (), why)
-    return _largest_that_builds(source, settings.space, search, changing)
+    return _largest_that_builds(source, search, changing)
 
 
 def _read_source(settings: SearchSettings, space_file: str) -> str | None:
@@ -60,17 +60,17 @@ def _read_source(settings: SearchSettings, space_file: str) -> str | None:
 
 
 def _largest_that_builds(
-    source: str, space: str, search: str, changing: Mapping[str, NewRange]
+    source: str, search: str, changing: Mapping[str, NewRange]
 ) -> NarrowedSpace:
     """Return the source with all ranges that can be built together, tried one after the other."""
     head = _heading(search)
     written = head + rewrite_ranges(source, changing)
-    if builds(written, space):
+    if builds(written):
         return NarrowedSpace(written, _changed_names(source, changing))
     kept: dict[str, NewRange] = {}
     for name, each in changing.items():
         attempt = {**kept, name: each}
-        if builds(head + rewrite_ranges(source, attempt), space):
+        if builds(head + rewrite_ranges(source, attempt)):
             kept = attempt
     if not _changed_names(source, kept):
         why = "no range of the space's source can be written anew: they are no plain numbers there"
@@ -80,13 +80,19 @@ def _largest_that_builds(
 
 def _heading(search: str) -> str:
     name = "".join(letter for letter in search if letter.isprintable())
-    return f"# Ranges around the best trials of {name}, by `spksearch report`.\n"[: _FIRST_LINE + 1]
+    return f"{MARK} {name[:40]}. Copy it before you edit it:\n# the next report writes it again.\n"
 
 
-def builds(source: str, name: str) -> bool:
+def is_ours(path: Path) -> bool:
+    """Return whether a file was written by a report, so that another may replace it."""
+    with path.open("rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
+
+
+def builds(source: str) -> bool:
     """Return whether the loader accepts the source as a space: every branch at both ends."""
     with tempfile.TemporaryDirectory(prefix="spksearch-space-") as folder:
-        path = Path(folder) / f"{name}.py"
+        path = Path(folder) / "narrowed.py"
         path.write_text(source, encoding="utf-8")
         try:
             trial_walk.require_end(str(path))

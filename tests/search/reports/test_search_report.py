@@ -11,7 +11,7 @@ import pytest
 
 from bench.support.recorded_search import Recipe, record_search
 from search.cli.app import run
-from search.core.errors import EnvironmentSetupError, NotFinished, NotFound
+from search.core.errors import EnvironmentSetupError, NotFinished, NotFound, UsageError
 from search.reports import search_report
 from search.reports.page import render
 from search.space import loader
@@ -255,6 +255,22 @@ def test_a_report_of_nothing_is_an_error(tmp_path, home):
     (home / "empty" / "ledger.jsonl").touch()
     with pytest.raises(NotFinished):
         search_report.write_report("empty", tmp_path)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_file_of_the_users_is_not_replaced_and_one_of_a_report_is(tmp_path, home):
+    record_search(Recipe(trials=14, epochs=3), home)
+    page = tmp_path / "out" / "report.html"
+    page.parent.mkdir()
+    mine = page.parent / "quickstart_next.py"
+    mine.write_text("mine\n")
+    with pytest.raises(UsageError, match="not written by a report"):
+        search_report.write_files("recorded", page)
+    assert mine.read_text() == "mine\n"
+    assert not page.exists()
+    mine.unlink()
+    for _ in range(2):
+        assert search_report.write_files("recorded", page).space == mine
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, home):
