@@ -10,9 +10,11 @@ from search.ledger.events import (
     DriverEvent,
     EvaluatedEvent,
     Event,
+    HoldEvent,
     PriorEvent,
     PromotedEvent,
     QueuedEvent,
+    ReleaseEvent,
     SearchEvent,
 )
 
@@ -28,6 +30,12 @@ class Session:
     last: datetime
     uptime: float | None = None
     """Seconds by its own clock, which nobody sets; None: a ledger older than this."""
+    held: float = 0.0
+    """Seconds of holds that are over."""
+    held_since: datetime | None = None
+    """When the present hold began; None: there is none."""
+    causes: frozenset[str] = frozenset()
+    """Of the present hold."""
 
     @classmethod
     def from_event(cls, event: DriverEvent) -> "Session":
@@ -44,12 +52,30 @@ class Session:
 
     def advance(self, event: Event) -> None:
         """Move the clock on to an event of the driver; what others write does not move it."""
+        if isinstance(event, HoldEvent | ReleaseEvent):
+            self._count_hold(event)
         if self.uptime is not None:
             if event.uptime is not None:
                 self.uptime = event.uptime
                 self.last = datetime.fromisoformat(event.time)
         elif not isinstance(event, _NO_DRIVERS):
             self.last = datetime.fromisoformat(event.time)
+
+    def seconds_on_hold(self, now: float) -> float:
+        """Return how long nothing was started, up to now (Unix time)."""
+        since = self.held_since
+        return self.held + (max(0.0, now - since.timestamp()) if since is not None else 0.0)
+
+    def _count_hold(self, event: HoldEvent | ReleaseEvent) -> None:
+        moment = datetime.fromisoformat(event.time)
+        if isinstance(event, HoldEvent):
+            self.held_since = self.held_since or moment
+            self.causes |= {event.cause}
+            return
+        self.causes -= {event.cause}
+        if not self.causes and self.held_since is not None:
+            self.held += max(0.0, (moment - self.held_since).total_seconds())
+            self.held_since = None
 
 
 def sum_seconds(

