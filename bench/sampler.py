@@ -34,7 +34,7 @@ def _search(space: loader.Space, policy: AshaPolicy, trials: int) -> SearchState
     """Return a search of random trials; EER depends on the learning rate, a third advances."""
     tale, chance, empty = SearchInMemory(policy), np.random.default_rng(0), SearchState()
     for number in range(trials):
-        drawn = sampler.suggest(space, empty, policy, number, kind="random")
+        drawn = sampler.suggest(space, empty, policy, number, strategy="random")
         assert drawn is not None
         level = abs(np.log10(drawn.axes["learning_rate"]) + 2.7) + 0.1 * chance.random()
         rung = policy.rungs[int(chance.choice(3, p=[0.67, 0.22, 0.11]))]

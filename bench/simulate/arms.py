@@ -52,15 +52,18 @@ def _optuna(sampler: SamplerName, pruner: PrunerName) -> Arm:
 SHIPPED = "ray: OptunaSearch + ASHAScheduler"
 DEFAULT = "ours: tpe"
 OUR_RANDOM = "ours: random"
+EARLY = "ours: early_tpe"
 
 ARMS: dict[str, Arm] = {
     DEFAULT: _of_ours(ours.Settings()),
     OUR_RANDOM: _of_ours(ours.Settings("random")),
+    EARLY: _of_ours(ours.Settings("early_tpe")),
     "ours: tpe, 2/9/27, eta 6": _of_ours(ours.Settings("tpe", 6, (2, 9, 27))),
     "ours: random, 2/9/27, eta 6": _of_ours(ours.Settings("random", 6, (2, 9, 27))),
     "ours: tpe, 1/5/27, eta 5": _of_ours(ours.Settings("tpe", 5, (1, 5, 27))),
     "ours: tpe, 1/27, eta 10": _of_ours(ours.Settings("tpe", 10, (1, 27))),
     "ours: tpe, 3/9/27": _of_ours(ours.Settings("tpe", 3, (3, 9, 27))),
+    "ours: random, 3/9/27": _of_ours(ours.Settings("random", 3, (3, 9, 27))),
     SHIPPED: _of(lambda family, given, _: RayPair(family, given.seed)),
     "ray: random + ASHAScheduler": _of(
         lambda family, given, _: RayPair(

@@ -13,6 +13,7 @@ from bench.simulate.clock import Job, SimulatedClock
 from bench.simulate.curves import EPOCHS, Family
 from bench.support.formula_search import search_event
 from search.engine.controller import SearchController
+from search.ledger.kinds import Strategy
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.sampler import sampler
@@ -26,7 +27,7 @@ from spkmodel.worker.results import EpochReport, SavedCheckpoint, TrainingFailed
 class Settings:
     """What may differ between two searches of ours."""
 
-    kind: sampler.Kind = "tpe"
+    strategy: Strategy = "tpe"
     eta: int = 3
     rungs: tuple[int, ...] = ladder(EPOCHS)
 
@@ -59,7 +60,7 @@ class SimulatedSearch:
             policy,
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=seed,
-            kind=settings.kind,
+            strategy=settings.strategy,
             clock=clock,
         )
         self._controller.begin()

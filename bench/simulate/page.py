@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.simulate.arms import ARMS, DEFAULT, OUR_RANDOM, SHIPPED
+from bench.simulate.arms import ARMS, DEFAULT, EARLY, OUR_RANDOM, SHIPPED
 from bench.simulate.measures import Rule, compute_to_reach
 from bench.simulate.table import Cell, Key, Table
 
@@ -48,12 +48,16 @@ def _row(arm: str, cell: Cell, rule: Rule, shipped: Cell | None) -> str:
 
 def _model_line(table: Table, family: str, workers: int, rule: Rule) -> str:
     """Return what the sampler's model is worth: paired by seed against our random sampler."""
-    ours, random = (table.cells.get(Key(family, workers, arm)) for arm in (DEFAULT, OUR_RANDOM))
-    count = min(ours.count if ours else 0, random.count if random else 0)
-    if not ours or not random or count < 2:
-        return ""
-    gain = 100 * (random.final(rule)[:count] - ours.final(rule)[:count])
-    return (
-        f"the model against our random sampler: {gain.mean():+.2f} points better, "
-        f"standard error {gain.std(ddof=1) / count**0.5:.2f}, {count} searches paired by seed"
-    )
+    told = []
+    random = table.cells.get(Key(family, workers, OUR_RANDOM))
+    for arm in (DEFAULT, EARLY):
+        modelled = table.cells.get(Key(family, workers, arm))
+        count = min(modelled.count if modelled else 0, random.count if random else 0)
+        if not modelled or not random or count < 2:
+            continue
+        gain = 100 * (random.final(rule)[:count] - modelled.final(rule)[:count])
+        told.append(
+            f"{arm} against our random sampler: {gain.mean():+.2f} points better, standard error "
+            f"{gain.std(ddof=1) / count**0.5:.2f}, {count} searches paired by seed"
+        )
+    return "\n  ".join(told)

@@ -193,6 +193,7 @@ def search_event(rule: AshaPolicy, seed: int, concurrent: int | None = None) -> 
         warm_start_sha256="",
         store_sha256="",
         max_failed=rule.max_failed,
+        strategy="tpe",
         keep_checkpoints=DEFAULT_KEEP,
         disk_gb=None,
     )

@@ -26,6 +26,7 @@ from search.ledger.events import (
     SegmentEvent,
     TrialEvent,
 )
+from search.ledger.kinds import Strategy
 from search.ledger.state import SearchState
 from search.ledger.trial import crash_event
 from search.sampler import sampler
@@ -56,7 +57,7 @@ class Recipe:
     """Share of trials whose loss is not finite after some epochs."""
     crashes: float = 0.006
     """Share of epochs in which a worker dies."""
-    suggests: sampler.Kind = "random"
+    suggests: Strategy = "random"
     objectives: tuple[str, ...] = ("dev_eer",)
     default_trial: bool = True
     """Whether the first trial is the space's default config, of origin `default`."""

@@ -74,7 +74,7 @@ class Simulation:
             self.policy,
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=seed,
-            kind="tpe",
+            strategy="tpe",
         )
 
     def run(self, at: Callable[[int], None] = lambda _: None) -> None:

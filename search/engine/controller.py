@@ -37,11 +37,10 @@ from search.ledger.events import (
     StopEvent,
     TrialEvent,
 )
-from search.ledger.kinds import DRIVER_ENDED, InterruptReason
+from search.ledger.kinds import DRIVER_ENDED, InterruptReason, Strategy
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord, crash_event
-from search.sampler import sampler
 from search.sampler.history import SamplerHistory
 from search.scheduler.asha import Advance, find_final_outcomes, find_outcomes
 from search.scheduler.next_job import (
@@ -77,7 +76,7 @@ class SearchController:
         policy: AshaPolicy,
         settings: SegmentSettings,
         seed: int,
-        kind: sampler.Kind,
+        strategy: Strategy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
@@ -96,7 +95,7 @@ class SearchController:
         self._checkpoints = CheckpointManager(self._folder, state, clock)
         self._results = ResultHandler(self._folder, state, self._checkpoints)
         self.known = SamplerHistory(state, self.index)
-        self._factory = TrialFactory(state, space, seed, kind, self.known)
+        self._factory = TrialFactory(state, space, seed, strategy, self.known)
 
     # --- beginning and end -------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 from search.checkpoints import storage_health, warm_start
 from search.core.errors import UsageError
 from search.ledger.events import ExhaustedEvent, TrialEvent, WithdrawnEvent
+from search.ledger.kinds import Strategy
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.sampler import sampler
@@ -41,7 +42,7 @@ class TrialFactory:
         state: SearchState,
         space: Space,
         seed: int,
-        kind: sampler.Kind,
+        strategy: Strategy,
         known: SamplerHistory,
     ) -> None:
         """Prepare; trials are created one by one.
@@ -50,13 +51,13 @@ class TrialFactory:
             state: kept up to date by whoever takes the events.
             space: asked for ideas.
             seed: of the sampler.
-            kind: of sampler.
+            strategy: how configs are suggested.
             known: what the sampler goes by; follows `state`.
         """
         self._state = state
         self._space = space
         self._seed = seed
-        self._kind = kind
+        self._strategy = strategy
         self._known = known
         self._postponed: Counter[str] = Counter()
         """By key of a queued trial: how often the storage was in the way of its weights."""
@@ -69,7 +70,7 @@ class TrialFactory:
             StartPostponed: the storage is in the way of them.
         """
         idea = sampler.suggest(
-            self._space, self._state, policy, self._seed, self._kind, self._known
+            self._space, self._state, policy, self._seed, self._strategy, self._known
         )
         if idea is None:
             return ExhaustedEvent(trials=len(self._state.trials))

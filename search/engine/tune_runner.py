@@ -33,7 +33,6 @@ from search.engine.tune_hooks import (
 from search.engine.tune_session import TuneSession
 from search.ledger.ledger import Ledger
 from search.ledger.state import SearchState
-from search.sampler.sampler import Kind
 from search.scheduler.policy import AshaPolicy
 from search.space.branches import Space
 
@@ -76,7 +75,6 @@ def run(
     seed: int,
     storage: Path,
     poll: Callable[[], None] | None = None,
-    kind: Kind = "tpe",
     patience: hang_detection.HangTimeout = hang_detection.HangTimeout(),  # noqa: B008 (frozen)
     grace_seconds: float = GRACE_SECONDS,
     say: Callable[[str], None] = log.info,
@@ -96,7 +94,6 @@ def run(
         seed: of the sampler.
         storage: the search's folder, which all machines of the cluster see.
         poll: called again and again from the driver's loop.
-        kind: of sampler.
         patience: with attempts that say nothing.
         grace_seconds: how long those under way may take to checkpoint, once told to leave.
         say: told what is waited for meanwhile.
@@ -108,7 +105,9 @@ def run(
     """
     prepare_environment()
     watch = watch or ClusterWatch()
-    driver = SearchController(ledger, state, space, policy, segment_settings, seed, kind)
+    driver = SearchController(
+        ledger, state, space, policy, segment_settings, seed, state.search.strategy
+    )
     session = TuneSession(driver, slots, poll, storage, patience, grace_seconds, say, watch)
     with (
         signals.handle_signals(session.handle_signal),

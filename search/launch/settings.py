@@ -12,7 +12,7 @@ from search.core.redact import redact
 from search.data.location import format_location
 from search.data.noise_and_rooms import find_recordings
 from search.launch.rungs import decide_rungs
-from search.ledger.kinds import OBJECTIVE, SIZE
+from search.ledger.kinds import OBJECTIVE, SIZE, Strategy
 from search.ledger.ledger import Ledger
 from search.ledger.settings import DEFAULT_KEEP, SearchSettings
 from search.sampler.prior import default_count
@@ -59,6 +59,7 @@ class LaunchRequest:
     objectives: tuple[str, ...] | None = None
     warm_start: str | None = None
     warm_start_trials: int | None = None
+    strategy: Strategy | None = None
     default_trial: bool | None = None
     """Whether the default configuration is the first trial of a new search; by default it is."""
     noise: Path | None = None
@@ -79,6 +80,7 @@ _IDENTITY = {
     "objectives": "--objectives",
     "warm_start": "--warm-start",
     "warm_start_trials": "--warm-start-trials",
+    "strategy": "--strategy",
     "default_trial": "--default-trial",
 }
 """What makes a search the search it is; what else differs extends it."""
@@ -179,6 +181,7 @@ def decide(
         # A source that has grown since is not read again.
         warm_start_sha256=before.warm_start_sha256 if before else warm_start_sha256,
         store_sha256=store_sha256,
+        strategy=_first(request.strategy, before and before.strategy, "tpe"),
         default_trial=_first(request.default_trial, before and before.default_trial, True),
     )
     _check_ranges(settings)

@@ -8,6 +8,10 @@ OBJECTIVE = "dev_eer"
 SIZE = "encoder_parameters"
 """What a search may want low beside it."""
 
+Strategy = Literal["tpe", "early_tpe", "random"]
+"""How configs are suggested. tpe: by Optuna's TPE, which models the results from two epochs on.
+early_tpe: of the first rung too. random: each on its own."""
+
 InterruptReason = Literal[
     "crash", "out_of_memory", "hang", "lost_node", "preempted", "driver", "stopped", "storage"
 ]

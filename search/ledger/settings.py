@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from search.ledger.kinds import Strategy
 from spkmodel.core.condition_names import Condition
 
 DEFAULT_KEEP = 5
@@ -59,5 +60,7 @@ class SearchSettings(BaseModel):
     """Trials whose best epoch is kept; see `search.checkpoints.retention`."""
     disk_gb: float | None
     """What all checkpoints together may use; None: as much as there is."""
+    strategy: Strategy = "early_tpe"
+    """How configs are suggested. Searches of before 0.2.0 go on as they began."""
     default_trial: bool = False
     """Whether its first trial is the default configuration. Searches of before 0.2.0 have none."""

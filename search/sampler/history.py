@@ -6,8 +6,10 @@ trials). So a driver that starts again suggests what one that went on would have
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from search.ledger.kinds import Strategy
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
 from search.sampler import optuna_trials
@@ -19,8 +21,22 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-ENOUGH_RESULTS = 12
-"""A rung is modelled once it has this many results; Optuna's TPE starts at 10."""
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """At which rung trials are modelled: the highest with enough results."""
+
+    enough_results: int
+    least_epochs: int
+    """A rung of fewer epochs is not modelled where there is another: suggestions are random until
+    a higher rung has its results."""
+
+
+MODEL_RULES: dict[Strategy, ModelRule] = {
+    "tpe": ModelRule(enough_results=6, least_epochs=2),
+    "early_tpe": ModelRule(enough_results=12, least_epochs=1),
+}
+"""By strategy. What is best after one epoch is often not best in the end (decision 41)."""
 
 MOST_MODELLED = 500
 """Trials that are modelled at most: every one of them costs time at every suggestion."""
@@ -60,11 +76,17 @@ class SamplerHistory:
         self.tried |= {trials[name].signature for name in self._stale}
         return self
 
-    def model_rung(self) -> int:
+    def model_rung(self, strategy: Strategy = "tpe") -> int:
         """Return the highest rung with enough results to model, else the lowest."""
-        rungs = self._current_policy.rungs
-        enough = (r for r in reversed(rungs) if self._index.count_results(r) >= ENOUGH_RESULTS)
-        return next(enough, rungs[0])
+        rungs, enough = self._current_policy.rungs, MODEL_RULES[strategy].enough_results
+        full = (rung for rung in reversed(rungs) if self._index.count_results(rung) >= enough)
+        return next(full, rungs[0])
+
+    def is_modelled(self, rung: int, strategy: Strategy) -> bool:
+        """Return whether suggestions are modelled at a rung: its ranks say enough."""
+        # With a single rung there is nothing better to go by.
+        is_only = len(self._current_policy.rungs) == 1
+        return is_only or rung >= MODEL_RULES[strategy].least_epochs
 
     def ranking(self, rung: int) -> list[str]:
         """Return the trials with a result at a rung, best first."""

@@ -8,10 +8,11 @@ cached from one call to the next (`search.sampler.history`).
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from search.core.errors import UsageError
 from search.ledger.events import Prior
+from search.ledger.kinds import Strategy
 from search.ledger.state import SearchState
 from search.sampler import optuna_trials
 from search.sampler import prior as priors
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
-
-Kind = Literal["tpe", "random"]
 
 STARTUP = 10
 """Results before TPE begins; until then, suggestions are random."""
@@ -50,7 +49,7 @@ def suggest(
     state: SearchState,
     policy: AshaPolicy,
     seed: int,
-    kind: Kind = "tpe",
+    strategy: Strategy = "tpe",
     history: SamplerHistory | None = None,
 ) -> Suggestion | None:
     """Return a config that has not been tried; None if none is found, since the space is small.
@@ -60,23 +59,26 @@ def suggest(
         state: of the search.
         policy: of the search.
         seed: the search's: it decides what is suggested, and how the config is trained.
-        kind: of sampler.
+        strategy: `random`, or TPE and at which rung it models the trials (`MODEL_RULES`).
         history: cached inputs from earlier suggestions of the same state; it only saves time.
 
     Raises:
         UsageError: if the space cannot build a config from the answers.
     """
     history = (history or SamplerHistory(state)).refresh(policy)
-    rung = history.model_rung()
-    trials = history.select_modelled(rung) if kind == "tpe" else []
+    is_random = strategy == "random"
+    rung = 0 if is_random else history.model_rung(strategy)
+    is_modelled = not is_random and history.is_modelled(rung, strategy)
+    # Without trials, TPE draws at random.
+    trials = history.select_modelled(rung) if is_modelled else []
     for attempt in range(_TRIES):
         # Every attempt has a seed of its own: the same seed would suggest the same config again.
         chance = _derive_seed(seed, len(state.trials), attempt)
-        if kind == "tpe" and _is_drawn_from_prior(state, history.ranking(rung), chance):
+        if not is_random and _is_drawn_from_prior(state, history.ranking(rung), chance):
             assert state.prior is not None
             suggestion = _suggest_from_prior(space, state.prior, chance)
         else:
-            sampler = _create_sampler(kind, chance, history.joint_space() if trials else {})
+            sampler = _create_sampler(strategy, chance, history.joint_space() if trials else {})
             suggestion = _ask(space, trials, sampler, len(policy.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
         if config.signature not in history.tried:
@@ -143,14 +145,14 @@ def _ask(
 
 
 def _create_sampler(
-    kind: Kind, seed: int, joint: Mapping[str, "BaseDistribution"], startup: int = STARTUP
+    strategy: Strategy, seed: int, joint: Mapping[str, "BaseDistribution"], startup: int = STARTUP
 ) -> "BaseSampler":
     import optuna
 
     from search.sampler import optuna_study
 
-    match kind:
-        case "tpe":
+    match strategy:
+        case "tpe" | "early_tpe":
             return optuna_study.JointTPE(joint, seed, startup)
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)

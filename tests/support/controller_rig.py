@@ -39,7 +39,7 @@ class ControllerRig:
             AshaPolicy.from_settings(self.state.search),
             lambda _, attempt, to_rung: {"attempt": attempt, "to_rung": to_rung},
             seed=0,
-            kind="tpe",
+            strategy="tpe",
             clock=lambda: self.clock,
         )
         self.driver.begin()

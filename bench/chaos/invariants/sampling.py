@@ -70,8 +70,9 @@ def suggestions_repeat(evidence: Evidence) -> list[str]:
     state, wrong = SearchState(), []
     for event in evidence.events:
         if isinstance(event, TrialEvent) and event.origin == "sampler":
-            policy, seed = AshaPolicy.from_settings(state.search), state.search.seed
-            idea = sampler.suggest(evidence.space, state, policy, seed)
+            search = state.search
+            policy = AshaPolicy.from_settings(search)
+            idea = sampler.suggest(evidence.space, state, policy, search.seed, search.strategy)
             if idea is None or idea.config.signature != event.signature:
                 wrong.append(f"{event.trial} is not what the sampler suggests at that point")
         state.apply(event)

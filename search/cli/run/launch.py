@@ -125,6 +125,13 @@ class LaunchOptions:
         Literal["promotion", "stopping"] | None,
         typer.Option(help="How trials are stopped early [default: promotion]."),
     ] = None
+    strategy: Annotated[
+        Literal["tpe", "early_tpe", "random"] | None,
+        typer.Option(
+            help="How configs are suggested: by a model of the results after two epochs and more, "
+            "of those after one epoch too (early_tpe), or at random [default: tpe]."
+        ),
+    ] = None
     objectives: Annotated[
         str | None,
         typer.Option(
@@ -231,6 +238,7 @@ def _build_request(options: LaunchOptions) -> "LaunchRequest":
         seed=options.seed,
         dev_condition=options.dev_condition,
         rule=options.rule,
+        strategy=options.strategy,
         objectives=None if options.objectives is None else objectives(options.objectives),
         warm_start=options.warm_start,
         warm_start_trials=options.warm_start_trials,

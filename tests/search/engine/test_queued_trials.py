@@ -151,4 +151,4 @@ def test_the_sampler_learns_nothing_from_axes_that_are_no_spaces(tmp_path, kind)
     _queue(tale, _wish("106", axes={"entry": "106"}))
     tale.train(_begin(tale, "106"), 1, 0.2)
     space = loader.load(str(path))
-    assert sampler.suggest(space, tale.state, tale.policy, seed=0, kind=kind) is not None
+    assert sampler.suggest(space, tale.state, tale.policy, seed=0, strategy=kind) is not None

@@ -107,7 +107,7 @@ def test_what_it_starts_from_is_in_the_ledger_and_on_the_run(tmp_path):
             AshaPolicy.from_settings(state.search),
             lambda trial, *_: seen.append(trial.warm_start) or {},
             seed=0,
-            kind="tpe",
+            strategy="tpe",
         )
         driver.begin()
         driver.next_segment()

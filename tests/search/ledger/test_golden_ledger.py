@@ -98,7 +98,7 @@ def sampler_view(events):
 
     state = SearchState.from_events(events)
     known = SamplerHistory(state).refresh(AshaPolicy.from_state(state))
-    rung = known.model_rung()
+    rung = known.model_rung(state.search.strategy)
     return rung, [
         [
             each.number,
@@ -134,8 +134,9 @@ def suggestion(events, space):
     from search.space import loader
 
     state = SearchState.from_events(events)
+    search = state.search
     idea = sampler.suggest(
-        loader.load(space), state, AshaPolicy.from_state(state), state.search.seed, "tpe"
+        loader.load(space), state, AshaPolicy.from_state(state), search.seed, search.strategy
     )
     return {
         "axes": idea.axes,
@@ -206,6 +207,7 @@ def settings(events):
     policy = asdict(AshaPolicy.from_state(state))
     recorded = state.search.settings.model_dump()
     assert recorded.pop("default_trial") is False, "a search of before gets none"
+    assert recorded.pop("strategy") == "early_tpe", "a search of before goes on as it began"
     return {
         "settings": recorded,
         "rule": {key: list(v) if isinstance(v, tuple) else v for key, v in policy.items()},

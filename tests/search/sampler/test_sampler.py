@@ -127,24 +127,43 @@ def test_a_trial_that_was_stopped_far_up_is_judged_at_the_modelled_rung(space):
     assert _told(tale, name, rung=9).state == TrialState.PRUNED
 
 
-def test_the_highest_rung_with_twelve_results_is_modelled():
+def test_the_highest_rung_with_six_results_is_modelled():
     tale = ScriptedSearch(trials=40)
     assert _model_rung(tale) == 1
     names = [tale.trial() for _ in range(14)]
     for name in names:
         tale.train(name, 1, 0.3)
-    for name in names[:11]:
+    for name in names[:5]:
         tale.train(name, 3, 0.2)
     assert _model_rung(tale) == 1
-    tale.train(names[11], 3, math.nan)
+    tale.train(names[5], 3, math.nan)
     assert _model_rung(tale) == 1
-    tale.train(names[12], 3, 0.2)
+    tale.train(names[6], 3, 0.2)
     assert _model_rung(tale) == 3
+
+
+def test_ranks_after_one_epoch_are_not_modelled_unless_there_is_no_other_rung(space):
+    def is_random(rungs, epoch, strategy="tpe"):
+        tale = ScriptedSearch(trials=40, rungs=rungs)
+        for _ in range(20):
+            name = _add(tale, space)
+            # The lower the rate, the lower the EER: a model moves there.
+            rate = tale.state.trials[name].axes["learning_rate"]
+            tale.train(name, epoch, 0.3 + 0.1 * math.log10(rate))
+        idea = sampler.suggest(space, tale.state, tale.policy, 0, strategy)
+        chance = sampler._derive_seed(0, len(tale.state.trials), 0)
+        at_random = sampler._ask(space, [], sampler._create_sampler("random", chance, {}))
+        return idea.axes == at_random.axes
+
+    assert is_random((1, 3), 1)
+    assert not is_random((1, 3), 1, "early_tpe")
+    assert not is_random((1,), 1)
+    assert not is_random((2, 6), 2)
 
 
 def _rates(space, eer_of, trials=40, bad=(), kind="diverged"):
     """Learning rates that the sampler tries against a law; a rate in `bad` fails."""
-    tale = ScriptedSearch(trials=trials)
+    tale = ScriptedSearch(trials=trials, rungs=(1,))
     rates = []
     for _ in range(trials):
         name = _add(tale, space)
@@ -203,8 +222,8 @@ def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
 def test_chance_alone_is_a_sampler_too(space):
     tale = ScriptedSearch()
     tale.train(_add(tale, space), 1, 0.3)
-    one = sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
-    assert one == sampler.suggest(space, tale.state, tale.policy, seed=0, kind="random")
+    one = sampler.suggest(space, tale.state, tale.policy, seed=0, strategy="random")
+    assert one == sampler.suggest(space, tale.state, tale.policy, seed=0, strategy="random")
 
 
 def test_a_thousand_trials_are_taken_in_within_a_second(space):
@@ -268,7 +287,7 @@ def test_with_two_objectives_it_suggests_along_the_front(tmp_path):
     )
     tale = _for_both(60)
     for _ in range(50):
-        idea = sampler.suggest(space, tale.state, tale.policy, seed=0)
+        idea = sampler.suggest(space, tale.state, tale.policy, seed=0, strategy="early_tpe")
         width, off = idea.axes["width"], abs(math.log10(idea.axes["learning_rate"]) + 2)
         name = tale.trial(idea.axes, idea.distributions, idea.config, encoder_parameters=width**2)
         tale.train(name, 1, 0.1 + 0.2 * off + 0.4 / math.log2(width))
