@@ -26,7 +26,8 @@ demo: $(INSTALLED)
 	$(BIN)/spksearch demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not long and not cluster'
+	$(BIN)/python -m pytest -m 'not long and not cluster and not serial' -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not long and not cluster and serial'
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m 'long or hypothesis' --hypothesis-profile drawn --timeout 3600

@@ -18,6 +18,19 @@ hypothesis.settings.load_profile("repeatable")
 
 _ROOT = Path(__file__).parents[1]
 
+_NEEDS_BOTH_CORES = ("ray", "slow", "browser")
+"""Tests that are marked so start processes of their own, or wait for them."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what does not run beside other tests: `make test` runs it in a second, serial part."""
+    for item in items:
+        starts_a_server = "tests/search/tracking/" in item.nodeid
+        needs_both = any(item.get_closest_marker(name) for name in _NEEDS_BOTH_CORES)
+        if needs_both or starts_a_server or "local_ray" in item.fixturenames:
+            item.add_marker("serial")
+
+
 
 @pytest.fixture
 def spksearch_home(tmp_path, monkeypatch):

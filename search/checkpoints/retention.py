@@ -86,6 +86,8 @@ def plan(
     pinned, wanted = pinned | _pinned(state), wanted | _wanted(state)
     best, limit = to_keep(state), limit_bytes(state)
     coming = _coming(state) if limit is not None else 0
+    # The second newest of a resting trial is only there in case the newest is damaged, so it goes
+    # first. The best epochs of other trials go next: without them a promotion has fewer to choose.
     steps = (_Step(best, 2), _Step(best, 1), _Step(1, 1))
     for step in steps[1 if tight else 0 :]:
         kept = _kept(state, step, pinned, wanted)
@@ -127,6 +129,7 @@ def _kept(
     kept: dict[str, dict[int, Report | Partial]] = {}
     for name, trial in state.trials.items():
         here = {epoch: r for epoch, r in sorted(trial.reports.items()) if trial.has_checkpoint(r)}
+        # Of a running trial always two: it may die while it writes the next.
         newest = 2 if trial.live else step.resting if _goes_on(trial) else 0
         stays = {*([*here][-newest:] if newest else [])}
         stays |= {epoch for epoch, report in here.items() if report.sha256 in pinned}
@@ -168,6 +171,7 @@ def _goes_on(trial: TrialRecord) -> bool:
 
 
 def _coming(state: SearchState) -> int:
+    # One more than are running: the next segment may write before checkpoints are counted again.
     return state.largest_checkpoint * (1 + sum(trial.live for trial in state.trials.values()))
 
 
@@ -197,6 +201,8 @@ def _give_up(
 def _worth(trial: TrialRecord, policy: AshaPolicy) -> tuple[bool, int, float]:
     """Return a sort key: how much training would be lost with the trial's checkpoints."""
     best = trial.best()
+    # An interrupted trial is about to go on; the others go on only if they come to be among the
+    # best. Of those, epochs are what has been paid for.
     return is_interrupted(trial, policy), trial.epoch, -(best.objective if best else math.inf)
 
 

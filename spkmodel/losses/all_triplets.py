@@ -74,6 +74,8 @@ class _AllTriplets(torch.autograd.Function):
         cost = distances.new_zeros(())
         counted = active = torch.zeros((), dtype=torch.long, device=distances.device)
         gradient = torch.zeros_like(distances)
+        # One positive of every anchor at a time: all at once, a batch of 576 in groups of 8 would
+        # take seven matrices of its size for every step of the sum, and keep them for the gradient.
         for place in range(positive.shape[1]):
             rows = positive[:, place : place + 1]
             to_positive = distances.gather(1, rows).expand_as(distances)

@@ -20,6 +20,7 @@ from spkmodel.data.store import Store
 from spkmodel.training.epoch_plan import Batch, draw_epoch
 
 _AHEAD = 4
+"""Batches that are cut before they are asked for; each takes the memory of one."""
 
 Waveform = Int16[np.ndarray, " _samples"]
 

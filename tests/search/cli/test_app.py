@@ -49,6 +49,7 @@ def test_help_and_describe_load_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.serial  # beside others, processor time is not its own either
 @pytest.mark.parametrize("line", [["--help"], ["describe", "triplet"]])
 def test_help_and_describe_take_less_than_a_second(line):
     # Processor time: what the clock says while other tests run tells nothing of this program.

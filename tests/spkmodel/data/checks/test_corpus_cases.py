@@ -132,7 +132,7 @@ def test_what_a_check_prints_as_a_remedy_mends_the_corpus(made, tmp_path, name):
     path = f"{fake.parent}:{os.environ['PATH']}"
     findings = check_folder(folder).findings
     for remedy in [r for found in findings if found.severity == "error" for r in found.remedies]:
-        subprocess.run(["sh", "-ec", remedy], env={"PATH": path}, check=True, timeout=30)
+        subprocess.run(["sh", "-ec", remedy], env={"PATH": path}, check=True, timeout=120)
     mended = folder.with_name(f"{name}-corpus")
     report = check_folder(mended if mended.exists() else folder)
     assert report.problems == []
