@@ -31,7 +31,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker("serial")
 
 
-
 @pytest.fixture
 def spksearch_home(tmp_path, monkeypatch):
     """An empty `$SPKSEARCH_HOME`."""
