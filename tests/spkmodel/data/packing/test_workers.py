@@ -9,7 +9,7 @@ import pytest
 from spkmodel.data.audio import AudioError
 from spkmodel.data.packing import parts
 from spkmodel.data.packing.decoding import Chunk, DecodedChunk, plan_chunks
-from spkmodel.data.packing.parts import Piece, Placement
+from spkmodel.data.packing.parts import Piece, Placement, write_piece
 from spkmodel.data.packing.worker import Setting, WriteOrder, Written
 from spkmodel.data.packing.workers import _Process
 from tests.support.corpora.small_corpus import make_small_corpus
@@ -33,6 +33,20 @@ def test_places_do_not_depend_on_how_lengths_come_in(monkeypatch):
         *((2, 0), (3, 0), (4, 0)),
     ]
     assert alone.filled == together.filled == [9, 10, 10, 12, 1]
+
+
+def test_a_write_that_ends_early_goes_on_where_it_ended(tmp_path, monkeypatch):
+    really = os.pwritev
+    rng = np.random.default_rng(0)
+
+    def some(descriptor, buffers, at):
+        return really(descriptor, [buffers[0][: rng.integers(1, 9)]], at)
+
+    monkeypatch.setattr(os, "pwritev", some)
+    waveforms = [np.arange(n, dtype=np.int16) for n in (5, 0, 20, 1)]
+    write_piece(tmp_path, Piece(0, 3, 4), waveforms)
+    written = np.fromfile(tmp_path / "audio.i16", dtype="<i2")
+    np.testing.assert_array_equal(written, np.concatenate([np.zeros(3, np.int16), *waveforms]))
 
 
 def test_chunks_have_each_file_once_and_about_equal_work():
