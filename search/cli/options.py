@@ -54,3 +54,19 @@ AllowOverlap = Annotated[
     bool, typer.Option("--allow-overlap", help="Accept a speaker in two of train, dev, test.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; start and write nothing.")]
+
+
+def require_page(path: Path | None, flag: str) -> None:
+    """Require that a page can be written to a path, before hours of work for it.
+
+    Raises:
+        UsageError: if its name does not end in .html, or its folder is not there.
+    """
+    from search.core.errors import UsageError
+
+    if path is None:
+        return
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{flag} writes a page: name a file .html, got {path}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{flag} {path}: no folder {path.parent}")

@@ -125,7 +125,7 @@ def compare(
         task = _plan(contestants, corpus, pairs, condition, (noise, rooms), display)
         _require_same_pairs(task, contestants)
         models = [_score(task, each, device, display) for each in contestants]
-    return _compare_models(contestants, models)
+    return compare_models(contestants, models)
 
 
 # --- the pairs --------------------------------------------------------------------------------
@@ -257,9 +257,10 @@ def _speakers(task: _Task) -> Any:
     )
 
 
-def _compare_models(
+def compare_models(
     contestants: Sequence[Contestant], models: Sequence[ScoredModel]
 ) -> ComparisonResult:
+    """Compare models whose scores are there; see `compare`."""
     if len(models) < 2:
         raise UsageError("there is only one model to compare")
     first = models[0]

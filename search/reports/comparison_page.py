@@ -1,6 +1,6 @@
 """Show a comparison: in the terminal, and as one HTML file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from search.reports.figures.verification import IntervalRow
 from search.reports.page import render
 from search.reports.page.head import page_head
 
+_LETTERS = "ABCDE"
 _CAUTION = (
     "An interval of 95 % is of one comparison: of many, one in twenty would call equal models "
     "different."
@@ -26,49 +27,52 @@ _CAUTION = (
 
 
 def format_comparison(result: ComparisonResult) -> list[Table | str]:
-    """Return the comparison for a terminal: models, differences, configs."""
+    """Return the comparison for a terminal: models by letters, differences, configs."""
     first = result.models[0]
-    heading = f"{first.condition}, {format_counts(first.listed)}"
-    parts: list[Table | str] = [heading, "", _model_table(result), "", _difference_table(result)]
-    if len(result.differences) > 1:
-        parts += [_CAUTION]
+    letters = {model.name: letter for model, letter in zip(result.models, _LETTERS, strict=False)}
+    parts: list[Table | str] = [f"{first.condition}, {format_counts(first.listed)}"]
+    parts += [f"{letter}  {name}" for name, letter in letters.items()]
+    parts += ["", _model_table(result, letters), "", _difference_table(result, letters)]
+    parts += [f"{_pair(each, letters)}: {each.verdict}" for each in result.differences]
+    parts += [_CAUTION] if len(result.differences) > 1 else []
     if result.configs:
-        parts += ["", _config_table(result)]
-    else:
-        parts += ["", "no known config differs from another"]
-    return parts
+        return [*parts, "", _config_table(result, letters)]
+    return [*parts, "", "no known config differs from another"]
 
 
-def _model_table(result: ComparisonResult) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("model", overflow="fold")
+def _model_table(result: ComparisonResult, letters: Mapping[str, str]) -> Table:
+    # 40 columns must do: one between two.
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for heading in ("EER", "95 %", "minDCF .01", ".05"):
         table.add_column(heading, justify="right", no_wrap=True)
     for model in result.models:
         numbers = model.numbers
         table.add_row(
-            model.name,
+            letters[model.name],
             format_percent(numbers["eer"]),
-            format_interval(numbers["eer_low"], numbers["eer_high"], numbers["speakers"]),
+            format_interval(numbers["eer_low"], numbers["eer_high"]) or "-",
             f"{numbers['min_dcf_p01']:.3f}",
             f"{numbers['min_dcf_p05']:.3f}",
         )
     return table
 
 
-def _difference_table(result: ComparisonResult) -> Table:
+def _pair(difference: Difference, letters: Mapping[str, str]) -> str:
+    return f"{letters[difference.first]} - {letters[difference.second]}"
+
+
+def _difference_table(result: ComparisonResult, letters: Mapping[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("difference", overflow="fold")
-    for heading in ("points", "95 %", "first better"):
+    table.add_column("", no_wrap=True)
+    for heading in ("points", "95 %", "first\nbetter"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
     for each in result.differences:
         table.add_row(
-            f"{each.first} - {each.second}",
+            _pair(each, letters),
             f"{100 * each.difference:+.2f}",
             format_bounds(each),
             format_probability(each),
-            each.verdict,
         )
     return table
 
@@ -88,11 +92,11 @@ def format_probability(difference: Difference) -> str:
     return "<0.1 %" if percent < 0.1 else ">99.9 %" if percent > 99.9 else f"{percent:.1f} %"
 
 
-def _config_table(result: ComparisonResult) -> Table:
+def _config_table(result: ComparisonResult, letters: Mapping[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("config", overflow="fold")
     for model in result.models:
-        table.add_column(model.name, overflow="fold")
+        table.add_column(letters[model.name], overflow="fold")
     for key, values in result.configs:
         table.add_row(key, *map(_format_entry, values))
     return table

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from search.cli.options import require_page
 from search.core.errors import UsageError
 
 Backend = Literal["cosine", "crop_distance"]
@@ -177,5 +178,4 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.report is None and (self.overlay or self.png):
             raise UsageError("--overlay and --png belong to --report FILE")
-        if self.report is not None and self.report.suffix.lower() not in (".html", ".htm"):
-            raise UsageError(f"--report writes a page: name a file .html, got {self.report}")
+        require_page(self.report, "--report")

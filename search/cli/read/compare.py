@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Json, Noise, Rooms
+from search.cli.options import Json, Noise, Rooms, require_page
 from search.reporting import console
 from search.reporting.console import help_text
 from spkmodel.core.condition_names import Condition
@@ -54,8 +54,7 @@ def compare(
     from search.reporting.terminal import stderr_display
     from search.reports import comparison, comparison_page
 
-    if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--out writes a page: name a file .html, got {out}")
+    require_page(out, "--out")
     if png and out is None:
         raise UsageError("--png belongs to --out FILE")
     result = comparison.compare(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Json, SearchName
+from search.cli.options import Json, SearchName, require_page
 from search.reporting import console
 from search.reporting.console import help_text
 
@@ -34,12 +34,10 @@ def report(
     json_wanted: Json = False,
 ) -> None:
     """Write the report of a search, and print where it is."""
-    from search.core.errors import UsageError
     from search.launch.open_search import describe_status, existing_search_folder, read_state
     from search.reports import search_report
 
-    if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--out writes a page: name a file .html, got {out}")
+    require_page(out, "--out")
     state = read_state(name)
     page = out or existing_search_folder(name) / "report" / search_report.REPORT
     written = search_report.write_files(name, page, pngs=png, status=describe_status(name, state))

@@ -1,9 +1,11 @@
 """Models on the same pairs: what is better, what cannot be told, and what differs in configs."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from search.cli import app
 from search.core.errors import UsageError
@@ -38,7 +40,7 @@ def compared(*models):
     from search.reports.contestants import Contestant
 
     contestants = [Contestant(m.name, m.name, None, {}, scored=m) for m in models]
-    return comparison._compare_models(contestants, models)
+    return comparison.compare_models(contestants, models)
 
 
 def models(gain, seed=0):
@@ -84,6 +86,16 @@ def test_scores_are_put_into_the_order_of_the_first_models_pairs():
     assert turned.in_order_of(one).tolist() == turned.scores[::-1].tolist()
     with pytest.raises(UsageError, match="other pairs"):
         scored_model("b/t0001", pairs=pairs_of(6)).in_order_of(one)
+
+
+def test_a_narrow_terminal_still_tells_models_and_figures_apart():
+    console = Console(width=40, no_color=True, record=True, file=io.StringIO())
+    one, other = models(1.5)
+    for part in comparison_page.format_comparison(compared(one, other)):
+        console.print(part, soft_wrap=isinstance(part, str))
+    text = console.export_text()
+    assert f"A {100 * one.numbers['eer']:.2f} %" in text
+    assert "…" not in text
 
 
 # --- by name ----------------------------------------------------------------------------------
@@ -144,8 +156,8 @@ def test_compare_prints_a_table_json_and_a_page(capsys, tmp_path):
     page = tmp_path / "both.html"
     assert app.run(["compare", "night/t0002", "night/t0003", "--out", str(page)]) == 0
     out = capsys.readouterr().out
-    assert "night/t0002 - night/t0003" in out
-    assert "first better" in out
+    assert "A  night/t0002" in out.splitlines()
+    assert "A - B: " in out
     text = page.read_text(encoding="utf-8")
     assert '<figure id="differences">' in text
     assert "night/t0003" in text

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from bench.support.recorded_search import Recipe, record_search
-from search.reports import evaluation_report, search_report
+from search.reports import comparison, comparison_page, evaluation_report, search_report
+from search.reports.contestants import Contestant
 from tests.support.models.scored_folder import scored_model
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "chrome"])), None)
@@ -60,14 +61,20 @@ addEventListener("load", () => {{
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of a search and that of an evaluation."""
+    """The pages of a search, an evaluation and a comparison."""
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPKSEARCH_HOME", str(folder))
         record_search(Recipe(trials=14, epochs=3, seed=2), folder)
         search = search_report.write_report("recorded", folder / "search")
     models = [scored_model("a/t0001"), scored_model("b/t0001", 1.0, 1)]
-    return [search, evaluation_report.write_models(models, folder / "evaluation.html")]
+    contestants = [Contestant(m.name, m.name, {"seed": n}, {}) for n, m in enumerate(models)]
+    result = comparison.compare_models(contestants, models)
+    return [
+        search,
+        evaluation_report.write_models(models, folder / "evaluation.html"),
+        comparison_page.write_comparison_page(result, folder / "comparison.html"),
+    ]
 
 
 def browse(page, folder, scheme):
@@ -94,7 +101,7 @@ def browse(page, folder, scheme):
     return json.loads(html.unescape(found)), said
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["search", "evaluation"])
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["search", "evaluation", "comparison"])
 def test_a_page_fits_every_width_in_light_and_dark_and_asks_nothing(pages, tmp_path, which):
     papers = set()
     for scheme in (1, 0):  # light, dark
