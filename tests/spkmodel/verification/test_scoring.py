@@ -133,3 +133,36 @@ def test_a_long_dense_list_has_the_scores_of_a_short_one(monkeypatch):
     assert not np.array_equal(at_once, one_by_one)  # another order of the sums: it was taken
     assert at_once == pytest.approx(one_by_one, abs=1e-14)
     assert np.array_equal(score_pairs(embeddings, pairs[1:]), one_by_one[1:])
+
+
+@pytest.mark.parametrize("dim", [8, 512])
+def test_long_lists_of_crops_in_float32_have_the_scores_of_float64(monkeypatch, dim):
+    # Of speakers, so that target pairs are near; u0 and u1 are the same crops but for rounding.
+    crops = drawn(12, 1, dim) + 0.3 * drawn(12, 4, dim, seed=1)
+    crops[1] = crops[0] * 1.5
+    embeddings, pairs = named(crops), [*some_pairs(12, 1200), Pair(True, "u0", "u1")]
+    in_float32 = score_pairs(embeddings, pairs, "crop_distance")
+    monkeypatch.setattr(scoring, "_MANY_CROPPED", 10**9)
+    in_float64 = score_pairs(embeddings, pairs, "crop_distance")
+    assert not np.array_equal(in_float32, in_float64)  # another precision: it was taken
+    assert in_float32 == pytest.approx(in_float64, abs=1e-6)
+    assert np.array_equal(in_float32[-1:], in_float64[-1:])
+
+
+@pytest.mark.parametrize("length", [1e-20, 1e25])
+def test_crops_whose_squares_float32_cannot_hold_are_scored_in_float64(length):
+    crops = drawn(6, 3, 5).double()
+    scaled = named(crops * torch.tensor([1.0, length] * 3)[:, None, None])
+    pairs = some_pairs(6, 1500)
+    expected = score_pairs(named(crops), pairs, "crop_distance")
+    assert score_pairs(scaled, pairs, "crop_distance") == pytest.approx(expected, abs=1e-6)
+
+
+def test_in_a_long_list_of_crops_too_the_wrong_utterance_is_named():
+    embeddings, pairs = named(drawn(6, 3, 5)), some_pairs(6, 1500)
+    for value, what in ((torch.nan, "not finite"), (0.0, "all zero")):
+        broken = embeddings | {"u4": torch.full((3, 5), value)}
+        with pytest.raises(Collapsed, match=f"utterance 'u4' is {what}"):
+            score_pairs(broken, pairs, "crop_distance")
+    with pytest.raises(ValueError, match=r"\(2, 5\) for utterance 'u4'"):
+        score_pairs(embeddings | {"u4": drawn(2, 5)}, pairs, "crop_distance")
