@@ -14,7 +14,8 @@ import numpy as np
 from search.core.errors import UsageError
 from search.core.progress import Display
 from search.evaluation import pair_list, subgroups
-from search.evaluation.pair_evaluation import PairEvaluation, Recordings, apply_condition
+from search.evaluation.baseline_cache import Recordings
+from search.evaluation.pair_evaluation import PairEvaluation, apply_condition
 from search.evaluation.pair_list import PairList
 from search.evaluation.verifier import Verifier
 from search.reporting.formatting import format_percent

@@ -25,8 +25,9 @@ from search.evaluation.analysis import (
     format_analysis,
     plan_analysis,
 )
+from search.evaluation.baseline_cache import Recordings
 from search.evaluation.dev_threshold import find_dev_threshold, rates_at_dev_threshold
-from search.evaluation.pair_evaluation import PairEvaluation, Recordings
+from search.evaluation.pair_evaluation import PairEvaluation
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT, Protocol
 from search.evaluation.verifier import TrainingStatistics

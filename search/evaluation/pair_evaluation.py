@@ -13,6 +13,8 @@ import numpy as np
 
 from search.core.errors import UsageError
 from search.core.progress import Display
+from search.evaluation import baseline_cache
+from search.evaluation.baseline_cache import Recordings
 from search.evaluation.pair_list import PairList, format_counts
 from search.evaluation.verifier import Verifier
 from search.reporting import det_figure, formatting
@@ -31,14 +33,6 @@ DEFINITIONS = (
     "normalised, unit costs. min_cllr: bits, after pooling adjacent violators. A pair is accepted "
     "if its score is at least the threshold."
 )
-
-
-@dataclass(frozen=True)
-class Recordings:
-    """The folders of ambiences and of room responses; None for those that are built in."""
-
-    noise: Path | None
-    rooms: Path | None
 
 
 @dataclass(frozen=True)
@@ -82,21 +76,15 @@ def evaluate_pairs(
     display: Display,
 ) -> PairEvaluation:
     """Embed the utterances as they sound in `condition`, score the pairs, compute the baselines."""
-    from spkmodel.verification import baselines
-
     began = time.monotonic()
-    noise, rooms = recordings.noise, recordings.rooms
     conditioned = apply_condition(store, pairs, condition, recordings, display)
     verdict = verifier.score_pairs(conditioned, pairs, f"embedding, {condition}", display)
-    with display.task(f"floors, {condition}", "utterances") as progress:
-        found = tuple(
-            baselines.compute_baselines(
-                store, conditioned, pairs.pairs, condition, noise, rooms, progress=progress
-            )
-        )
+    found = baseline_cache.find_or_compute(
+        store, conditioned, pairs, condition, recordings, display
+    )
     numbers = compute_error_rates(verdict) | {
         "condition": condition,
-        "surroundings": _hash_recordings(recordings) if condition in SOMEWHERE else "",
+        "surroundings": recordings.fingerprint() if condition in SOMEWHERE else "",
         "floors": [_describe_baseline(baseline, verdict.targets) for baseline in found],
         "seconds": round(time.monotonic() - began, 2),
     }
@@ -230,9 +218,3 @@ def _describe_baseline(baseline: "Baseline", targets: np.ndarray) -> dict[str, A
         "min_dcf_p01": metrics.min_dcf(scores, targets, p_target=0.01),
         "min_dcf_p05": metrics.min_dcf(scores, targets, p_target=0.05),
     }
-
-
-def _hash_recordings(recordings: Recordings) -> str:
-    from spkmodel.augment.noise_and_rooms import fingerprint
-
-    return fingerprint(recordings.noise, recordings.rooms)

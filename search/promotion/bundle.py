@@ -11,7 +11,8 @@ from search.data import location
 from search.evaluation import access_record, evaluate, verifier
 from search.evaluation import pair_evaluation as pair_metrics
 from search.evaluation import search_stores as stores
-from search.evaluation.pair_evaluation import PairEvaluation, Recordings
+from search.evaluation.baseline_cache import Recordings
+from search.evaluation.pair_evaluation import PairEvaluation
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.ledger.ledger import Ledger

@@ -12,8 +12,8 @@ from search.core.progress import Display, Silent
 from search.data import location
 from search.data.noise_and_rooms import find_recordings
 from search.evaluation import access_record, corpus_store, pair_evaluation, pair_list, verifier
+from search.evaluation.baseline_cache import Recordings
 from search.evaluation.evaluate import choose_device, describe_origin
-from search.evaluation.pair_evaluation import Recordings
 from search.evaluation.pair_list import PairList
 from search.evaluation.protocol import DEFAULT
 from search.evaluation.search_stores import noise_and_rooms, open_dev_store, open_store

@@ -3,7 +3,7 @@
 A network that is not clearly better than these has learned little that counts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,13 @@ from sklearn.preprocessing import StandardScaler
 
 from spkmodel.augment.conditions import Condition, apply_to_stored, noise_and_rooms_for
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.threads import map_in_order
 from spkmodel.data.lists import Pair
 from spkmodel.data.store import Store
 from spkmodel.verification import intervals, metrics
+
+VERSION = 1
+"""Raised when the same pairs would be scored otherwise; stored results are computed anew."""
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512
@@ -68,13 +72,19 @@ def compute_baselines(
     paired = list(dict.fromkeys(path for pair in pairs for path in (pair.enrolment, pair.test)))
     training = train.of_split("train") if train is not None else []
     count = _ProgressCounter(len(paired) + len(training), progress)
-    tested = {path: count.add(mel_statistics(store.waveform(path))) for path in paired}
+    numbers = map_in_order(lambda path: mel_statistics(store.waveform(path)), paired)
+    tested = {path: count.add(each) for path, each in zip(paired, numbers, strict=True)}
     if train is None or not training:
         scaler = StandardScaler().fit(np.stack(list(tested.values())))
         named = [(f"{_COSINE} (standardised on these utterances)", _normalise(tested, scaler))]
     else:
-        waveforms = _conditioned_waveforms(train, training, condition, noise, rooms)
-        training_numbers = np.stack([count.add(mel_statistics(waveform)) for waveform in waveforms])
+        hear = _hearing(train, condition, noise, rooms)
+        training_numbers = np.stack(
+            [
+                count.add(each)
+                for each in map_in_order(lambda path: mel_statistics(hear(path)), training)
+            ]
+        )
         # Fitted on training speakers alone; those of the pairs must stay unknown.
         scaler = StandardScaler().fit(training_numbers)
         speakers = np.array([train.speaker(path) for path in training])
@@ -86,18 +96,14 @@ def compute_baselines(
     return [_score_baseline(name, units, store, pairs) for name, units in named]
 
 
-def _conditioned_waveforms(
-    train: Store,
-    training: Sequence[str],
-    condition: Condition,
-    noise: Path | None,
-    rooms: Path | None,
-) -> Iterator[Int16[np.ndarray, " _samples"]]:
+def _hearing(
+    train: Store, condition: Condition, noise: Path | None, rooms: Path | None
+) -> Callable[[str], Int16[np.ndarray, " _samples"]]:
+    """Return what gives the waveform of a training utterance in a condition."""
     if condition == "clean":
-        yield from (train.waveform(path) for path in training)
-        return
+        return train.waveform
     around = noise_and_rooms_for(condition, noise, rooms, "train")
-    yield from (apply_to_stored(condition, train.waveform(path), path, around) for path in training)
+    return lambda path: apply_to_stored(condition, train.waveform(path), path, around)
 
 
 class _ProgressCounter:

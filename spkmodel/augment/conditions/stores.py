@@ -10,6 +10,7 @@ from spkmodel.augment.conditions.recipes import apply_to_stored
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms, Split, fingerprint, open_noise_and_rooms
 from spkmodel.core.condition_names import SOMEWHERE, Condition
 from spkmodel.core.progress import Progress, silent
+from spkmodel.core.threads import map_in_order
 from spkmodel.data.store import Store, StoreError
 from spkmodel.data.store_writing import Utterance, write_store
 
@@ -51,8 +52,10 @@ def conditioned_store(
     around = noise_and_rooms_for(condition, noise, rooms, split)
 
     def processed() -> Iterator[Utterance]:
-        for done, path in enumerate(utterances, 1):
-            waveform = apply_to_stored(condition, store.waveform(path), path, around)
+        heard = map_in_order(
+            lambda path: apply_to_stored(condition, store.waveform(path), path, around), utterances
+        )
+        for done, (path, waveform) in enumerate(zip(utterances, heard, strict=True), 1):
             yield path, store.speaker(path), split, waveform
             progress(done, len(utterances))
 

@@ -422,6 +422,22 @@ def _without_registry(monkeypatch):
     )
 
 
+@pytest.mark.usefixtures("promoted")
+def test_a_second_promotion_on_a_corpus_computes_no_baseline_and_no_copy_again(
+    home, corpus, monkeypatch
+):
+    untrained_search.make_search(home, corpus, "second", dev_condition="mismatched")
+    _without_registry(monkeypatch)
+
+    def compute(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("spkmodel.verification.baselines.compute_baselines", compute)
+    monkeypatch.setattr("spkmodel.augment.conditions.stores.apply_to_stored", compute)
+    conditions = promote.promote("second").document["test"]["conditions"]
+    assert [len(numbers["floors"]) for numbers in conditions.values()] == [2, 2]
+
+
 def test_a_damaged_checkpoint_is_recorded_and_passed_over_and_a_removed_one_is_explained(
     home, corpus, monkeypatch
 ):

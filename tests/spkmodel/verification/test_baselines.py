@@ -132,7 +132,7 @@ def test_in_a_condition_the_floors_are_trained_in_it(store, pairs, monkeypatch):
 
     monkeypatch.setattr(baselines, "apply_to_stored", hear)
     baselines.compute_baselines(store, store, pairs, "mismatched")
-    assert heard == store.of_split("train")
+    assert sorted(heard) == sorted(store.of_split("train"))  # threads take turns
 
 
 def test_progress_counts_training_and_tested_utterances_once(store, pairs):
