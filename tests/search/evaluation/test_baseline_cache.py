@@ -20,7 +20,7 @@ from spkmodel.verification import baselines
 BUILT_IN = Recordings(None, None)
 
 
-class Told(Silent):
+class LinesKept(Silent):
     """A display that keeps its lines."""
 
     def __init__(self):
@@ -75,7 +75,7 @@ def calls(monkeypatch):
 def find(store, pairs, condition="clean", recordings=BUILT_IN, display=None):
     conditioned = conditioned_store(store, "test", condition, recordings.noise, recordings.rooms)
     return baseline_cache.find_or_compute(
-        store, conditioned, pairs, condition, recordings, display or Told()
+        store, conditioned, pairs, condition, recordings, display or LinesKept()
     )
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_told_and_computed_again(store, calls, damage):
     else:
         with np.load(file) as arrays:
             np.savez(file, scores=arrays["scores"][:, :-1], about=arrays["about"])
-    display = Told()
+    display = LinesKept()
     find(store, pairs, display=display)
     assert len(display.lines) == 1
     assert str(file) in display.lines[0]
@@ -158,6 +158,6 @@ def test_the_files_that_were_used_longest_ago_are_removed(store, calls, monkeypa
 
 def test_where_nothing_can_be_kept_the_results_come_and_it_is_told(store):
     (store.folder / baseline_cache.FOLDER).write_text("in the way")
-    display = Told()
+    display = LinesKept()
     assert len(find(store, list_pairs(store), display=display)) == 2
     assert "not kept for the next time" in display.lines[-1]
