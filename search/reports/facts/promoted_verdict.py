@@ -85,5 +85,7 @@ def _against_default(trial: str, default: Mapping[str, Any]) -> Sentence:
         return Sentence("open", NO_SEARCH, text)
     span = f"{gain:.2f} points, 95 % interval {-100 * high:.2f} to {-100 * low:.2f}"
     tone: Tone = "good" if high < 0 else "bad" if low > 0 else "open"
+    if tone == "bad":
+        span = f"{-gain:.2f} points, 95 % interval {100 * low:.2f} to {100 * high:.2f}"
     word = {"good": "Yes, by", "bad": "No, worse by", "open": "Not decided:"}[tone]
     return Sentence(tone, NO_SEARCH, f"{word} {span}: {figures}.")

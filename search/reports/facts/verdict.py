@@ -82,7 +82,7 @@ def compare_to_default(state: SearchState, best: TrialRecord) -> Sentence:
     if default.trial == best.trial:
         text = f"No: the default config, {default.trial}, is itself the best trial."
         return Sentence("bad", question, text)
-    return _compare(best, default, question, f"the default config ({default.trial})", "searching")
+    return _compare(best, default, question, f"the default config ({default.trial})")
 
 
 def find_default(state: SearchState) -> TrialRecord | None:
@@ -97,7 +97,7 @@ def _compare_to_second(state: SearchState, ranked: Sequence[TrialRecord]) -> Sen
         return Sentence("plain", SECOND, text)
     name = state.search.search
     second = ranked[1]
-    sentence = _compare(ranked[0], second, SECOND, f"the second best ({second.trial})", "")
+    sentence = _compare(ranked[0], second, SECOND, f"the second best ({second.trial})")
     if sentence.tone != "open":
         return sentence
     command = f"spksearch compare {name}/{ranked[0].trial} {name}/{second.trial}"
@@ -108,9 +108,7 @@ def _compare_to_second(state: SearchState, ranked: Sequence[TrialRecord]) -> Sen
     )
 
 
-def _compare(
-    best: TrialRecord, other: TrialRecord, question: str, what: str, gain: str
-) -> Sentence:
+def _compare(best: TrialRecord, other: TrialRecord, question: str, what: str) -> Sentence:
     """Compare two trials at their best epochs, or after as many epochs if one had far fewer."""
     common = [e for e in best.reports if best.at(e) <= 1 and other.at(e) <= 1]
     if not common:
@@ -130,9 +128,9 @@ def _compare(
         return Sentence("open", question, text)
     span = f"{100 * gap:.2f} points, 95 % interval {100 * low:.2f} to {100 * high:.2f}"
     if low > 0:
-        better = f"Yes, by {span}" if gain else f"Yes:{after} by {span}"
-        return Sentence("good", question, f"{better}:{after if gain else ''} {figures}.")
+        return Sentence("good", question, f"Yes, by {span}:{after} {figures}.")
     if high < 0:
+        span = f"{-100 * gap:.2f} points, 95 % interval {-100 * high:.2f} to {-100 * low:.2f}"
         return Sentence("bad", question, f"No, worse by {span}:{after} {figures}.")
     return Sentence("open", question, f"Not decided:{after} {figures}; {span} includes 0.")
 

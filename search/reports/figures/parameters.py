@@ -130,7 +130,7 @@ def _draw_slice(axis: "Axes", trials: Sequence[DrawnTrial], parameter: DrawnPara
         x = [parameter.number(trial.record.axes[parameter.name]) for trial in group]
         if parameter.choices:
             x = [value + float(chance.uniform(-0.2, 0.2)) for value in x]
-        drawn = axis.scatter(x, [100 * _best(trial) for trial in group], s=9,
+        drawn = axis.scatter(x, [100 * _best(trial) for trial in group], s=9 if len(trials) > 60 else 18,
                              c=[trial.colour for trial in group], linewidths=0,
                              alpha=0.5 if is_grey else 0.9)  # fmt: skip
         mark_points(drawn, [trial.number for trial in group])

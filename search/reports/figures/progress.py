@@ -93,7 +93,7 @@ def draw_rungs(size: Size, trials: Sequence[DrawnTrial], rungs: Sequence[int]) -
             y = [100 * trial.record.at(rung) for trial in group]
             x = place + chance.uniform(-0.26, 0.26, len(group))
             every += y
-            drawn = axis.scatter(x, y, s=13, color=BLUE if went_on else GREY,
+            drawn = axis.scatter(x, y, s=13 if len(trials) > 60 else 28, color=BLUE if went_on else GREY,
                                  alpha=0.9 if went_on else 0.55, linewidths=0)  # fmt: skip
             mark_points(drawn, [trial.number for trial in group])
     axis.set_xticks(range(len(rungs)), [_rung_label(trials, rung, size) for rung in rungs])
@@ -105,7 +105,7 @@ def draw_rungs(size: Size, trials: Sequence[DrawnTrial], rungs: Sequence[int]) -
 
 def _rung_label(trials: Sequence[DrawnTrial], rung: int, size: Size) -> str:
     count = sum(rung in trial.record.reports for trial in trials)
-    word = "" if size.is_narrow else " trials"
+    word = "" if size.is_narrow else " trial" if count == 1 else " trials"
     return f"epoch {rung}\n{count}{word}"
 
 

@@ -74,6 +74,7 @@ def test_a_default_that_was_stopped_early_is_compared_after_as_many_epochs(tale)
     tale.state.trials[best].reports[1].metrics["dev_eer"] = 0.3
     sentence = said(tale.state, "Better than not searching")
     assert "after 1 epoch," in sentence.text
+    assert sentence.text.startswith("No, worse by 10.00 points")
     assert sentence.tone == "bad"  # 30 % against 20 %, although it came to 10 % later
 
 
