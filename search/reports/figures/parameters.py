@@ -120,7 +120,7 @@ def draw_slices(
 
 
 def _draw_slice(axis: "Axes", trials: Sequence[DrawnTrial], parameter: DrawnParameter) -> None:
-    chance = np.random.default_rng(0)
+    chance, point = np.random.default_rng(0), 9 if len(trials) > 60 else 18
     for is_grey in (True, False):
         group = [
             trial for trial in trials
@@ -130,7 +130,7 @@ def _draw_slice(axis: "Axes", trials: Sequence[DrawnTrial], parameter: DrawnPara
         x = [parameter.number(trial.record.axes[parameter.name]) for trial in group]
         if parameter.choices:
             x = [value + float(chance.uniform(-0.2, 0.2)) for value in x]
-        drawn = axis.scatter(x, [100 * _best(trial) for trial in group], s=9 if len(trials) > 60 else 18,
+        drawn = axis.scatter(x, [100 * _best(trial) for trial in group], s=point,
                              c=[trial.colour for trial in group], linewidths=0,
                              alpha=0.5 if is_grey else 0.9)  # fmt: skip
         mark_points(drawn, [trial.number for trial in group])

@@ -80,6 +80,7 @@ def draw_rungs(size: Size, trials: Sequence[DrawnTrial], rungs: Sequence[int]) -
     figure, axis = create_axis(size, 3.4 if size.is_narrow else 3.8)
     chance = np.random.default_rng(0)
     every: list[float] = []
+    point = 13 if len(trials) > 60 else 28
     for place, rung in enumerate(rungs):
         here = [trial for trial in trials if trial.record.at(rung) <= 1]
         is_last = rung == rungs[-1]
@@ -93,7 +94,7 @@ def draw_rungs(size: Size, trials: Sequence[DrawnTrial], rungs: Sequence[int]) -
             y = [100 * trial.record.at(rung) for trial in group]
             x = place + chance.uniform(-0.26, 0.26, len(group))
             every += y
-            drawn = axis.scatter(x, y, s=13 if len(trials) > 60 else 28, color=BLUE if went_on else GREY,
+            drawn = axis.scatter(x, y, s=point, color=BLUE if went_on else GREY,
                                  alpha=0.9 if went_on else 0.55, linewidths=0)  # fmt: skip
             mark_points(drawn, [trial.number for trial in group])
     axis.set_xticks(range(len(rungs)), [_rung_label(trials, rung, size) for rung in rungs])
