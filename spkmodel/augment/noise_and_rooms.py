@@ -1,15 +1,22 @@
-"""Open ambiences and room responses, split by file between train, dev and test."""
+"""Open ambiences and room responses, split by file between train, dev and test.
+
+A folder laid out as MUSAN or RIRS_NOISES has categories (`sound_categories`), and each is split.
+"""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Int
 
 from spkmodel.augment import built_in_sounds, sound_store
+from spkmodel.augment.sound_categories import CATEGORIES, Kind, categorise
 from spkmodel.augment.sound_store import (
     SUFFIXES,
-    Kind,
+    FoundFile,
     NoiseAndRoomsError,
     PackedFolder,
     Sound,
@@ -25,6 +32,8 @@ HELD_OUT_FRACTION = 0.2
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
+Places: TypeAlias = Int[np.ndarray, " places"]
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseAndRooms:
@@ -34,6 +43,9 @@ class NoiseAndRooms:
     rooms: Sounds
     names: tuple[str, ...]
     """Of the ambiences, then of the rooms."""
+    ambience_categories: Mapping[str, Places] = field(default_factory=dict)
+    """The places of the ambiences of each category that there is; empty for a flat folder."""
+    room_categories: Mapping[str, Places] = field(default_factory=dict)
 
     @classmethod
     def from_arrays(
@@ -56,9 +68,15 @@ def open_noise_and_rooms(
         NoiseAndRoomsError: if a folder has fewer than 3 audio files, or one of them cannot be used;
             the message names it.
     """
-    ambiences, names_of_ambiences = _open(noise, "ambience", split, progress)
-    responses, names_of_rooms = _open(rooms, "room", split, progress)
-    return NoiseAndRooms(ambiences, responses, (*names_of_ambiences, *names_of_rooms))
+    ambiences = _open(noise, "ambience", split, progress)
+    rooms_of_split = _open(rooms, "room", split, progress)
+    return NoiseAndRooms(
+        ambiences.sounds,
+        rooms_of_split.sounds,
+        (*ambiences.names, *rooms_of_split.names),
+        ambiences.categories,
+        rooms_of_split.categories,
+    )
 
 
 def fingerprint(noise: Path | None, rooms: Path | None, progress: Progress = silent) -> str:
@@ -69,41 +87,112 @@ def fingerprint(noise: Path | None, rooms: Path | None, progress: Progress = sil
         if folder is None:
             digest.update(built_in_sounds.VERSION.encode())
             continue
-        packed = _open_folder(folder, kind, progress)
+        listed = list_recordings(folder, kind)
+        packed = pack_recordings(listed, progress)
+        if listed.categories:
+            # Which split hears what is another thing than in a flat folder.
+            digest.update(b"categories")
         for name, sha256 in zip(packed.names, packed.sha256, strict=True):
             digest.update(name.encode() + b"\0" + bytes.fromhex(sha256))
         digest.update(b"\1")
     return digest.hexdigest()[:16]
 
 
-def _open(
-    folder: Path | None, kind: Kind, split: Split, progress: Progress
-) -> tuple[Sounds, Sequence[str]]:
+class Recordings(NamedTuple):
+    """The files of a folder that are ambiences, or rooms."""
+
+    folder: Path
+    kind: Kind
+    files: Sequence[FoundFile]
+    categories: Sequence[str]
+    """Of each file; empty for a flat folder."""
+
+    def of_category(self) -> dict[str, list[int]]:
+        """Return the places of the files of each category that has some; a flat folder has one."""
+        if not self.categories:
+            return {"": list(range(len(self.files)))}
+        found: dict[str, list[int]] = {}
+        for place, category in enumerate(self.categories):
+            found.setdefault(category, []).append(place)
+        return {name: found[name] for name in CATEGORIES[self.kind] if name in found}
+
+
+def list_recordings(folder: Path, kind: Kind) -> Recordings:
+    """Return the ambiences or the rooms of a folder; of a flat one, all its audio files.
+
+    Raises:
+        NoiseAndRoomsError: if there are too few for three splits, or if a folder that has
+            categories holds files without one.
+    """
+    files = sound_store.list_files(folder)
+    categories = categorise([file.name for file in files])
+    if any(categories):
+        if without := [file.name for file, name in zip(files, categories, strict=True) if not name]:
+            raise NoiseAndRoomsError(
+                f"{folder}: {len(without)} audio files are in no folder of a category, such as "
+                f"{without[0]}; move them elsewhere: `spksearch noise check` names all of them"
+            )
+        kept = [place for place, name in enumerate(categories) if name in CATEGORIES[kind]]
+        files = [files[place] for place in kept]
+        categories = [categories[place] for place in kept]
+    listed = Recordings(folder, kind, files, categories if any(categories) else ())
+    for name, places in listed.of_category().items() or {"": []}.items():
+        if len(places) < len(SPLITS):
+            of_category = f" of the category {name!r}" if name else ""
+            what = f"{len(places)} audio files ({', '.join(SUFFIXES)}){of_category}"
+            raise NoiseAndRoomsError(
+                f"{folder}: {what}, but at least "
+                f"{len(SPLITS)} are needed, so that train, dev and test have different files"
+            )
+    return listed
+
+
+def pack_recordings(listed: Recordings, progress: Progress = silent) -> PackedFolder:
+    """Return the packed sounds of files; see `sound_store.open_packed`."""
+    return sound_store.open_packed(
+        listed.folder, listed.files, listed.kind, progress, bool(listed.categories)
+    )
+
+
+def places_of_split(listed: Recordings, split: Split) -> dict[str, list[int]]:
+    """Return the places of a split's files, by category; which they are depends on names alone."""
+    return {
+        category: _places_of([listed.files[place].name for place in places], places, split)
+        for category, places in listed.of_category().items()
+    }
+
+
+class _Opened(NamedTuple):
+    sounds: Sounds
+    names: Sequence[str]
+    categories: Mapping[str, Places]
+
+
+def _open(folder: Path | None, kind: Kind, split: Split, progress: Progress) -> _Opened:
     if folder is None:
         named = built_in_sounds.synthesise(kind, split)
-        return sound_store.hold_in_memory([sound for _, sound in named]), [
-            name for name, _ in named
-        ]
-    packed = _open_folder(folder, kind, progress)
-    places = _places_of(packed.names, split)
-    return packed.sounds.select(places), [Path(packed.names[place]).name for place in places]
+        sounds = sound_store.hold_in_memory([sound for _, sound in named])
+        return _Opened(sounds, [name for name, _ in named], {})
+    listed = list_recordings(folder, kind)
+    packed = pack_recordings(listed, progress)
+    chosen: list[int] = []
+    categories: dict[str, Places] = {}
+    for category, places in places_of_split(listed, split).items():
+        if category:
+            categories[category] = np.arange(len(chosen), len(chosen) + len(places))
+        chosen += places
+    names = [Path(packed.names[place]).name for place in chosen]
+    return _Opened(packed.sounds.select(chosen), names, categories)
 
 
-def _open_folder(folder: Path, kind: Kind, progress: Progress) -> PackedFolder:
-    files = sound_store.list_files(folder)
-    if len(files) < len(SPLITS):
-        raise NoiseAndRoomsError(
-            f"{folder}: {len(files)} audio files ({', '.join(SUFFIXES)}), but at least "
-            f"{len(SPLITS)} are needed, so that train, dev and test have different files"
-        )
-    return sound_store.open_packed(folder, files, kind, progress)
-
-
-def _places_of(names: Sequence[str], split: Split) -> list[int]:
+def _places_of(names: Sequence[str], places: Sequence[int], split: Split) -> list[int]:
     # Names are hashed because neighbours in the alphabet tend to come from one source.
-    order = sorted(
-        range(len(names)), key=lambda place: hashlib.sha256(names[place].encode()).digest()
-    )
+    order = [
+        place
+        for _, place in sorted(
+            zip((hashlib.sha256(name.encode()).digest() for name in names), places, strict=True)
+        )
+    ]
     held_out = max(1, round(HELD_OUT_FRACTION * len(names)))
     match split:
         case "dev":

@@ -9,26 +9,28 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32, Float64
 
+from spkmodel.augment.sound_categories import Kind
 from spkmodel.core.progress import Progress, silent
 from spkmodel.core.temporary import remove_abandoned, temporary_beside
 from spkmodel.data import audio, store_cache
 from spkmodel.data.audio import SAMPLE_RATE
 
 LONGEST_AMBIENCE_SECONDS = 40
+LONGEST_OF_A_CATEGORY_SECONDS = 3_600
+"""An ambience of a categorised folder is kept whole: MUSAN's are up to 17 minutes long."""
 LONGEST_ROOM_SECONDS = 2
 SUFFIXES = (".flac", ".wav", ".ogg")
 
-Kind: TypeAlias = Literal["ambience", "room"]
 Sound: TypeAlias = Float32[np.ndarray, " _samples"]
 
 _FORMAT = 1
@@ -81,6 +83,14 @@ class FoundFile(NamedTuple):
     changed_ns: int
 
 
+class ReadFile(NamedTuple):
+    """What is packed of a file: int16 samples, their scale, and the hash of the whole file."""
+
+    samples: np.ndarray
+    scale: float
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class PackedFolder:
     """A packed folder: its sounds, their paths below it and the hashes of their files."""
@@ -107,14 +117,19 @@ def read_excerpt(sounds: Sounds, place: int, offset: float, samples: int) -> Sou
 
 
 def open_packed(
-    folder: Path, files: Sequence[FoundFile], kind: Kind, progress: Progress = silent
+    folder: Path,
+    files: Sequence[FoundFile],
+    kind: Kind,
+    progress: Progress = silent,
+    is_categorised: bool = False,
 ) -> PackedFolder:
     """Return the packed sounds of a folder; pack them first if this node has not yet.
 
     Files are 16 kHz mono WAV, FLAC or Ogg (`list_files`). Of an ambience the first 40 s
-    are kept; of a room 2 s from its peak on, at unit energy. The pack lies in this node's cache. If
-    several processes ask for it, one packs and the others wait. When names, sizes or times of
-    change differ, the folder is packed again.
+    are kept; of a room 2 s from its peak on, at unit energy. Of a categorised folder an ambience is
+    kept whole, and of a file with several channels, as real rooms have, the first one is. The pack
+    lies in this node's cache. If several processes ask for it, one packs and the others wait. When
+    names, sizes or times of change differ, the folder is packed again.
 
     Raises:
         NoiseAndRoomsError: if there is no such folder, or a file cannot be used; the message names
@@ -122,7 +137,7 @@ def open_packed(
     """
     below = store_cache.cache_folder() / "sounds"
     below.mkdir(parents=True, exist_ok=True, mode=0o700)
-    place = below / f"{kind}-{_identify(files, kind)}"
+    place = below / f"{kind}-{_identify(files, kind, is_categorised)}"
     if (opened := _open(place)) is not None:
         return opened
     source = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
@@ -134,7 +149,10 @@ def open_packed(
         beside = temporary_beside(place)
         beside.mkdir()
         try:
-            _pack(folder, files, kind, source, beside, progress)
+            # The name of a pack tells its contents; this tells which folder they are of.
+            (beside / "source").write_text(source)
+            read = partial(read_file, kind=kind, is_categorised=is_categorised)
+            _pack(folder, files, kind, read, beside, progress)
             beside.rename(place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -172,9 +190,9 @@ def _from_peak(response: np.ndarray) -> np.ndarray:
     return response[peak : peak + LONGEST_ROOM_SECONDS * SAMPLE_RATE]
 
 
-def _identify(files: Sequence[FoundFile], kind: Kind) -> str:
+def _identify(files: Sequence[FoundFile], kind: Kind, is_categorised: bool) -> str:
     listing = "\n".join(f"{name}\0{size} {changed_ns}" for name, size, changed_ns in files)
-    text = f"{_FORMAT} {kind}\n{listing}"
+    text = f"{_FORMAT} {kind}{' categorised' if is_categorised else ''}\n{listing}"
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -207,26 +225,23 @@ def _pack(
     folder: Path,
     files: Sequence[FoundFile],
     kind: Kind,
-    source: str,
+    read: Callable[[Path], ReadFile | str],
     beside: Path,
     progress: Progress,
 ) -> None:
-    # The name of a pack tells its contents; this tells which folder they are of.
-    (beside / "source").write_text(source)
     names = [file.name for file in files]
     lengths, scales, hashes, problems = [], [], [], []
     with (beside / _AUDIO).open("wb") as out:
-        packed = audio.in_parallel(partial(_read, kind=kind), [folder / name for name in names])
+        packed = audio.in_parallel(read, [folder / name for name in names])
         for done, found in enumerate(packed, 1):
             progress(done, len(files))
             if isinstance(found, str):
                 problems.append(found)
                 continue
-            samples, scale, sha256 = found
-            out.write(samples.astype("<i2").data)
-            lengths.append(len(samples))
-            scales.append(scale)
-            hashes.append(sha256)
+            out.write(found.samples.astype("<i2").data)
+            lengths.append(len(found.samples))
+            scales.append(found.scale)
+            hashes.append(found.sha256)
         out.flush()
         os.fsync(out.fileno())
     if problems:
@@ -245,18 +260,21 @@ def _pack(
     (beside / _ABOUT).write_text(json.dumps(about))
 
 
-def _read(path: Path, kind: Kind) -> tuple[np.ndarray, float, str] | str:
-    """Return int16 samples, their scale and the file's hash; or what is wrong with the file."""
+def read_file(path: Path, kind: Kind, is_categorised: bool = False) -> ReadFile | str:
+    """Return what is packed of a file, or what is wrong with it."""
     # Twice the length of a room is read: what precedes the peak is cut off.
-    seconds = LONGEST_AMBIENCE_SECONDS if kind == "ambience" else 2 * LONGEST_ROOM_SECONDS
+    seconds = 2 * LONGEST_ROOM_SECONDS
+    if kind == "ambience":
+        seconds = LONGEST_OF_A_CATEGORY_SECONDS if is_categorised else LONGEST_AMBIENCE_SECONDS
     try:
         with soundfile.SoundFile(path) as file:
-            if file.samplerate != SAMPLE_RATE or file.channels != 1:
+            if file.samplerate != SAMPLE_RATE or (file.channels != 1 and not is_categorised):
                 return (
                     f"{path}: ambiences and rooms must be {SAMPLE_RATE} Hz mono, this one has "
                     f"{file.samplerate} Hz and {file.channels} channel(s); convert it first"
                 )
-            sound = np.asarray(file.read(frames=seconds * SAMPLE_RATE, dtype="float32"))
+            frames = file.read(frames=seconds * SAMPLE_RATE, dtype="float32", always_2d=True)
+            sound = np.ascontiguousarray(frames[:, 0])
         with path.open("rb") as whole:
             sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
     except (OSError, soundfile.SoundFileError) as error:
@@ -264,10 +282,10 @@ def _read(path: Path, kind: Kind) -> tuple[np.ndarray, float, str] | str:
     if not np.isfinite(sound).all() or not np.any(sound):
         return f"{path}: is empty, silent or holds numbers that are not finite"
     if kind == "ambience":
-        return *_to_int16(sound), sha256
+        return ReadFile(*_to_int16(sound), sha256)
     samples, scale = _to_int16(_from_peak(sound))
     energy = np.sum((samples * scale) ** 2)
-    return samples, scale / float(np.sqrt(energy)), sha256
+    return ReadFile(samples, scale / float(np.sqrt(energy)), sha256)
 
 
 def _to_int16(sound: Sound) -> tuple[np.ndarray, float]:

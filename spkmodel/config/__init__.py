@@ -4,6 +4,9 @@ Only pydantic and the standard library are imported here, so that a space can be
 without loading torch.
 """
 
+from spkmodel.config.categories import (
+    Categories,
+)
 from spkmodel.config.data import (
     Augment,
     Babble,
@@ -119,6 +122,7 @@ __all__ = [
     "BatchRenorm",
     "Batches",
     "CAMPlusPlus",
+    "Categories",
     "Centre",
     "Classification",
     "Combined",

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from spkmodel.config.categories import Categories
 from spkmodel.config.frozen_model import FrozenModel
 
 _SPEED_STEP = 0.01
@@ -178,6 +179,10 @@ class Augment(FrozenModel):
     snr_db_low: float = Field(default=5.0, ge=-20, le=60)
     snr_db_high: float = Field(default=20.0, ge=-20, le=60)
     """Of the speech over the ambience, by mean power over the crop; babble is not counted."""
+    # Left out of what is written where it is None: configs from before it keep their signatures.
+    categories: Categories | None = Field(default=None, exclude_if=lambda value: value is None)
+    """With these, the category of a recording decides its level, in place of `snr_db_low` and
+    `snr_db_high`. None: all recordings are alike, whatever their folders are called."""
     data_pp: DataPP | None = None
 
     @model_validator(mode="after")
