@@ -33,10 +33,10 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=1_092_009)
     parser.add_argument("--speakers", type=int, default=5_994)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--in-trial", nargs=2, metavar=("STORE", "LIST"), help=argparse.SUPPRESS)
+    parser.add_argument("--in-trial", metavar="STORE", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.in_trial:
-        print(json.dumps(_measure_trial(Path(given.in_trial[0]), given.in_trial[1])))
+        print(json.dumps(_measure_trial(Path(given.in_trial))))
         return
     result = result_files.describe_measurement(result_files.command_of("bench.load.voxceleb2"))
     with tempfile.TemporaryDirectory() as place:
@@ -44,7 +44,7 @@ def main() -> None:
             began = time.perf_counter()
             store = _write_store(Path(place), name, given.utterances, given.speakers)
             written = time.perf_counter() - began
-            rounds = [_run_trial(store, name) for _ in range(given.rounds)]
+            rounds = [_run_trial(store) for _ in range(given.rounds)]
             result[name] = {
                 "pairs": _LISTS[name][0],
                 "store_written_seconds": round(written, 1),
@@ -58,8 +58,8 @@ def main() -> None:
     print(result_files.write("voxceleb2", result))
 
 
-def _run_trial(store: Path, name: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.load.voxceleb2", "--in-trial", str(store), name]
+def _run_trial(store: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.load.voxceleb2", "--in-trial", str(store)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     measured: dict[str, float] = json.loads(answer.stdout)
     return measured
@@ -114,7 +114,7 @@ def _draw_pairs(
     return listed
 
 
-def _measure_trial(folder: Path, name: str) -> dict[str, float]:
+def _measure_trial(folder: Path) -> dict[str, float]:
     import torch
 
     from spkmodel.config import Batches, TrainConfig

@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 from search.cli import demo, error_handling
-from search.cli.data import cluster, corpus
+from search.cli.data import cluster, corpus, noise
 from search.cli.models import evaluate, import_trainer
 from search.cli.read import compare, doctor, inspect, notebook, report
 from search.cli.run import launch, promote, replay, steer, ui, watch
@@ -95,6 +95,7 @@ VERBS: dict[str, Verb] = {
 for _name, (_function, _help, _short) in VERBS.items():
     app.command(_name, help=_help, short_help=_short, context_settings=HELP)(_function)
 app.add_typer(corpus.app, name="corpus", context_settings=HELP)
+app.add_typer(noise.app, name="noise", context_settings=HELP)
 app.add_typer(cluster.app, name="cluster", context_settings=HELP)
 app.add_typer(notebook.app, name="notebook", context_settings=HELP)
 

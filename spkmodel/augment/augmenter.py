@@ -24,10 +24,11 @@ from spkmodel.augment.draws import (
     draw_babble,
     draw_filter_and_room,
     draw_gain_db,
+    draw_of_categories,
 )
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
-from spkmodel.augment.sound_store import read_excerpt
-from spkmodel.augment.sounds import babble, gain, scale_to_snr
+from spkmodel.augment.sound_store import Sound, Sounds, read_excerpt
+from spkmodel.augment.sounds import babble, gain, mix_talkers, scale_to_snr
 from spkmodel.config import Augment
 from spkmodel.core.device_copy import copy_to_device
 
@@ -59,6 +60,11 @@ class Augmenter:
         self._config = config
         self._device = torch.device(device)
         self._rooms, self._ambiences = noise_and_rooms.rooms, noise_and_rooms.ambiences
+        # A flat folder has no categories: all of its recordings count as noise.
+        everything = {"noise": np.arange(len(self._ambiences))}
+        self._ambience_categories = noise_and_rooms.ambience_categories or everything
+        use_rooms = config.categories is not None
+        self._room_categories = noise_and_rooms.room_categories if use_rooms else {}
         self._room_spectra: tuple[int, Tensor] | None = None
         if config.room_probability > 0 and not self._rooms:
             raise ValueError("augment.room_probability is above 0, but there are no rooms")
@@ -86,11 +92,20 @@ class Augmenter:
         if config.gain_db > 0:
             draws.gain_db = draw_gain_db(config.gain_db, batch, generator)
         if config.filter_probability > 0 or config.room_probability > 0:
-            draws.channel = draw_filter_and_room(config, len(self._rooms), batch, generator)
+            rooms = self._room_categories or len(self._rooms)
+            draws.channel = draw_filter_and_room(config, rooms, batch, generator)
         if config.babble is not None:
             assert speakers is not None, "babble needs to know whose crops these are"
             draws.babble = draw_babble(config.babble, speakers, generator)
-        if config.noise_probability > 0:
+        if config.noise_probability > 0 and config.categories is not None:
+            draws.ambiences = draw_of_categories(
+                config.categories,
+                config.noise_probability,
+                self._ambience_categories,
+                batch,
+                generator,
+            )
+        elif config.noise_probability > 0:
             draws.ambiences = draw_ambiences(config, len(self._ambiences), batch, generator)
         if config.data_pp is not None:
             draws.data_pp = data_pp.draw(batch, samples, config.data_pp, generator)
@@ -150,7 +165,7 @@ class Augmenter:
         samples = waveforms.shape[1]
         excerpts = np.empty((len(draws.rows), samples), dtype=np.float32)
         for row, (which, offset) in enumerate(zip(draws.ambiences, draws.offsets, strict=True)):
-            excerpts[row] = read_excerpt(self._ambiences, which, offset, samples)
+            excerpts[row] = _read_talkers(self._ambiences, which, offset, samples)
         sounds = self._on_device(torch.from_numpy(excerpts))
         return self._with(waveforms, speech, draws.rows, sounds, draws.snr_db)
 
@@ -166,3 +181,10 @@ class Augmenter:
         # What was drawn is known on the host: which rows are touched, and how many, is decided
         # there, and nothing waits for the device.
         return copy_to_device(drawn, self._device)
+
+
+def _read_talkers(
+    sounds: Sounds, which: Sequence[int], offsets: Sequence[float], samples: int
+) -> Sound:
+    read = [read_excerpt(sounds, *each, samples) for each in zip(which, offsets, strict=True)]
+    return mix_talkers(np.stack(read))

@@ -32,7 +32,7 @@ HELD_OUT_FRACTION = 0.2
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-Places: TypeAlias = Int[np.ndarray, " places"]
+Places: TypeAlias = Int[np.ndarray, " _places"]
 
 
 @dataclass(frozen=True, eq=False)

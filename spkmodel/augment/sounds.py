@@ -1,7 +1,8 @@
 """Set levels, and add what is heard beside the speech: an ambience, other people talking."""
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 _SILENCE = 1e-10
@@ -75,6 +76,20 @@ def draw_talkers(
     keys = torch.rand(len(speakers), len(speakers), generator=generator)
     ranks = torch.where(others, keys, -1.0).argsort(dim=1, descending=True).argsort(dim=1)
     return (ranks < talkers.unsqueeze(1)).float()
+
+
+def mix_talkers(
+    excerpts: Float32[np.ndarray, "talkers samples"],
+) -> Float32[np.ndarray, " samples"]:
+    """Sum excerpts, all brought to the same mean power; digital silence stays out.
+
+    A single one is returned as it is.
+    """
+    if len(excerpts) == 1:
+        return excerpts[0]
+    power = np.square(excerpts, dtype=np.float64).mean(axis=1)
+    equal = np.where(power > _SILENCE, 1 / np.sqrt(np.maximum(power, _SILENCE)), 0)
+    return np.asarray(equal @ excerpts / len(excerpts), dtype=np.float32)
 
 
 def babble(

@@ -4,13 +4,11 @@ Only pydantic and the standard library are imported here, so that a space can be
 without loading torch.
 """
 
-from spkmodel.config.categories import (
-    Categories,
-)
 from spkmodel.config.data import (
     Augment,
     Babble,
     Batches,
+    Categories,
     DataPP,
     Speed,
 )

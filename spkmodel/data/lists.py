@@ -4,6 +4,7 @@ A path in a list is relative to the list's folder and is the utterance's id ever
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -192,12 +193,18 @@ def numbered_lines(path: Path, report: Report = raise_problem) -> Iterator[tuple
         yield number, text
 
 
+_PLAIN_PATH = re.compile(r"[\w-]+(?:/[\w-]+)*\.\w+", re.ASCII)
+"""Paths with nothing wrong, in their one spelling: most of them, and quicker to tell."""
+
+
 class _PathReader:
     """Reads the paths of a list's lines; finds the remedy of absolute ones once."""
 
     def __init__(self, path: Path, paths: int) -> None:
         self.path = path
         self._paths = paths
+        # A list of half a million pairs names each utterance again and again: one string is kept.
+        self._read: dict[str, str] = {}
 
     def read(self, number: int, text: str) -> str:
         """Return a path in its one spelling.
@@ -205,9 +212,13 @@ class _PathReader:
         Raises:
             ListError: for what cannot be an utterance's path in a list.
         """
-        problem = utterance_problem(text)
+        if (known := self._read.get(text)) is not None:
+            return known
+        is_plain = _PLAIN_PATH.fullmatch(text) is not None
+        problem = "" if is_plain else utterance_problem(text)
         if not problem:
-            return str(PurePosixPath(text))
+            self._read[text] = text if is_plain else str(PurePosixPath(text))
+            return self._read[text]
         if other_lists.is_absolute(text):
             raise self._absolute(number, text)
         raise ListError(self.path, number, problem, kind="path")

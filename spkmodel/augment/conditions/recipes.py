@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int16
 from spkmodel import augment
 from spkmodel.augment.conditions import codec, telephone
 from spkmodel.augment.noise_and_rooms import NoiseAndRooms
+from spkmodel.config import Augment, Categories
 from spkmodel.core.condition_names import Condition
 from spkmodel.data.audio import SAMPLE_RATE
 
@@ -42,10 +43,11 @@ def apply_to_waveform(
     """Apply a condition to an utterance; its path is the seed, so order and process do not matter.
 
     Mismatched: a smooth random filter within +-8 dB, in half the cases a room, an ambience 5 to
-    20 dB below the speech. Telephone: see `telephone`. Short: one second from anywhere. Far field:
-    a room whose direct sound is 0 to 6 dB below its reverberation (or as far below as it is there),
-    an ambience 0 to 10 dB below the speech. Codec: see `codec`. Quiet: 30 to 50 dB less, and stored
-    with 16 bits again. Clipped: 1 to 10 % of the samples, the loudest, cut to one level.
+    20 dB below the speech; of recordings with categories, one of a category and at its levels, as
+    `config.Categories` draws them. Telephone: see `telephone`. Short: one second from anywhere.
+    Far field: a room whose direct sound is 0 to 6 dB below its reverberation (or as far below as it
+    is there), an ambience 0 to 10 dB below the speech. Codec: see `codec`. Quiet: 30 to 50 dB less,
+    and stored with 16 bits again. Clipped: 1 to 10 % of the samples, the loudest, cut to one level.
     """
     match condition:
         case "clean":
@@ -107,6 +109,8 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
 
 
 def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndRooms) -> np.ndarray:
+    if noise_and_rooms.ambience_categories or noise_and_rooms.room_categories:
+        return _mismatched_of_categories(waveform, utterance, noise_and_rooms)
     generator = _generator(utterance)
     # Everything is drawn before it is used, so that a change in one step moves no other.
     in_room, snr, offset = torch.rand(3, generator=generator).tolist()
@@ -123,6 +127,22 @@ def _mismatched(waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndR
         torch.tensor([SNR_DB_LOW + snr * (SNR_DB_HIGH - SNR_DB_LOW)]),
     )
     return np.asarray(processed.squeeze(0).numpy())
+
+
+def _mismatched_of_categories(
+    waveform: np.ndarray, utterance: str, noise_and_rooms: NoiseAndRooms
+) -> np.ndarray:
+    """Let a training crop's own steps do it, as an utterance of the one batch that there is."""
+    config = Augment(
+        filter_probability=1.0,
+        filter_db=FILTER_DB,
+        room_probability=ROOM_PROBABILITY,
+        noise_probability=1.0,
+        categories=Categories(),
+    )
+    augmenter = augment.Augmenter(config, noise_and_rooms)
+    crop = torch.from_numpy(waveform).unsqueeze(0)
+    return np.asarray(augmenter(crop, _generator(utterance)).squeeze(0).numpy())
 
 
 def _short(waveform: np.ndarray, generator: torch.Generator) -> np.ndarray:
