@@ -13,13 +13,13 @@ from spkmodel.core.shell import quote_path
 from spkmodel.data.formats.foreign_folders import recognise_folder
 from spkmodel.data.formats.other_lists import conversion_command
 from spkmodel.data.formats.suffixes import READ, is_audio, without_sources
+from spkmodel.data.formats.utterance_path import utterance_problem
 from spkmodel.data.lists import (
     TRAIN_LIST,
     CorpusError,
     Report,
     TrainEntry,
     raise_problem,
-    utterance_problem,
 )
 
 

@@ -4,7 +4,6 @@ A path in a list is relative to the list's folder and is the utterance's id ever
 """
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from spkmodel.core import foreign_file
 from spkmodel.core.shell import quote_path
 from spkmodel.core.temporary import temporary_beside
 from spkmodel.data.formats import other_lists
+from spkmodel.data.formats.utterance_path import utterance_problem
 
 TRAIN_LIST = "train_list.txt"
 DEV_LIST = "valid_trials.txt"
@@ -72,22 +72,6 @@ Report = Callable[[CorpusError | ListError], None]
 def raise_problem(problem: CorpusError | ListError) -> None:
     """Raise the problem: the first one ends the reading."""
     raise problem
-
-
-def utterance_problem(path: str) -> str:
-    """Return why `path` cannot be an utterance's path in a list; empty if it can."""
-    if not path.isprintable() or any(c.isspace() for c in path):
-        return (
-            f"path {quote_path(path)} has a character that a list cannot hold; use visible ones, "
-            "no spaces"
-        )
-    if other_lists.is_absolute(path):
-        return f"path {quote_path(path)} is absolute; write it relative to the list's folder"
-    if ".." in PurePosixPath(path).parts:
-        return f"path {quote_path(path)} has '..'; utterances must lie below the list's folder"
-    if PurePosixPath(path) == PurePosixPath():
-        return f"path {path!r} is the list's folder itself; it must be a file below it"
-    return ""
 
 
 def read_train_list(path: Path, report: Report = raise_problem) -> list[TrainEntry]:
@@ -193,10 +177,6 @@ def numbered_lines(path: Path, report: Report = raise_problem) -> Iterator[tuple
         yield number, text
 
 
-_PLAIN_PATH = re.compile(r"[\w-]+(?:/[\w-]+)*\.\w+", re.ASCII)
-"""Paths with nothing wrong, in their one spelling: most of them, and quicker to tell."""
-
-
 class _PathReader:
     """Reads the paths of a list's lines; finds the remedy of absolute ones once."""
 
@@ -214,10 +194,9 @@ class _PathReader:
         """
         if (known := self._read.get(text)) is not None:
             return known
-        is_plain = _PLAIN_PATH.fullmatch(text) is not None
-        problem = "" if is_plain else utterance_problem(text)
+        problem = utterance_problem(text)
         if not problem:
-            self._read[text] = text if is_plain else str(PurePosixPath(text))
+            self._read[text] = str(PurePosixPath(text))
             return self._read[text]
         if other_lists.is_absolute(text):
             raise self._absolute(number, text)

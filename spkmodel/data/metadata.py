@@ -13,7 +13,8 @@ from typing import Literal
 
 from spkmodel.core import foreign_file
 from spkmodel.core.shell import quote_path
-from spkmodel.data.lists import ListError, utterance_problem
+from spkmodel.data.formats.utterance_path import utterance_problem
+from spkmodel.data.lists import ListError
 
 SPEAKERS, UTTERANCES = "speakers.tsv", "utterances.tsv"
 DURATION = "duration"

@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spkmodel.data.lists import ListError, Pair, numbered_lines, utterance_problem
+from spkmodel.data.formats.utterance_path import utterance_problem
+from spkmodel.data.lists import ListError, Pair, numbered_lines
 
 Form: TypeAlias = Literal["ours", "lab", "kaldi", "wespeaker"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -19,6 +19,7 @@ from search.data.imports.table import read_table
 from spkmodel.core.shell import quote_path
 from spkmodel.data import splits
 from spkmodel.data.corpus import Corpus, open_corpus
+from spkmodel.data.formats.utterance_path import utterance_problem
 from spkmodel.data.lists import (
     DEV_LIST,
     TEST_LIST,
@@ -27,7 +28,6 @@ from spkmodel.data.lists import (
     ListError,
     Pair,
     TrainEntry,
-    utterance_problem,
     write_pairs,
     write_train_list,
 )

@@ -14,7 +14,7 @@ from search.data.public.layouts import Destination, Layout
 from search.data.public.unpack import Member
 from spkmodel.core.progress import Progress, silent
 from spkmodel.data import audio
-from spkmodel.data.lists import utterance_problem
+from spkmodel.data.formats.utterance_path import utterance_problem
 
 _BLOCK = 64
 """How many utterances are unpacked at a time, and then converted in parallel."""
