@@ -66,6 +66,7 @@ VERBS: dict[str, Verb] = {
         "Print the state of a search, its best trial, its speed and the next commands.",
     ),
     "trials": (inspect.trials, inspect.TRIALS, "Print the trials of a search, one a line."),
+    "best": (inspect.best, inspect.BEST, "Print the best trial of a search in detail."),
     "show": (inspect.show, inspect.SHOW, "Print one trial in detail."),
     "report": (report.report, report.REPORT, "Write the report of a search, as one HTML file."),
     "compare": (compare.compare, compare.COMPARE, "Compare models on the same pairs."),

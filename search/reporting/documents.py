@@ -24,6 +24,8 @@ def document(kind: str, /, **fields: Any) -> Document:
 def snapshot_document(snapshot: Snapshot) -> Document:
     """Return the document of a search in `list` and `status`."""
     fields = asdict(snapshot)
+    for running in fields["running"]:
+        del running["curve"]  # `show --json` has it
     fields["rungs"] = [{"epoch": rung, "trials": count} for rung, count in snapshot.rungs]
     fields["failures"] = [{"trial": trial, "reason": why} for trial, why in snapshot.failures]
     return fields

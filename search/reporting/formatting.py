@@ -1,6 +1,6 @@
 """Format numbers for people. Rates become percent here, and only here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -39,3 +39,17 @@ def format_value(value: Any) -> str:
 def format_axes(axes: Mapping[str, Any]) -> str:
     """Return parameters and their values on one line."""
     return " ".join(f"{name}={format_value(value)}" for name, value in axes.items())
+
+
+_BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+
+
+def format_sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Return values as bars on one line, the lowest lowest; of many, every n-th and the last."""
+    if not values:
+        return ""
+    step = max(1, -(-len(values) // width))
+    shown = [*values[::step], *([] if (len(values) - 1) % step == 0 else values[-1:])]
+    low, high = min(shown), max(shown)
+    span = (high - low) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)

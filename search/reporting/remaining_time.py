@@ -6,13 +6,14 @@ theirs takes as long as the mean of the others.
 
 import heapq
 import math
+import operator
 import random
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
-from statistics import fmean
+from statistics import fmean, median
 
 from search.ledger.state import SearchState
 from search.ledger.trial import TrialRecord
@@ -49,7 +50,10 @@ def estimate_seconds_left(state: SearchState, planned: int, now: float) -> float
     if not costs:
         return None
     policy = AshaPolicy.from_state(state)
-    rest = _Rest(policy, fmean(costs.values()), _segment_overhead(state))
+    # By epoch, not by trial: most epochs to come are of trials like those that have gone far.
+    weights = [len(state.trials[name].reports) for name in costs]
+    mean_cost = sum(map(operator.mul, costs.values(), weights)) / sum(weights)
+    rest = _Rest(policy, mean_cost, _segment_overhead(state))
     _add_trials(rest, state, policy, costs, now)
     slots = _count_slots(state)
     if state.search_stop:
@@ -204,9 +208,12 @@ def _find_qualities(state: SearchState, policy: AshaPolicy) -> dict[str, float]:
 
 
 def _epoch_seconds(trial: TrialRecord) -> float:
-    """Return what an epoch of a trial takes, its checkpoint included; 0 without one."""
+    """Return what an epoch of a trial takes, its checkpoint included; 0 without one.
+
+    The first epoch of a process may take much longer; of several it is left out.
+    """
     seconds = list(_epoch_times(trial))
-    return fmean(seconds) if seconds else 0.0
+    return fmean(seconds[1:] or seconds) if seconds else 0.0
 
 
 def _epoch_times(trial: TrialRecord) -> Iterator[float]:
@@ -222,14 +229,14 @@ def _epoch_times(trial: TrialRecord) -> Iterator[float]:
 
 
 def _segment_overhead(state: SearchState) -> float:
-    """Return the mean time from the start of an attempt to the start of its first epoch."""
+    """Return the median time from the start of an attempt to the start of its first epoch."""
     found = []
     for trial in state.trials.values():
         first = next((r for r in trial.reports.values() if r.attempt == trial.attempt), None)
         if first is not None and trial.attempt_began:
             waited = _to_unix(first.time) - _to_unix(trial.attempt_began) - first.seconds
             found.append(max(0.0, waited))
-    return fmean(found) if found else 0.0
+    return median(found) if found else 0.0
 
 
 def _last_moment(trial: TrialRecord) -> float:

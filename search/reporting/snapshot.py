@@ -42,6 +42,8 @@ class RunningTrial:
     epoch: int
     target: int
     dev_eer: float | None
+    curve: tuple[float, ...] = ()
+    """The dev EER of every epoch so far; not in the JSON document."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def displayed_state(trial: TrialRecord, status: str) -> str:
 def suggest_commands(search: SearchEvent, status: str) -> tuple[str, ...]:
     """Return the commands that a person is likely to type next, from the search's settings."""
     name = search.search
-    browse = (f"spksearch trials {name}", f"spksearch ui {name}")
+    front = (f"spksearch trials {name} --pareto",) if len(search.objectives) > 1 else ()
+    browse = (f"spksearch trials {name}", *front, f"spksearch ui {name}")
     match status:
         case "starting" | "running":
             return (*browse, f"spksearch stop {name}")
@@ -271,4 +274,5 @@ def _running_trial(trial: TrialRecord) -> RunningTrial:
         epoch=trial.epoch,
         target=trial.target,
         dev_eer=last.metrics.get("dev_eer") if last else None,
+        curve=tuple(trial.at(epoch) for epoch in sorted(trial.reports) if trial.at(epoch) <= 1),
     )

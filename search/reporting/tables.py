@@ -11,6 +11,7 @@ from search.reporting.formatting import (
     format_duration,
     format_interval,
     format_percent,
+    format_sparkline,
 )
 from search.reporting.snapshot import ENDED, BestEpoch, RunningTrial, Snapshot
 
@@ -140,4 +141,5 @@ def _labelled_rows(snapshot: Snapshot) -> list[tuple[str, str | Text]]:
 def _format_running(running: RunningTrial) -> str:
     goal = f" of {running.target}" if running.target else ""
     eer = "" if running.dev_eer is None else f"  dev EER {format_percent(running.dev_eer)}"
-    return f"{running.trial}  epoch {running.epoch}{goal}{eer}"
+    curve = f"  {format_sparkline(running.curve, 20)}" if len(running.curve) > 1 else ""
+    return f"{running.trial}  epoch {running.epoch}{goal}{eer}{curve}"

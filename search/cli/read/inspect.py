@@ -114,11 +114,20 @@ STATUS = help_text(
     "Print the state of a search on one screen.",
     "spksearch status triplet",
     "spksearch status triplet --json",
+    "spksearch status                # all searches, as list does",
 )
 
 
-def status(name: SearchName, json_wanted: Json = False) -> None:
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The search [default: all, in short].")
+    ] = None,
+    json_wanted: Json = False,
+) -> None:
     """Print the state, rungs, best trial and speed of a search, and the next commands."""
+    if name is None:
+        list_searches(json_wanted)
+        return
     from search.launch.open_search import describe_status, read_state
     from search.reporting.snapshot import take_snapshot
     from search.reporting.tables import snapshot_table
@@ -258,3 +267,31 @@ def show(
 
     default = TrainConfig().model_dump(mode="json")
     console.print_result(*trial_page(state, record, status, existing_search_folder(name), default))
+
+
+BEST = help_text(
+    "Print the best trial of a search, as show does.",
+    "spksearch best triplet",
+    "spksearch best triplet --json",
+    more="The best trial has the lowest dev EER at any of its epochs; `promote` takes the same.",
+)
+
+
+def best(
+    name: SearchName,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw dev EER and training loss by epoch, as a PNG."),
+    ] = None,
+    json_wanted: Json = False,
+) -> None:
+    """Print the best trial of a search in detail."""
+    from search.core.errors import NoUsableTrial
+    from search.launch.open_search import read_state
+
+    ranked = read_state(name).ranked()
+    if not ranked:
+        raise NoUsableTrial(
+            f"search {name!r} has no trial with a dev EER yet; `spksearch status {name}` shows why"
+        )
+    show(name, ranked[0].trial, plot, json_wanted)

@@ -145,8 +145,14 @@ def budget(
         )
     changes = ", ".join(f"{key.replace('_', ' ')} {it:g}" for key, it in request.changes().items())
     reply = ask(name, request)
-    again = format_resume_command(read_state(name).search)
+    state = read_state(name)
+    again = format_resume_command(state.search)
     text = f"search {name}: {changes}"
+    if trials is not None and trials <= len(state.trials):
+        text += (
+            f"; {len(state.trials)} trials have begun already: no new one begins, and those that "
+            "are there may still advance"
+        )
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
 
@@ -215,6 +221,13 @@ def add(
             )
     reply, again = ask(name, request), format_resume_command(state.search)
     text = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
+    if state.search.replay is None and state.search.trials is not None:
+        trials, ahead = state.search.trials, len(state.trials) + len(state.queue)
+        text += (
+            f"; it is one of the {trials} trials of the budget, of which {ahead} have begun or wait"
+            if ahead < trials
+            else f", beyond its budget of {trials} trials"
+        )
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
 
 

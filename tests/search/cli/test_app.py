@@ -12,7 +12,7 @@ from search.cli.app import run
 from tests.support.command_line import answered, failed
 
 VERBS = (
-    *("demo", "describe", "launch", "list", "status", "trials", "show", "stop", "promote"),
+    *("demo", "describe", "launch", "list", "status", "trials", "best", "show", "stop", "promote"),
     *("pause", "resume", "add", "budget", "logs", "wait"),
     *("evaluate", "import-voxceleb-trainer", "ui", "doctor", "corpus", "notebook", "replay"),
 )

@@ -10,8 +10,13 @@ from search.core.errors import UsageError
 from search.ledger.queue import QueuedTrial
 from search.ledger.state import SearchState
 from search.reporting.documents import document, full_trial_document, snapshot_document
-from search.reporting.formatting import format_duration, format_percent
-from search.reporting.snapshot import estimate_epochs, format_resume_command, take_snapshot
+from search.reporting.formatting import format_duration, format_percent, format_sparkline
+from search.reporting.snapshot import (
+    estimate_epochs,
+    format_resume_command,
+    suggest_commands,
+    take_snapshot,
+)
 from search.reporting.tables import describe_changes, format_snapshot_line, snapshot_table
 from search.reporting.trial_tables import format_curve, sort_trials, trial_page, trial_table
 from search.space import loader
@@ -295,3 +300,18 @@ def test_a_hold_is_shown_everywhere_and_is_news_when_it_comes_and_goes():
     assert describe_changes(now, before) == ["no longer on hold"]
     assert snapshot_document(now)["holds"] == {"disk": "1 GB free"}
     assert take_snapshot(held, now=NOW, status="interrupted").holds == {}
+
+
+def test_a_sparkline_rises_with_its_values_and_keeps_the_last_of_many():
+    assert format_sparkline([0.1, 0.2, 0.8]) == "\u2581\u2582\u2588"
+    assert format_sparkline([0.3, 0.3]) == "\u2581\u2581"
+    assert format_sparkline([]) == ""
+    many = format_sparkline([*range(100), -1], width=20)
+    assert len(many) <= 21
+    assert many[-1] == "\u2581"
+
+
+def test_next_commands_of_two_objectives_name_the_front():
+    both = event_of("search", search="s", objectives=("dev_eer", "encoder_parameters"))
+    assert "spksearch trials s --pareto" in suggest_commands(both, "finished")
+    assert "spksearch trials s --pareto" not in suggest_commands(event_of("search", search="s"), "")

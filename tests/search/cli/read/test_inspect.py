@@ -124,3 +124,22 @@ def test_status_says_that_ray_was_lost_and_is_started_again(lives, state, capsys
     assert told["reason"] == f"Ray's raylet (process 7) has ended{again}"
     assert told["running"] == []
     assert "Ray's raylet (process 7) has ended" in answered(capsys, "status", "lost")
+
+
+@pytest.mark.usefixtures("night")
+def test_status_without_a_name_lists_all_searches(capsys):
+    assert answered(capsys, "status") == answered(capsys, "list")
+    assert json.loads(answered(capsys, "status", "--json"))["searches"][0]["name"] == "night"
+
+
+@pytest.mark.usefixtures("night")
+def test_best_shows_the_trial_with_the_lowest_dev_eer(capsys):
+    assert answered(capsys, "best", "night") == answered(capsys, "show", "night", "t0002")
+    assert failed(capsys, "best", "day")[0] == 6
+
+
+def test_best_of_a_search_without_a_result_exits_4(capsys, home):
+    search = LedgerOnDisk(home, "young")
+    search.begin()
+    code, said = failed(capsys, "best", "young")
+    assert (code, "no trial with a dev EER yet" in said) == (4, True)
