@@ -1,13 +1,16 @@
 """The verbs that steer a running search from another terminal: stop, pause, resume, budget, add."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from search.cli.options import Concurrent, DiskGb, KeepCheckpoints, SearchName
 from search.core.errors import UsageError
 from search.reporting import console
+
+if TYPE_CHECKING:
+    from search.ledger.state import SearchState
 
 Reply = Literal["done", "asked", "recorded"]
 """What became of a request; see `search.engine.request_handler.ask`."""
@@ -220,15 +223,22 @@ def add(
                 "path=value"
             )
     reply, again = ask(name, request), format_resume_command(state.search)
-    text = f"{request.origin.removeprefix('added: ')} is tried next in search {name}"
-    if state.search.replay is None and state.search.trials is not None:
-        trials, ahead = state.search.trials, len(state.trials) + len(state.queue)
-        text += (
-            f"; it is one of the {trials} trials of the budget, of which {ahead} have begun or wait"
-            if ahead < trials
-            else f", beyond its budget of {trials} trials"
-        )
+    text = _describe_added(state, request.origin.removeprefix("added: "))
     _print_reply(name, reply, text, f"it does not run; go on with\n  {again}")
+
+
+def _describe_added(state: "SearchState", origin: str) -> str:
+    """Return what is tried next, and what that does to the budget."""
+    text = f"{origin} is tried next in search {state.search.search}"
+    trials, ahead = state.search.trials, len(state.trials) + len(state.queue)
+    if state.search.replay is not None or trials is None:
+        return text
+    if ahead >= trials:
+        return f"{text}, beyond its budget of {trials} trials"
+    return (
+        f"{text}; it is one of the {trials} trials of the budget, of which {ahead} have begun or "
+        "wait"
+    )
 
 
 def _print_reply(name: str, reply: Reply, text: str, without_driver: str = "") -> None:
