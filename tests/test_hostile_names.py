@@ -19,8 +19,8 @@ from search.promotion.model_card import format_card
 from search.reporting.markdown import escape_text, format_code
 from search.reporting.snapshot import format_resume_command
 from search.reporting.trial_tables import trial_page
+from search.tracking.experiment_note import format_note
 from search.tracking.projection import SEARCH, RunProjection
-from search.tracking.uploader import note
 from spkmodel.config import TrainConfig
 from tests.support import three_trials
 
@@ -161,7 +161,7 @@ def _note(name: str) -> str:
     projection = RunProjection()
     projection.add(three_trials.search_event(space=name))
     projection.runs[SEARCH].tags["hold"] = name
-    return note(projection)
+    return format_note(projection, {})
 
 
 @pytest.mark.parametrize("generate", [_card, _note])

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from search.core.redact import redact
-from search.reporting.markdown import escape_text, format_code
-from search.tracking import ui_view
+from search.tracking import experiment_note, ui_view
 from search.tracking.projection import (
     CURSOR,
-    HOLD,
     PASSING,
     SEARCH,
     Point,
@@ -62,6 +60,8 @@ class Uploader:
         self._attached = False
         self._warned: set[str] = set()
         self._decorations: dict[str, str] = {}
+        self._shared_tags: dict[str, str] = {}
+        """The experiment's, as they were when it was found: other searches have theirs there."""
         self.experiment_id = ""
 
     def close(self) -> None:
@@ -119,7 +119,8 @@ class Uploader:
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": "best_dev_eer",
             "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
-            "mlflow.note.content": note(self._mirror),
+            experiment_note.RESULT_TAG + name: experiment_note.format_result(self._mirror),
+            "mlflow.note.content": experiment_note.format_note(self._mirror, self._shared_tags),
             **({ui_view.tag_of(name): ui_view.view(name, axes)} if axes else {}),
         }
 
@@ -127,7 +128,8 @@ class Uploader:
 
     def _attach(self) -> set[str]:
         """Find the experiment and its runs; return all keys, since any may lack something."""
-        self.experiment_id = self._experiment().experiment_id
+        experiment = self._experiment()
+        self.experiment_id, self._shared_tags = experiment.experiment_id, dict(experiment.tags)
         found: dict[str, _Delivered] = {}
         for key, runs in self._runs_by_key().items():
             found[key] = self._as_delivered(runs[0], self._mirror.runs[key])
@@ -278,20 +280,3 @@ class Uploader:
 def _received(run: "Run") -> int:
     """Return how many of the ledger's events a run has received."""
     return int(run.data.tags.get(CURSOR, "0"))
-
-
-def note(mirror: RunProjection) -> str:
-    """Return the note above the experiment's table, of which the page shows the heading."""
-    eer, trial, epoch = mirror.best
-    result = f"best dev EER {eer:.2%}, trial {trial} at epoch {epoch}" if trial else "no result yet"
-    search, name = mirror.state.search, mirror.name
-    hold = mirror.runs[SEARCH].tags.get(HOLD)
-    lines = [
-        f"# {name}: {result}" + (f"; on hold: {escape_text(hold)}" if hold else ""),
-        f"Space {format_code(search.space)}, dev condition {search.dev_condition}, "
-        f"seed {search.seed}, rungs {'/'.join(str(rung) for rung in search.rungs)}.",
-        "Rates are fractions. `state` tells stopped trials from complete ones; `rung` is the "
-        "highest epoch at which a trial was compared with others.",
-        f"    spksearch status {name}\n    spksearch ui {name}\n    spksearch promote {name}",
-    ]
-    return "\n\n".join(lines) + "\n"

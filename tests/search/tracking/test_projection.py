@@ -2,8 +2,8 @@
 
 import pytest
 
+from search.tracking.experiment_note import RESULT_TAG, format_note
 from search.tracking.projection import CURSOR, HOLD, SEARCH, RunProjection
-from search.tracking.uploader import note
 from search.tracking.values import finite, run_name
 
 
@@ -122,7 +122,7 @@ def test_the_search_says_why_it_waits_for_as_long_as_it_waits(search):
     search.write("hold", cause="user", reason="paused by ann", by="ann")
     mirror = mirror_of(search)
     assert mirror.runs[SEARCH].tags[HOLD] == "the disk is nearly full; paused by ann"
-    assert note(mirror).startswith(
+    assert format_note(mirror, {}).startswith(
         "# mirrored: no result yet; on hold: the disk is nearly full; paused by ann\n"
     )
     search.write("release", cause="disk", by="driver")
@@ -131,7 +131,7 @@ def test_the_search_says_why_it_waits_for_as_long_as_it_waits(search):
     search.write("release", cause="user", by="ann")
     assert mirror.add(search.events[-1]) == {SEARCH}
     assert HOLD not in mirror.runs[SEARCH].tags
-    assert "on hold" not in note(mirror)
+    assert "on hold" not in format_note(mirror, {})
 
 
 def test_a_search_that_is_driven_again_or_has_ended_is_not_on_hold(search):
@@ -185,3 +185,18 @@ def test_steering_and_kinds_of_a_later_version_change_no_run(search):
 def test_a_runs_name_tells_trial_encoder_and_loss():
     config = {"encoder": {"kind": "tdnn"}, "loss": {"kind": "triplet"}}
     assert run_name("t0007", config) == "t0007 tdnn triplet"
+
+
+def test_the_heading_names_the_other_searches_of_the_experiment_after_its_own(search):
+    mirror = mirror_of(search)
+    tags = {
+        RESULT_TAG + "mirrored": "mirrored: old",
+        RESULT_TAG + "g": "g: best dev EER 26.89%, trial t0001 at epoch 3",
+        **{f"{RESULT_TAG}z{place}": f"z{place}: no result yet" for place in range(5)},
+        "mlflow.experimentKind": "custom_model_development",
+    }
+    heading = format_note(mirror, tags).splitlines()[0]
+    assert heading.startswith("# mirrored: no result yet | g: best dev EER 26.89%")
+    assert heading.endswith("z2: no result yet | 2 more searches")
+    assert "old" not in heading
+    assert "*killed* was stopped by hand" in format_note(mirror, {})
