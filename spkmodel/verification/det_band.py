@@ -78,7 +78,10 @@ def _bounds_at(
     )
     by_speaker = sum_by_speaker(influence, sides)
     deviation = math.sqrt(variance_over_speakers(influence, by_speaker, sides))
-    half = t_quantile(effective_speakers(by_speaker) - 1) * deviation / (miss * (1 - miss))
+    # Half way between all speakers and those that decide, as for a difference of two EERs: with the
+    # latter alone the band covers the truth in 98 to 99.5 % of lists, so in 97 to 98.5 %.
+    decisive = (sides.speakers + effective_speakers(by_speaker)) / 2
+    half = t_quantile(max(1.0, decisive - 1)) * deviation / (miss * (1 - miss))
     centre = math.log(miss / (1 - miss))
     low, high = (1 / (1 + math.exp(-max(-700.0, min(700.0, centre + s * half)))) for s in (-1, 1))
     return false_alarm, low, high
