@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from search.data.public.corpus_folder import FetchedCorpus
+    from search.data.public.noise_sets import NoiseSet
     from search.data.public.public_corpus import PublicCorpus
     from spkmodel.data.checks.corpus_check import CorpusReport
     from spkmodel.data.checks.findings import Finding
@@ -87,6 +88,20 @@ def public_corpora_table(corpora: "Sequence[PublicCorpus]") -> "Table":
             each.licence + (" (by request)" if each.access else ""),
             each.about,
         )
+    return table
+
+
+def noise_sets_table(sets: "Sequence[NoiseSet]") -> "Table":
+    """Return a table with a row for each public set of noise and rooms."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("noise and rooms", "recordings", "download", "licence", ""):
+        right = heading in ("recordings", "download")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    for each in sets:
+        size = f"{each.download_bytes / 1e9:.1f} GB"
+        table.add_row(each.name, f"{each.files:,}", size, each.licence, each.about)
     return table
 
 

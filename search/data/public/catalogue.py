@@ -5,12 +5,12 @@ the corpora loads nothing of it.
 """
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.core.errors import UsageError
 from search.data.public import layouts
-from search.data.public.public_corpus import Archive, Lists, PublicCorpus
+from search.data.public.celebrities import CELEBRITIES
+from search.data.public.public_corpus import Archive, PublicCorpus
 from search.data.public.transfer import Remote
 
 GIGABYTE = 10**9
@@ -109,70 +109,6 @@ def _make_speech_commands_archives(version: str) -> tuple[Archive, ...]:
     return (Archive((Remote(url, sums[url]),)),)
 
 
-# --- VoxCeleb1 ---------------------------------------------------------------------------------
-
-_META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"
-_PAIRS = {
-    "veri_test.txt": 37_720,
-    "veri_test2.txt": 37_611,
-    "list_test_all.txt": 581_480,
-    "list_test_all2.txt": 579_818,
-    "list_test_hard.txt": 552_536,
-    "list_test_hard2.txt": 550_894,
-}
-"""VoxCeleb1-O, E and H; those with a 2 are the cleaned ones."""
-_ORIGINAL = ("veri_test.txt", "veri_test2.txt")
-_ACCESS = (
-    "VoxCeleb is given to those who ask for a key at "
-    "https://mm.kaist.ac.kr/datasets/voxceleb/ (a form, answered by mail): download its files with "
-    "the key, put them into one folder, and give that folder with --from FOLDER"
-)
-
-
-def _make_voxceleb_archives(*parts: str) -> tuple[Archive, ...]:
-    from torchaudio.datasets import voxceleb1
-
-    found = []
-    for part in parts:
-        config = voxceleb1._ARCHIVE_CONFIGS[part]
-        urls = config.get("urls") or [config["url"]]
-        sums = config.get("checksums") or [config["checksum"]]
-        pieces = tuple(Remote(*each) for each in zip(urls, sums, strict=True))
-        found.append(Archive(pieces, joined=config["archive_name"] if len(pieces) > 1 else ""))
-    return tuple(found)
-
-
-def _make_voxceleb_lists(names: tuple[str, ...]) -> Lists:
-    return Lists({Remote(_META + name): _PAIRS[name] for name in names})
-
-
-def _make_identification_list() -> Lists:
-    from torchaudio.datasets import voxceleb1
-
-    return Lists({}, Remote(voxceleb1._IDEN_SPLIT_URL))
-
-
-def _make_voxceleb1(
-    name: str, about: str, lists: Callable[[], Lists], note: str, test_only: bool = False
-) -> PublicCorpus:
-    return PublicCorpus(
-        name=name,
-        about=about,
-        speakers=40 if test_only else 1251,
-        utterances=4874 if test_only else 153_516,
-        hours=11.2 if test_only else 351.6,
-        download_bytes=(1_080 if test_only else 39_000) * 10**6,
-        folder_bytes=(900 if test_only else 30_000) * 10**6,
-        licence="CC BY 4.0",
-        page="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
-        layout=layouts.make_voxceleb_layout(),
-        archives=lambda: _make_voxceleb_archives(*(("test",) if test_only else ("dev", "test"))),
-        lists=lists,
-        access=_ACCESS,
-        note=f"Nagrani et al. 2017; the recordings remain their owners'. {note}",
-    )
-
-
 # --- speechocean762 ----------------------------------------------------------------------------
 
 _SPEECHOCEAN = "https://www.openslr.org/resources/101/speechocean762.tar.gz"
@@ -262,26 +198,5 @@ CORPORA: tuple[PublicCorpus, ...] = (
         archives=lambda: _make_speech_commands_archives("0.02"),
         note="Warden 2018. Train, dev and test speakers are the publisher's; the pairs are drawn.",
     ),
-    _make_voxceleb1(
-        "voxceleb1",
-        "celebrities on video, for verification",
-        lambda: _make_voxceleb_lists(tuple(_PAIRS)),
-        "The 40 test speakers are the publisher's, the pairs VoxCeleb1-O; dev speakers are drawn "
-        "from the other 1,211. The lists E and H (list_test_all, list_test_hard) are of all 1,251: "
-        "only a network that was trained on other speakers may be judged by them.",
-    ),
-    _make_voxceleb1(
-        "voxceleb1-test",
-        "its test part alone: to evaluate, not to train",
-        lambda: _make_voxceleb_lists(_ORIGINAL),
-        "Test pairs only: VoxCeleb1-O and its cleaned version.",
-        test_only=True,
-    ),
-    _make_voxceleb1(
-        "voxceleb1-identification",
-        "the same speakers in train, dev and test",
-        _make_identification_list,
-        "Utterances, not speakers, are parted (the publisher's iden_split.txt), so that the verbs "
-        "want --allow-overlap and an EER here is one of known speakers; the pairs are drawn.",
-    ),
+    *CELEBRITIES,
 )

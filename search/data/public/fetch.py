@@ -72,7 +72,7 @@ def fetch_corpus(
     files = FileSource(public, unfinished, source, mirror, display, waits_seconds)
     archives = public.archives()
     _require_space(public, folder, 0 if source else public.download_bytes, files, archives, free)
-    with _locked(unfinished):
+    with lock_folder(unfinished):
         whole = unfinished / "corpus"
         _move_back(folder, whole)
         converted = _convert(public, archives, files, whole, display)
@@ -87,7 +87,8 @@ def fetch_corpus(
 
 
 def _choose_test_list(public: PublicCorpus, asked: str | None) -> str:
-    names = [remote.name for remote in public.lists().pairs]
+    lists = public.lists()
+    names = [*(remote.name for remote in lists.pairs), *lists.inside]
     if asked is None:
         return names[0] if names else ""
     if asked not in names:
@@ -152,7 +153,7 @@ def _require_space(
 
 
 @contextmanager
-def _locked(unfinished: Path) -> Iterator[None]:
+def lock_folder(unfinished: Path) -> Iterator[None]:
     """Refuse a second process in the same folder while the context lasts."""
     unfinished.mkdir(parents=True, exist_ok=True)
     # The kernel releases the lock when the process dies, so nothing stale is left behind.
@@ -253,6 +254,11 @@ def _read_official_pairs(
 ) -> dict[str, list[Pair]]:
     """Return the official lists by name; only the one that becomes the test list is required."""
     pairs: dict[str, list[Pair]] = {}
+    for name, expected_inside in lists.inside.items():
+        text = files.write_text(name, public.layout.pairs(converted.texts, name))
+        pairs[name] = folders.read_official_pairs(
+            text, expected_inside, public.layout, converted.destinations
+        )
     for remote, expected in lists.pairs.items():
 
         def read(remote: transfer.Remote = remote, expected: int = expected) -> None:

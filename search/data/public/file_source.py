@@ -1,7 +1,8 @@
 """Get the files of a public corpus from a folder that has them, or from the network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -66,12 +67,20 @@ class FileSource:
             return path
         self._into.mkdir(parents=True, exist_ok=True)
         path = self._into / remote.name
-        at = Remote(self._address(remote), remote.sha256)
+        at = replace(remote, url=self._address(remote))
         with self._display.task(f"downloading {remote.name}", "MB") as progress:
             try:
                 self.files[remote.name] = transfer.download(at, path, progress, self._waits)
             except Forbidden as error:
                 raise Forbidden(f"{error}; {self._public.access or _BY_HAND}") from error
+        return path
+
+    def write_text(self, name: str, lines: Iterable[str]) -> Path:
+        """Write a list that was found in an archive, and return its path."""
+        self._into.mkdir(parents=True, exist_ok=True)
+        path = self._into / name
+        with path.open("w", encoding="utf-8") as out:
+            out.writelines(f"{line}\n" for line in lines)
         return path
 
     @contextmanager
@@ -107,10 +116,9 @@ class FileSource:
     def _check(self, path: Path, remote: Remote) -> None:
         self._display.print_line(f"checking {path}")
         found = transfer.hash_file(path)
-        if remote.sha256 not in ("", found):
+        if damage := remote.find_damage(path, found):
             raise EnvironmentSetupError(
-                f"{path}: SHA-256 {found}, published is {remote.sha256}: it was cut short, damaged "
-                "or changed; download it again"
+                f"{path}: {damage}: it was cut short, damaged or changed; download it again"
             )
         self.files[remote.name] = found
 

@@ -1,7 +1,7 @@
 """Define how public corpora are laid out: which file is whose utterance, who is in test."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Layout:
     splits: Callable[[Texts], Mapping[str, Split]] = lambda _: {}
     """Returns the split of speakers whose paths do not tell it."""
     people: Callable[[Texts], People] = lambda _: {}
+    pairs: Callable[[Texts, str], Iterable[str]] = lambda _texts, _name: ()
+    """Returns the lines `<1|0> <path> <path>` of a list of pairs that is in the archives."""
     shows: str = ""
     """An example of a path, for messages."""
 
@@ -162,6 +164,69 @@ def make_voxceleb_layout() -> Layout:
         return Destination(found.speaker, found.path, split)
 
     return Layout(with_split, shows="wav/id10270/x6uYqmx31kE/00001.wav")
+
+
+# --- VoxCeleb2 and CN-Celeb ---------------------------------------------------------------------
+
+
+def make_voxceleb2_layout() -> Layout:
+    """Return the layout of VoxCeleb2's dev part, all train, with all of VoxCeleb1, all test."""
+    train = _match(
+        r"(?P<speaker>id0\d{4})/(?P<video>[\w-]+)/(?P<take>\d+)\.(?:m4a|wav|flac)",
+        r"\g<video>/\g<take>.flac",
+    )
+    test = make_voxceleb_layout().locate
+
+    def locate(name: str) -> Destination | None:
+        if (found := train(name)) is not None:
+            return Destination(found.speaker, found.path, "train")
+        found = test(name)
+        return None if found is None else Destination(found.speaker, found.path, "test")
+
+    return Layout(locate, shows="dev/aac/id00012/21Uxsk56VDQ/00001.m4a")
+
+
+_CNCELEB = re.compile(
+    r"(?:^|/)CN-Celeb(?P<second>2?)_flac/(?:data/(?P<train>id\d+)/(?P<path>[^/]+\.flac)"
+    r"|eval/(?P<part>enroll|test)/(?P<file>(?P<test>id\d+)-[^/]+\.flac))$"
+)
+_CNCELEB_TRIALS, _CNCELEB_ENROLMENTS = "eval/lists/trials.lst", "eval/lists/enroll.lst"
+_FIRST_OF_EVAL = 800
+
+
+def make_cnceleb_layout() -> Layout:
+    """Return its layout: speakers below id00800 and those of CN-Celeb2 are in train.
+
+    Of the others, `data` has the recordings that their enrolments were joined from: left out.
+    """
+
+    def locate(name: str) -> Destination | None:
+        match = _CNCELEB.search(name)
+        if match is None:
+            return None
+        if match["test"]:
+            return Destination(match["test"], f"{match['part']}/{match['file']}", "test")
+        is_eval = not match["second"] and int(match["train"][2:]) >= _FIRST_OF_EVAL
+        return None if is_eval else Destination(match["train"], match["path"], "train")
+
+    def pairs(texts: Texts, _: str) -> Iterator[str]:
+        rows = (line.split() for line in texts[_CNCELEB_ENROLMENTS].splitlines())
+        enrolments = {row[0]: row[1] for row in rows if len(row) >= 2}
+        for line in texts[_CNCELEB_TRIALS].splitlines():
+            enrolment, test, label = line.split()
+            # The lists say .wav, the archives have .flac.
+            files = [
+                f"CN-Celeb_flac/eval/{path.rpartition('.')[0]}.flac"
+                for path in (enrolments[enrolment], test)
+            ]
+            yield f"{label} {files[0]} {files[1]}"
+
+    return Layout(
+        locate,
+        texts=(_CNCELEB_TRIALS, _CNCELEB_ENROLMENTS),
+        pairs=pairs,
+        shows="CN-Celeb_flac/data/id00000/singing-01-001.flac",
+    )
 
 
 # --- speechocean762 ----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Define what is known of a public corpus before it is fetched."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search.data.public.layouts import Layout
 from search.data.public.transfer import Remote
@@ -27,6 +27,8 @@ class Lists:
 
     pairs: dict[Remote, int]
     """Lists of pairs, and how many pairs each has, so that one cut short is noticed."""
+    inside: dict[str, int] = field(default_factory=dict)
+    """Lists of pairs that are in the archives (`Layout.pairs` reads them), and their lengths."""
     identification: Remote | None = None
     """A list that assigns utterances to train (1), dev (2) or test (3); all speakers in each."""
 

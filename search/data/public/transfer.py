@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import cast
@@ -38,6 +39,22 @@ class Remote:
     url: str
     sha256: str = ""
     """Empty where its publisher gives none."""
+    md5: str = ""
+    """Looked at where there is no SHA-256: OpenSLR publishes this one."""
+
+    def find_damage(self, path: Path, sha256: str) -> str:
+        """Return how a file, whose SHA-256 is known, differs from what was published; or empty."""
+        if self.sha256:
+            found = "" if sha256 == self.sha256 else sha256
+            return f"SHA-256 {found}, published is {self.sha256}" if found else ""
+        if not self.md5:
+            return ""
+        with path.open("rb") as file:
+            # Against damage, not against an attacker.
+            found = hashlib.file_digest(
+                file, partial(hashlib.md5, usedforsecurity=False)
+            ).hexdigest()
+        return f"MD5 {found}, published is {self.md5}" if found != self.md5 else ""
 
     @property
     def name(self) -> str:
@@ -91,24 +108,24 @@ def download(
         raise UsageError(f"{remote.url}: an address starts with http:// or https://")
     if path.is_file():
         found = hash_file(path)
-        if remote.sha256 in ("", found):
+        if not (damage := remote.find_damage(path, found)):
             return found
-        log.warning("%s: sha256 is %s, not %s: brought anew", path, found, remote.sha256)
+        log.warning("%s: %s: brought anew", path, damage)
         path.unlink()
     part = path.with_name(path.name + ".part")
     resumed = _transfer(remote, part, progress, waits_seconds)
     found = hash_file(part)
     # Once more from the start, but only if a part was resumed: a second download of the same file
     # would not differ.
-    if remote.sha256 not in ("", found) and resumed:
+    if remote.find_damage(part, found) and resumed:
         # The beginning may be of an older version, whose server marks no versions.
         discard(part)
         _transfer(remote, part, progress, waits_seconds)
         found = hash_file(part)
-    if remote.sha256 not in ("", found):
+    if damage := remote.find_damage(part, found):
         discard(part)
         raise EnvironmentSetupError(
-            f"{remote.url}: what came has SHA-256 {found}, published is {remote.sha256}: the file "
+            f"{remote.url}: what came has {damage}: the file "
             "there was changed or is damaged, nothing of it was kept; try again, or another "
             "--mirror"
         )
