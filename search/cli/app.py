@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from search.cli import demo, error_handling
 from search.cli.data import cluster, corpus, noise
-from search.cli.models import evaluate, import_trainer
+from search.cli.models import embed, evaluate, identify, import_trainer, verify
 from search.cli.read import compare, doctor, inspect, notebook, report
 from search.cli.run import launch, promote, replay, steer, ui, watch
 from search.core import restart, signals
@@ -79,6 +79,9 @@ VERBS: dict[str, Verb] = {
     "add": (steer.add, steer.ADD, "Add a config to be tried next."),
     "promote": (promote.promote, promote.PROMOTE, "Register a winner and evaluate it."),
     "evaluate": (evaluate.evaluate, evaluate.EVALUATE, "Evaluate a model on a list of pairs."),
+    "embed": (embed.embed, embed.EMBED, "Embed recordings with a model."),
+    "verify": (verify.verify, verify.VERIFY, "Tell whether recordings are of one speaker."),
+    "identify": (identify.identify, identify.IDENTIFY, "Find the speaker of a recording."),
     "replay": (
         replay.replay,
         replay.REPLAY,

@@ -6,7 +6,7 @@ is executed.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "encoder.safetensors"
 CONFIG = "config.json"
+THRESHOLD = "threshold.json"
 _LARGEST_CONFIG = 1 << 20
 _LARGEST_WEIGHTS = 8 << 30
 ACCEPTED = (
@@ -50,6 +51,8 @@ class Model:
     """The trainer that made it, if not ours; then only the encoder of `config` is right."""
     notes: tuple[str, ...] = ()
     """Assumptions that were made about it."""
+    threshold: float | None = None
+    """The score at the EER of the dev pairs, as `promote` recorded it beside the weights."""
 
     def facts(self) -> dict[str, Any]:
         """Return the fields that a report has of the model."""
@@ -163,8 +166,9 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
         encoder.load_state_dict(tensors_of(raw))
     except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
         raise UsageError(f"{folder}: not a promoted model of ours: {error}") from error
-    origin = _read_origin(folder)
-    return Model(encoder.to(device).eval(), config, source or str(folder), found, *origin)
+    origin, threshold = _read_origin(folder), _read_threshold(folder / THRESHOLD)
+    name = source or str(folder)
+    return Model(encoder.to(device).eval(), config, name, found, *origin, threshold=threshold)
 
 
 def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> Model:
@@ -207,10 +211,12 @@ def _read_registered(source: str, device: str, tracking_uri: str | None) -> Mode
         _require_hash(found.folder / CONFIG, config_sha256, found.uri)
         model = read_promoted(found.folder, device, found.tags["sha256"], found.uri)
     tags = found.tags
-    return Model(
-        model.encoder, model.config, found.uri, model.sha256,
-        tags.get("search", ""), tags.get("trial", ""), int(tags.get("epoch", "0")),
-    )  # fmt: skip
+    return replace(
+        model,
+        search=tags.get("search", ""),
+        trial=tags.get("trial", ""),
+        epoch=int(tags.get("epoch", "0")),
+    )
 
 
 def _require_hash(path: Path, sha256: str, source: str) -> None:
@@ -231,6 +237,16 @@ def _read_origin(folder: Path) -> tuple[str, str, int]:
         return str(document["search"]), str(document["trial"]), int(document["epoch"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{report}: not the report of a promoted model: {error!r}") from error
+
+
+def _read_threshold(path: Path) -> float | None:
+    """Return the threshold beside the weights; None without such a file."""
+    if not path.is_file():
+        return None
+    try:
+        return float(foreign_file.read_json_object(path, _LARGEST_CONFIG)["threshold"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: no threshold of a promoted model in it: {error!r}") from error
 
 
 def _read_bytes(path: Path, most: int) -> bytes:

@@ -99,7 +99,7 @@ def _write_bundle(
     with fill_folder(folder) as beside:
         (beside / loader.WEIGHTS).write_bytes(loader.serialise_weights(model.encoder))
         write_json(beside / loader.CONFIG, config)
-        write_json(beside / "threshold.json", _threshold_document(document))
+        write_json(beside / loader.THRESHOLD, _threshold_document(document))
         write_json(beside / "report.json", document)
         title = f"{document['search']}/{document['trial']}"
         learning_curves.draw_epochs(beside / "epochs.png", epochs, title, trained)

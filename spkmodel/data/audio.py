@@ -41,6 +41,7 @@ __all__ = [
     "read",
     "read_any_audio",
     "read_resampled",
+    "resample",
     "seconds",
 ]
 
@@ -160,6 +161,19 @@ def _to_int16(waveform: Float32[np.ndarray, " samples"]) -> Decoded:
     peak = max(1.0, float(np.abs(waveform).max(initial=0.0)))
     samples = np.clip(np.rint(waveform * (32768.0 / peak)), -32768, 32767).astype(np.int16)
     return Decoded(samples, peak)
+
+
+def resample(
+    waveform: Float32[np.ndarray, " samples"], rate: int
+) -> Float32[np.ndarray, " resampled"]:
+    """Return a waveform of another rate at 16 kHz, band-limited.
+
+    Raises:
+        AudioError: if the rate is below 4 kHz or above 400 kHz: no rate that speech is stored at.
+    """
+    if not 4000 <= rate <= 400_000:
+        raise AudioError(f"a sample rate of {rate} Hz is none that speech is stored at")
+    return _resample(waveform, rate)
 
 
 def _resample(

@@ -1,0 +1,1 @@
+"""Use a model: embed recordings, verify and identify speakers."""
