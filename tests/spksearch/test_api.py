@@ -1,5 +1,6 @@
 """The Python API says what the command line says."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,7 +8,9 @@ import pytest
 
 import spksearch
 from search.core.errors import NotFound, UsageError
+from search.models import loader
 from tests.support import untrained_search
+from tests.support.pages import code_blocks
 
 
 @pytest.fixture
@@ -52,3 +55,23 @@ def test_an_unknown_search_and_an_unknown_option_are_named(searched):
         spksearch.open_search("tyni")
     with pytest.raises(UsageError, match="no option 'trails'"):
         spksearch.launch("quickstart", searched, trails=3)
+
+
+def test_the_python_of_the_page_on_models_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPKSEARCH_HOME", str(tmp_path / "runs"))
+    corpus = untrained_search.make_corpus(tmp_path / "corpus", speakers=9, utterances=3)
+    untrained_search.make_search(tmp_path / "runs", corpus, "triplet")
+    model = spksearch.open_search("triplet").load().model
+    promoted = tmp_path / "runs" / "triplet" / "promoted" / "t0007-27"
+    promoted.mkdir(parents=True)
+    (promoted / loader.WEIGHTS).write_bytes(loader.serialise_weights(model.encoder))
+    (promoted / loader.CONFIG).write_text(model.config.model_dump_json())
+    (promoted / loader.THRESHOLD).write_text('{"threshold": 0.4}')
+    first, second = sorted(corpus.rglob("*.wav"))[:2]
+    shutil.copy(first, "a.wav")
+    shutil.copy(second, "b.m4a")  # what it is decides, not its name
+    known: dict[str, object] = {}
+    for code in code_blocks.blocks("docs/how-to/use-a-model.md", "python"):
+        exec(compile(code, "use-a-model.md", "exec"), known)
+    assert len(known["table"]) > 0
