@@ -36,7 +36,7 @@ MODEL_RULES: dict[Strategy, ModelRule] = {
     "tpe": ModelRule(enough_results=6, least_epochs=2),
     "early_tpe": ModelRule(enough_results=12, least_epochs=1),
 }
-"""By strategy. What is best after one epoch is often not best in the end (decision 41)."""
+"""By strategy. What is best after one epoch is often not best in the end (decision 44)."""
 
 MOST_MODELLED = 500
 """Trials that are modelled at most: every one of them costs time at every suggestion."""
