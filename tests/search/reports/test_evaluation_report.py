@@ -116,7 +116,7 @@ def test_other_pairs_and_other_folders_are_refused(tmp_path):
 
 
 def test_evaluate_writes_its_page_with_an_earlier_evaluation_beside_it(tmp_path, home, capsys):
-    corpus = untrained_search.make_corpus(tmp_path / "corpus")
+    corpus = untrained_search.make_corpus(tmp_path / "corpus", speakers=15, utterances=3)
     untrained_search.make_search(home, corpus, "night")
     line = ["evaluate", "night/t0002", "--corpus", str(corpus), "--pairs", "valid_trials.txt"]
     assert app.run([*line, "--out", str(tmp_path / "one")]) == 0

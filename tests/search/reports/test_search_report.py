@@ -61,14 +61,10 @@ def report_of(name, tmp_path, **options):
     return Page(written.page.read_text(encoding="utf-8")), written
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    """The report of a search of 30 trials, with PNGs."""
-    folder = tmp_path_factory.mktemp("recorded")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPKSEARCH_HOME", str(folder))
-        record_search(Recipe(trials=30, epochs=3, seed=2), folder)
-        return report_of("recorded", folder, pngs=True)
+@pytest.fixture
+def recorded(recorded_report):
+    """The page of a search of 30 trials, and what was written."""
+    return Page(recorded_report.page.read_text(encoding="utf-8")), recorded_report
 
 
 def test_a_report_has_every_figure_wide_and_narrow(recorded):
