@@ -208,12 +208,10 @@ def _format_loading(report: Facts) -> str:
         "registered ones before it uses them, and runs no code of the model's files:\n\n"
         "```python\n"
         "import soundfile\n"
-        "import torch\n"
-        "from search.models.loader import load\n\n"
-        f'encoder = load({address}, device="cpu").encoder\n'
-        'waveform, _ = soundfile.read("recording.wav", dtype="float32")  # 16 kHz, mono\n'
-        "with torch.inference_mode():\n"
-        "    embedding = encoder(torch.from_numpy(waveform)[None])\n"
+        "import spksearch\n\n"
+        f"model = spksearch.load_model({address})\n"
+        'waveform, sample_rate = soundfile.read("recording.wav", dtype="float32")\n'
+        "embedding = model.embed(waveform, sample_rate)\n"
         "```\n\n"
         "The folder of this card can be named instead of the address. It is an MLflow model, too, "
         "which loads without a server. From this folder:\n\n"
