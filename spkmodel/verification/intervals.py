@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 from spkmodel.core.least_speakers import LEAST_SPEAKERS_OF_AN_INTERVAL as LEAST_SPEAKERS
 from spkmodel.verification.ranking import Numbers, Ranking, rank_scores
@@ -139,7 +139,7 @@ def compare_eers(
         max(-1.0, difference - half), min(1.0, difference + half), sides.speakers
     )
     standard = -difference / deviation if deviation > 0 else 0.0
-    return Comparison(difference, interval, float(stats.t.cdf(standard, degrees)))
+    return Comparison(difference, interval, float(special.stdtr(degrees, standard)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
