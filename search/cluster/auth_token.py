@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from search.core.errors import EnvironmentSetupError
+from spkmodel.core import foreign_file
+
+_MOST_BYTES = 1 << 16
 
 TOKEN_HELP = (
     "put the cluster's token into a file of yours with mode 600 and name it in "
@@ -39,7 +42,10 @@ def find_token() -> Token | None:
             raise EnvironmentSetupError(f"RAY_AUTH_TOKEN_PATH: no file {path}; {TOKEN_HELP}")
         return None
     require_private(path)
-    return Token(path.read_text(encoding="utf-8").strip(), str(path))
+    try:
+        return Token(foreign_file.read_text(path, _MOST_BYTES).strip(), str(path))
+    except foreign_file.ForeignFileError as error:
+        raise EnvironmentSetupError(f"{error}; {TOKEN_HELP}") from error
 
 
 def require_private(path: Path) -> None:

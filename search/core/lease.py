@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.core.errors import EnvironmentSetupError
+from spkmodel.core import foreign_file
 from spkmodel.core.process_identity import boot_id, process_start
 
 LEASE_SECONDS = 120.0
 """How long an owner on another host may show no heartbeat before it counts as gone."""
 DRIVER_FILE = "driver.json"
+_MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def find_live_driver(folder: Path) -> DriverInfo | None:
 def read_owner(path: Path) -> DriverInfo | None:
     """Return the owner that a file records; None if there is no such file."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(foreign_file.read_text(path, _MOST_BYTES))
         # A later version may write more fields; the ones known here still count.
         return DriverInfo(**{name: fields[name] for name in fields.keys() & _FIELDS})
     except FileNotFoundError:
@@ -96,9 +98,14 @@ def read_owner(path: Path) -> DriverInfo | None:
 
 
 def read_heartbeat(folder: Path) -> bytes | None:
-    """Return the contents of `driver.json`, which change with every heartbeat; None if gone."""
+    """Return the contents of `driver.json`, which change with every heartbeat; None if gone.
+
+    A file that no driver wrote, such as a pipe, has none: it is empty.
+    """
     try:
-        return (folder / DRIVER_FILE).read_bytes()
+        return foreign_file.read_bytes(folder / DRIVER_FILE, _MOST_BYTES)
+    except foreign_file.ForeignFileError:
+        return b""
     except FileNotFoundError:
         return None
 

@@ -18,10 +18,11 @@ from search.models import mlflow_client, registry
 from spkmodel.core import foreign_file
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from search.models.foreign.architecture import Reading
     from spkmodel.config import TrainConfig
+    from spkmodel.config.encoders import Encoder
 
 WEIGHTS = "encoder.safetensors"
 CONFIG = "config.json"
@@ -149,7 +150,6 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     from safetensors.torch import load as tensors_of
 
     from spkmodel.config import TrainConfig
-    from spkmodel.nn import encoders
 
     # Read once: the bytes that are hashed are the bytes that are loaded.
     raw = _read_bytes(folder / WEIGHTS, _LARGEST_WEIGHTS)
@@ -162,13 +162,40 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
     try:
         document = foreign_file.read_json_object(folder / CONFIG, _LARGEST_CONFIG)
         config = TrainConfig.model_validate(document)
-        encoder = encoders.build(config.encoder)
-        encoder.load_state_dict(tensors_of(raw))
+        encoder = build_encoder(config.encoder, tensors_of(raw))
     except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
         raise UsageError(f"{folder}: not a promoted model of ours: {error}") from error
     origin, threshold = _read_origin(folder), _read_threshold(folder / THRESHOLD)
     name = source or str(folder)
     return Model(encoder.to(device).eval(), config, name, found, *origin, threshold=threshold)
+
+
+def build_encoder(config: "Encoder", weights: "dict[str, Tensor]") -> "nn.Module":
+    """Build the encoder of a config and give it the weights.
+
+    Raises:
+        ValueError: if the tensors are not those of the config's network, by name or by shape.
+    """
+    import torch
+
+    from spkmodel.nn import encoders
+
+    # On torch's meta device a network has shapes and no memory: a config that asks for a huge one
+    # is found wrong before anything is allocated for it.
+    with torch.device("meta"):
+        wanted = {name: tuple(t.shape) for name, t in encoders.build(config).state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wrong = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+    if wrong:
+        name = wrong[0]
+        raise ValueError(
+            f"{WEIGHTS} and {CONFIG} are of two networks: {len(wrong)} tensors differ; {name} has "
+            f"the shape {found.get(name, 'none')} in the weights, {wanted.get(name, 'none')} "
+            f"by the config ({config.kind}); take both files from one promoted model"
+        )
+    encoder = encoders.build(config)
+    encoder.load_state_dict(weights)
+    return encoder
 
 
 def read_foreign(path: Path, device: str, reading: "Reading | None" = None) -> Model:

@@ -5,7 +5,6 @@ loaded, so that it loads for years wherever its requirements are installed. `eva
 that: it takes the weights and the config and uses its own code.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,13 @@ class SpeakerEncoder(PythonModel):  # type: ignore[misc]  # mlflow has no types
         """Build the network that the config describes and give it the weights."""
         from safetensors.torch import load_file
 
+        from search.models.loader import build_encoder
         from spkmodel.config import TrainConfig
-        from spkmodel.nn import encoders
+        from spkmodel.core import foreign_file
 
-        config = json.loads(Path(context.artifacts["config"]).read_text(encoding="utf-8"))
-        self._encoder = encoders.build(TrainConfig.model_validate(config).encoder)
-        self._encoder.load_state_dict(load_file(context.artifacts["weights"]))
+        config = foreign_file.read_json_object(Path(context.artifacts["config"]))
+        weights = load_file(context.artifacts["weights"])
+        self._encoder = build_encoder(TrainConfig.model_validate(config).encoder, weights)
         self._encoder.eval()
 
     # MLflow would take a type hint of the input for a schema, and refuse all other kinds.
