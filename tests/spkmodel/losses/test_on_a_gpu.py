@@ -40,10 +40,11 @@ def test_no_loss_makes_the_host_wait_for_a_gpu(name):
         lambda x: x.nonzero(),
         lambda x: torch.unique(x),
         lambda x: x[x > 0],
+        lambda x: x.__setitem__(x > 0, torch.ones(2, device=x.device)),
         lambda x: x.cpu(),
         lambda x: torch.zeros(3).to(x.device),
     ],
-    ids=["item", "nonzero", "unique", "mask", "copy_to_host", "copy_to_device"],
+    ids=["item", "nonzero", "unique", "mask", "assignment", "copy_to_host", "copy_to_device"],
 )
 def test_what_makes_the_host_wait_is_found(wait):
     with simulated_gpu():

@@ -23,6 +23,8 @@ _WAITING = {
     torch.ops.aten.unique_consecutive.default: "counts distinct values (unique_consecutive)",
 }
 
+_ASSIGNING = (torch.ops.aten.index_put_.default, torch.ops.aten.index_put.default)
+
 
 class HostWaits(AssertionError):
     """The host would wait for the device."""
@@ -40,6 +42,9 @@ class NoHostWaits(TorchDispatchMode):
             raise HostWaits(f"{func} {_WAITING[func]}")
         if func is torch.ops.aten.index.Tensor and _has_mask(args[1]):
             raise HostWaits(f"{func} indexes by a mask on the device")
+        # A single number is filled in by the mask itself; of several, the places are counted.
+        if func in _ASSIGNING and _has_mask(args[1]) and args[2].numel() > 1:
+            raise HostWaits(f"{func} assigns by a mask on the device")
         result = func(*args, **kwargs)
         if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
             source = args[0] if func is torch.ops.aten._to_copy.default else args[1]
