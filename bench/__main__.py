@@ -7,8 +7,8 @@ python -m bench.chaos     half an hour and more, resumable: faults against a rea
 python -m bench.scale     minutes: 10,000 simulated trials on 1,000 simulated slots
 python -m bench.overhead  minutes: what a trial costs our driver, and the shipped glue
 python -m bench.luck      two minutes: how often the gate of promote takes luck for progress
-python -m bench.simulate --minutes 20   searches on known curves, ours beside other tools; adds to a table
-python -m bench.curve_table             hours, resumable: the real learning curves that it uses
+python -m bench.simulate  20 minutes: searches on known curves, ours beside other tools
+python -m bench.curve_table  hours, resumable: the real learning curves that it uses
 python -m bench.modelled  many minutes: how many trials the sampler has to model
 """
 
