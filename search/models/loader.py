@@ -165,7 +165,13 @@ def read_promoted(folder: Path, device: str, sha256: str = "", source: str = "")
         encoder = build_encoder(config.encoder, tensors_of(raw))
     except (ValidationError, SafetensorError, ValueError, RuntimeError) as error:
         raise UsageError(f"{folder}: not a promoted model of ours: {error}") from error
-    origin, threshold = _read_origin(folder), _read_threshold(folder / THRESHOLD)
+    origin, recorded = _read_origin(folder)
+    if not sha256 and recorded and found != recorded:
+        raise SpksearchError(
+            f"{folder}: the weights' SHA-256 is {found[:16]}..., report.json has "
+            f"{recorded[:16]}...: they were changed or damaged and are not used"
+        )
+    threshold = _read_threshold(folder / THRESHOLD)
     name = source or str(folder)
     return Model(encoder.to(device).eval(), config, name, found, *origin, threshold=threshold)
 
@@ -254,14 +260,18 @@ def _require_hash(path: Path, sha256: str, source: str) -> None:
         )
 
 
-def _read_origin(folder: Path) -> tuple[str, str, int]:
-    """Return search, trial and epoch from a promoted folder's report; empty without a report."""
+def _read_origin(folder: Path) -> tuple[tuple[str, str, int], str]:
+    """Return search, trial and epoch, and the weights' hash, by a promoted folder's report.
+
+    All are empty without a report.
+    """
     report = folder / "report.json"
     if not report.is_file():
-        return "", "", 0
+        return ("", "", 0), ""
     try:
         document = foreign_file.read_json_object(report, _LARGEST_CONFIG)
-        return str(document["search"]), str(document["trial"]), int(document["epoch"])
+        origin = str(document["search"]), str(document["trial"]), int(document["epoch"])
+        return origin, str(document["model"]["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{report}: not the report of a promoted model: {error!r}") from error
 

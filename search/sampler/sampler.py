@@ -30,7 +30,10 @@ STARTUP = 10
 """Results before TPE begins; until then, suggestions are random."""
 
 _TRIES = 20
-"""Suggestions that may all have been tried before, until the space counts as exhausted."""
+"""Suggestions of the model that may all have been tried; then configs are drawn at random."""
+
+_RANDOM_TRIES = 100
+"""So many of those, until the space counts as exhausted."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,20 @@ def suggest(
     is_modelled = not is_random and history.is_modelled(rung, strategy)
     # Without trials, TPE draws at random.
     trials = history.select_modelled(rung) if is_modelled else []
-    for attempt in range(_TRIES):
+    for attempt in range(_TRIES + _RANDOM_TRIES):
         # Every attempt has a seed of its own: the same seed would suggest the same config again.
         chance = _derive_seed(seed, len(state.trials), attempt)
+        # A model keeps to where it is good, and would call a small space exhausted that is not.
+        is_random = is_random or attempt >= _TRIES
         if not is_random and _is_drawn_from_prior(state, history.ranking(rung), chance):
             assert state.prior is not None
             suggestion = _suggest_from_prior(space, state.prior, chance)
         else:
-            sampler = _create_sampler(strategy, chance, history.joint_space() if trials else {})
-            suggestion = _ask(space, trials, sampler, len(policy.objectives))
+            known = [] if is_random else trials
+            sampler = _create_sampler(
+                "random" if is_random else strategy, chance, history.joint_space() if known else {}
+            )
+            suggestion = _ask(space, known, sampler, len(policy.objectives))
         config = suggestion.config.model_copy(update={"seed": seed})
         if config.signature not in history.tried:
             return replace(suggestion, config=config)

@@ -13,7 +13,7 @@ _BANDWIDTH = 1.5
 
 def t_quantile(degrees: float) -> float:
     """Return the quantile of Student's t that a two-sided 95 % interval takes."""
-    # Not scipy.stats: it takes 38 MB of every trial, this a quarter of it.
+    # Not scipy.stats: it takes 38 MB of every training process, this a quarter of it.
     return float(special.stdtrit(max(1.0, degrees), 0.5 + LEVEL / 2))
 
 

@@ -1,5 +1,6 @@
 """A promoted folder embeds, verifies and identifies, from any audio, and imports nothing heavy."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import soundfile
 import torch
 
 from search.cli.app import run
-from search.core.errors import NotFound, UsageError
+from search.core.errors import NotFound, SpksearchError, UsageError
 from search.inference.audio_files import find_audio_files
 from search.inference.open_model import load_model
 from search.models import loader
@@ -174,6 +175,20 @@ def test_a_wrong_model_is_told_before_anything_is_embedded(folder, tmp_path):
     with pytest.raises(UsageError, match="no threshold was recorded"):
         without.require_threshold(None)
     assert without.require_threshold(0.25) == 0.25
+
+
+def test_weights_that_differ_from_the_folders_report_are_refused(folder, tmp_path):
+    for name in (loader.WEIGHTS, loader.CONFIG):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    sha256 = hashlib.sha256((tmp_path / loader.WEIGHTS).read_bytes()).hexdigest()
+    report = {"search": "s", "trial": "t0001", "epoch": 1, "model": {"sha256": sha256}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert load_model(tmp_path, "cpu").model.trial == "t0001"
+    damaged = bytearray((tmp_path / loader.WEIGHTS).read_bytes())
+    damaged[-5] ^= 1
+    (tmp_path / loader.WEIGHTS).write_bytes(damaged)
+    with pytest.raises(SpksearchError, match=r"report\.json has"):
+        load_model(tmp_path, "cpu")
 
 
 _CHILD = """

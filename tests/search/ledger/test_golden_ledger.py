@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -359,6 +360,8 @@ def answers(names, length=None):
             )
         for arguments in command_lines(names, length):
             code, out = documents(home, arguments)
+            # Since 0.2.0 the next commands of a search of two objectives have one more.
+            out = re.sub(r"^.*spksearch trials \S+ --pareto\"?,?\n", "", out, flags=re.MULTILINE)
             out = out.replace(os.path.realpath(home), "HOME").replace(home, "HOME")
             answer = json.loads(out) if code == 0 and "--json" in arguments else out.splitlines()
             if arguments[0] == "list":

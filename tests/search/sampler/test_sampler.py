@@ -207,6 +207,22 @@ def test_no_config_is_tried_twice_and_a_small_space_runs_out(tmp_path):
     assert sampler.suggest(space, tale.state, tale.policy, seed=0) is None
 
 
+def test_a_model_that_keeps_to_good_configs_does_not_end_a_search_early(tmp_path):
+    space = _load(
+        tmp_path,
+        '"""Which of thirty?"""\nfrom spkmodel.config import AdamW, TrainConfig\n'
+        "def space(trial):\n"
+        '    which = trial.suggest_categorical("which", list(range(1, 31)))\n'
+        "    return TrainConfig(optimiser=AdamW(learning_rate=1e-4 * which))\n",
+    )
+    tale = ScriptedSearch(trials=60, rungs=(1,))
+    for _ in range(30):
+        name = _add(tale, space)
+        tale.train(name, 1, 0.01 * tale.state.trials[name].axes["which"])
+    assert len({trial.signature for trial in tale.state.trials.values()}) == 30
+    assert sampler.suggest(space, tale.state, tale.policy, seed=0) is None
+
+
 def test_a_config_that_cannot_be_built_names_what_was_asked(tmp_path):
     space = _load(
         tmp_path,

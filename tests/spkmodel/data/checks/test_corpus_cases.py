@@ -4,6 +4,8 @@ import os
 import re
 import stat
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,7 +131,8 @@ def test_what_a_check_prints_as_a_remedy_mends_the_corpus(made, tmp_path, name):
     fake.parent.mkdir()
     fake.write_text('#!/bin/sh\nfor last; do :; done\ncp "$5" "$last"\n')
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
-    path = f"{fake.parent}:{os.environ['PATH']}"
+    # spksearch is beside the Python that runs the tests, which need not be on the path.
+    path = f"{fake.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     findings = check_folder(folder).findings
     for remedy in [r for found in findings if found.severity == "error" for r in found.remedies]:
         subprocess.run(["sh", "-ec", remedy], env={"PATH": path}, check=True, timeout=120)
